@@ -1,0 +1,42 @@
+"""Times as they stand in Redis: ISO 8601 in UTC, for example `2026-02-01T00:00:00Z`."""
+
+from __future__ import annotations
+
+
+def parse_time(text: str) -> float:
+    """Seconds since 1970 of an ISO 8601 UTC time, with or without a fraction.
+
+    Plain arithmetic, since `datetime` would cost a worker's start more than it saves here.
+    Raises: ValueError: not such a time.
+    """
+    date, separator, clock = text.partition("T")
+    if not separator or not clock.endswith("Z"):
+        raise ValueError(f"not an ISO 8601 UTC time: {text!r}")
+    year, month, day = map(int, date.split("-"))
+    hour, minute, second = clock[:-1].split(":")
+    if not (1 <= month <= 12 and 1 <= day <= 31):
+        raise ValueError(f"no such date: {text!r}")
+    return _days(year, month, day) * 86400 + int(hour) * 3600 + int(minute) * 60 + float(second)
+
+
+def format_time(seconds: float) -> str:
+    """ISO 8601 UTC of seconds since 1970, whole seconds."""
+    days, rest = divmod(int(seconds), 86400)
+    year, month, day = _date(days)
+    return f"{year:04}-{month:02}-{day:02}T{rest // 3600:02}:{rest // 60 % 60:02}:{rest % 60:02}Z"
+
+
+def _days(year: int, month: int, day: int) -> int:
+    """Days from 1970-01-01; months count from March, so that a leap day ends the year."""
+    year -= month <= 2
+    months = (month + 9) % 12
+    return year * 365 + year // 4 - year // 100 + year // 400 + (153 * months + 2) // 5 + day - 1 - 719468
+
+
+def _date(days: int) -> tuple[int, int, int]:
+    era, day = divmod(days + 719468, 146097)
+    year = (day - day // 1460 + day // 36524 - day // 146096) // 365
+    day -= 365 * year + year // 4 - year // 100
+    months = (5 * day + 2) // 153
+    month = months + 3 if months < 10 else months - 9
+    return era * 400 + year + (month <= 2), month, day - (153 * months + 2) // 5 + 1

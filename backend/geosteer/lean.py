@@ -1,0 +1,108 @@
+"""The few C modules that a worker's start uses, each with its public module as the fallback.
+
+Importing `socket`, `json` and `hashlib` pulls in `enum`, `re` and OpenSSL: together more than the whole rest of a worker's
+start and memory. The C modules below them do the work; where one is missing (another Python, a changed private name) its
+public module serves, slower and larger.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from errno import EAGAIN, EALREADY, EINPROGRESS, EINTR
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import json
+    import socket as _socket
+    from collections.abc import Callable
+    from hashlib import blake2b
+    from hashlib import sha1 as sha1
+    from typing import Any
+else:
+    try:
+        from _blake2 import blake2b
+        from _sha1 import sha1
+    except ImportError:
+        from hashlib import blake2b, sha1
+    try:
+        import _socket
+    except ImportError:
+        import socket as _socket
+
+__all__ = [
+    "EAGAIN", "EALREADY", "EINPROGRESS", "EINTR", "Address", "array", "bisect_right", "blake2b", "dump_json",
+    "load_json", "pack_address", "sha1", "socket",
+]  # fmt: skip
+
+socket = _socket
+_AF_INET = _socket.AF_INET
+_AF_INET6 = _socket.AF_INET6
+_pton = _socket.inet_pton
+
+
+def pack_address(text: str) -> bytes:
+    """An address in text form as 4 or 16 bytes, network order.
+
+    Raises: ValueError: the text is no address (short forms such as `10.1` are none).
+    """
+    try:
+        return _pton(_AF_INET6 if ":" in text else _AF_INET, text)
+    except OSError as exc:
+        raise ValueError(text) from exc
+
+
+def Address(packed: bytes) -> str:  # noqa: N802
+    """Text form of 4 or 16 packed bytes."""
+    return _socket.inet_ntop(_AF_INET6 if len(packed) == 16 else _AF_INET, packed)
+
+
+def _public_json() -> tuple[Callable[[str], Any], Callable[[Any], str]]:
+    import json
+
+    return json.loads, lambda value: json.dumps(value, separators=(",", ":"))
+
+
+def _lean_json() -> tuple[Callable[[str], Any], Callable[[Any], str]]:
+    from _json import (  # type: ignore[import-not-found]
+        encode_basestring_ascii,
+        make_encoder,
+        make_scanner,
+    )
+
+    class Context:
+        strict = True
+        object_hook = None
+        object_pairs_hook = None
+        parse_float = float
+        parse_int = int
+        memo: dict[str, str] = {}  # noqa: RUF012  # the C scanner wants the attribute
+
+        @staticmethod
+        def parse_constant(name: str) -> float:
+            raise ValueError(f"{name} is not JSON")
+
+    scan = make_scanner(Context())
+
+    def load(text: str) -> Any:
+        try:
+            value, end = scan(text, len(text) - len(text.lstrip(" \t\r\n")))
+        except StopIteration as exc:
+            raise ValueError(f"not JSON at character {exc.value}") from None
+        if text[end:].strip(" \t\r\n"):
+            raise ValueError(f"not JSON: more after character {end}")
+        return value
+
+    def refuse(value: object) -> None:
+        raise TypeError(f"{type(value).__name__} is not JSON")
+
+    encode = make_encoder(None, refuse, encode_basestring_ascii, None, ":", ",", False, False, False)
+    return load, lambda value: "".join(encode(value, 0))
+
+
+try:
+    load_json, dump_json = _lean_json()
+    if load_json('{"a":[1,2.5,"\\u00e9",null,true]}') != {"a": [1, 2.5, "\xe9", None, True]} or dump_json([{}]) != "[{}]":
+        raise ImportError  # noqa: TRY301
+except (ImportError, TypeError, ValueError, AttributeError):
+    load_json, dump_json = _public_json()

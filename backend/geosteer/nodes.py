@@ -1,0 +1,101 @@
+"""What is known of a node right now: its probe state and the operator's override, as they stand in Redis."""
+
+from __future__ import annotations
+
+from geosteer.clock import parse_time
+from geosteer.lean import load_json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+RAMP_FROM = 0.05
+"""Share with which a node that came back begins."""
+
+
+class Override:
+    """An operator's word on a node."""
+
+    __slots__ = ("percent", "state", "until")
+
+    def __init__(self, state: str, percent: float = 0.0, until: float | None = None) -> None:
+        self.state = state
+        """`up`, `down` or `drain`."""
+        self.percent = percent
+        """Per cent of its clients that a drained node keeps."""
+        self.until = until
+        """When it ends, seconds since 1970, or None."""
+
+    @classmethod
+    def read(cls, text: str) -> Override:
+        """From the JSON in the hash `override`.
+
+        Raises: ValueError: not such a document.
+        """
+        data = load_json(text)
+        if not isinstance(data, dict) or data.get("state") not in {"up", "down", "drain"}:
+            raise ValueError(f"not an override: {text[:80]}")
+        until, percent = data.get("until"), data.get("percent")
+        return cls(
+            data["state"],
+            float(percent) if isinstance(percent, int | float) else 0.0 if data["state"] == "drain" else 100.0,
+            parse_time(until) if isinstance(until, str) and until else None,
+        )
+
+
+class NodeState:
+    """Probe state of one node; an unknown one until something is known."""
+
+    __slots__ = ("came_back", "failing", "override", "reason", "shed", "since", "state")
+
+    def __init__(self) -> None:
+        self.state = "unknown"
+        """`up`, `down` or `unknown`."""
+        self.since = 0.0
+        """When it got into that state, seconds since 1970."""
+        self.reason = ""
+        self.failing = False
+        """Checks fail, but not yet often enough to call it down."""
+        self.shed = 0.0
+        """0..1: the part of its clients that a loaded node gives away."""
+        self.came_back = False
+        """It is up after having been down, so it ramps up."""
+        self.override: Override | None = None
+
+    def update(self, fields: Mapping[str, str]) -> None:
+        """Take over the fields of the node's hash; what does not parse counts as absent."""
+        state = fields.get("state", "unknown")
+        self.state = state if state in {"up", "down"} else "unknown"
+        self.reason = fields.get("reason", "")
+        self.failing = fields.get("failing") == "yes"
+        self.came_back = fields.get("before") == "down"
+        try:
+            self.since = parse_time(fields["since"])
+        except (KeyError, ValueError):
+            self.since = 0.0
+        try:
+            self.shed = min(max(float(fields.get("shed", "0")), 0.0), 1.0)
+        except ValueError:
+            self.shed = 0.0
+
+    def forced(self, now: float) -> Override | None:
+        """The override, while it is in force."""
+        override = self.override
+        return override if override and (override.until is None or now < override.until) else None
+
+    def share(self, now: float, ramp: float) -> float:
+        """0..1: how much of its clients the node keeps: override percent x ramp x (1 - shed)."""
+        share = 1.0 - self.shed
+        override = self.forced(now)
+        if override:
+            share *= override.percent / 100
+        if self.came_back and ramp > 0 and self.state == "up" and now < self.since + ramp:
+            share *= max(RAMP_FROM, min(1.0, (now - self.since) / ramp))
+        return share
+
+    def next_change(self, now: float, ramp: float) -> float | None:
+        """When the share changes by itself, seconds since 1970, or None."""
+        if self.came_back and ramp > 0 and self.state == "up" and now < self.since + ramp:
+            return now + 1
+        override = self.forced(now)
+        return override.until if override else None

@@ -1,0 +1,1 @@
+"""What runs from cron: sources, publishing and the command line."""
