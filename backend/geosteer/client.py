@@ -50,7 +50,7 @@ class Client:
 
     def scope(self, length: int) -> int:
         """What to tell the asker for an answer that holds on the /*length* around the address (RFC 7871, 7.2.1)."""
-        return self.fixed or self.extra + (length if length > self.floor else self.floor)
+        return self.fixed or self.extra + (max(self.floor, length))
 
     @property
     def network(self) -> str:

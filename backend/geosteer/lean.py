@@ -13,11 +13,10 @@ from errno import EAGAIN, EALREADY, EINPROGRESS, EINTR
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import json
     import socket as _socket
+    from collections import deque
     from collections.abc import Callable
-    from hashlib import blake2b
-    from hashlib import sha1 as sha1
+    from hashlib import blake2b, sha1
     from typing import Any
 else:
     try:
@@ -26,13 +25,17 @@ else:
     except ImportError:
         from hashlib import blake2b, sha1
     try:
+        from _collections import deque
+    except ImportError:
+        from collections import deque
+    try:
         import _socket
     except ImportError:
         import socket as _socket
 
 __all__ = [
-    "EAGAIN", "EALREADY", "EINPROGRESS", "EINTR", "Address", "array", "bisect_right", "blake2b", "dump_json",
-    "load_json", "pack_address", "sha1", "socket",
+    "EAGAIN", "EALREADY", "EINPROGRESS", "EINTR", "Address", "array", "bisect_right", "blake2b", "deque",
+    "dump_json", "load_json", "pack_address", "sha1", "socket",
 ]  # fmt: skip
 
 socket = _socket
@@ -64,7 +67,7 @@ def _public_json() -> tuple[Callable[[str], Any], Callable[[Any], str]]:
 
 
 def _lean_json() -> tuple[Callable[[str], Any], Callable[[Any], str]]:
-    from _json import (  # type: ignore[import-not-found]
+    from _json import (
         encode_basestring_ascii,
         make_encoder,
         make_scanner,
@@ -82,7 +85,7 @@ def _lean_json() -> tuple[Callable[[str], Any], Callable[[Any], str]]:
         def parse_constant(name: str) -> float:
             raise ValueError(f"{name} is not JSON")
 
-    scan = make_scanner(Context())
+    scan = make_scanner(Context())  # type: ignore[arg-type]
 
     def load(text: str) -> Any:
         try:
@@ -102,7 +105,10 @@ def _lean_json() -> tuple[Callable[[str], Any], Callable[[Any], str]]:
 
 try:
     load_json, dump_json = _lean_json()
-    if load_json('{"a":[1,2.5,"\\u00e9",null,true]}') != {"a": [1, 2.5, "\xe9", None, True]} or dump_json([{}]) != "[{}]":
-        raise ImportError  # noqa: TRY301
+    if (
+        load_json('{"a":[1,2.5,"\\u00e9",null,true]}') != {"a": [1, 2.5, "\xe9", None, True]}
+        or dump_json([{}]) != "[{}]"
+    ):
+        raise ImportError
 except (ImportError, TypeError, ValueError, AttributeError):
     load_json, dump_json = _public_json()

@@ -38,7 +38,11 @@ class Override:
         until, percent = data.get("until"), data.get("percent")
         return cls(
             data["state"],
-            float(percent) if isinstance(percent, int | float) else 0.0 if data["state"] == "drain" else 100.0,
+            float(percent)
+            if isinstance(percent, int | float)
+            else 0.0
+            if data["state"] == "drain"
+            else 100.0,
             parse_time(until) if isinstance(until, str) and until else None,
         )
 
@@ -68,7 +72,7 @@ class NodeState:
         self.state = state if state in {"up", "down"} else "unknown"
         self.reason = fields.get("reason", "")
         self.failing = fields.get("failing") == "yes"
-        self.came_back = fields.get("before") == "down"
+        self.came_back = fields.get("before", "down") == "down"
         try:
             self.since = parse_time(fields["since"])
         except (KeyError, ValueError):
@@ -85,17 +89,22 @@ class NodeState:
 
     def share(self, now: float, ramp: float) -> float:
         """0..1: how much of its clients the node keeps: override percent x ramp x (1 - shed)."""
-        share = 1.0 - self.shed
-        override = self.forced(now)
-        if override:
-            share *= override.percent / 100
-        if self.came_back and ramp > 0 and self.state == "up" and now < self.since + ramp:
+        share = self._full_share(now)
+        if self.ramping(now, ramp):
             share *= max(RAMP_FROM, min(1.0, (now - self.since) / ramp))
         return share
 
-    def next_change(self, now: float, ramp: float) -> float | None:
-        """When the share changes by itself, seconds since 1970, or None."""
-        if self.came_back and ramp > 0 and self.state == "up" and now < self.since + ramp:
-            return now + 1
+    def ramping(self, now: float, ramp: float) -> bool:
+        """Whether the node came back less than *ramp* seconds ago, so that its share grows by itself."""
+        return self.came_back and self.state == "up" and now < self.since + ramp
+
+    def reaches(self, share: float, now: float, ramp: float) -> float | None:
+        """When the growing share passes *share*, seconds since 1970, or None: never, by itself."""
+        full = self._full_share(now)
+        if not self.ramping(now, ramp) or share >= full:
+            return None
+        return self.since + ramp * share / full
+
+    def _full_share(self, now: float) -> float:
         override = self.forced(now)
-        return override.until if override else None
+        return (1.0 - self.shed) * (override.percent / 100 if override else 1.0)

@@ -14,14 +14,27 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from geosteer.director import Candidate
+    from geosteer.model import Node
 
-    Groups = list[list[Candidate]]
+    Groups = list[list["Candidate"]]
 
 EARTH_KM = 6371.0
 NEAR_PART = 0.05
 """Nodes within this part of the nearest one's distance count as equal to it."""
 _TOP = float(1 << 52)
+
+
+class Candidate:
+    """A node that may be given to the client now."""
+
+    __slots__ = ("node", "share", "weight")
+
+    def __init__(self, node: Node, weight: float, share: float) -> None:
+        self.node = node
+        self.weight = weight
+        """Map weight x node weight / 100, above 0."""
+        self.share = share
+        """Above 0, at most 1: how much of its clients it keeps."""
 
 
 def unit(node: str, network: str) -> tuple[float, float]:
@@ -42,7 +55,10 @@ def path(candidates: Sequence[Candidate], network: str, lengths: dict[str, int])
     """By AS-path length as the node's vantage point sees the client, then as `best`; unseen comes last."""
     return _grouped(
         candidates,
-        lambda candidate: (lengths.get(candidate.node.vantage or candidate.node.name, 256), -candidate.weight),
+        lambda candidate: (
+            lengths.get(candidate.node.vantage or candidate.node.name, 256),
+            -candidate.weight,
+        ),
         network,
     )
 
@@ -69,13 +85,13 @@ def nearest(
     )
 
 
-def weighted(candidates: Sequence[Candidate], ticket: float) -> Groups:
+def weighted(candidates: Sequence[Candidate], ticket: float) -> list[Candidate]:
     """By a draw in proportion to weight x share, without replacement; *ticket* in [0, 1) is the draw.
 
     The place of the ticket within the interval it fell into is the ticket of the next draw, so one number settles all.
     """
     left = list(candidates)
-    drawn: Groups = []
+    drawn: list[Candidate] = []
     while left:
         point = ticket * sum(candidate.weight * candidate.share for candidate in left)
         for candidate in left:
@@ -85,20 +101,20 @@ def weighted(candidates: Sequence[Candidate], ticket: float) -> Groups:
             point -= size
         else:  # rounding took the point to the very end
             point = 0.0
-        drawn.append([candidate])
+        drawn.append(candidate)
         left.remove(candidate)
         ticket = min(point / size, 1 - 1 / _TOP) if size > 0 else 0.0
     return drawn
 
 
-def hashed(candidates: Sequence[Candidate], key: str) -> Groups:
+def hashed(candidates: Sequence[Candidate], key: str) -> list[Candidate]:
     """Weighted rendezvous (weight x share) of *key*: losing a node moves only that node's keys."""
 
     def score(candidate: Candidate) -> float:
         draw = unit(candidate.node.name, key)[1]
         return inf if draw <= 0 else candidate.weight * candidate.share / log(draw)
 
-    return [sorted(candidates, key=lambda candidate: (score(candidate), candidate.node.name))]
+    return sorted(candidates, key=lambda candidate: (score(candidate), candidate.node.name))
 
 
 def distance(here: tuple[float, float], there: tuple[float, float] | None) -> float:

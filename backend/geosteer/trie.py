@@ -162,7 +162,9 @@ def _cut(bits: int, starts: Sequence[int], values: Sequence[bytes]) -> Iterator[
             yield low, high, prefix, prefix_len
             continue
         middle = prefix | 1 << (bits - prefix_len - 1)
-        right = bisect_right(starts, middle, low, high) - 1  # the entry that holds the first address of the upper half
+        right = (
+            bisect_right(starts, middle, low, high) - 1
+        )  # the entry that holds the first address of the upper half
         left_end = right if starts[right] == middle else right + 1
         todo.append((right, high, middle, prefix_len + 1))
         todo.append((low, left_end, prefix, prefix_len + 1))
@@ -192,7 +194,7 @@ def _encode(
     mask = (1 << (8 * width)) - 1
     distinct = dict.fromkeys(values)
     for position, value in enumerate(distinct):
-        distinct[value] = position  # type: ignore[assignment]
+        distinct[value] = position
     keys = [(prefix >> shift) & mask]
     keys += [(start >> shift) & mask for start in starts[1:]]
     return b"".join(

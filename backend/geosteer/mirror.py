@@ -1,0 +1,99 @@
+"""What Redis keys that change hold, as one worker last read them: node states, overrides, beats. No I/O."""
+
+from __future__ import annotations
+
+from geosteer.clock import parse_time
+from geosteer.nodes import NodeState, Override
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MISSED = 3
+"""Periods without a beat after which node states count as frozen."""
+
+
+class Mirror:
+    """Node states with their overrides, and who keeps them."""
+
+    __slots__ = ("_beats", "_clock_base", "fields", "overrides", "states")
+
+    def __init__(self) -> None:
+        self.states: dict[str, NodeState] = {}
+        self.fields: dict[str, dict[str, str]] = {}
+        """Node -> the fields of its hash, as read."""
+        self.overrides: dict[str, str] = {}
+        """Node -> JSON, as read."""
+        self._beats: dict[str, tuple[str, float, float]] = {}
+        self._clock_base: float | None = None
+
+    def set_node(self, name: str, fields: Mapping[str, str]) -> bool:
+        """Take in a node's hash; returns whether anything changed."""
+        fields = dict(fields)
+        if self.fields.get(name, {}) == fields:
+            return False
+        self.fields[name] = fields
+        self._state(name).update(fields)
+        return True
+
+    def set_overrides(self, overrides: Mapping[str, str]) -> tuple[bool, list[str]]:
+        """Take in the hash of overrides; returns whether anything changed, and the nodes whose text cannot be read."""
+        if overrides == self.overrides:
+            return False, []
+        bad = []
+        for name in self.overrides.keys() - overrides.keys():
+            self._state(name).override = None
+        for name, text in overrides.items():
+            try:
+                self._state(name).override = Override.read(text)
+            except (ValueError, TypeError, KeyError):
+                bad.append(name)
+        self.overrides = dict(overrides)
+        return True, bad
+
+    def set_beats(self, beats: Mapping[str, str], now: float, *, pushed: bool) -> None:
+        """Take in the hash of beats; *now* is the worker's monotonic time; *pushed*: it was read because one arrived."""
+        for writer in self._beats.keys() - beats.keys():
+            del self._beats[writer]
+        for writer, text in beats.items():
+            known = self._beats.get(writer)
+            if known is not None and known[0] == text:
+                continue
+            parts = text.split()
+            try:
+                when, period = parse_time(parts[1]), float(parts[2])
+            except (ValueError, IndexError):
+                continue
+            if pushed:
+                self._clock_base = when - now  # a beat that stood there at the start may be of any age
+            self._beats[writer] = (text, now, period)
+
+    def time(self, now: float, wall: float) -> float:
+        """Seconds since 1970 at the monotonic time *now*, by the writers' clock; *wall* before any beat was seen."""
+        return wall if self._clock_base is None else self._clock_base + now
+
+    def frozen(self, now: float) -> list[str]:
+        """Writers that promised to keep node states and have fallen silent."""
+        return [
+            writer
+            for writer, (_, seen, period) in self._beats.items()
+            if period > 0 and now - seen > MISSED * period
+        ]
+
+    def frozen_at(self) -> float | None:
+        """Monotonic time at which the next writer counts as silent if it stays so."""
+        return min(
+            (seen + MISSED * period for _, seen, period in self._beats.values() if period > 0), default=None
+        )
+
+    def forget_others(self, names: Mapping[str, object]) -> None:
+        """Drop nodes that are no longer configured."""
+        for name in self.fields.keys() - names.keys():
+            del self.fields[name]
+            self._state(name).update({})
+
+    def _state(self, name: str) -> NodeState:
+        state = self.states.get(name)
+        if state is None:
+            state = self.states[name] = NodeState()
+        return state

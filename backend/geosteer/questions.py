@@ -1,0 +1,61 @@
+"""The pipe backend's protocol: bytes in, lines out; what a line asks (PowerDNS, docs/backends/pipe.rst). No I/O."""
+
+from __future__ import annotations
+
+LONGEST = 1 << 20
+"""Bytes of a line; the rest of a longer one is thrown away."""
+FIELDS = {1: 6, 2: 7, 3: 8, 4: 8, 5: 8}
+"""ABI version -> fields of a question, its tag included."""
+
+
+class Lines:
+    """Cuts a byte stream into lines; a line that is too long comes out as an empty one."""
+
+    __slots__ = ("_overlong", "_pending")
+
+    def __init__(self) -> None:
+        self._pending = b""
+        self._overlong = False
+
+    @property
+    def empty(self) -> bool:
+        """Whether no part of a line is held back."""
+        return not self._pending and not self._overlong
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The lines that are whole now, without their ends."""
+        if not self._pending and not self._overlong and data.endswith(b"\n") and data.count(b"\n") == 1:
+            return [data[:-1]]
+        *lines, self._pending = (self._pending + data).split(b"\n")
+        if self._overlong and lines:
+            lines[0] = b""
+            self._overlong = False
+        if len(self._pending) > LONGEST:
+            self._pending = b""
+            self._overlong = True
+        return lines
+
+
+class Question:
+    """A `Q` line, its fields checked."""
+
+    __slots__ = ("name", "qtype", "remote", "subnet")
+
+    def __init__(self, fields: list[bytes], abi: int) -> None:
+        """Raises: ValueError: not a question of that version of the protocol."""
+        if len(fields) != FIELDS[abi]:
+            raise ValueError(f"{len(fields)} fields, not {FIELDS[abi]}")
+        self.name = fields[1].lower()
+        self.qtype = fields[3]
+        self.remote = fields[5].decode("ascii")
+        self.subnet = fields[7].decode("ascii") if abi >= 3 else None
+
+
+def version(fields: list[bytes]) -> int:
+    """The version that `HELO` asks for, as PowerDNS itself takes it: 0 is 1, more than 5 is 5.
+
+    Raises: ValueError: no number.
+    """
+    if len(fields) != 2 or not fields[1].isdigit():
+        raise ValueError("HELO without a version")
+    return min(max(int(fields[1][:4]), 1), 5)

@@ -1,0 +1,160 @@
+"""`backend.toml`: where Redis is, how long to wait for it, and what to answer without it.
+
+Parsing TOML costs a third of a worker's start, so a checked copy in JSON is kept beside the snapshot and used while the file's
+path, size and modification time are the same.
+"""
+
+from __future__ import annotations
+
+import os  # the interpreter has loaded it already
+
+from geosteer.errors import ConfigError
+from geosteer.lean import dump_json, load_json
+from geosteer.model import Node
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+DEFAULT_PATH = "/etc/geosteer/backend.toml"
+DEFAULT_SNAPSHOT = "/var/lib/geosteer/last-good.json"
+_TOP = {"snapshot", "max_stale", "timeout", "cache", "redis", "fallback"}
+_REDIS = {"url", "prefix", "username", "password", "password_file", "ca", "cert", "key"}
+
+
+class Settings:
+    """What a worker is told."""
+
+    __slots__ = (
+        "cache", "fallback_ttl", "max_stale", "modified", "password", "path", "prefix", "servers", "snapshot", "timeout",
+        "tls", "url", "username", "zones",
+    )  # fmt: skip
+
+    def __init__(self, data: Mapping[str, Any], path: str = "", modified: float = 0.0) -> None:
+        """Args: data: the file's tables; modified: its time, the serial of zones known from it alone.
+
+        Raises: ConfigError: what a worker cannot run with; `geosteer check-config --backend` finds far more.
+        """
+        folder = os.path.dirname(os.path.abspath(path))  # noqa: PTH100, PTH120  # pathlib costs the start too much
+        redis, fallback = data.get("redis", {}), data.get("fallback", {})
+        problems = [f"{path}: {key}: unknown setting" for key in data if key not in _TOP]
+        problems += [f"{path}: redis.{key}: unknown setting" for key in redis if key not in _REDIS]
+        self.path = path
+        self.modified = modified
+        self.snapshot: str = os.path.join(folder, data.get("snapshot", DEFAULT_SNAPSHOT))  # noqa: PTH118
+        self.max_stale = float(data.get("max_stale", 300))
+        """Seconds after the last proof of life in which the last known states still steer."""
+        self.timeout = float(data.get("timeout", 50)) / 1000
+        """Seconds that a question may wait for Redis."""
+        self.cache = int(data.get("cache", 4 << 20))
+        """Bytes of decoded pages."""
+        self.url: str = redis.get("url", "unix:///run/redis/redis.sock")
+        self.prefix: str = redis.get("prefix", "geosteer")
+        self.username: str = redis.get("username", "")
+        self.tls = {key: os.path.join(folder, redis[key]) for key in ("ca", "cert", "key") if redis.get(key)}  # noqa: PTH118
+        self.password = _secret(redis, folder, path, problems)
+        self.fallback_ttl = int(fallback.get("ttl", 10))
+        self.zones: Mapping[str, Any] = {
+            name.lower().rstrip("."): zone for name, zone in fallback.get("zones", {}).items()
+        }
+        self.servers = [
+            Node(server.get("name", "?"), {**server, "well_connected": server.get("weight", 1)})
+            for server in fallback.get("servers", ())
+        ]
+        if problems:
+            raise ConfigError(problems)
+
+    def __repr__(self) -> str:
+        return f"Settings({self.path})"
+
+
+def load(path: str) -> Settings:
+    """Read a worker's settings.
+
+    Raises: ConfigError: the file is missing, is not TOML, or says what no worker understands.
+    """
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123
+            stat = os.fstat(file.fileno())
+            text = file.read().decode()
+    except (OSError, ValueError) as exc:
+        raise ConfigError([f"{path}: {getattr(exc, 'strerror', None) or exc}"]) from exc
+    stamp = [os.path.abspath(path), stat.st_size, stat.st_mtime_ns]  # noqa: PTH100
+    copy = _copy_of(path, text)
+    recalled = _recall(copy, stamp)
+    data = recalled if recalled is not None else _parse(path, text)
+    try:
+        settings = Settings(data, path, stat.st_mtime)
+    except (TypeError, ValueError, AttributeError, KeyError) as exc:
+        raise ConfigError([f"{path}: {exc} (geosteer check-config --backend {path} says more)"]) from exc
+    if recalled is None:
+        _remember(copy, stamp, data)
+    return settings
+
+
+def _parse(path: str, text: str) -> Mapping[str, Any]:
+    import tomllib
+
+    try:
+        return tomllib.loads(text)
+    except ValueError as exc:
+        raise ConfigError([f"{path}: {exc}"]) from exc
+
+
+def _copy_of(path: str, text: str) -> str:
+    """Where the checked copy lies; the snapshot's path is read off its line, since the file is not parsed yet."""
+    snapshot = DEFAULT_SNAPSHOT
+    for line in text.split("\n"):
+        key, _, value = line.partition("=")
+        if line.startswith("["):
+            break
+        if key.strip() == "snapshot":
+            snapshot = value.partition("#")[0].strip().strip("\"'")
+    return os.path.join(os.path.dirname(os.path.abspath(path)), snapshot + ".settings")  # noqa: PTH100, PTH118, PTH120
+
+
+def _recall(copy: str, stamp: list[Any]) -> Mapping[str, Any] | None:
+    try:
+        with open(copy, "rb") as file:  # noqa: PTH123
+            if os.fstat(file.fileno()).st_uid != os.geteuid():
+                return None
+            kept = load_json(file.read().decode())
+        return kept["data"] if kept["stamp"] == stamp else None
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def _remember(copy: str, stamp: list[Any], data: Mapping[str, Any]) -> None:
+    """Keep the checked copy; failing to is no loss but time."""
+    aside = f"{copy}.{os.getpid()}"
+    try:
+        handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)  # it may hold a password
+        try:
+            os.write(handle, dump_json({"stamp": stamp, "data": data}).encode())
+        finally:
+            os.close(handle)
+        os.rename(aside, copy)  # noqa: PTH104
+    except (OSError, TypeError, ValueError):  # a TOML date, say
+        return
+
+
+def _secret(redis: Mapping[str, Any], folder: str, path: str, problems: list[str]) -> str:
+    """The password: as written, `${NAME}` from the environment, or a file's first line."""
+    if "password_file" in redis:
+        where = os.path.join(folder, redis["password_file"])  # noqa: PTH118
+        try:
+            with open(where, encoding="utf-8") as file:  # noqa: PTH123
+                return file.readline().strip()
+        except (OSError, ValueError) as exc:
+            problems.append(
+                f"{path}: redis.password_file: {where}: {getattr(exc, 'strerror', None) or 'not text'}"
+            )
+            return ""
+    password: str = redis.get("password", "")
+    if password.startswith("${") and password.endswith("}"):
+        name = password[2:-1]
+        if name not in os.environ:
+            problems.append(f"{path}: redis.password: no {name} in the environment")
+        return os.environ.get(name, "")
+    return password

@@ -1,0 +1,91 @@
+"""The parts of the published configuration document; the shipped example tells what each field means."""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+Number = int | float
+Weights = dict[str, int]
+"""Node -> weight, 0 to 1000000."""
+
+
+class Profile(TypedDict):
+    """How many probes in a row change a node's state (as gdnsd's `up_thresh`, `ok_thresh`, `down_thresh`)."""
+
+    up: int
+    ok: int
+    down: int
+
+
+class Node(TypedDict):
+    """One content server."""
+
+    a: list[str]
+    aaaa: list[str]
+    hostname: str | None
+    weight: int
+    location: list[Number] | None
+    well_connected: int | None
+    capacity: Number | None
+    assume: str | None
+    ramp: Number
+    settle: Number | None
+    near_km: Number | None
+    vantage: str | None
+    checks: list[dict[str, Any]]
+
+
+class Map(TypedDict):
+    """One redirection table."""
+
+    order: list[str]
+    all_down: str
+    max_down: Number
+    networks: dict[str, Weights]
+    asns: dict[str, Weights]
+    subdivisions: dict[str, Weights]
+    countries: dict[str, Weights]
+    continents: dict[str, Weights]
+    default: Weights
+
+
+class Soa(TypedDict):
+    """A zone's SOA, without its serial."""
+
+    mname: str
+    rname: str
+    refresh: int
+    retry: int
+    expire: int
+    minimum: int
+    ttl: int
+
+
+class Record(TypedDict):
+    """One static record; content in presentation form, as PowerDNS reads it."""
+
+    name: str
+    type: str
+    content: str
+    ttl: int
+
+
+class Zone(TypedDict):
+    """What a served zone holds beside services and nodes."""
+
+    soa: Soa
+    ns: list[str]
+    ns_ttl: int
+    records: list[Record]
+
+
+class Service(TypedDict):
+    """One name that is answered by a map and a policy."""
+
+    map: str
+    policy: str
+    ttl: int
+    ttl_min: int | None
+    near_km: Number
+    answer: str
+    max_answers: int

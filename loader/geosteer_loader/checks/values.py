@@ -1,0 +1,163 @@
+"""Single values of a configuration file: a parser returns what is meant, or raises ValueError with a reason.
+
+Reasons complete the sentence "this setting ...", for example `must be text, not a list`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Number = int | float
+
+Choice = TypeVar("Choice", bound=str)
+
+UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+"""Units of a duration -> seconds."""
+
+YEAR = 366 * 86400
+"""The longest duration that any setting takes, seconds."""
+
+_PARTS = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
+_DURATION = re.compile(f"(?:{_PARTS.pattern})+", re.ASCII)
+_LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,62}")
+
+
+def shown(value: object) -> str:
+    """A value as a message shows it: short, on one line."""
+    if isinstance(value, str):
+        return json.dumps(value if len(value) <= 60 else value[:57] + "...", ensure_ascii=False)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return kind(value)
+    return "a huge number" if abs(value) > 10**20 else str(value)
+
+
+def kind(value: object) -> str:
+    """What sort of TOML value this is, in words."""
+    names = {
+        bool: "a boolean",
+        int: "a whole number",
+        float: "a number",
+        str: "text",
+        list: "a list",
+        dict: "a table",
+    }
+    return names.get(type(value), "a date or time")
+
+
+def text(value: object) -> str:
+    """Text of one line that says something."""
+    if not isinstance(value, str):
+        raise ValueError(f"must be text, not {kind(value)}")
+    if not value.strip():
+        raise ValueError("must not be empty")
+    if any(ord(char) < 32 or char == "\x7f" or "\ud800" <= char <= "\udfff" for char in value):
+        raise ValueError("must not contain control characters")
+    return value
+
+
+def label(value: object) -> str:
+    """The name of a node, network, map or vantage point: it stands in key names, records and globs."""
+    if not _LABEL.fullmatch(text(value)):
+        raise ValueError(
+            f"{shown(value)} is not a name of 1 to 63 letters, digits, '_', '-', '.', not '-' or '.' in front"
+        )
+    return str(value)
+
+
+def flag(value: object) -> bool:
+    """True or false."""
+    if not isinstance(value, bool):
+        raise ValueError(f"must be true or false, not {kind(value)}")
+    return value
+
+
+def integer(low: int, high: int) -> Callable[[object], int]:
+    """A parser of whole numbers from *low* to *high*."""
+
+    def parse(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise ValueError(f"must be a whole number from {low} to {high}, not {shown(value)}")
+        return value
+
+    return parse
+
+
+def number(low: Number, high: Number) -> Callable[[object], Number]:
+    """A parser of numbers from *low* to *high*."""
+
+    def parse(value: object) -> Number:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise ValueError(f"must be a number from {low} to {high}, not {shown(value)}")
+        return value
+
+    return parse
+
+
+def duration(low: Number = 0, high: Number = YEAR, unit: str = "s") -> Callable[[object], Number]:
+    """A parser of times from *low* to *high* of *unit*: a number of them, or text such as `90s`, `1h30m`."""
+
+    def parse(value: object) -> Number:
+        amount: Any = value
+        if isinstance(value, str):
+            if not _DURATION.fullmatch(value) or len(value) > 40:
+                raise ValueError(f'{shown(value)} is not a duration such as 30, "30s", "10m", "2h" or "1d"')
+            seconds = sum(float(size) * UNITS[name] for size, name in _PARTS.findall(value))
+            amount = round(seconds / UNITS[unit], 6)
+        if isinstance(amount, bool) or not isinstance(amount, int | float) or not low <= amount <= high:
+            raise ValueError(f"must be a duration from {low} to {high} {unit}, not {shown(value)}")
+        return int(amount) if amount == int(amount) else amount
+
+    return parse
+
+
+def choice(*options: Choice) -> Callable[[object], Choice]:
+    """A parser of one word out of *options*."""
+
+    def parse(value: object) -> Choice:
+        for option in options:
+            if option == value:
+                return option
+        raise ValueError(f"must be {' or '.join(map(json.dumps, options))}, not {shown(value)}")
+
+    return parse
+
+
+def address(version: int = 0) -> Callable[[object], str]:
+    """A parser of addresses of one *version* (4, 6; 0: either), giving their usual form (RFC 5952)."""
+
+    def parse(value: object) -> str:
+        plain = text(value)
+        if "%" in plain:
+            raise ValueError(f"{shown(value)} has a zone suffix, which means nothing elsewhere")
+        try:
+            found = ipaddress.ip_address(plain)
+        except ValueError as exc:
+            raise ValueError(f"{shown(value)} is not an address") from exc
+        if version and found.version != version:
+            raise ValueError(f"{found} is an IPv{found.version} address, not an IPv{version} one")
+        if found.is_unspecified or found.is_multicast:
+            raise ValueError(f"{found} is not the address of a host")
+        return str(found)
+
+    return parse
+
+
+def prefix(value: object) -> tuple[int, int, int]:
+    """A network in CIDR form, as (address bits 32 or 128, first address, prefix length)."""
+    plain = text(value)
+    first, slash, length = plain.partition("/")
+    try:
+        if "%" in plain or (slash and not length.isdecimal()):
+            raise ValueError(plain)
+        network = ipaddress.ip_network(plain, strict=False)
+    except ValueError as exc:
+        raise ValueError(f"{shown(value)} is not a network such as 192.0.2.0/24") from exc
+    if ipaddress.ip_address(first) != network.network_address:
+        raise ValueError(f"{plain} has host bits set; the network is {network}")
+    return network.max_prefixlen, int(network.network_address), network.prefixlen

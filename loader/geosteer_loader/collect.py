@@ -1,0 +1,114 @@
+"""Removing what no generation needs any more, after a publish and under its lock.
+
+Roots go first: a page that is there has all below it there, also when the collector is killed half-way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from geosteer.errors import CorruptPage
+from geosteer_loader.history import entries
+from geosteer_loader.reach import needed
+from geosteer_loader.tables import roots
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from geosteer_loader.history import Entry
+    from geosteer_loader.lease import Lease
+    from geosteer_loader.store import Command, Store
+
+BATCH = 500
+"""Fields that one command may delete."""
+
+SWEEP_EVERY = 86400.0
+"""Seconds between two looks for objects that a killed publish left behind."""
+
+SWEEP_STEP = 200
+"""Objects that one step of that look goes over; it holds the server for well under a millisecond."""
+
+
+@dataclass(slots=True)
+class Collected:
+    """What was removed."""
+
+    generations: int = 0
+    objects: int = 0
+    orphans: int = 0
+    """Of the objects: those that no generation in the history had."""
+
+
+def collect(store: Store, lease: Lease, *, keep: int, grace: float, sweep: bool) -> Collected:
+    """Remove generations beyond the last *keep*, superseded at least *grace* seconds ago, and their objects.
+
+    With *sweep*, objects that belong to no generation at all are looked for too.
+    Raises: Refused: the lock is somebody else's by now. CorruptPage: a table is not whole. StoreError.
+    """
+    done = Collected()
+    generations = entries(store)
+    current = store.hash(store.keys.current)
+    dropped = _superseded(generations, keep, grace, store.now())
+    if not dropped and not sweep:
+        return done
+    kept = _kept(store, current, [entry.fields for entry in generations[len(dropped) :]])
+    doomed = needed(store, [entry.fields for entry in dropped], kept)
+    # The history is cut in the same transaction: it never names a generation that is not whole.
+    cut: list[Command] = []
+    if dropped:
+        left = generations[len(dropped)].id
+        cut.append(("XTRIM", store.keys.history, "MINID", left))
+    done.objects = _delete(store, lease, doomed, cut)
+    done.generations = len(dropped)
+    if sweep:
+        orphans = {name: height for name, height in _all(store).items() if name not in kept}
+        done.orphans = _delete(store, lease, orphans, [])
+        done.objects += done.orphans
+    return done
+
+
+def _superseded(generations: Sequence[Entry], keep: int, grace: float, now: float) -> list[Entry]:
+    """The oldest generations, up to the first that has to stay."""
+    old: list[Entry] = []
+    for entry, successor in pairwise(generations):
+        if len(generations) - len(old) <= max(keep, 1) or now - successor.written < grace:
+            break
+        old.append(entry)
+    return old
+
+
+def _kept(
+    store: Store, current: Mapping[str, str], generations: Sequence[Mapping[str, str]]
+) -> dict[str, int]:
+    kept = needed(store, [current], {})
+    lost = [name for name in roots(current) if name not in kept]
+    if lost:
+        raise CorruptPage(f"{store.name}: root page {lost[0]} of the published tables is missing")
+    kept.update(needed(store, generations, kept))
+    return kept
+
+
+def _delete(store: Store, lease: Lease, doomed: Mapping[str, int], cut: Sequence[Command]) -> int:
+    names = sorted(doomed, key=lambda name: -doomed[name])
+    deleted = 0
+    for low in range(0, len(names), BATCH):
+        deletion: Command = ("HDEL", store.keys.object, *names[low : low + BATCH])
+        deleted += int(lease.write([*cut, deletion])[-1])
+        cut = []
+    if cut:
+        lease.write(cut)
+    return deleted
+
+
+def _all(store: Store) -> dict[str, int]:
+    """Every object -> its height, without any page leaving the server."""
+    found: dict[str, int] = {}
+    cursor = b"0"
+    while True:
+        step = store.call("FCALL_RO", "geosteer_objects", 1, store.keys.object, cursor, SWEEP_STEP)
+        found.update(zip((name.decode() for name in step[1::2]), map(int, step[2::2]), strict=True))
+        cursor = step[0]
+        if cursor == b"0":
+            return found

@@ -1,0 +1,123 @@
+"""Countries as sources name them, and the text of a `geo` record.
+
+The table is ISO 3166-1 with numeric codes, plus the user-assigned XK (Kosovo) that every GeoIP product uses.
+A country's continent is what MaxMind's products say where that is known (Cyprus: Europe); it serves for
+databases that do not say it themselves.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+_TABLE = {
+    "AF": (
+        "AO024 BF854 BI108 BJ204 BW072 CD180 CF140 CG178 CI384 CM120 CV132 DJ262 DZ012 EG818 EH732 ER232 "
+        "ET231 GA266 GH288 GM270 GN324 GQ226 GW624 KE404 KM174 LR430 LS426 LY434 MA504 MG450 ML466 MR478 "
+        "MU480 MW454 MZ508 NA516 NE562 NG566 RE638 RW646 SC690 SD729 SH654 SL694 SN686 SO706 SS728 ST678 "
+        "SZ748 TD148 TG768 TN788 TZ834 UG800 YT175 ZA710 ZM894 ZW716 "
+    ),
+    "AN": ("AQ010 BV074 GS239 HM334 TF260 "),
+    "AS": (
+        "AE784 AF004 AM051 AZ031 BD050 BH048 BN096 BT064 CC166 CN156 CX162 GE268 HK344 ID360 IL376 IN356 "
+        "IO086 IQ368 IR364 JO400 JP392 KG417 KH116 KP408 KR410 KW414 KZ398 LA418 LB422 LK144 MM104 MN496 "
+        "MO446 MV462 MY458 NP524 OM512 PH608 PK586 PS275 QA634 SA682 SG702 SY760 TH764 TJ762 TM795 TR792 "
+        "TW158 UZ860 VN704 YE887 "
+    ),
+    "EU": (
+        "AD020 AL008 AT040 AX248 BA070 BE056 BG100 BY112 CH756 CY196 CZ203 DE276 DK208 EE233 ES724 FI246 "
+        "FO234 FR250 GB826 GG831 GI292 GR300 HR191 HU348 IE372 IM833 IS352 IT380 JE832 LI438 LT440 LU442 "
+        "LV428 MC492 MD498 ME499 MK807 MT470 NL528 NO578 PL616 PT620 RO642 RS688 RU643 SE752 SI705 SJ744 "
+        "SK703 SM674 UA804 VA336 XK983 "
+    ),
+    "NA": (
+        "AG028 AI660 AW533 BB052 BL652 BM060 BQ535 BS044 BZ084 CA124 CR188 CU192 CW531 DM212 DO214 GD308 "
+        "GL304 GP312 GT320 HN340 HT332 JM388 KN659 KY136 LC662 MF663 MQ474 MS500 MX484 NI558 PA591 PM666 "
+        "PR630 SV222 SX534 TC796 TT780 US840 VC670 VG092 VI850 "
+    ),
+    "OC": (
+        "AS016 AU036 CK184 FJ242 FM583 GU316 KI296 MH584 MP580 NC540 NF574 NR520 NU570 NZ554 PF258 PG598 "
+        "PN612 PW585 SB090 TK772 TL626 TO776 TV798 UM581 VU548 WF876 WS882 "
+    ),
+    "SA": ("AR032 BO068 BR076 CL152 CO170 EC218 FK238 GF254 GY328 PE604 PY600 SR740 UY858 VE862 "),
+}
+
+NUMERIC: dict[int, str] = {}
+"""ISO 3166-1 numeric code -> alpha-2 code, for example 276 -> `DE`."""
+
+CONTINENT: dict[str, str] = {}
+"""Alpha-2 code -> continent code."""
+
+for _continent, _rows in _TABLE.items():
+    for _row in _rows.split():
+        NUMERIC[int(_row[2:])] = _row[:2]
+        CONTINENT[_row[:2]] = _continent
+
+COUNTRIES = frozenset(CONTINENT)
+"""The 249 alpha-2 codes of ISO 3166-1 and XK."""
+
+CONTINENTS = frozenset(_TABLE)
+"""AF AN AS EU NA OC SA; North America holds Central America, the Caribbean and Greenland."""
+
+REGIONS = {"EU": "EU", "AP": "AS"}
+"""Pseudo-countries "somewhere in Europe" and "somewhere in Asia/Pacific" -> continent."""
+
+NOWHERE = frozenset({"A1", "A2", "O1", "ZZ"})
+"""Codes for anonymous proxies, satellite providers, other and unknown: misses on purpose."""
+
+_SUBDIVISION = re.compile(r"[A-Z0-9]{1,3}")
+
+
+def geo_record(
+    country: str | None,
+    sub: str | None = None,
+    lat: float | None = None,
+    lon: float | None = None,
+    continent: str | None = None,
+) -> str:
+    """The record `CC[-SUB][ LAT LON]`, or `@CONTINENT[ LAT LON]`, or "" when the country is not known.
+
+    Args:
+        country: alpha-2 code in either case; EU and AP become their continent, A1, A2, O1, ZZ and unknown
+            codes a miss.
+        sub: ISO 3166-2 code without the country, for example `CA`; left out where it is none.
+        lat: degrees north, -90 to 90.
+        lon: degrees east, -180 to 180; both are left out unless both are in range.
+        continent: used where there is no country code at all.
+    """
+    code = (country or "").strip().upper()
+    where = ""
+    if code in COUNTRIES:
+        where = code
+        if sub and _SUBDIVISION.fullmatch(sub := sub.upper()):
+            where = f"{code}-{sub}"
+    elif code in REGIONS:
+        where = "@" + REGIONS[code]
+    elif not code and continent and continent.upper() in CONTINENTS:
+        where = "@" + continent.upper()
+    if where and lat is not None and lon is not None and on_earth(lat, lon):
+        where = f"{where} {_degrees(lat)} {_degrees(lon)}"
+    return where
+
+
+def oddity(country: str) -> str | None:
+    """What a log should say of a country code that does not become a country, or None for one that does."""
+    code = country.strip().upper()
+    if code in COUNTRIES:
+        return None
+    if code in REGIONS:
+        return f"{code}: taken as the continent @{REGIONS[code]}"
+    if code in NOWHERE:
+        return f"{code}: prefixes are misses"
+    return "no country: prefixes are misses" if not code else "unknown country codes: prefixes are misses"
+
+
+def on_earth(lat: float, lon: float) -> bool:
+    """Whether both are numbers in range; NaN and infinities are not."""
+    return math.isfinite(lat) and math.isfinite(lon) and -90 <= lat <= 90 and -180 <= lon <= 180
+
+
+def _degrees(value: float) -> str:
+    """At most two decimals (about a kilometre), no trailing zeros, no negative zero."""
+    text = f"{value:.2f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text

@@ -1,0 +1,105 @@
+"""What is published now: reading it, and replacing it in one step."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+from geosteer.clock import format_time, parse_time
+from geosteer.errors import Refused, StoreError
+from geosteer.schema import SCHEMA, digest
+from geosteer_loader import history
+from geosteer_loader.identity import whoami
+from geosteer_loader.redis_errors import ConnectionLost
+from geosteer_loader.store import texts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from geosteer_loader.lease import Lease
+    from geosteer_loader.store import Command, Store
+
+STAMPS = ("generation", "published")
+"""Fields of `current` that differ in every generation."""
+
+
+def read(store: Store) -> dict[str, str]:
+    """The fields of `current`; empty when nothing is published.
+
+    Raises: Refused: a newer geosteer published with a meaning that this one does not know.
+    """
+    fields = store.hash(store.keys.current)
+    schema = fields.get("schema", str(SCHEMA))
+    if not schema.isdecimal() or int(schema) > SCHEMA:
+        raise Refused(f"{store.name}: schema {schema} is published, this program knows {SCHEMA}: upgrade it")
+    return fields
+
+
+def document(store: Store, fields: Mapping[str, str]) -> dict[str, Any]:
+    """The published configuration document.
+
+    Raises: StoreError: nothing is published, or the document is missing or damaged.
+    """
+    name = fields.get("config")
+    if name is None:
+        raise StoreError(f"{store.name}: nothing is published under {store.keys.braced} yet")
+    data = store.objects([name])[0]
+    if data is None or digest(data).hex() != name:
+        raise StoreError(f"{store.name}: the published configuration is missing or damaged; publish again")
+    return dict(json.loads(data))
+
+
+def flip(
+    store: Store, lease: Lease, before: Mapping[str, str], after: Mapping[str, str], changed: str
+) -> dict[str, str]:
+    """Publish *after* in place of *before*, and note it in the history; the fields as they stand then.
+
+    Generation and time of publishing are added here, and both only ever rise.
+    Raises: Refused: the lock is lost, or `current` is no longer *before*; StoreError. Nothing was published.
+    """
+    now = store.now()
+    fields = {"schema": str(SCHEMA), **_stamps(store, before, now), **after}
+    entry = history.addition(store, fields, changed, whoami(), format_time(now))
+
+    def commands(run: Callable[..., Any]) -> Sequence[Command]:
+        if texts(run("HGETALL", store.keys.current)) != before:
+            raise Refused(f"{store.name}: {store.keys.current} was changed by somebody else meanwhile")
+        gone = [name for name in before if name not in fields]
+        return [
+            *([("HDEL", store.keys.current, *gone)] if gone else []),
+            ("HSET", store.keys.current, *(word for pair in fields.items() for word in pair)),
+            entry,
+        ]
+
+    try:
+        lease.run(commands, watch=(store.keys.current,))
+    except ConnectionLost:
+        if not _arrived(store, fields):
+            raise
+    return fields
+
+
+def _stamps(store: Store, before: Mapping[str, str], now: float) -> dict[str, str]:
+    generation, published = 0, 0.0
+    newest = history.last(store)  # outlives `current` where that was evicted
+    for known in (before, newest.fields if newest else {}):
+        if known.get("generation", "").isdecimal():
+            generation = max(generation, int(known["generation"]))
+        try:
+            published = max(published, parse_time(known["published"]))
+        except (KeyError, ValueError):
+            continue
+    # The time is the serial of every zone, so it has to rise even where the clock does not.
+    return {"generation": str(generation + 1), "published": format_time(max(now, published + 1))}
+
+
+def _arrived(store: Store, fields: Mapping[str, str]) -> bool:
+    """Whether a transaction was carried out although its reply was lost."""
+    for pause in (0.05, 0.2, 0.5):
+        time.sleep(pause)
+        try:
+            return store.hash(store.keys.current) == fields
+        except StoreError:
+            continue
+    return False

@@ -1,0 +1,209 @@
+"""Publishing: build what changed, write what Redis lacks, flip `current` in one step, collect what is old.
+
+Until the flip nothing that a reader sees has changed, whatever fails; what fails after it is a warning.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from geosteer.clock import format_time, parse_time
+from geosteer.errors import GeosteerError, Refused
+from geosteer.schema import TABLES, digest
+from geosteer_loader import current as published
+from geosteer_loader import functions
+from geosteer_loader.collect import SWEEP_EVERY, Collected, collect
+from geosteer_loader.lease import SECONDS, Lease
+from geosteer_loader.objects import Writer, Written
+from geosteer_loader.progress import meter as usual_meter
+from geosteer_loader.tables import build_tables, own_fields, pages_of, roots
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from geosteer_loader.config import Config
+    from geosteer_loader.progress import Meter
+    from geosteer_loader.store import Store
+    from geosteer_loader.tables import Table
+
+log = logging.getLogger(__name__)
+
+REPLICA_WAIT = 1000
+"""Milliseconds that replicas get to confirm the flip; it is reported, not required."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Outcome:
+    """What a publish did."""
+
+    generation: int
+    """The one that is published now."""
+    changed: list[str]
+    """Tables and `config`, `release`, `repair`; empty when nothing was published."""
+    written: Written
+    collected: Collected = field(default_factory=Collected)
+    replicas: int = 0
+    """Connected ones."""
+    confirmed: int = 0
+    """Replicas that have the new generation."""
+    warnings: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def publish(
+    config: Config,
+    store: Store,
+    *,
+    release: bool = False,
+    meter: Callable[[str], Meter] = usual_meter,
+    lease_seconds: float = SECONDS,
+) -> Outcome:
+    """Publish what the configuration and its sources say, if it differs from what is published.
+
+    Raises: SourceError, StoreError, Refused (another publisher, a hold): nothing was changed.
+    """
+    began = time.monotonic()
+    with Lease(store, lease_seconds) as lease:
+        before = published.read(store)
+        if before.get("held") and not release:
+            raise Refused(f"{store.name}: held: {before['held']}; `geosteer publish --release` ends it")
+        writer = Writer(store)
+        known = _Known(store, before)
+        tables = build_tables(config, before, known.whole, meter, store.now())
+        document = _document(config, tables, known)
+        after = _fields(tables, document, before)
+        _write(writer, tables, document)
+        changed = _changed(before, after, writer.written, known)
+        if changed:
+            writer.settled()
+            sweep = _sweep_due(store, before, after)
+            now = published.flip(store, lease, before, after, " ".join(changed))
+            outcome = Outcome(generation=int(now["generation"]), changed=changed, written=writer.written)
+            _after_flip(config, store, lease, outcome, sweep)
+        else:
+            outcome = Outcome(generation=int(before["generation"]), changed=[], written=writer.written)
+            _load_functions(store, outcome)
+    outcome.warnings += _memory_warnings(store)
+    outcome.seconds = time.monotonic() - began
+    return outcome
+
+
+class _Known:
+    """Which published objects are there."""
+
+    def __init__(self, store: Store, before: Mapping[str, str]) -> None:
+        self._store = store
+        self._before = before
+        names = [*roots(before), *([before["config"]] if "config" in before else [])]
+        self._there = dict(zip(names, store.present(names), strict=True))
+
+    @property
+    def all_there(self) -> bool:
+        return all(self._there.values())
+
+    def whole(self, table: str) -> bool:
+        """Whether the table need not be built again: its roots are there, and what else its sources told."""
+        mine = roots(own_fields(self._before, table))
+        config = self._there.get(self._before.get("config", ""), False)
+        return len(mine) == 2 and all(self._there[name] for name in mine) and (config or table != "geo")
+
+    def continents(self) -> dict[str, str]:
+        """Country -> continent as published, for a `geo` table that was not read again."""
+        return dict(published.document(self._store, self._before)["continents"])
+
+
+def _document(config: Config, tables: Sequence[Table], known: _Known) -> bytes:
+    document: dict[str, Any] = dict(config.document)
+    for table in tables:
+        if table.name == "geo":
+            told = known.continents() if table.kept else table.continents
+            document["continents"] = {**document["continents"], **told}
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _fields(tables: Sequence[Table], document: bytes, before: Mapping[str, str]) -> dict[str, str]:
+    fields = {"config": digest(document).hex()}
+    for table in tables:
+        fields.update(table.fields)
+    if "swept" in before:
+        fields["swept"] = before["swept"]
+    return fields
+
+
+def _changed(
+    before: Mapping[str, str], after: Mapping[str, str], written: Written, known: _Known
+) -> list[str]:
+    changed = [table for table in TABLES if own_fields(before, table) != own_fields(after, table)]
+    if before.get("config") != after["config"]:
+        changed.append("config")
+    if "held" in before:
+        changed.append("release")
+    if not changed and (written.objects or not known.all_there):
+        changed.append("repair")  # a new generation, so that workers look again for what they missed
+    return changed
+
+
+def _write(writer: Writer, tables: Sequence[Table], document: bytes) -> None:
+    items: dict[str, bytes] = {}
+    tops: dict[str, bytes] = {digest(document).hex(): document}
+    for built in pages_of(tables):
+        for name in writer.lacking(built):
+            (tops if name == built.root else items)[name.hex()] = built.pages[name]
+    writer.write(items.items())
+    writer.write((name, data) for name, data in tops.items() if not writer.there(name))
+
+
+def _sweep_due(store: Store, before: Mapping[str, str], after: dict[str, str]) -> bool:
+    """Whether forgotten objects are to be looked for; notes in *after* that they were."""
+    now = store.now()
+    try:
+        due = now - parse_time(before.get("swept", "")) >= SWEEP_EVERY
+    except ValueError:
+        due = True
+    if due:
+        after["swept"] = format_time(now)
+    return due
+
+
+def _after_flip(config: Config, store: Store, lease: Lease, outcome: Outcome, sweep: bool) -> None:
+    def wait() -> None:
+        outcome.replicas = int(store.info("replication").get("connected_slaves", 0))
+        if outcome.replicas:
+            outcome.confirmed = int(store.call("WAIT", outcome.replicas, REPLICA_WAIT))
+            if outcome.confirmed < outcome.replicas:
+                outcome.warnings.append(
+                    f"{outcome.confirmed} of {outcome.replicas} replicas confirmed within {REPLICA_WAIT} ms"
+                )
+
+    def clean() -> None:
+        guard = config.guard
+        outcome.collected = collect(store, lease, keep=guard.keep, grace=guard.grace, sweep=sweep)
+
+    _warn_unless(outcome, "waiting for replicas", wait)
+    _load_functions(store, outcome)  # before the collector, which looks for orphans with one
+    _warn_unless(outcome, "removing old generations", clean)
+
+
+def _load_functions(store: Store, outcome: Outcome) -> None:
+    _warn_unless(outcome, "loading the Redis functions", lambda: functions.load(store))
+
+
+def _warn_unless(outcome: Outcome, what: str, work: Callable[[], object]) -> None:
+    try:
+        work()
+    except GeosteerError as exc:
+        outcome.warnings.append(f"{what}: {exc}")
+
+
+def _memory_warnings(store: Store) -> list[str]:
+    try:
+        policy = str(store.info("memory").get("maxmemory_policy", ""))
+    except GeosteerError:
+        return []
+    if policy.startswith("allkeys"):
+        return [f"maxmemory-policy {policy} may evict a whole table at once; use noeviction"]
+    return []

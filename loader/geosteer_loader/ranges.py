@@ -1,0 +1,89 @@
+"""Disjoint ranges of one address family: what the sources come to, and what the pages are built from."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, MutableSequence, Sequence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranges:
+    """Ranges that cover the whole address space of a family; one ends where the next begins."""
+
+    bits: int
+    """32 or 128."""
+    starts: Sequence[int]
+    """First addresses, ascending; the first is 0."""
+    records: Sequence[str]
+    """One for each start, neighbours differ; "" where nothing is known."""
+    prefixes: int
+    """Prefixes with a record that the sources gave."""
+
+    def covered(self) -> int:
+        """Number of addresses that have a record."""
+        return sum(end - start for start, end, record in self.spans() if record)
+
+    def spans(self) -> Iterator[tuple[int, int, str]]:
+        """Each range as (first address, first address behind it, record)."""
+        ends = chain(self.starts, (1 << self.bits,))
+        next(ends)
+        return zip(self.starts, ends, self.records, strict=True)
+
+
+class RangeBuilder:
+    """Makes `Ranges` of pieces that arrive in address order and do not overlap."""
+
+    def __init__(self, bits: int) -> None:
+        self._bits = bits
+        # 4 bytes a start, where a list takes 36
+        self._starts: MutableSequence[int] = array("I", (0,)) if bits == 32 else [0]
+        self._records = [""]
+        self._end = 0
+        self._prefixes = 0
+
+    def add(self, start: int, prefix_len: int, record: str) -> None:
+        """Append a prefix; the space between the last one and it is unknown.
+
+        Raises: ValueError: it begins within or before the last one.
+        """
+        if start != self._end:
+            self.skip(start)
+        self.span(start + (1 << (self._bits - prefix_len)), record)
+        if record:
+            self._prefixes += 1
+
+    def span(self, end: int, record: str) -> None:
+        """Append what lies between the last piece and *end* (exclusive), if there is any space."""
+        if end <= self._end:
+            return
+        if record != self._records[-1]:
+            if self._end:
+                self._starts.append(self._end)
+                self._records.append(record)
+            else:
+                self._records[-1] = record
+        self._end = end
+
+    def skip(self, start: int) -> None:
+        """Leave what lies between the last piece and *start* unknown.
+
+        Raises: ValueError: *start* lies before the end of the last piece.
+        """
+        if start < self._end:
+            raise ValueError(f"{start:#x} lies before {self._end:#x}, the end of the piece before it")
+        self.span(start, "")
+
+    def finish(self, prefixes: int | None = None) -> Ranges:
+        """The ranges; *prefixes* is their count where it is not the number of `add` calls with a record."""
+        self.skip(1 << self._bits)
+        return Ranges(
+            bits=self._bits,
+            starts=self._starts,
+            records=self._records,
+            prefixes=self._prefixes if prefixes is None else prefixes,
+        )

@@ -1,0 +1,60 @@
+"""Which objects a generation needs: the pages below its roots, found by reading inner pages only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from geosteer import trie
+from geosteer.errors import CorruptPage
+from geosteer_loader.store import BATCH
+from geosteer_loader.tables import roots
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from geosteer_loader.store import Store
+
+
+def needed(
+    store: Store, generations: Iterable[Mapping[str, str]], known: Mapping[str, int]
+) -> dict[str, int]:
+    """Every object that *generations* (fields as of `current`) need -> its height, without *known*.
+
+    A configuration document counts as height 0. What is not in Redis is left out, and so is all below it.
+    Raises: CorruptPage: an inner page is not a page.
+    """
+    found: dict[str, int] = {}
+    documents: list[str] = []
+    tops: dict[str, None] = {}
+    for fields in generations:
+        tops.update(dict.fromkeys(roots(fields)))
+        if "config" in fields:
+            documents.append(fields["config"])
+    _descend(store, [name for name in tops if name not in known], known, found)
+    found.update({name: 0 for name in documents if name not in known})
+    return found
+
+
+def _descend(store: Store, level: list[str], known: Mapping[str, int], found: dict[str, int]) -> None:
+    while level:
+        below: dict[str, None] = {}
+        for low in range(0, len(level), BATCH):
+            names = level[low : low + BATCH]
+            for name, data in zip(names, store.objects(names), strict=True):
+                if data is None:
+                    continue
+                page = _decoded(name, data)
+                found[name] = page.height
+                children = [value.hex() for value in page.values if isinstance(value, bytes)]
+                if page.height == 1:  # leaves need not be read
+                    found.update({child: 0 for child in children if child not in known})
+                else:
+                    below.update(dict.fromkeys(children))
+        level = [name for name in below if name not in known and name not in found]
+
+
+def _decoded(name: str, data: bytes) -> trie.Page:
+    try:
+        return trie.decode(data)
+    except CorruptPage as exc:
+        raise CorruptPage(f"object {name}: {exc}") from exc

@@ -1,0 +1,92 @@
+"""Country lists as lines `prefix,country[,latitude,longitude]`, for example to correct a database by hand.
+
+The country is `GB` or, with a subdivision, `US-CA`; an empty one is a hole: known to be unknown. A first
+line with names of columns, comments (`#`), empty lines, quoted fields, a byte order mark, CRLF, gzip and
+bzip2 are all fine.
+"""
+
+from __future__ import annotations
+
+import csv
+from typing import TYPE_CHECKING
+
+from geosteer_loader.countries import COUNTRIES, NOWHERE, REGIONS, geo_record, oddity, on_earth
+from geosteer_loader.sources.files import Problems, lines
+from geosteer_loader.sources.prefix import parse_prefix
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from geosteer_loader.sources import Progress, Report, Row
+
+
+class CsvSource:
+    """One file."""
+
+    disjoint = False
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.name = str(path)
+
+    def rows(self, report: Report, progress: Progress | None = None) -> Iterator[Row]:
+        """Prefixes in the order of the file.
+
+        Raises: SourceError: not readable, or lines are malformed (all of them are named).
+        """
+        problems = Problems(self.path)
+        first = True
+        for number, line in lines(self.path, progress):
+            text = line.strip()
+            if not text or text[0] == "#":
+                continue
+            fields = _fields(text)
+            header, first = first and _is_header(fields), False
+            if header:
+                continue
+            try:
+                bits, start, length = parse_prefix(fields[0])
+                record = _record(fields[1:])
+            except ValueError as exc:
+                problems.add(number, str(exc))
+                continue
+            if odd := oddity(fields[1].partition("-")[0]):
+                report.note(odd, f"line {number}: {text}")
+            yield bits, start, length, record
+        problems.check()
+
+
+def _fields(text: str) -> list[str]:
+    parts = next(csv.reader([text])) if '"' in text else text.split(",")
+    return [part.strip() for part in parts]
+
+
+def _is_header(fields: list[str]) -> bool:
+    """Whether the line has names of columns: no prefix is without a digit or a colon."""
+    return not any(char.isdigit() or char == ":" for char in fields[0])
+
+
+def _record(fields: list[str]) -> str:
+    if len(fields) not in {1, 3}:
+        raise ValueError("not `prefix,country` or `prefix,country,latitude,longitude`")
+    country, dash, sub = fields[0].partition("-")
+    code = country.upper()
+    if code and code not in COUNTRIES and code not in REGIONS and code not in NOWHERE:
+        raise ValueError(f"unknown country code {country!r}")
+    lat = lon = None
+    if len(fields) == 3 and any(fields[1:]):
+        lat, lon = map(_degrees, fields[1:])
+        if not on_earth(lat, lon):
+            raise ValueError(f"no place on earth: {fields[1]},{fields[2]}")
+    record = geo_record(code, sub, lat, lon)
+    if dash and not record.startswith(f"{code}-"):
+        raise ValueError(f"no subdivision: {fields[0]!r}")
+    return record
+
+
+def _degrees(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as exc:
+        raise ValueError(f"no degrees: {text!r}") from exc

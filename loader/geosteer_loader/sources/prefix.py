@@ -1,0 +1,60 @@
+"""Prefixes in text and as numbers: the one conversion that all text formats use."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_MAPPED = 0xFFFF
+
+
+def parse_prefix(text: str) -> tuple[int, int, int]:
+    """Address bits, first address and length of `192.0.2.0/24`, `2001:db8::/32` or a single address.
+
+    Raises: ValueError: says what is wrong, host bits among it. A v4-mapped network is refused, since
+        clients in it are looked up as IPv4 (RFC 4291, 2.5.5.2).
+    """
+    address, slash, size = text.partition("/")
+    bits, start = parse_address(address)
+    if not slash:
+        length = bits
+    elif size.isascii() and size.isdigit() and len(size) <= 3 and int(size) <= bits:
+        length = int(size)
+    else:
+        raise ValueError(f"no prefix length from 0 to {bits}: {text!r}")
+    if start & ((1 << (bits - length)) - 1):
+        raise ValueError(f"bits behind the prefix length are set: {text!r}")
+    if bits == 128 and length >= 96 and start >> 32 == _MAPPED:
+        raise ValueError(f"a v4-mapped network, to be written as IPv4: {text!r}")
+    return bits, start, length
+
+
+def parse_address(text: str) -> tuple[int, int]:
+    """Address bits and number of an address in text.
+
+    Raises: ValueError: not an address.
+    """
+    try:
+        if ":" in text:
+            return 128, int.from_bytes(socket.inet_pton(socket.AF_INET6, text), "big")
+        return 32, int.from_bytes(socket.inet_pton(socket.AF_INET, text), "big")
+    except (OSError, ValueError) as exc:  # ValueError: a NUL within
+        raise ValueError(f"not an address: {text!r}") from exc
+
+
+def format_prefix(bits: int, start: int, prefix_len: int) -> str:
+    """The text of a prefix, for example `192.0.2.0/24`."""
+    family = socket.AF_INET if bits == 32 else socket.AF_INET6
+    return f"{socket.inet_ntop(family, start.to_bytes(bits // 8, 'big'))}/{prefix_len}"
+
+
+def split_range(bits: int, first: int, last: int) -> Iterator[tuple[int, int]]:
+    """The fewest prefixes (first address, length) that make up *first* to *last*, both inclusive."""
+    while first <= last:
+        host = (first & -first).bit_length() - 1 if first else bits
+        host = min(host, (last - first + 1).bit_length() - 1)
+        yield first, bits - host
+        first += 1 << host
