@@ -283,8 +283,8 @@ def test_a_broken_source_changes_nothing_and_frees_the_lock(
 ) -> None:
     run(config)
     before = current_of(own_redis.client())
-    write_csv(tmp_path / "geo.csv", ["not a prefix,GB"])
-    with pytest.raises(SourceError, match=r"geo\.csv: line 1"):
+    write_csv(tmp_path / "geo.csv", ["192.0.2.0/24,GB", "not a prefix,GB"])
+    with pytest.raises(SourceError, match=r"geo\.csv: line 2"):
         run(config)
     assert current_of(own_redis.client()) == before
     assert not own_redis.client().exists("{geosteer}:lock")

@@ -222,6 +222,7 @@ LOADER_MAY_NOT = [
     "SET {other}:lock me",
     "FLUSHALL",
     "HKEYS {geosteer}:object",
+    "CONFIG GET requirepass",
     "CONFIG SET save x",
     "ACL LIST",
     "SHUTDOWN",

@@ -75,7 +75,8 @@ def test_a_line_of_a_nerd_zone_means_what_rbldnsd_makes_of_it(path: Path, line: 
 
 @pytest.mark.parametrize("line", [
     "15", "1.21.0.7/24", "1.3.4.5-6.7", "9.1.2-3.4", "1.2.3.9-1.2.3.4", "1.2.3.256", "1.2.3.4.5", "1.2.3.0/33",
-    "2001:db8::/32",    "1.2.3.0/24#x", "1..2/16", "1.2.3.0/", "1.2.3.0/24-9", "host.example", "1.2.3.0/24 :256:us", "1.2.3.0/24 :0:us", ":a:us",
+    "2001:db8::/32", "1.2.3.0/24#x", "1..2/16", "1.2.3.0/", "1.2.3.0/24-9", "host.example", "1.2.3.0/24 :256:us",
+    "1.2.3.0/24 :0:us", ":a:us",
     "1.2.3.0/24 :1.2:us", "1.2.3.0/24 ::us", "-1.2.3.4", "!", "!15",
 ])  # fmt: skip
 def test_what_rbldnsd_ignores_with_a_warning_is_an_error_with_its_line(path: Path, line: str):

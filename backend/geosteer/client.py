@@ -13,6 +13,8 @@ NAT64 = 0x0064FF9B << 96
 SIX_TO_FOUR = 0x2002
 TEREDO = 0x20010000
 
+CARRIERS = frozenset((0, 0x64, SIX_TO_FOUR, 0x2001))
+"""First 16 bits of addresses that may carry an IPv4 one."""
 _CARRIERS = ((MAPPED, 96), (NAT64, 96), (SIX_TO_FOUR << 112, 16), (TEREDO << 96, 32))
 _PRIVATE = {
     32: tuple(

@@ -66,11 +66,10 @@ class Loop:
         poller.register(0, POLLIN)
         poller.register(wake, POLLIN)
         watched = (-1, 0)
-        started = False
+        started = self._greeted
+        if started:
+            tier.start()
         while True:
-            if self._greeted and not started:  # nothing is opened before PowerDNS has its banner
-                tier.start()
-                started = True
             mask = tier.poll_mask()
             if mask != watched:
                 if watched[0] >= 0 and watched[0] != mask[0]:
@@ -101,8 +100,11 @@ class Loop:
                     if responder.outdated or now >= responder.good_until:
                         responder.refresh()
                     out.append(responder.replies.get(line) or responder.reply(line, now))
+                    if not started:  # nothing is opened before PowerDNS has its banner
+                        _write(out.pop())
+                        tier.start()
+                        started = True
                 _write(b"".join(out))
-                self._greeted = True
             if self._reload and lines.empty:
                 self._again()
 

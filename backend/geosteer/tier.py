@@ -11,10 +11,10 @@ from time import monotonic, time
 import hiredis
 
 from geosteer import snapshot
-from geosteer.client import parse
+from geosteer.client import CARRIERS, parse
 from geosteer.errors import CorruptPage, GeosteerError
 from geosteer.generation import Adoption, Generation, Unusable, serial_of
-from geosteer.lean import load_json
+from geosteer.lean import bisect_right, load_json, socket
 from geosteer.mirror import Mirror
 from geosteer.model import Model
 from geosteer.schema import Keys
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from geosteer.client import Client
     from geosteer.settings import Settings
     from geosteer.tree import Branch, Tree
+
+AF_INET, AF_INET6 = socket.AF_INET, socket.AF_INET6
+_pton, _number = socket.inet_pton, int.from_bytes
 
 LIVE, STALE, FALLBACK = "live", "stale", "fallback"
 OUTSTANDING = 64
@@ -77,6 +80,8 @@ class Tier:
             self._address, settings.timeout, clock, self._opened, self._pushed, self._closed, settings.tls
         )
         self._cache = LeafCache(settings.cache)
+        self._v4: dict[str, Tree] = {}
+        self._v6: dict[str, Tree] = {}
         self._adoption: Adoption | None = None
         self._asked: dict[tuple[int, int], float] = {}
         self._dirty: dict[str, None] = {}
@@ -199,13 +204,25 @@ class Tier:
 
         Raises: ValueError: no address. NotReady: Redis is away and the page is not here.
         """
+        try:
+            if ":" not in text:
+                tree = self._v4[table]
+                address = _number(_pton(AF_INET, text), "big")
+                leaf = tree.slots[bisect_right(tree.tops, address)]  # type: ignore[index]
+                cell = leaf.cells[leaf.index[bisect_right(leaf.starts, address)]]  # type: ignore[union-attr]
+                return cell if cell[1] else leaf.measure(address)  # type: ignore[union-attr]
+            tree = self._v6[table]
+            address = _number(_pton(AF_INET6, text), "big")
+            if address >> 112 not in CARRIERS or 0x20010000 < address >> 96 < 0x20020000:
+                leaf = tree.slots[bisect_right(tree.tops, address)]  # type: ignore[index]
+                cell = leaf.cells[leaf.index[bisect_right(leaf.starts, address >> leaf.shift)]]  # type: ignore[union-attr]
+                return cell if cell[1] else leaf.measure(address)  # type: ignore[union-attr]
+        except (OSError, KeyError, TypeError, AttributeError):
+            pass  # no address, a table or page that is not here, or a table too large for a single list
+        return self._lookup_slowly(text, table)
+
+    def _lookup_slowly(self, text: str, table: str) -> tuple[str, int]:
         client = parse(text)
-        tree = self.generation.trees.get((table, client.bits)) if self.generation else None
-        if tree is not None:
-            try:
-                return tree.cell(client.address)
-            except PageMissing:
-                pass
         asked = self._clock()
         self.settle(asked)
         for _ in range(2):
@@ -223,19 +240,21 @@ class Tier:
         """Handle Redis until *done* or until the question's time is over; not at all on a link that is away or suspect."""
         until = asked + self.settings.timeout
         while not done():
-            now = self._clock()
-            link = self._link
-            fd = link.fd
-            if now >= until or fd < 0 or not (self._live or self._attempts == 1) or link.suspect(now):
+            link, now = self._link, self._clock()
+            fd, suspect = link.fd, link.suspect_at()
+            if fd < 0 or not (self._live or self._attempts == 1):
                 return False
-            suspect = link.suspect_at()
             left = (until if suspect is None else min(until, suspect)) - now
             poller = self._poller
             poller.register(fd, self.poll_mask()[1])
-            events = poller.poll(left * 1000 + 0.5)
+            events = poller.poll(
+                left * 1000 + 0.5 if left > 0 else 0
+            )  # what has come already is taken in any case
             poller.unregister(fd)
             for _, event in events:
                 self.handle(event)
+            if left <= 0:
+                return done()
         return True
 
     @property
@@ -474,6 +493,8 @@ class Tier:
         trees = list(generation.trees.values())
         self._cache = self._cache.carry_over(trees)
         self.generation = generation
+        self._v4 = {table: tree for (table, bits), tree in generation.trees.items() if bits == 32}
+        self._v6 = {table: tree for (table, bits), tree in generation.trees.items() if bits == 128}
         self.mirror.forget_others(generation.model.nodes)
         self.version += 1
         self._say("current", "")

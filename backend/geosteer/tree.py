@@ -5,7 +5,7 @@ from __future__ import annotations
 from geosteer.errors import CorruptPage
 from geosteer.lean import array, bisect_right, deque
 from geosteer.schema import digest
-from geosteer.trie import DIGEST, MAX_HEIGHT, Page, decode
+from geosteer.trie import DIGEST, MAX_ENTRIES, MAX_HEIGHT, Page, decode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,9 +14,70 @@ if TYPE_CHECKING:
 FLAT = 4096
 """Leaves of a table up to which one list holds them all; above, a list of lists."""
 
+LONGEST = 1024
+"""Entries of a leaf up to which they are cut into prefixes."""
+
 
 class PageMissing(Exception):  # a request for more, not a failure
     """A leaf that is needed and not here."""
+
+
+class Leaf:
+    """A leaf page made ready for search.
+
+    The hot path is `cells[index[bisect_right(starts, address >> shift)]]`: the entries' starts, but for the first, and for
+    each entry which (record, prefix length) it has. The length is 0 until an entry was asked for; then the entry is cut, so
+    that the widest prefix around the address is an entry of its own and its length need not be found again.
+    """
+
+    __slots__ = ("bits", "cells", "first", "host", "index", "shift", "starts")
+
+    def __init__(self, page: Page, first: int) -> None:
+        """Args: first: the first address of the page."""
+        self.bits = page.bits
+        self.host = page.bits - page.prefix_len
+        self.first = first
+        starts = [start for start, _ in page.spans(first)]
+        self.shift, self.starts = _searchable(page.bits, starts[1:])
+        self.index = bytearray(page.index)
+        self.cells = [_cell(value, 0) for value in page.values]  # type: ignore[arg-type]
+
+    def measure(self, address: int) -> tuple[str, int]:
+        """Record of an address and length of the widest prefix around it that lies within one entry; remembers it."""
+        shift, host = self.shift, self.host
+        entry = bisect_right(self.starts, address >> shift)
+        low = self.starts[entry - 1] << shift if entry else self.first
+        after = self.starts[entry] << shift if entry < len(self.starts) else self.first + (1 << host)
+        if entry:
+            host = min(host, (address ^ (low - 1)).bit_length() - 1)
+        if entry < len(self.starts):
+            host = min(host, (address ^ after).bit_length() - 1)
+        cell = _cell(self.cells[self.index[entry]][0], self.bits - host)
+        block = address >> host << host
+        if host >= shift and len(self.index) < LONGEST:
+            self._cut(
+                entry,
+                cell,
+                block if block > low else None,
+                block + (1 << host) if block + (1 << host) < after else None,
+            )
+        return cell
+
+    def _cut(self, entry: int, cell: tuple[str, int], start: int | None, end: int | None) -> None:
+        """Give part of an entry its own cell: from *start*, or its beginning, to *end*, or its end."""
+        cells, index = self.cells, self.index
+        if cell not in cells:
+            if len(cells) == MAX_ENTRIES:
+                return
+            cells.append(cell)
+        rest = index[entry]
+        index[entry] = cells.index(cell)
+        if end is not None:
+            self.starts.insert(entry, end >> self.shift)
+            index.insert(entry + 1, rest)
+        if start is not None:
+            self.starts.insert(entry, start >> self.shift)
+            index.insert(entry, rest)
 
 
 class Branch:
@@ -25,19 +86,12 @@ class Branch:
     __slots__ = ("digests", "end", "shift", "slots", "starts")
 
     def __init__(self, bits: int, starts: list[int], digests: bytes, end: int) -> None:
-        low = 64 if bits == 128 and not any(start & 0xFFFFFFFFFFFFFFFF for start in starts) else 0
-        self.shift = low
-        self.starts: Sequence[int] = (
-            array("I", starts)
-            if bits == 32
-            else array("Q", [start >> 64 for start in starts])
-            if low
-            else starts
-        )
+        self.shift, self.starts = _searchable(bits, starts)
+        """Where each leaf begins."""
         self.digests = digests
         self.end = end
         """Last address of the last leaf."""
-        self.slots: list[Page | None] = [None] * len(starts)
+        self.slots: list[Leaf | None] = [None] * len(starts)
 
     def digest(self, number: int) -> bytes:
         """A leaf's name."""
@@ -54,7 +108,7 @@ class Branch:
 class Tree:
     """One family of one table."""
 
-    __slots__ = ("_tops", "bits", "branches", "root")
+    __slots__ = ("bits", "branches", "root", "slots", "tops")
 
     def __init__(self, bits: int, root: bytes, inner: dict[bytes, bytes]) -> None:
         """Args: inner: digest -> bytes of every inner page, and of the root.
@@ -75,42 +129,38 @@ class Tree:
                 for name, start, after in zip(names, starts, [*starts[1:], end + 1], strict=True)
             ]
             height -= 1
-        if sum(len(starts) for starts, _, _ in parts) <= FLAT:
-            flat = (
-                [start for starts, _, _ in parts for start in starts],
-                [name for _, names, _ in parts for name in names],
-            )
-            parts = [(*flat, last)]
+        flat = len(level) <= FLAT
+        if flat:
+            parts = [([start for _, start, _ in level], [name for name, _, _ in level], last)]
         self.branches = [Branch(bits, starts, b"".join(names), end) for starts, names, end in parts]
-        self._tops = [starts[0] for starts, _, _ in parts]
+        self.tops = (
+            [start for _, start, _ in level[1:]] if flat else [starts[0] for starts, _, _ in parts[1:]]
+        )
+        """Where each leaf but the first begins, or each branch where there are many: a list, which is searched fastest."""
+        self.slots: list[Leaf | None] | None = self.branches[0].slots if flat else None
 
     def cell(self, address: int) -> tuple[str, int]:
         """Record of an address, "" on a miss, and the length of the widest prefix around it that has it.
 
         Raises: PageMissing: its leaf is not here.
         """
-        tops = self._tops
-        branch = self.branches[bisect_right(tops, address) - 1 if len(tops) > 1 else 0]
-        page = branch.slots[bisect_right(branch.starts, address >> branch.shift) - 1]
-        if page is None:
+        number = bisect_right(self.tops, address)
+        if self.slots is not None:
+            leaf = self.slots[number]
+        else:
+            branch = self.branches[number]
+            leaf = branch.slots[bisect_right(branch.starts, address >> branch.shift) - 1]
+        if leaf is None:
             raise PageMissing
-        starts, shift, mask = page.starts, page.shift, page.mask
-        key = (address >> shift) & mask
-        entry = bisect_right(starts, key)
-        # the widest prefix within lo..hi: Page.uniform, with the bits cut off behind left out where they are equal
-        address &= (mask << shift) | ((1 << shift) - 1)
-        host = page.bits - page.prefix_len
-        if entry > 1:
-            other = (address ^ ((starts[entry - 1] << shift) - 1)).bit_length() - 1
-            host = min(host, other)
-        if entry < len(starts):
-            other = (address ^ (starts[entry] << shift)).bit_length() - 1
-            host = min(host, other)
-        return page.values[page.index[entry - 1]], page.bits - host  # type: ignore[return-value]
+        cell = leaf.cells[leaf.index[bisect_right(leaf.starts, address >> leaf.shift)]]
+        return cell if cell[1] else leaf.measure(address)
 
     def locate(self, address: int) -> tuple[Branch, int]:
         """The leaf of an address: its branch and number."""
-        branch = self.branches[bisect_right(self._tops, address) - 1]
+        number = bisect_right(self.tops, address)
+        if self.slots is not None:
+            return self.branches[0], number
+        branch = self.branches[number]
         return branch, bisect_right(branch.starts, address >> branch.shift) - 1
 
     def leaves(self) -> Iterator[tuple[Branch, int]]:
@@ -118,6 +168,29 @@ class Tree:
         for branch in self.branches:
             for number in range(len(branch.slots)):
                 yield branch, number
+
+
+_cells: dict[tuple[str, int], tuple[str, int]] = {}
+
+
+def _cell(record: str, length: int) -> tuple[str, int]:
+    """The pair, one object for all leaves where few records are many times there (countries, not coordinates)."""
+    cell = (record, length)
+    known = _cells.get(cell)
+    if known is not None:
+        return known
+    if len(_cells) < 8192:
+        _cells[cell] = cell
+    return cell
+
+
+def _searchable(bits: int, starts: list[int]) -> tuple[int, array[int] | list[int]]:
+    """Bits cut off behind, and the starts without them, as small as `bisect` can search them."""
+    if bits == 32:
+        return 0, array("I", starts)
+    if any(start & 0xFFFFFFFFFFFFFFFF for start in starts):
+        return 0, starts
+    return 64, array("Q", [start >> 64 for start in starts])
 
 
 def _children(page: Page, bits: int, height: int, start: int, end: int) -> tuple[list[int], list[bytes], int]:
@@ -173,12 +246,13 @@ class LeafCache:
         if digest(raw) != branch.digest(number):
             raise CorruptPage("a page is not what its name says")
         page = decode(raw)
-        if not page.fits(bits, 0, *branch.bounds(number)):
+        start, end = branch.bounds(number)
+        if not page.fits(bits, 0, start, end):
             raise CorruptPage("a leaf is not the one its parent names")
-        self.keep(branch, number, page)
+        self.keep(branch, number, Leaf(page, start))
 
-    def keep(self, branch: Branch, number: int, page: Page) -> None:
-        """Keep a decoded leaf."""
+    def keep(self, branch: Branch, number: int, page: Leaf) -> None:
+        """Keep a leaf that is ready for search."""
         if branch.slots[number] is not None:
             return
         cost = _cost(page)
@@ -194,7 +268,7 @@ class LeafCache:
         """A cache for another generation, with the leaves that it shares with this one."""
         fresh = LeafCache(self.limit)
         live = {id(branch) for tree in trees for branch in tree.branches}
-        pages: dict[bytes, Page] = {}
+        pages: dict[bytes, Leaf] = {}
         for branch, number, cost in self._order:
             if id(branch) in live:
                 fresh._order.append((branch, number, cost))
@@ -210,11 +284,11 @@ class LeafCache:
         return fresh
 
 
-def _cost(page: Page) -> int:
-    """About the bytes that a decoded leaf takes: objects, starts, index, values, and records that are its own."""
-    count, distinct = len(page.starts), len(page.values)
-    width = page.starts.itemsize if isinstance(page.starts, array) else 48
+def _cost(leaf: Leaf) -> int:
+    """About the bytes that a leaf takes: objects, starts, index, cells, and the records that are its own."""
+    count, distinct = len(leaf.index), len(leaf.cells)
+    width = leaf.starts.itemsize if isinstance(leaf.starts, array) else 48
     own = (
-        0 if distinct < 32 else 64 * distinct
-    )  # few values are names that repeat in every page, many are places
-    return 350 + count * (width + 1) + 8 * distinct + own
+        0 if distinct < 32 else 120 * distinct
+    )  # few records are names that repeat everywhere, many are places
+    return 380 + 2 * count * (width + 1) + 16 * distinct + own  # twice: entries are cut as they are used

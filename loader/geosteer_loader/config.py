@@ -17,7 +17,7 @@ from geosteer_loader.checks.guard import Guard, Prober, read_guard, read_prober
 from geosteer_loader.checks.maps import read_maps
 from geosteer_loader.checks.namespace import Namespace
 from geosteer_loader.checks.networks import read_networks
-from geosteer_loader.checks.nodes import read_nodes
+from geosteer_loader.checks.nodes import NodeReader
 from geosteer_loader.checks.redis import RedisSettings, read_redis
 from geosteer_loader.checks.services import ServiceReader
 from geosteer_loader.checks.settings import Problems, Table
@@ -83,9 +83,9 @@ def check(raw: Mapping[str, Any], path: Path, environ: Mapping[str, str]) -> Con
     root = Table(raw, "", problems)
     sources = read_sources(root.table("sources"), path.parent)
     networks = read_networks(root.table("networks"), path.parent)
-    nodes = read_nodes(root.table("nodes"))
-    maps = read_maps(root.table("maps"), nodes, networks)
-    zones, services = ZoneReader(), ServiceReader()
+    nodes, zones, services = NodeReader(), ZoneReader(), ServiceReader()
+    nodes.read(root.table("nodes"))
+    maps = read_maps(root.table("maps"), nodes.nodes, networks)
     zones.read(root.table("zones"))
     services.read(root.table("services"), maps, nodes)
     redis = read_redis(root.table("redis"), path.parent, environ)
@@ -96,15 +96,15 @@ def check(raw: Mapping[str, Any], path: Path, environ: Mapping[str, str]) -> Con
     names = Namespace(zones, problems)
     names.check_statics()
     names.check_services(services)
-    names.check_nodes(nodes, {name: f"{root.table('nodes').at(name)}.hostname" for name in nodes}, services)
+    names.check_nodes(nodes, services)
     names.check_name_servers(nodes, services)
-    warn_unused(root, networks, nodes, maps, services.services)
-    warn_unanswerable(root, sources, nodes, maps, services)
+    warn_unused(root, networks, nodes.nodes, maps, services.services)
+    warn_unanswerable(root, sources, nodes.nodes, maps, services)
     if problems.errors():
         raise ConfigError(problems.errors())
     document = {
         "format": FORMAT,
-        "nodes": nodes,
+        "nodes": nodes.nodes,
         "networks": {name: {} for name in networks},
         "maps": maps,
         "zones": zones.zones,

@@ -51,11 +51,17 @@ def document(store: Store, fields: Mapping[str, str]) -> dict[str, Any]:
 
 
 def flip(
-    store: Store, lease: Lease, before: Mapping[str, str], after: Mapping[str, str], changed: str
+    store: Store,
+    lease: Lease,
+    before: Mapping[str, str],
+    after: Mapping[str, str],
+    changed: str,
+    check: Callable[[Callable[..., Any]], None],
 ) -> dict[str, str]:
     """Publish *after* in place of *before*, and note it in the history; the fields as they stand then.
 
-    Generation and time of publishing are added here, and both only ever rise.
+    Generation and time of publishing are added here, and both only ever rise. *check* raises an error where
+    what *after* names is not there; it is given a function that runs a command.
     Raises: Refused: the lock is lost, or `current` is no longer *before*; StoreError. Nothing was published.
     """
     now = store.now()
@@ -65,6 +71,7 @@ def flip(
     def commands(run: Callable[..., Any]) -> Sequence[Command]:
         if texts(run("HGETALL", store.keys.current)) != before:
             raise Refused(f"{store.name}: {store.keys.current} was changed by somebody else meanwhile")
+        check(run)
         gone = [name for name in before if name not in fields]
         return [
             *([("HDEL", store.keys.current, *gone)] if gone else []),
@@ -73,10 +80,9 @@ def flip(
         ]
 
     try:
-        lease.run(commands, watch=(store.keys.current,))
-    except ConnectionLost:
-        if not _arrived(store, fields):
-            raise
+        lease.run(commands, watch=(store.keys.current, store.keys.object))
+    except ConnectionLost as exc:
+        _make_sure(store, fields, exc)
     return fields
 
 
@@ -94,12 +100,16 @@ def _stamps(store: Store, before: Mapping[str, str], now: float) -> dict[str, st
     return {"generation": str(generation + 1), "published": format_time(max(now, published + 1))}
 
 
-def _arrived(store: Store, fields: Mapping[str, str]) -> bool:
-    """Whether a transaction was carried out although its reply was lost."""
+def _make_sure(store: Store, fields: Mapping[str, str], lost: ConnectionLost) -> None:
+    """Returns when a transaction was carried out although its reply was lost; raises StoreError when not."""
     for pause in (0.05, 0.2, 0.5):
         time.sleep(pause)
         try:
-            return store.hash(store.keys.current) == fields
+            arrived = store.hash(store.keys.current) == fields
         except StoreError:
             continue
-    return False
+        if not arrived:
+            raise lost
+        return
+    generation = fields["generation"]
+    raise StoreError(f"{lost}; whether generation {generation} is published: see `geosteer status`") from lost

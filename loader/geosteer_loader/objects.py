@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 from geosteer.errors import StoreError
 from geosteer_loader.store import BATCH
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from geosteer.trie import Built
-    from geosteer_loader.store import Store
+    from geosteer_loader.store import Command, Store
 
 
 @dataclass(slots=True)
@@ -27,12 +28,12 @@ class Written:
 class Writer:
     """Brings objects to Redis, and notices when others vanish from there meanwhile.
 
-    From its beginning to `settled` only this process may add or remove objects: hold the publisher's lock.
+    From its beginning to the last `check` only this process may add or remove objects: hold the publisher's lock.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._expected = self._count()
+        self._expected = int(store.call("HLEN", store.keys.object))
         self.written = Written()
 
     def lacking(self, built: Built) -> list[bytes]:
@@ -56,32 +57,50 @@ class Writer:
         """Whether an object, named by its hex digest, is in Redis."""
         return self._store.present([name])[0]
 
-    def write(self, items: Iterable[tuple[str, bytes]]) -> None:
-        """Write objects in the given order, each named by its hex digest."""
-        batch: list[str | bytes] = []
-        for name, data in items:
-            batch += (name, data)
-            self.written.objects += 1
-            self.written.size += len(data)
-            if len(batch) >= 2 * BATCH:
-                self._send(batch)
-                batch = []
-        if batch:
-            self._send(batch)
+    def write_leaves(self, items: Mapping[str, bytes]) -> None:
+        """Write objects that name no others; *items* are by hex digest."""
+        for batch in self._batches(items):
+            self._expected += int(self._store.call(*batch))
 
-    def settled(self) -> None:
-        """Nothing that was there before has gone.
+    def write_inner(self, items: Mapping[str, bytes]) -> None:
+        """Write pages whose children are there by now, in the given order.
 
-        Raises: StoreError: something has, so what was found there may be gone: Redis evicts, or was emptied.
+        Raises: StoreError: something vanished meanwhile, maybe a child; then none of a batch is written.
         """
-        if self._count() != self._expected:
-            raise StoreError(
-                f"{self._store.name}: objects vanished while others were written (flushed, or evicted by "
-                "maxmemory-policy?); nothing was published, run it again"
-            )
+        key = self._store.keys.object
 
-    def _send(self, batch: list[str | bytes]) -> None:
-        self._expected += int(self._store.call("HSET", self._store.keys.object, *batch))
+        def prepared(batch: Command) -> Callable[[Callable[..., Any]], Sequence[Command]]:
+            def prepare(run: Callable[..., Any]) -> Sequence[Command]:
+                self.check(run)
+                return [batch]
 
-    def _count(self) -> int:
-        return int(self._store.call("HLEN", self._store.keys.object))
+            return prepare
+
+        for batch in self._batches(items):
+            replies = self._store.transact((key,), prepared(batch))
+            if replies is None:
+                raise self._vanished()
+            self._expected += int(replies[0])
+
+    def check(self, run: Callable[..., Any]) -> None:
+        """All that was there before, and all that was written, is there; *run* runs a command.
+
+        Raises: StoreError: it is not, so a page that was found there may be gone, or have lost its children.
+        """
+        if int(run("HLEN", self._store.keys.object)) != self._expected:
+            raise self._vanished()
+
+    def _vanished(self) -> StoreError:
+        return StoreError(
+            f"{self._store.name}: objects vanished while others were written (flushed, or evicted by "
+            "maxmemory-policy?); nothing was published, run it again"
+        )
+
+    def _batches(self, items: Mapping[str, bytes]) -> Iterator[Command]:
+        names = list(items)
+        for low in range(0, len(names), BATCH):
+            batch = names[low : low + BATCH]
+            self.written.objects += len(batch)
+            self.written.size += sum(len(items[name]) for name in batch)
+            pairs = ((name, items[name]) for name in batch)
+            yield ("HSET", self._store.keys.object, *chain.from_iterable(pairs))

@@ -79,9 +79,8 @@ def publish(
         _write(writer, tables, document)
         changed = _changed(before, after, writer.written, known)
         if changed:
-            writer.settled()
             sweep = _sweep_due(store, before, after)
-            now = published.flip(store, lease, before, after, " ".join(changed))
+            now = published.flip(store, lease, before, after, " ".join(changed), writer.check)
             outcome = Outcome(generation=int(now["generation"]), changed=changed, written=writer.written)
             _after_flip(config, store, lease, outcome, sweep)
         else:
@@ -148,13 +147,16 @@ def _changed(
 
 
 def _write(writer: Writer, tables: Sequence[Table], document: bytes) -> None:
-    items: dict[str, bytes] = {}
-    tops: dict[str, bytes] = {digest(document).hex(): document}
+    leaves: dict[str, bytes] = {}
+    inner: dict[str, bytes] = {}
     for built in pages_of(tables):
         for name in writer.lacking(built):
-            (tops if name == built.root else items)[name.hex()] = built.pages[name]
-    writer.write(items.items())
-    writer.write((name, data) for name, data in tops.items() if not writer.there(name))
+            (inner if name in built.children else leaves)[name.hex()] = built.pages[name]
+    named = digest(document).hex()
+    if not writer.there(named):
+        leaves[named] = document
+    writer.write_leaves(leaves)
+    writer.write_inner(inner)
 
 
 def _sweep_due(store: Store, before: Mapping[str, str], after: dict[str, str]) -> bool:

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from geosteer_loader.checks.names import parents, within, zone_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from geosteer_loader.checks.documents import Node, Record
+    from geosteer_loader.checks.documents import Record
+    from geosteer_loader.checks.nodes import NodeReader
     from geosteer_loader.checks.services import ServiceReader
     from geosteer_loader.checks.settings import Problems
     from geosteer_loader.checks.zones import ZoneReader
@@ -88,11 +87,9 @@ class Namespace:
                     place, f"has a static {beside.record['type']} record at the same name: {beside.place}"
                 )
 
-    def check_nodes(
-        self, nodes: Mapping[str, Node], places: Mapping[str, str], reader: ServiceReader
-    ) -> None:
+    def check_nodes(self, nodes: NodeReader, reader: ServiceReader) -> None:
         """Node host names within served zones, which are answered with the node's own addresses."""
-        for node_name, node in nodes.items():
+        for node_name, node in nodes.nodes.items():
             name = node["hostname"]
             zone = zone_of(name, self.zones) if name else None
             if not name or not zone:
@@ -107,14 +104,14 @@ class Namespace:
                 reason = f"is at or below the delegation {cut}"
             elif beside:
                 reason = f"has a static {beside.record['type']} record too: {beside.place}"
-            elif not (node["a"] or node["aaaa"]):
+            elif not (node["a"] or node["aaaa"] or node_name in nodes.doubtful):
                 reason = f"is inside the zone {zone}, but the node has no address to answer with"
             if reason:
-                self.problems.add(places[node_name], f"{name} {reason}")
+                self.problems.add(f"{nodes.places[node_name]}.hostname", f"{name} {reason}")
 
-    def check_name_servers(self, nodes: Mapping[str, Node], reader: ServiceReader) -> None:
+    def check_name_servers(self, nodes: NodeReader, reader: ServiceReader) -> None:
         """Whether name servers within served zones can be found."""
-        hosts = {node["hostname"] for node in nodes.values()}
+        hosts = {node["hostname"] for node in nodes.nodes.values()}
         for zone, found in self.zones.items():
             for server in found["ns"]:
                 service = reader.services.get(server)

@@ -16,18 +16,31 @@ MAX_WEIGHT = 1_000_000
 """The largest weight, of a node or in a map."""
 
 
-def read_nodes(table: Table) -> dict[str, Node]:
-    """All nodes by name."""
-    nodes = {}
-    for name, entry in table.named():
-        try:
-            label(name)
-        except ValueError as exc:
-            table.add(name, str(exc))
-        nodes[name] = _node(entry)
-    _shared_addresses(table, nodes)
-    _shared_hostnames(table, nodes)
-    return nodes
+class NodeReader:
+    """Reads nodes, and remembers where each of them stands."""
+
+    def __init__(self) -> None:
+        self.nodes: dict[str, Node] = {}
+        """All nodes by name."""
+        self.places: dict[str, str] = {}
+        """Node -> its place."""
+        self.doubtful: set[str] = set()
+        """Nodes with a problem: what they lack here may be in the file."""
+
+    def read(self, table: Table) -> None:
+        """All nodes under *table*."""
+        for name, entry in table.named():
+            before = table.problems.count()
+            try:
+                label(name)
+            except ValueError as exc:
+                table.add(name, str(exc))
+            self.nodes[name] = _node(entry)
+            self.places[name] = entry.place
+            if table.problems.count() > before:
+                self.doubtful.add(name)
+        _shared_addresses(table, self.nodes)
+        _shared_hostnames(table, self.nodes)
 
 
 def read_addresses(table: Table) -> tuple[list[str], list[str]]:

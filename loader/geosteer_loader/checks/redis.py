@@ -113,7 +113,7 @@ def _url(environ: Mapping[str, str] | None) -> Callable[[object], _Url]:
         for host in hosts.split(",") if scheme != "unix" else ():
             matched = _HOST.fullmatch(host)
             if not matched or not 1 <= int(matched[1] or 1) <= 65535:
-                raise ValueError(f"{shown(host)} is not a host with an optional port")
+                raise ValueError("names a host that is none, or a port out of range")
         if "," in hosts and not scheme.startswith("redis+"):
             raise ValueError(
                 f"takes one host; several need redis+sentinel:// or redis+cluster://, not {scheme}://"

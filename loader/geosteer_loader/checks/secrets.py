@@ -33,7 +33,7 @@ def secret(environ: Mapping[str, str] | None) -> Callable[[object], str]:
         plain = text(value)
         reference = _REFERENCE.fullmatch(plain)
         if not reference:
-            if plain.startswith("$"):
+            if plain.startswith("${"):
                 raise ValueError("must be of the form ${NAME} to name an environment variable")
             return plain
         if environ is None:

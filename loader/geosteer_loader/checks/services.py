@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from geosteer_loader.checks.documents import Map, Node, Service
+    from geosteer_loader.checks.nodes import NodeReader
     from geosteer_loader.checks.settings import Table
 
 POLICIES = ("best", "weighted", "hash", "nearest", "path")
@@ -28,7 +29,7 @@ class ServiceReader:
         self.places: dict[str, str] = {}
         """Service -> its place."""
 
-    def read(self, table: Table, maps: Mapping[str, Map], nodes: Mapping[str, Node]) -> None:
+    def read(self, table: Table, maps: Mapping[str, Map], nodes: NodeReader) -> None:
         """All services; they may use only *maps* that exist, and *nodes* that can answer them."""
         for key, entry in table.named():
             service = _service(entry, maps)
@@ -45,8 +46,9 @@ class ServiceReader:
                 continue
             self.services[name] = service
             self.places[name] = entry.place
-            if service["map"] in maps:
-                _check_nodes(entry, service, _used(maps[service["map"]], nodes), nodes)
+            used = _used(maps[service["map"]], nodes.nodes) if service["map"] in maps else {}
+            if not nodes.doubtful & set(used):
+                _check_nodes(entry, service, used, nodes)
 
 
 def _service(table: Table, maps: Collection[str]) -> Service:
@@ -77,35 +79,30 @@ def _used(found: Map, nodes: Mapping[str, Node]) -> dict[str, Node]:
     return {name: nodes[name] for name in nodes_of(found) if name in nodes}
 
 
-def _check_nodes(table: Table, service: Service, used: Mapping[str, Node], nodes: Mapping[str, Node]) -> None:
+def _check_nodes(table: Table, service: Service, used: Mapping[str, Node], nodes: NodeReader) -> None:
     """Whether the map's nodes can answer, and well-connected ones of all *nodes* when nothing else can."""
     if service["answer"] == "cname":
         nameless = [name for name, node in used.items() if not node["hostname"]]
         if nameless:
-            table.add(
-                "answer", f"is cname, but {_listed(nameless)} of map {service['map']} without a hostname"
-            )
+            table.add("answer", f"is cname, but {_listed(nameless, service)} without a hostname")
     elif used and not any(node["a"] or node["aaaa"] for node in used.values()):
         table.add("map", f"no node of map {service['map']} has an address")
     else:
         bare = [name for name, node in used.items() if not (node["a"] or node["aaaa"])]
         if bare:
-            table.problems.warn(
-                table.at("map"), f"{_listed(bare)} of map {service['map']} without an address, never chosen"
-            )
-    for kind in _kinds(service, used.values()):
-        if not any(node["well_connected"] and _has(node, kind) for node in nodes.values()):
-            has = "a hostname" if kind == "CNAME" else f"an address of type {kind}"
-            table.problems.add(
-                table.place,
-                f"type {kind} has no server of last resort: give well_connected to a node with {has}",
-            )
+            table.problems.warn(table.at("map"), f"{_listed(bare, service)} without an address, never chosen")
     if service["policy"] == "nearest":
         lost = [name for name, node in used.items() if not node["location"]]
         if lost:
             table.problems.warn(
-                table.at("policy"),
-                f"is nearest, but {_listed(lost)} of map {service['map']} without a location",
+                table.at("policy"), f"is nearest, but {_listed(lost, service)} without a location"
+            )
+    for kind in () if nodes.doubtful else _kinds(service, used.values()):
+        if not any(node["well_connected"] and _has(node, kind) for node in nodes.nodes.values()):
+            has = "a hostname" if kind == "CNAME" else f"an address of type {kind}"
+            table.problems.add(
+                table.place,
+                f"type {kind} has no server of last resort: give well_connected to a node with {has}",
             )
 
 
@@ -119,5 +116,6 @@ def _has(node: Node, kind: str) -> bool:
     return bool(node["a"] if kind == "A" else node["aaaa"] if kind == "AAAA" else node["hostname"])
 
 
-def _listed(names: list[str]) -> str:
-    return f"node {names[0]} is" if len(names) == 1 else f"nodes {', '.join(names)} are"
+def _listed(names: list[str], service: Service) -> str:
+    whose = f"of map {service['map']}"
+    return f"node {names[0]} {whose} is" if len(names) == 1 else f"nodes {', '.join(names)} {whose} are"

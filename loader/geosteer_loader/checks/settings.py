@@ -36,6 +36,10 @@ class Problems:
         """Note something that is allowed, but probably not meant."""
         self._warnings[file or self.file, place, reason] = None
 
+    def count(self) -> int:
+        """How many problems there are so far."""
+        return len(self._errors)
+
     def errors(self) -> list[str]:
         """All problems, `file: place: reason`, by file and place."""
         return _lines(self._errors)

@@ -123,7 +123,8 @@ def choice(*options: Choice) -> Callable[[object], Choice]:
         for option in options:
             if option == value:
                 return option
-        raise ValueError(f"must be {' or '.join(map(json.dumps, options))}, not {shown(value)}")
+        named = " or ".join(map(json.dumps, options))
+        raise ValueError(f"must be {named or 'left out'}, not {shown(value)}")
 
     return parse
 

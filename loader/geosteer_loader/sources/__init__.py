@@ -24,8 +24,10 @@ Progress = Callable[[int, int], None]
 
 FORMATS: dict[str, tuple[str, ...]] = {
     "geo": ("mmdb", "nerd", "csv"),
+    "bgp": ("pyasn", "prefix2as", "bgpdump", "mrt"),
+    "path": ("bgpdump", "mrt"),
 }
-"""Table -> formats that can fill it."""
+"""Table -> formats that can fill it; lengths of AS paths need a format that has paths."""
 
 
 class Source(Protocol):
@@ -65,6 +67,18 @@ def open_source(table: str, format: str, path: Path) -> Source:  # noqa: A002  #
         from geosteer_loader.sources.nerd import NerdSource
 
         return NerdSource(path)
-    from geosteer_loader.sources.csv import CsvSource
+    if format == "csv":
+        from geosteer_loader.sources.csv import CsvSource
 
-    return CsvSource(path)
+        return CsvSource(path)
+    if format == "bgpdump":
+        from geosteer_loader.sources.bgpdump import BgpdumpSource
+
+        return BgpdumpSource(path, table)
+    if format == "mrt":
+        from geosteer_loader.sources.mrt import MrtSource
+
+        return MrtSource(path, table)
+    from geosteer_loader.sources.originlist import OriginListSource
+
+    return OriginListSource(path, split=format == "prefix2as")

@@ -1,0 +1,90 @@
+"""Routing tables as `bgpdump -m` (and -M) prints them: one line for each entry, fields between bars.
+
+`TABLE_DUMP2|1400824800|B|157.130.10.233|701|1.0.0.0/24|701 6453 15169|IGP|...`: type, time, B for a table, peer address, peer
+AS, prefix, AS path. Lines of updates (A, W, STATE) say nothing of a whole table and are left out.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from geosteer_loader.sources.bgp import AsPath, Rib, as_path, own_path
+from geosteer_loader.sources.files import Problems, lines
+from geosteer_loader.sources.prefix import parse_prefix
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from geosteer_loader.sources import Progress, Report, Row
+
+UPDATES = "updates, not a table: left out"
+
+
+class BgpdumpSource:
+    """One printed table; rows are origins or, for the table `path`, lengths of the shortest path."""
+
+    disjoint = False
+
+    def __init__(self, path: Path, table: str) -> None:
+        self.path = path
+        self.name = str(path)
+        self._table = table
+
+    def rows(self, report: Report, progress: Progress | None = None) -> Iterator[Row]:
+        """Prefixes in the order of the file.
+
+        Raises: SourceError: not readable, or lines are malformed (all of them are named).
+        """
+        problems = Problems(self.path)
+        rib = Rib(report, self._table)
+        seen, prefix = "", (0, 0, 0)
+        for number, line in lines(self.path, progress):
+            fields = line.split("|")
+            if not line.strip():
+                continue
+            try:
+                if not fields[0].startswith("TABLE_DUMP") or fields[2] != "B":
+                    _refuse_other(fields)
+                    report.note(UPDATES, f"line {number}")
+                    continue
+                if fields[5] != seen:
+                    prefix, seen = parse_prefix(fields[5]), fields[5]
+                path = parse_path(fields[6]) if fields[6].strip() else own_path(int(fields[4]))
+                row = rib.enter(prefix, (path,))
+            except (ValueError, IndexError) as exc:
+                reason = str(exc) if isinstance(exc, ValueError) else "too few fields"
+                problems.add(number, reason)
+                continue
+            if row:
+                yield row
+        problems.check()
+        if last := rib.finish():
+            yield last
+
+
+def _refuse_other(fields: list[str]) -> None:
+    """Raises: ValueError: not a line of bgpdump at all."""
+    if not fields[0].startswith(("BGP4MP", "TABLE_DUMP")) or len(fields) < 3:
+        raise ValueError(f"not a line of bgpdump -m: {fields[0][:60]!r}")
+
+
+@lru_cache(maxsize=1 << 16)
+def parse_path(text: str) -> AsPath:
+    """What is wanted of a path such as `701 6453 {38266,38267}`; confederations stand in brackets or parentheses.
+
+    Raises: ValueError: not a path.
+    """
+    steps: list[tuple[int, ...]] = []
+    confederation = False
+    for word in text.split():
+        confederation = confederation or word[0] in "(["
+        members = word.strip("(){}[]").split(",")
+        if not all(member.isascii() and member.isdigit() and int(member) <= 0xFFFFFFFF for member in members):
+            raise ValueError(f"not an AS path: {text[:80]!r}")
+        if not confederation:
+            steps.append(tuple(map(int, members)))
+        if word[-1] in ")]":
+            confederation = False
+    return as_path(steps)

@@ -1,0 +1,196 @@
+"""MRT routing table dumps, TABLE_DUMP_V2 (RFC 6396, RFC 8050 for additional paths), as RouteViews and RIPE RIS publish.
+
+Read as a stream: header by header, each record's entries only as far as their AS path. Records of other types, multicast
+and other families are left out and counted.
+"""
+
+from __future__ import annotations
+
+import struct
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from geosteer.errors import SourceError
+from geosteer_loader.sources.bgp import AsPath, Rib, as_path, own_path, plain_path
+from geosteer_loader.sources.files import chunks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from geosteer_loader.sources import Progress, Report, Row
+
+TABLE_DUMP_V2 = 13
+PEER_INDEX_TABLE = 1
+UNICAST = {2: (32, False), 4: (128, False), 8: (32, True), 10: (128, True)}
+"""Subtype -> address bits, whether entries have a path identifier."""
+
+MAX_RECORD = 1 << 24
+"""Bytes; 65,535 entries of 250 bytes each, far above any real record."""
+
+OTHER = "records that are no unicast routes: left out"
+
+_HEADER = struct.Struct(">IHHI")
+_ENTRY = struct.Struct(">HIH")
+_ADD_PATH_ENTRY = struct.Struct(">HIIH")
+_ORIGIN = b"\x40\x01\x01"
+"""The attribute that comes first in almost every entry, but for its one byte of value."""
+_EXTENDED = 0x10
+_AS_PATH = 2
+_AS_SET, _AS_SEQUENCE, _CONFEDERATIONS = 1, 2, (3, 4)
+
+
+class MrtSource:
+    """One dump; rows are origins or, for the table `path`, lengths of the shortest path."""
+
+    disjoint = False
+
+    def __init__(self, path: Path, table: str) -> None:
+        self.path = path
+        self.name = str(path)
+        self._table = table
+
+    def rows(self, report: Report, progress: Progress | None = None) -> Iterator[Row]:
+        """Prefixes in the order of the file.
+
+        Raises: SourceError: not readable, cut off, damaged, or without any route.
+        """
+        rib = Rib(report, self._table)
+        peers: list[int] = []
+        routes = 0
+        for at, time, kind, subtype, body in self._records(progress):
+            try:
+                if kind == TABLE_DUMP_V2 and subtype in UNICAST:
+                    bits, add_path = UNICAST[subtype]
+                    prefix, offset = _prefix(bits, body)
+                    if routes == 0:
+                        report.date(time)
+                    routes += 1
+                    if row := rib.enter(prefix, _paths(body, offset, peers, add_path=add_path)):
+                        yield row
+                elif kind == TABLE_DUMP_V2 and subtype == PEER_INDEX_TABLE:
+                    peers = _peers(body)
+                else:
+                    report.note(OTHER, f"type {kind}, subtype {subtype}")
+            except (ValueError, IndexError, struct.error) as exc:
+                raise SourceError(f"{self.name}: record at byte {at}: damaged: {exc}") from exc
+        if not routes:
+            raise SourceError(f"{self.name}: no unicast routes of type TABLE_DUMP_V2 in it")
+        if last := rib.finish():
+            yield last
+
+    def _records(self, progress: Progress | None) -> Iterator[tuple[int, int, int, int, bytes]]:
+        """Place in the (decompressed) stream, time, type, subtype and body of each record."""
+        done = 0
+        data = b""
+        for chunk in chunks(self.path, progress):
+            data += chunk
+            at = 0
+            while len(data) - at >= _HEADER.size:
+                time, kind, subtype, size = _HEADER.unpack_from(data, at)
+                if size > MAX_RECORD:
+                    raise SourceError(
+                        f"{self.name}: record at byte {done + at}: {size} bytes; not an MRT file?"
+                    )
+                end = at + _HEADER.size + size
+                if end > len(data):
+                    break
+                yield done + at, time, kind, subtype, data[at + _HEADER.size : end]
+                at = end
+            data = data[at:]
+            done += at
+        if data:
+            raise SourceError(f"{self.name}: record at byte {done}: the file ends within it")
+
+
+def _peers(body: bytes) -> list[int]:
+    """AS numbers of the collector's peers (RFC 6396, 4.3.1)."""
+    at = 6 + int.from_bytes(body[4:6], "big")
+    count = int.from_bytes(body[at : at + 2], "big")
+    at += 2
+    peers = []
+    for _ in range(count):
+        kind = body[at]
+        at += 5 + (16 if kind & 1 else 4)
+        width = 4 if kind & 2 else 2
+        peers.append(int.from_bytes(body[at : at + width], "big"))
+        at += width
+    if at != len(body):
+        raise ValueError(f"a peer table of {len(body)} bytes, {at} expected")
+    return peers
+
+
+def _prefix(bits: int, body: bytes) -> tuple[tuple[int, int, int], int]:
+    """The prefix of a record, and where its entries begin (RFC 6396, 4.3.2)."""
+    length = body[4]
+    if length > bits:
+        raise ValueError(f"prefix length {length}")
+    size = (length + 7) // 8
+    value = int.from_bytes(body[5 : 5 + size], "big") << (bits - 8 * size)
+    # "trailing bits are irrelevant" where the length is no whole number of bytes
+    return (bits, value >> (bits - length) << (bits - length), length), 5 + size
+
+
+def _paths(body: bytes, at: int, peers: list[int], *, add_path: bool) -> Iterator[AsPath]:
+    """The AS path of each entry of a record (RFC 6396, 4.3.4; RFC 8050, 4)."""
+    count = int.from_bytes(body[at : at + 2], "big")
+    at += 2
+    entry = _ADD_PATH_ENTRY if add_path else _ENTRY
+    for _ in range(count):
+        peer, *_, size = entry.unpack_from(body, at)
+        at += entry.size
+        end = at + size
+        if end > len(body):
+            raise ValueError("an entry reaches beyond the record")
+        path = _as_path_attribute(body, at, end)
+        if path:
+            yield _decode(path)
+        elif peer < len(peers):
+            yield own_path(peers[peer])
+        else:
+            raise ValueError(f"peer {peer} of {len(peers)}")
+        at = end
+    if at != len(body):
+        raise ValueError(f"{len(body) - at} bytes behind the last entry")
+
+
+def _as_path_attribute(body: bytes, at: int, end: int) -> bytes:
+    """The value of the attribute AS_PATH, b"" if there is none (RFC 4271, 4.3)."""
+    if body[at : at + 3] == _ORIGIN:
+        at += 4
+    while at < end:
+        flags, kind = body[at], body[at + 1]
+        if flags & _EXTENDED:
+            size = body[at + 2] << 8 | body[at + 3]
+            at += 4
+        else:
+            size = body[at + 2]
+            at += 3
+        if at + size > end:
+            raise ValueError("an attribute reaches beyond its entry")
+        if kind == _AS_PATH:
+            return body[at : at + size]
+        at += size
+    return b""
+
+
+@lru_cache(maxsize=1 << 16)
+def _decode(path: bytes) -> AsPath:
+    """What is wanted of an AS_PATH; its numbers have four bytes here whatever the peer spoke (RFC 6396, 4.3.4)."""
+    if path[0] == _AS_SEQUENCE and len(path) == 2 + 4 * path[1] > 2:
+        plain = plain_path(int.from_bytes(path[-4:], "big"), path[1])
+        if plain is not None:
+            return plain
+    steps: list[tuple[int, ...]] = []
+    at = 0
+    while at < len(path):
+        kind, count = path[at], path[at + 1]
+        numbers = struct.unpack_from(f">{count}I", path, at + 2)
+        at += 2 + 4 * count
+        if kind == _AS_SEQUENCE:
+            steps += [(number,) for number in numbers]
+        elif kind == _AS_SET:
+            steps.append(numbers)
+        elif kind not in _CONFEDERATIONS:
+            raise ValueError(f"AS path segment of type {kind}")
+    return as_path(steps)
