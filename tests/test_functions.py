@@ -159,7 +159,7 @@ def test_what_is_no_address_is_an_error_for_both(small: Library, text: str) -> N
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text("0123456789abcdefABCDEF:./%", max_size=24) | st.ip_addresses().map(str) | st.from_regex(
-    r"([0-9a-f]{0,4}:){1,7}([0-9a-f]{0,4}|1\.2\.3\.4)(/\d{1,3})?", fullmatch=True))  # fmt: skip
+    r"([0-9a-f]{0,4}:){1,7}([0-9a-f]{0,4}|1\.2\.3\.4)(/[0-9]{1,3})?", fullmatch=True))  # fmt: skip
 def test_any_text_is_an_address_for_both_or_for_neither(small: Library, text: str) -> None:
     try:
         expected = small.expected(text)
@@ -191,7 +191,7 @@ def test_errors_say_what_is_wrong(small: Library, own_redis: RedisServer) -> Non
     with pytest.raises(redis.ResponseError, match="expected 2"):
         empty.execute_command(*call)
     empty.hset(KEYS[0], mapping={"schema": 1, "geo.v4": "ab" * 16})
-    with pytest.raises(redis.ResponseError, match="page (ab)+ is missing"):
+    with pytest.raises(redis.ResponseError, match=r"page (ab)+ is missing"):
         empty.execute_command(*call, "192.0.2.1")
     empty.hset(KEYS[0], "schema", 2)
     with pytest.raises(redis.ResponseError, match="schema 2"):
@@ -211,12 +211,11 @@ def test_a_damaged_page_is_an_error_and_never_an_answer_from_nowhere(
     assert [word.decode() for word in client.execute_command(*call)] == right
     for length in range(len(page)):
         client.hset(KEYS[1], "root", page[:length])
-        try:
-            answer = client.execute_command(*call)
-        except redis.ResponseError as exc:
-            assert str(exc).startswith("geosteer: ")
-        else:
-            assert length > 20, answer  # a record that follows the one asked for is cut off
+        (answer,) = client.pipeline().execute_command(*call).execute(raise_on_error=False)
+        if isinstance(answer, redis.ResponseError):
+            assert "geosteer: " in str(answer)
+            assert "user_function" not in str(answer)
+        else:  # only a record that follows the one asked for is cut off
             assert [word.decode() for word in answer] == right
 
 

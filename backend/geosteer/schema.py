@@ -2,15 +2,16 @@
 
 | key | type | members | written by | expiry |
 |---|---|---|---|---|
-| `{P}:current` | hash | schema, generation, published, config, held, and per table T: T.v4, T.v6 (root digests), T.source, T.built, T.prefixes, T.ranges | publish, rollback | none |
+| `{P}:current` | hash | schema, generation, published, config, held; per table T: T.v4, ... (below) | publish, rollback | none |
 | `{P}:object` | hash | hex digest -> page or configuration document | publish | none |
-| `{P}:history` | stream | one entry per generation: the fields of `current`, changed, who, when | publish, rollback | bounded |
+| `{P}:history` | stream | per generation: the fields of `current`, changed, who, when | publish, rollback | bounded |
 | `{P}:node:<name>` | hash | state, since, reason, failing, shed | probe, feed | none |
 | `{P}:verdict:<prober>` | hash | node -> JSON | that prober | none |
 | `{P}:beat` | hash | writer -> `count time period` | probe, feed | none |
 | `{P}:override` | hash | node -> JSON (state, percent, until, since, who, why) | `geosteer node` | none |
 | `{P}:lock` | string | the publisher's token | publish | the lease |
 
+Per table, `current` has the root digests T.v4 and T.v6, and T.source, T.built, T.prefixes, T.ranges.
 `P` is braced, so that on Redis Cluster all keys share a slot.
 """
 

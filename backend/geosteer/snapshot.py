@@ -21,7 +21,10 @@ PREVIOUS = ".previous"
 
 
 def read(path: str) -> Mapping[str, Any] | None:
-    """The newest whole snapshot at *path* or beside it: `document` (text), `current`, `states`, `overrides`; None: there is none."""
+    """The newest whole snapshot at *path* or beside it, or None.
+
+    Members: `document` (text), `current` (fields), `states` (node -> fields), `overrides` (node -> JSON).
+    """
     for candidate in (path, path + PREVIOUS):
         try:
             with open(candidate, "rb") as file:  # noqa: PTH123  # pathlib costs a worker's start too much

@@ -29,7 +29,7 @@ _STATUS = integer(100, 599)
 
 def read_check(table: Table) -> dict[str, Any]:
     """One check as the prober wants it: every setting of its type, profile spelled out."""
-    kind_of = table.require("type", choice(*TYPES), "tcp")
+    kind_of = table.require("type", choice(*TYPES), "")
     interval = table.get("interval", duration(1, 86400), 10)
     timeout = table.get("timeout", duration(0.001, 600), min(2, interval))
     if timeout > interval:
@@ -44,8 +44,10 @@ def read_check(table: Table) -> dict[str, Any]:
         check["port"] = table.require("port", integer(1, 65535), 0)
     elif kind_of == "command":
         check["command"] = _command(table)
-    else:
+    elif kind_of:
         check |= _http(table, kind_of)
+    else:  # what else there is means nothing without a type
+        table.names()
     _finish(table)
     return check
 

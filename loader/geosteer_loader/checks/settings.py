@@ -7,7 +7,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from geosteer_loader.checks.values import kind, shown
+from geosteer_loader.checks.values import kind, printable, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -30,11 +30,11 @@ class Problems:
 
     def add(self, place: str, reason: str, *, file: str | None = None) -> None:
         """Note a problem; *file* where it is not in the file itself."""
-        self._errors[file or self.file, place, reason] = None
+        self._errors[file or self.file, printable(place), printable(reason)] = None
 
     def warn(self, place: str, reason: str, *, file: str | None = None) -> None:
         """Note something that is allowed, but probably not meant."""
-        self._warnings[file or self.file, place, reason] = None
+        self._warnings[file or self.file, printable(place), printable(reason)] = None
 
     def count(self) -> int:
         """How many problems there are so far."""

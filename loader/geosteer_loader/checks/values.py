@@ -37,6 +37,13 @@ def shown(value: object) -> str:
     return "a huge number" if abs(value) > 10**20 else str(value)
 
 
+def printable(message: str) -> str:
+    """A message as it may be written to a terminal, whatever it quotes."""
+    if message.isprintable():
+        return message
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in message)
+
+
 def kind(value: object) -> str:
     """What sort of TOML value this is, in words."""
     names = {
@@ -56,8 +63,8 @@ def text(value: object) -> str:
         raise ValueError(f"must be text, not {kind(value)}")
     if not value.strip():
         raise ValueError("must not be empty")
-    if any(ord(char) < 32 or char == "\x7f" or "\ud800" <= char <= "\udfff" for char in value):
-        raise ValueError("must not contain control characters")
+    if not value.isprintable():
+        raise ValueError("must not contain control characters or invisible ones")
     return value
 
 

@@ -47,7 +47,11 @@ SKIPPED = "private or reserved origin AS: the AS before it counts"
 AS_SET = "origin is an AS set: all its members count"
 TOO_MANY = f"more than {MAX_ORIGINS} origins: the others are left out"
 
-_BLOCKS = tuple(parse_prefix(block) for block in BOGONS)
+_BY_OCTET: dict[tuple[int, int], list[tuple[int, int]]] = {}
+for _bits, _start, _length in map(parse_prefix, BOGONS):
+    _first = _start >> (_bits - 8)
+    for _octet in range(_first, _first + (1 << max(8 - _length, 0))):
+        _BY_OCTET.setdefault((_bits, _octet), []).append((_start, _length))
 _GLOBAL_UNICAST = 0b001
 
 
@@ -62,8 +66,8 @@ def unusable(bits: int, start: int, prefix_len: int) -> str | None:
         return DEFAULT_ROUTE
     if bits == 128 and start >> 125 != _GLOBAL_UNICAST:
         return BOGON
-    for block_bits, block, length in _BLOCKS:
-        if block_bits == bits and length <= prefix_len and (start ^ block) >> (bits - length) == 0:
+    for block, length in _BY_OCTET.get((bits, start >> (bits - 8)), ()):
+        if length <= prefix_len and (start ^ block) >> (bits - length) == 0:
             return BOGON
     return None
 
