@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import socket
+import subprocess
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,10 +14,11 @@ from geosteer.errors import StoreError
 from geosteer_loader.config import RedisSettings
 from geosteer_loader.redis_errors import ConnectionLost
 from geosteer_loader.store import Store, connect
-from servers import RedisServer, free_port, wait_until
+from servers import RedisServer, free_port, need, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
 
 def settings(url: str, **options: Any) -> RedisSettings:
@@ -142,8 +146,7 @@ def test_the_shard_of_a_cluster_that_has_the_keys_is_found() -> None:
     with RedisServer("--cluster-enabled", "yes", tcp=True) as server:
         client = server.client()
         client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
-        wait_until(lambda: b"cluster_state:ok" in server.client(protocol=2, decode_responses=False).execute_command(
-            "CLUSTER", "INFO") if False else "ok" in str(client.execute_command("CLUSTER", "INFO")))  # fmt: skip
+        wait_until(lambda: "'cluster_state': 'ok'" in str(client.execute_command("CLUSTER INFO")))
         url = f"redis+cluster://127.0.0.1:{free_port()},127.0.0.1:{server.port}"
         with connect(settings(url)) as store:
             store.call("HSET", store.keys.current, "schema", 1)
@@ -155,47 +158,31 @@ def test_the_shard_of_a_cluster_that_has_the_keys_is_found() -> None:
         connect(settings(f"redis+cluster://127.0.0.1:{free_port()}"))
 
 
-def test_the_primary_that_sentinel_names_is_written_to() -> None:
-    from redis import Redis
+@contextmanager
+def sentinel(folder: Path, primary: int) -> Iterator[int]:
+    """A Sentinel that watches the primary on that port as `main`; its own port."""
+    port = free_port()
+    config = folder / "sentinel.conf"
+    config.write_text(f"port {port}\nsentinel monitor main 127.0.0.1 {primary} 1\n")
+    process = subprocess.Popen(
+        [need("redis-server"), config, "--sentinel"], stdout=subprocess.DEVNULL, cwd=folder
+    )
+    try:
+        wait_until(lambda: not socket.socket().connect_ex(("127.0.0.1", port)))
+        yield port
+    finally:
+        process.terminate()
+        process.wait()
 
-    with RedisServer(tcp=True) as server, RedisServer(tcp=True) as watcher:
-        config = watcher.directory / "sentinel.conf"
-        watcher.stop()
-        config.write_text(f"sentinel monitor main 127.0.0.1 {server.port} 1\n")
-        watcher.args = (str(config),)
-        import subprocess
 
-        process = subprocess.Popen(
-            [
-                "redis-server",
-                str(config),
-                "--sentinel",
-                "--port",
-                str(watcher.port),
-                "--dir",
-                str(watcher.directory),
-            ],
-            stdout=subprocess.DEVNULL,
-        )
-        try:
-            asked = Redis(port=watcher.port)
-
-            def answers() -> bool:
-                try:
-                    return bool(asked.ping())
-                except Exception:  # noqa: BLE001  # not up yet
-                    return False
-
-            wait_until(answers)
-            url = f"redis+sentinel://127.0.0.1:{free_port()},127.0.0.1:{watcher.port}/main"
-            with connect(settings(url)) as store:
-                store.call("SET", "x", "1")
-            assert server.client().get("x") == b"1"
-            with (
-                connect(settings(url.replace("main", "other"))) as store,
-                pytest.raises(StoreError, match="other"),
-            ):
-                store.call("PING")
-        finally:
-            process.terminate()
-            process.wait()
+def test_the_primary_that_sentinel_names_is_written_to(tmp_path: Path) -> None:
+    with RedisServer(tcp=True) as server, sentinel(tmp_path, server.port) as port:
+        url = f"redis+sentinel://127.0.0.1:{free_port()},127.0.0.1:{port}/main"
+        with connect(settings(url)) as store:
+            store.call("SET", "x", "1")
+        assert server.client().get("x") == b"1"
+        with (
+            connect(settings(url.replace("main", "other"))) as store,
+            pytest.raises(StoreError, match="other"),
+        ):
+            store.call("PING")

@@ -97,12 +97,13 @@ def _from_ipv6(value: int, length: int) -> Client:
 
 
 def _floor(bits: int, value: int, blocks: tuple[tuple[int, int], ...]) -> int:
-    """Least prefix length around *value* that holds none of the blocks it lies outside of."""
+    """Least prefix length around *value* that holds none of the blocks; all of its bits where it lies in one itself."""
     least = 1
     for block, length in blocks:
         common = bits - (value ^ block).bit_length()
-        if common < length and common + 1 > least:
-            least = common + 1
+        if common >= length:
+            return bits
+        least = max(least, common + 1)
     return least
 
 
@@ -125,9 +126,9 @@ def from_question(remote: str, subnet: str | None) -> Client | None:
                     blocks = _PRIVATE[client.bits]
                     client.floor = max(client.floor, _floor(client.bits, client.address, blocks))
                     return client
-                within = min(client.extra + block, client.extra + client.length)
-                if client.fixed:
-                    within = client.fixed
+                within = client.fixed or client.extra + block
+            else:
+                within = client.extra
     try:
         client = parse(remote)
     except ValueError:

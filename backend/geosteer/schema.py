@@ -2,7 +2,7 @@
 
 | key | type | members | written by | expiry |
 |---|---|---|---|---|
-| `{P}:current` | hash | schema, generation, published, config, held; per table T: T.v4, ... (below) | publish, rollback | none |
+| `{P}:current` | hash | schema, generation, published, config, held; T.v4 ... per table T | publish, rollback | none |
 | `{P}:object` | hash | hex digest -> page or configuration document | publish | none |
 | `{P}:history` | stream | per generation: the fields of `current`, changed, who, when | publish, rollback | bounded |
 | `{P}:node:<name>` | hash | state, since, reason, failing, shed | probe, feed | none |
