@@ -10,7 +10,6 @@ from config_file import GOOD, NODES, changed, load, problems, record
 from geosteer.errors import ConfigError
 from geosteer_loader import config
 from geosteer_loader.countries import CONTINENT
-from geosteer_loader.sources import FORMATS
 
 
 @pytest.fixture(autouse=True)
@@ -29,12 +28,12 @@ def test_the_document_holds_every_setting_with_its_default():
         "nodes": {
             "lon1": {
                 "a": ["192.0.2.1"], "aaaa": ["2001:db8:1::1"], "hostname": "lon1.cdn.example.net", "weight": 100,
-                "location": [51.51, -0.13], "well_connected": 10, "capacity": None, "assume": None, "ramp": 0,
+                "location": [51.51, -0.13], "well_connected": 10, "capacity": None, "assume": None, "ramp": 60,
                 "settle": None, "near_km": None, "vantage": None, "checks": [],
             },
             "ams1": {
                 "a": ["192.0.2.2"], "aaaa": [], "hostname": "ams1.cdn.example.net", "weight": 100,
-                "location": [52.37, 4.9], "well_connected": None, "capacity": None, "assume": None, "ramp": 0,
+                "location": [52.37, 4.9], "well_connected": None, "capacity": None, "assume": None, "ramp": 60,
                 "settle": None, "near_km": None, "vantage": None, "checks": [],
             },
         },
@@ -185,8 +184,7 @@ def test_a_service_may_stand_at_the_apex_beside_other_types():
     assert load(text).warnings == []
 
 
-def test_the_path_policy_wants_a_vantage_point_for_every_node(monkeypatch):
-    monkeypatch.setitem(FORMATS, "path", ("mrt",))
+def test_the_path_policy_wants_a_vantage_point_for_every_node():
     source = '[[sources.path]]\nformat = "mrt"\npath = "rib"\nvantage = "lon1"\n'
     text = changed(("map =", 'policy = "path"\nmap ='), more=source)
     assert load(text).warnings == [

@@ -93,7 +93,7 @@ CASES = {
     ),
     "capacity": (
         changed(("[nodes.ams1]", "[nodes.ams1]\ncapacity = -1")),
-        "nodes.ams1.capacity: must be a number from 0.001 to 1000000000000000.0, not -1",
+        "nodes.ams1.capacity: must be a number from 0.001 to 1000000000000000, not -1",
     ),
     "vantage": (
         changed(("[nodes.ams1]", '[nodes.ams1]\nvantage = "a=b"')),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import stat
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 import redis
 
 from data import ROOT
-from servers import PowerDNS, RedisServer, addresses, free_port, scope
+from servers import PowerDNS, RedisServer, addresses, free_port, scope, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -260,6 +261,47 @@ def test_a_loader_may_publish_in_one_transaction(guarded_redis: RedisServer) -> 
         pipe.multi()
         pipe.hset("{geosteer}:current", "generation", "1")
         assert pipe.execute() == [1]
+
+
+def configured(server: RedisServer, name: str, folder: Path, user: str) -> Path:
+    """A copy of a shipped configuration file for *server* and one of its users."""
+    text = (ROOT / "conf" / name).read_text()
+    login = f'url = "{server.url}"\nusername = "{user}"\npassword = "CHANGE-{user.rpartition("-")[2]}"'
+    text = re.sub("(?m)^url = .*unix:.*", login, text, count=1)
+    text = re.sub("(?m)^#snapshot = .*", 'snapshot = "last-good.json"', text)
+    (folder / name).write_text(text)
+    return folder / name
+
+
+def test_the_shipped_users_suffice_to_publish_and_to_answer(
+    guarded_redis: RedisServer, tmp_path: Path
+) -> None:
+    shutil.copy(ROOT / "conf" / "sample.csv", tmp_path)
+    config = configured(guarded_redis, "geosteer.toml", tmp_path, "geosteer-loader")
+    backend = configured(guarded_redis, "backend.toml", tmp_path, "geosteer-worker")
+
+    def geosteer(*words: str) -> str:
+        command = [ROOT / "bin" / "geosteer", *words, "--config", config]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, (words, done.stderr)
+        assert "ACL" not in done.stderr
+        assert "NOPERM" not in done.stderr
+        return done.stdout
+
+    geosteer("publish")
+    geosteer("status")
+    assert "DE" in geosteer("lookup", "80.128.0.1")
+    with PowerDNS(backend) as server:
+        answer = server.query("www.cdn.example.net", subnet="80.128.0.0/24")
+        assert (addresses(answer), scope(answer)) == (["192.0.2.3"], 11)
+        geosteer("node", "down", "fra1", "--why", "a test")
+
+        def moved() -> bool:
+            return addresses(server.query("www.cdn.example.net", subnet="80.128.0.0/24")) == ["192.0.2.2"]
+
+        wait_until(moved, 2, "the move to the next node")
+        geosteer("node", "auto", "fra1")
+    geosteer("history")
 
 
 def test_every_setting_in_the_shipped_pdns_conf_is_explained() -> None:

@@ -127,8 +127,8 @@ def from_question(remote: str, subnet: str | None) -> Client | None:
                     client.floor = max(client.floor, _floor(client.bits, client.address, blocks))
                     return client
                 within = client.fixed or client.extra + block
-            else:
-                within = client.extra
+            elif client.extra:  # all of IPv4 within IPv6: its members have answers of their own
+                within = 128
     try:
         client = parse(remote)
     except ValueError:

@@ -13,10 +13,11 @@ def parse_time(text: str) -> float:
     if not separator or not clock.endswith("Z"):
         raise ValueError(f"not an ISO 8601 UTC time: {text!r}")
     year, month, day = map(int, date.split("-"))
-    hour, minute, second = clock[:-1].split(":")
-    if not (1 <= month <= 12 and 1 <= day <= 31):
-        raise ValueError(f"no such date: {text!r}")
-    return _days(year, month, day) * 86400 + int(hour) * 3600 + int(minute) * 60 + float(second)
+    hours, minutes, seconds = clock[:-1].split(":")
+    hour, minute, second = int(hours), int(minutes), float(seconds)
+    if not (1 <= month <= 12 and 1 <= day <= 31 and 0 <= hour < 24 and 0 <= minute < 60 and 0 <= second < 61):
+        raise ValueError(f"no such time: {text!r}")
+    return _days(year, month, day) * 86400 + hour * 3600 + minute * 60 + second
 
 
 def format_time(seconds: float) -> str:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     Look = Callable[[str], tuple[str, int]]
     """Table -> record ("" on a miss) and length of the widest prefix around the client that has it."""
 
-ASK_STATES, IGNORE_PROBES, IGNORE_ALL = 0, 1, 2
-"""What counts against a node: everything; overrides and zero weights; zero weights."""
+ASK_STATES, GIVE_DRAINED, IGNORE_PROBES, IGNORE_ALL = range(4)
+"""What counts against a node: everything; all but being drained; overrides and zero weights; zero weights."""
 
 _UNKNOWN = NodeState()
 
@@ -98,7 +98,7 @@ class Director:
             if decision.split:
                 length = max(length, 24 if client.bits == 32 else 48)
             decision.scope = client.scope(length)
-        if service.ttl_min is not None and any(
+        if any(
             states.get(node.name, _UNKNOWN).failing for nodes in decision.answer.values() for node in nodes
         ):
             decision.ttl = min(decision.ttl, service.ttl_min)
@@ -170,6 +170,8 @@ class _Walk:
     def choose(self) -> tuple[Node, ...]:
         """The nodes, best first; empty when the map refuses to answer."""
         chosen = self._layers(ASK_STATES)
+        if chosen is None:
+            chosen = self._layers(GIVE_DRAINED)
         if chosen is None and self.service.map.all_down == "none":
             return ()
         if chosen is None:
@@ -252,6 +254,8 @@ class _Walk:
                 return share, f"down: {state.reason}" if state.reason else "down"
             if state.state == "unknown" and node.assume == "down":
                 return share, "unknown, assumed down"
+        if share <= 0 and ignore == GIVE_DRAINED:
+            return 1.0, ""
         if share <= 0:
             return share, "operator: drained" if override and override.percent <= 0 else "sheds all"
         return share, ""

@@ -63,7 +63,13 @@ def Address(packed: bytes) -> str:  # noqa: N802
 def _public_json() -> tuple[Callable[[str], Any], Callable[[Any], str]]:
     import json
 
-    return json.loads, lambda value: json.dumps(value, separators=(",", ":"))
+    def load(text: str) -> Any:
+        try:
+            return json.loads(text)
+        except RecursionError as exc:
+            raise ValueError("not JSON: too many levels") from exc
+
+    return load, lambda value: json.dumps(value, separators=(",", ":"))
 
 
 def _lean_json() -> tuple[Callable[[str], Any], Callable[[Any], str]]:
@@ -92,6 +98,8 @@ def _lean_json() -> tuple[Callable[[str], Any], Callable[[Any], str]]:
             value, end = scan(text, len(text) - len(text.lstrip(" \t\r\n")))
         except StopIteration as exc:
             raise ValueError(f"not JSON at character {exc.value}") from None
+        except RecursionError as exc:
+            raise ValueError("not JSON: too many levels") from exc
         if text[end:].strip(" \t\r\n"):
             raise ValueError(f"not JSON: more after character {end}")
         return value

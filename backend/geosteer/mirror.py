@@ -44,9 +44,11 @@ class Mirror:
         for name in self.overrides.keys() - overrides.keys():
             self._state(name).override = None
         for name, text in overrides.items():
+            state = self._state(name)
             try:
-                self._state(name).override = Override.read(text)
-            except (ValueError, TypeError, KeyError):
+                state.override = Override.read(text)
+            except ValueError:
+                state.override = None  # as for a worker that starts now
                 bad.append(name)
         self.overrides = dict(overrides)
         return True, bad

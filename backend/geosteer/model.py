@@ -16,6 +16,9 @@ LAYER_TABLE = {
 }  # fmt: skip
 """Which table tells what a layer of a map asks."""
 
+RAMP = 60
+"""Seconds until a node that came back has its whole share, unless its configuration says otherwise."""
+
 FORMAT = 1
 """The configuration document's format that this code reads."""
 
@@ -24,7 +27,7 @@ class Node:
     """A content server."""
 
     __slots__ = (
-        "a", "aaaa", "assume", "hostname", "location", "name", "ramp", "vantage", "weight", "well_connected",
+        "a", "aaaa", "assume", "hostname", "location", "name", "near_km", "ramp", "vantage", "weight", "well_connected",
     )  # fmt: skip
 
     def __init__(self, name: str, spec: Mapping[str, Any]) -> None:
@@ -40,7 +43,9 @@ class Node:
         """Weight in the round robin of last resort; 0: not used there."""
         self.assume: str | None = spec.get("assume")
         """What `unknown` counts as."""
-        self.ramp: float = spec.get("ramp") or 0
+        self.near_km: float | None = spec.get("near_km")
+        """Kilometres further than the nearest node at which it still counts as equal; None: as the service says."""
+        self.ramp: float = spec.get("ramp", RAMP)
         """Seconds until a node that came back has its whole share."""
         self.vantage: str | None = spec.get("vantage")
 
@@ -99,7 +104,8 @@ class Service:
         self.policy: str = spec.get("policy", "best")
         self.ttl: int = spec.get("ttl", 60)
         """Seconds."""
-        self.ttl_min: int | None = spec.get("ttl_min")
+        least = spec.get("ttl_min")
+        self.ttl_min: int = min(self.ttl, max(self.ttl // 2, 5) if least is None else least)
         """Seconds, while a chosen node's checks fail."""
         self.near_km: float = spec.get("near_km", 100)
         self.cname: bool = spec.get("answer") == "cname"

@@ -33,18 +33,16 @@ class Override:
         Raises: ValueError: not such a document.
         """
         data = load_json(text)
-        if not isinstance(data, dict) or data.get("state") not in {"up", "down", "drain"}:
+        if not isinstance(data, dict) or data.get("state") not in ("up", "down", "drain"):
             raise ValueError(f"not an override: {text[:80]}")
-        until, percent = data.get("until"), data.get("percent")
-        return cls(
-            data["state"],
-            float(percent)
-            if isinstance(percent, int | float)
-            else 0.0
-            if data["state"] == "drain"
-            else 100.0,
-            parse_time(until) if isinstance(until, str) and until else None,
-        )
+        state, percent, until = data["state"], data.get("percent"), data.get("until") or None
+        if percent is None:
+            percent = 0 if state == "drain" else 100
+        if not isinstance(percent, int | float) or not 0 <= percent <= 100:
+            raise ValueError(f"no per cent: {text[:80]}")
+        if not isinstance(until, str | None):
+            raise ValueError(f"no time: {text[:80]}")
+        return cls(state, float(percent), parse_time(until) if until else None)
 
 
 class NodeState:
@@ -72,15 +70,16 @@ class NodeState:
         self.state = state if state in {"up", "down"} else "unknown"
         self.reason = fields.get("reason", "")
         self.failing = fields.get("failing") == "yes"
-        self.came_back = fields.get("before", "down") == "down"
+        self.came_back = fields.get("before") == "down"
         try:
             self.since = parse_time(fields["since"])
         except (KeyError, ValueError):
             self.since = 0.0
         try:
-            self.shed = min(max(float(fields.get("shed", "0")), 0.0), 1.0)
+            shed = float(fields.get("shed", "0"))
         except ValueError:
-            self.shed = 0.0
+            shed = 0.0
+        self.shed = min(shed, 1.0) if shed > 0 else 0.0  # a NaN is not above 0
 
     def forced(self, now: float) -> Override | None:
         """The override, while it is in force."""

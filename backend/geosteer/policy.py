@@ -66,7 +66,7 @@ def path(candidates: Sequence[Candidate], network: str, lengths: dict[str, int])
 def nearest(
     candidates: Sequence[Candidate], network: str, place: tuple[float, float] | None, near_km: float
 ) -> Groups:
-    """By great-circle distance; nodes within 5 % or *near_km* of the nearest are equal, and rank as in `best`.
+    """By great-circle distance; nodes within 5 % or *near_km* (a node's own goes first) of the nearest are equal, and rank as in `best`.
 
     Without the client's place all rank as in `best`; a node without a place comes last.
     """
@@ -74,15 +74,14 @@ def nearest(
         return best(candidates, network)
     away = {candidate.node.name: distance(place, candidate.node.location) for candidate in candidates}
     shortest = min(away.values())
-    limit = max(shortest * (1 + NEAR_PART), shortest + near_km)
-    return _grouped(
-        candidates,
-        lambda candidate: (
-            0.0 if away[candidate.node.name] <= limit else away[candidate.node.name],
-            -candidate.weight,
-        ),
-        network,
-    )
+
+    def rank(candidate: Candidate) -> tuple[float, float]:
+        node = candidate.node
+        allowed = shortest + (near_km if node.near_km is None else node.near_km)
+        near = away[node.name] <= max(shortest * (1 + NEAR_PART), allowed)
+        return (0.0 if near else away[node.name]), -candidate.weight
+
+    return _grouped(candidates, rank, network)
 
 
 def weighted(candidates: Sequence[Candidate], ticket: float) -> list[Candidate]:

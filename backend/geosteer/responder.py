@@ -114,8 +114,8 @@ class Responder:
         if entry is None:
             entry = self._unlisted(question.name)
             if entry is None:
-                partly = self._partly_known(question.name)
-                return zones.FAIL if partly or not names.zones else zones.END
+                unknown = not names.zones or (qtype != b"NS" and self._partly_known(question.name))
+                return zones.FAIL if unknown else zones.END
         if qtype == b"NS":
             return entry.ns
         reply = self._any(entry, question, line, asked)

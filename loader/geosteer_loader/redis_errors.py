@@ -26,6 +26,9 @@ _CLASSES: tuple[tuple[type[redis.RedisError], str], ...] = (
 _QUOTED = re.compile(r"^Command # \d+ \(.*?\) of pipeline caused error: ", re.DOTALL)
 """A pipeline's error quotes the command, and with it a page's bytes."""
 
+_CONNECTING = re.compile(r"^Error -?\d+ connecting to .*?\. (?=\w)")
+"""The address is in the URL, which is named already."""
+
 _CODES = {
     "MISCONF": "it cannot save to its disk and refuses writes",
     "WRONGTYPE": "a key holds something that geosteer did not write",
@@ -45,7 +48,7 @@ def translated(name: str, exc: redis.RedisError) -> StoreError:
     if isinstance(exc, redis.TimeoutError):
         return ConnectionLost(f"{name}: no answer in time: {said}")
     if isinstance(exc, redis.ConnectionError):
-        return ConnectionLost(f"{name}: {said}")
+        return ConnectionLost(f"{name}: {_CONNECTING.sub('cannot connect: ', said)}")
     meaning = _CODES.get(said.partition(" ")[0], "")
     return StoreError(f"{name}: {meaning}: {said}" if meaning else f"{name}: {said}")
 

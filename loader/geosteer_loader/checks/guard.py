@@ -66,7 +66,7 @@ def read_guard(table: Table) -> Guard:
 def read_prober(table: Table) -> Prober:
     """The prober's settings."""
     prober = Prober(
-        name=table.get("name", label, None) or _host_name(),
+        name=table.get("name", label, None) or _host_name() or "prober",
         control=tuple(target for _, target in table.each("control", control_target)),
         forget=table.get("forget", duration(1), 3600),
         rule=table.get("rule", choice("majority", "any", "all"), "majority"),

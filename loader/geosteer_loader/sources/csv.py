@@ -63,8 +63,9 @@ def _fields(text: str) -> list[str]:
 
 
 def _is_header(fields: list[str]) -> bool:
-    """Whether the line has names of columns: no prefix is without a digit or a colon."""
-    return not any(char.isdigit() or char == ":" for char in fields[0])
+    """Whether the line has names of columns: a prefix has digits or colons, and a name is no country."""
+    prefix = any(char.isdigit() or char == ":" for char in fields[0])
+    return not prefix and len(fields) > 1 and fields[1].upper() not in COUNTRIES
 
 
 def _record(fields: list[str]) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import struct
+import sys
 from typing import IO, TYPE_CHECKING, Any
 
 import maxminddb
@@ -112,31 +113,34 @@ def _opened(path: Path) -> maxminddb.Reader:
 class _Place:
     """What one record of the data section says of the networks that point to it."""
 
-    __slots__ = ("_continent", "_country", "_example", "_own", "networks", "record")
+    __slots__ = ("_continent", "_country", "_example", "_odd", "networks", "record")
 
     def __init__(self, data: object, example: str) -> None:
         fields = data if isinstance(data, dict) else {}
-        self._example = example
-        self._own = _code(fields, "country", "country_code")
-        self._country = self._own or _code(fields, "registered_country")
-        self._continent = _code(fields, "continent", "continent_code", key="code")
+        own = _code(fields, "country", "country_code")
+        code = own or _code(fields, "registered_country")
+        continent = _code(fields, "continent", "continent_code", key="code")
         self.networks = 0
         self.record: str | None = None
         """Text of the record, or None when the data says nothing of a place."""
-        if self._country or self._continent:
+        self._odd: str | None = UNPLACED
+        if code or continent:
             location = fields.get("location")
             lat, lon = (_number(location, name) for name in ("latitude", "longitude"))
-            self.record = geo_record(self._country, _subdivision(fields), lat, lon, self._continent)
+            # many records of a City database differ only in what is left out here
+            self.record = sys.intern(geo_record(code, _subdivision(fields), lat, lon, continent))
+            self._odd = oddity(code) if code else None
+        self._example = f"{code} {example}".lstrip() if self._odd else ""
+        # the continent belongs to the country, not to the registered country that may stand in for it
+        self._country = own if own in COUNTRIES and continent in CONTINENTS else ""
+        self._continent = continent
 
     def tell(self, report: Report) -> None:
         """Count what is odd, and where the database puts the country."""
-        if self.record is None:
-            report.note(UNPLACED, self._example, self.networks)
-        elif self._country and (odd := oddity(self._country)):
-            report.note(odd, f"{self._country} {self._example}", self.networks)
-        # the continent belongs to the country, not to the registered country that may stand in for it
-        if self._own in COUNTRIES and self._continent in CONTINENTS:
-            report.place(self._own, self._continent, self.networks)
+        if self._odd:
+            report.note(self._odd, self._example, self.networks)
+        if self._country:
+            report.place(self._country, self._continent, self.networks)
 
 
 def _code(fields: Mapping[str, Any], name: str, flat: str = "", key: str = "iso_code") -> str:
@@ -144,7 +148,7 @@ def _code(fields: Mapping[str, Any], name: str, flat: str = "", key: str = "iso_
     value = fields.get(name)
     value = value.get(key) if isinstance(value, dict) else fields.get(flat) or value
     text = value.strip().upper() if isinstance(value, str) else ""
-    return text if len(text) == 2 and text.isascii() and text.isalnum() else ""
+    return sys.intern(text) if len(text) == 2 and text.isascii() and text.isalnum() else ""
 
 
 def _subdivision(fields: Mapping[str, Any]) -> str | None:

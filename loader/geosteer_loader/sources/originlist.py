@@ -56,6 +56,8 @@ class OriginListSource:
                 length, _, rest = rest.lstrip().partition(" ")
                 prefix = f"{prefix}/{length}"
             try:
+                if "/" not in prefix:  # a prefix2as line would pass as an address with several origins
+                    raise ValueError(f"no prefix length: {prefix!r}")
                 network = parse_prefix(prefix)
                 if rest not in records:
                     records[rest] = _record(rest, f"{prefix} {rest}", report)

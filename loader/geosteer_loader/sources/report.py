@@ -7,6 +7,9 @@ from collections import Counter
 EXAMPLES = 3
 """How many different examples of a kind are kept."""
 
+LONGEST = 100
+"""Characters of an example."""
+
 
 class Report:
     """Collects what is worth a line in the log; passed through every source of a table."""
@@ -22,8 +25,8 @@ class Report:
         """Count something odd: *kind* as in `A1: prefixes are misses`, *example* a prefix or a line."""
         self._counts[kind] += count
         examples = self._examples.setdefault(kind, [])
-        if len(examples) < EXAMPLES and example not in examples:
-            examples.append(example)
+        if len(examples) < EXAMPLES and example[:LONGEST] not in examples:
+            examples.append(example[:LONGEST])
 
     def count(self, kind: str) -> int:
         """How often *kind* was noted."""

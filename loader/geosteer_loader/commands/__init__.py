@@ -1,0 +1,38 @@
+"""The commands of `geosteer`, by what they are for; each is thin: options in, an object of the loader, text or JSON out."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from geosteer_loader.commands import looking, operating, publishing, shell
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 done or nothing to do, 1 failed and nothing changed, 2 bad usage or configuration, 3 refused.",
+)
+@click.version_option(package_name="geosteer", message="%(prog)s %(version)s")
+@click.pass_context
+def geosteer(ctx: click.Context) -> None:
+    """Publish GeoIP tables, maps and node states into Redis, and look at what is published.
+
+    Workers (PowerDNS, HTTP, Squid) answer from there which node a client should use.
+    """
+    if os.environ.get("NO_COLOR"):  # https://no-color.org
+        ctx.color = False
+
+
+for _command in (
+    publishing.check_config,
+    publishing.publish,
+    publishing.history,
+    looking.status,
+    looking.lookup,
+    looking.explain,
+    operating.node,
+    shell.completion,
+    shell.version,
+):
+    geosteer.add_command(_command)

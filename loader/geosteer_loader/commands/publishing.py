@@ -1,0 +1,123 @@
+"""Commands that check and publish the configuration."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from geosteer.errors import ConfigError
+from geosteer_loader.commands import options
+
+if TYPE_CHECKING:
+    from geosteer_loader.publish import Outcome
+
+log = logging.getLogger(__name__)
+
+
+@click.command(
+    "check-config",
+    epilog=options.examples(
+        "geosteer check-config", "geosteer check-config new.toml --backend conf/backend.toml"
+    ),
+)
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--backend", metavar="FILE", type=click.Path(path_type=Path), help="Check a worker's file, too."
+)
+@options.common
+def check_config(file: Path | None, backend: Path | None, config_path: Path | None) -> None:
+    """Tell every problem of a configuration.
+
+    Each comes with its place, and nothing else is done. Warnings are told too; only problems make
+    the exit code 2. With --backend alone a missing default configuration is no problem: that host
+    may have workers only.
+    """
+    from geosteer_loader import config
+
+    problems: list[str] = []
+    checked: list[Path] = []
+    named = file or config_path
+    if named is not None or backend is None or any(path.is_file() for path in options.DEFAULTS):
+        path = options.config_file(named)
+        checked.append(path)
+        try:
+            loaded = config.load(path)
+        except ConfigError as exc:
+            problems += exc.problems
+        else:
+            problems += config.missing_files(loaded)
+            for warning in loaded.warnings:
+                log.warning("%s", warning)
+    if backend is not None:
+        checked.append(backend)
+        problems += config.check_backend(backend)
+    if problems:
+        raise ConfigError(problems)
+    for path in checked:
+        click.echo(f"{path}: no problems")
+
+
+@click.command(
+    epilog=options.examples("geosteer publish", "geosteer publish --json", "geosteer publish --release")
+)
+@click.option("--release", is_flag=True, help="End the hold that a rollback left.")
+@options.as_json
+@options.common
+def publish(*, release: bool, as_json: bool, config_path: Path | None) -> None:
+    """Publish tables and configuration if anything changed.
+
+    Readers see the old generation or the new one, never a mixture; when anything fails, the old one stays.
+    """
+    from geosteer_loader.publish import publish as run
+    from geosteer_loader.store import connect
+
+    config = options.load(config_path)
+    with connect(config.redis) as store:
+        outcome = run(config, store, release=release)
+    for warning in outcome.warnings:
+        log.warning("%s", warning)
+    options.emit(dataclasses.asdict(outcome), lambda: _told(outcome), json_wanted=as_json)
+
+
+@click.command(epilog=options.examples("geosteer history", "geosteer history --json"))
+@options.as_json
+@options.common
+def history(*, as_json: bool, config_path: Path | None) -> None:
+    """List the generations that are kept.
+
+    The newest comes first, each with what changed, who published it, and when.
+    """
+    from geosteer_loader import current, render
+    from geosteer_loader.history import entries
+
+    with options.connect(config_path) as store:
+        now = current.read(store).get("generation")
+        found = [
+            {
+                "generation": entry.generation,
+                "published": entry.fields.get("published", ""),
+                "changed": entry.changed,
+                "who": entry.who,
+                "when": entry.when,
+                "current": str(entry.generation) == now,
+            }
+            for entry in reversed(entries(store))
+        ]
+    options.emit(found, lambda: render.generations(found), json_wanted=as_json)
+
+
+def _told(outcome: Outcome) -> str:
+    from geosteer_loader.render import size
+
+    if not outcome.changed:
+        return f"nothing changed: generation {outcome.generation} stays"
+    written, gone = outcome.written, outcome.collected
+    text = f"generation {outcome.generation} published: {', '.join(outcome.changed)}"
+    text += f"; {written.objects} objects, {size(written.size)} written"
+    if gone.objects or gone.generations:
+        text += f"; {gone.generations} old generations, {gone.objects} objects removed"
+    return f"{text}; {outcome.seconds:.1f} s"

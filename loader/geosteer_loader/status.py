@@ -1,0 +1,162 @@
+"""What is published and how the nodes are, as one document for people, programs and monitoring."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from geosteer.clock import parse_time
+from geosteer.mirror import MISSED
+from geosteer.nodes import NodeState, Override
+from geosteer.schema import FAMILIES, TABLES, root_field
+from geosteer_loader import current as published
+from geosteer_loader import overrides
+from geosteer_loader.lease import holder
+from geosteer_loader.store import texts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from geosteer_loader.store import Store
+
+
+def gather(store: Store) -> dict[str, Any]:
+    """The status as JSON types; ages are in seconds by the primary's clock.
+
+    Raises: StoreError: Redis failed, or nothing usable is published.
+    """
+    fields = published.read(store)
+    document = published.document(store, fields)
+    now = store.now()
+    said = overrides.read(store)
+    nodes = _nodes(store, document, said, now)
+    return {
+        "redis": store.name,
+        "prefix": store.keys.braced.strip("{}"),
+        "schema": int(fields.get("schema", 0)),
+        "generation": int(fields.get("generation", 0)),
+        "published": fields.get("published", ""),
+        "age": _age(fields.get("published", ""), now),
+        "held": fields.get("held") or None,
+        "publisher": holder(store) or None,
+        "tables": _tables(store, fields, now),
+        "nodes": nodes,
+        "overrides": said,
+        "beats": _beats(store, now),
+        "maps_without_node": _empty_maps(document, nodes),
+        "warnings": memory_warnings(store),
+    }
+
+
+def memory_warnings(store: Store) -> list[str]:
+    """What is wrong with the server's memory settings."""
+    policy = str(store.info("memory").get("maxmemory_policy", ""))
+    if policy.startswith("allkeys"):
+        return [f"maxmemory-policy {policy} may evict all tables at once; use noeviction"]
+    return []
+
+
+def excluded(node: Mapping[str, Any], state: NodeState, now: float) -> str | None:
+    """Why a node may not be given to clients now, or None (the rule is that of `geosteer.director`)."""
+    if node.get("weight", 100) <= 0:
+        return "weight 0"
+    forced = state.forced(now)
+    if forced and forced.state == "down":
+        return "operator: down"
+    if not (forced and forced.state == "up"):
+        if state.state == "down":
+            return f"down: {state.reason}" if state.reason else "down"
+        if state.state == "unknown" and node.get("assume") == "down":
+            return "unknown, assumed down"
+    if state.share(now, node.get("ramp") or 0) <= 0:
+        return "operator: drained" if forced and forced.percent <= 0 else "sheds all"
+    return None
+
+
+def _tables(store: Store, fields: Mapping[str, str], now: float) -> dict[str, Any]:
+    tables: dict[str, Any] = {}
+    for name in TABLES:
+        roots = {suffix: fields.get(root_field(name, bits)) for suffix, bits in FAMILIES.items()}
+        if not any(roots.values()):
+            continue
+        built = fields.get(f"{name}.built", "")
+        tables[name] = {
+            **roots,
+            "built": built,
+            "age": _age(built, now),
+            "prefixes": int(fields.get(f"{name}.prefixes", 0)),
+            "ranges": int(fields.get(f"{name}.ranges", 0)),
+            "source": _json(fields.get(f"{name}.source", "")),
+            "there": all(store.present([root for root in roots.values() if root])),
+        }
+    return tables
+
+
+def _nodes(
+    store: Store, document: Mapping[str, Any], said: Mapping[str, Mapping[str, Any]], now: float
+) -> dict[str, Any]:
+    names = sorted(document["nodes"])
+    replies = store.pipe([("HGETALL", store.keys.node(name)) for name in names])
+    nodes: dict[str, Any] = {}
+    for name, reply in zip(names, replies, strict=True):
+        spec = document["nodes"][name]
+        state = NodeState()
+        fields = texts(reply)
+        state.update(fields)
+        state.override = Override.read(json.dumps(said[name])) if name in said else None
+        reason = excluded(spec, state, now)
+        nodes[name] = {
+            "state": state.state,
+            "since": fields.get("since"),
+            "reason": state.reason,
+            "failing": state.failing,
+            "shed": state.shed,
+            "share": 0.0 if reason else round(state.share(now, spec.get("ramp") or 0), 4),
+            "serving": reason is None,
+            "excluded": reason,
+            "override": said.get(name) if state.forced(now) else None,
+        }
+    return nodes
+
+
+def _beats(store: Store, now: float) -> dict[str, Any]:
+    beats: dict[str, Any] = {}
+    for writer, text in sorted(store.hash(store.keys.beat).items()):
+        try:
+            count, time, period = text.split()
+            age, seconds = now - parse_time(time), float(period)
+        except ValueError:
+            continue
+        beats[writer] = {
+            "count": int(count),
+            "time": time,
+            "period": seconds,
+            "age": round(age, 1),
+            "silent": seconds > 0 and age > MISSED * seconds + 1,  # its time is in whole seconds
+        }
+    return beats
+
+
+def _empty_maps(document: Mapping[str, Any], nodes: Mapping[str, Any]) -> list[str]:
+    """Maps of which no node may be given to clients: what `all_down` is for."""
+    empty = []
+    for name, spec in sorted(document["maps"].items()):
+        layers = [spec["default"], *(some for layer in spec["order"] for some in spec[layer].values())]
+        used = {node for layer in layers for node, weight in layer.items() if weight > 0}
+        if not any(nodes[node]["serving"] for node in used if node in nodes):
+            empty.append(name)
+    return empty
+
+
+def _age(time: str, now: float) -> float | None:
+    try:
+        return round(max(now - parse_time(time), 0.0), 1)
+    except ValueError:
+        return None
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return []
