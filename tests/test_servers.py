@@ -281,7 +281,7 @@ def test_the_shipped_users_suffice_to_publish_and_to_answer(
     backend = configured(guarded_redis, "backend.toml", tmp_path, "geosteer-worker")
 
     def geosteer(*words: str) -> str:
-        command = [ROOT / "bin" / "geosteer", *words, "--config", config]
+        command = [str(ROOT / "bin" / "geosteer"), *words, "--config", str(config)]
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, (words, done.stderr)
         assert "ACL" not in done.stderr

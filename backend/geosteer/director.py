@@ -193,13 +193,23 @@ class _Walk:
                 if kept:
                     return self._answer(layer, kept)
         if met:
-            _, candidate, layer = max(met, key=lambda one: one[0])
-            return self._answer(layer, [candidate])
+            layer, kept = self._highest(met)
+            return self._answer(layer, kept)
         candidates = self._serving(self.service.map.everyone, ignore, "any")
         if not candidates:
             return None
         kept = self._rank(candidates, met, "any")
-        return self._answer("any", kept or [max(met, key=lambda one: one[0])[1]])
+        return self._answer("any", kept or self._highest(met)[1])
+
+    def _highest(
+        self, met: Sequence[tuple[float, policy.Candidate, str]]
+    ) -> tuple[str, list[policy.Candidate]]:
+        """Layer and node of the highest share among those who do not keep the client."""
+        share, chosen, layer = max(met, key=lambda one: one[0])
+        for lower, candidate, _ in met:
+            if lower < share:
+                self._note_growth(candidate, share)
+        return layer, [chosen]
 
     def _named(self) -> Iterator[tuple[str, Entries]]:
         """The map's layers that name the client, then `default`; tables are asked as late as possible."""
@@ -281,17 +291,17 @@ class _Walk:
         return kept
 
     def _drawn(self, candidates: list[policy.Candidate], name: str) -> list[policy.Candidate]:
-        if len(candidates) > 1:
-            self.decision.split = True
-            if name == "weighted" or any(
-                self.states.get(one.node.name, _UNKNOWN).ramping(self.now, one.node.ramp)
-                for one in candidates
-            ):
-                self.decision.memo = False
-            if name == "weighted":
-                return policy.weighted(candidates, self.ticket)
-            return policy.hashed(candidates, self._network())
-        return candidates
+        if len(candidates) == 1:
+            return candidates
+        self.decision.split = True
+        if name == "weighted":
+            self.decision.memo = False
+            return policy.weighted(candidates, self.ticket)
+        ranked = policy.hashed(candidates, self._network())
+        for place, candidate in enumerate(ranked[1:], 1):
+            above = ranked[min(place, self.service.max_answers) - 1]
+            self._note_growth(candidate, policy.overtaking(candidate, above, self._network()))
+        return ranked
 
     def _groups(self, candidates: list[policy.Candidate], name: str) -> policy.Groups:
         if len(candidates) == 1:
@@ -310,11 +320,15 @@ class _Walk:
         draw = policy.unit(candidate.node.name, self._network())[0]
         if draw < candidate.share:
             return True
+        self._note_growth(candidate, draw)
+        return False
+
+    def _note_growth(self, candidate: policy.Candidate, share: float) -> None:
+        """The answer may change when a node that ramps up passes that share."""
         state = self.states.get(candidate.node.name, _UNKNOWN)
-        when = state.reaches(draw, self.now, candidate.node.ramp)
+        when = state.reaches(share, self.now, candidate.node.ramp)
         if when is not None:
             note_change(self.decision, when)
-        return False
 
     def _network(self) -> str:
         if not self.network and self.client is not None:

@@ -61,7 +61,7 @@ class Node:
 class Map:
     """The redirection table: which nodes, with which weights, for which clients."""
 
-    __slots__ = ("all_down", "default", "everyone", "layers", "name", "nodes")
+    __slots__ = ("all_down", "default", "everyone", "layers", "name", "nodes", "usable")
 
     def __init__(self, name: str, spec: Mapping[str, Any], nodes: Mapping[str, Node]) -> None:
         self.name = name
@@ -80,6 +80,8 @@ class Map:
         self.everyone: Entries = tuple(highest.items())
         """Every node of the map with its highest weight: the layer `any`."""
         self.nodes = tuple(highest)
+        self.usable = tuple(node for node in highest if highest[node] > 0) or self.nodes
+        """Nodes that some weight lets be chosen: they say which record types a service has."""
 
 
 class Service:
@@ -113,7 +115,7 @@ class Service:
         self.kinds: tuple[str, ...] = (
             ("CNAME",)
             if self.cname
-            else tuple(kind for kind in ("A", "AAAA") if any(node.has(kind) for node in self.map.nodes))
+            else tuple(kind for kind in ("A", "AAAA") if any(node.has(kind) for node in self.map.usable))
         )
         """The record types that the service has, for every client."""
         tables = [table for _, table, _ in self.map.layers]

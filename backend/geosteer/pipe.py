@@ -92,6 +92,7 @@ class Loop:
             if asked:
                 data = os.read(0, CHUNK)
                 if not data:
+                    tier.finish()
                     return
                 out = []
                 for line in lines.feed(data):

@@ -108,12 +108,24 @@ def weighted(candidates: Sequence[Candidate], ticket: float) -> list[Candidate]:
 
 def hashed(candidates: Sequence[Candidate], key: str) -> list[Candidate]:
     """Weighted rendezvous (weight x share) of *key*: losing a node moves only that node's keys."""
+    return sorted(
+        candidates,
+        key=lambda candidate: (
+            -candidate.weight * candidate.share * _pull(candidate, key), candidate.node.name,
+        ),
+    )  # fmt: skip
 
-    def score(candidate: Candidate) -> float:
-        draw = unit(candidate.node.name, key)[1]
-        return inf if draw <= 0 else candidate.weight * candidate.share / log(draw)
 
-    return sorted(candidates, key=lambda candidate: (score(candidate), candidate.node.name))
+def overtaking(candidate: Candidate, above: Candidate, key: str) -> float:
+    """The share with which a candidate would come before one that `hashed` puts above it; infinite: with none."""
+    pull = candidate.weight * _pull(candidate, key)
+    return above.weight * above.share * _pull(above, key) / pull if pull > 0 else inf
+
+
+def _pull(candidate: Candidate, key: str) -> float:
+    """What a node's weight is multiplied with for a key: 1 / an exponentially distributed number."""
+    draw = unit(candidate.node.name, key)[1]
+    return -1 / log(draw) if draw > 0 else 0.0
 
 
 def distance(here: tuple[float, float], there: tuple[float, float] | None) -> float:

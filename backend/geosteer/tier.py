@@ -157,6 +157,12 @@ class Tier:
                 due = time_of
         self.due = due
 
+    def finish(self) -> None:
+        """Before the end: write a snapshot that was about to be written."""
+        now = self._clock()
+        if self._snapshot_due is not None and now >= self._snapshot_rest:
+            self._save(now)
+
     # ------------------------------------------------------------------ for answers
 
     def settle(self, asked: float) -> None:

@@ -86,7 +86,9 @@ def publish(
         else:
             outcome = Outcome(generation=int(before["generation"]), changed=[], written=writer.written)
             _load_functions(store, outcome)
-    outcome.warnings += _memory_warnings(store)
+    _warn_unless(
+        outcome, "asking for the memory policy", lambda: outcome.warnings.extend(store.memory_warnings())
+    )
     outcome.seconds = time.monotonic() - began
     return outcome
 
@@ -199,13 +201,3 @@ def _warn_unless(outcome: Outcome, what: str, work: Callable[[], object]) -> Non
         work()
     except GeosteerError as exc:
         outcome.warnings.append(f"{what}: {exc}")
-
-
-def _memory_warnings(store: Store) -> list[str]:
-    try:
-        policy = str(store.info("memory").get("maxmemory_policy", ""))
-    except GeosteerError:
-        return []
-    if policy.startswith("allkeys"):
-        return [f"maxmemory-policy {policy} may evict a whole table at once; use noeviction"]
-    return []

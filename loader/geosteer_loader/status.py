@@ -44,16 +44,8 @@ def gather(store: Store) -> dict[str, Any]:
         "overrides": said,
         "beats": _beats(store, now),
         "maps_without_node": _empty_maps(document, nodes),
-        "warnings": memory_warnings(store),
+        "warnings": store.memory_warnings(),
     }
-
-
-def memory_warnings(store: Store) -> list[str]:
-    """What is wrong with the server's memory settings."""
-    policy = str(store.info("memory").get("maxmemory_policy", ""))
-    if policy.startswith("allkeys"):
-        return [f"maxmemory-policy {policy} may evict all tables at once; use noeviction"]
-    return []
 
 
 def excluded(node: Mapping[str, Any], state: NodeState, now: float) -> str | None:

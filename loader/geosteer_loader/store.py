@@ -107,6 +107,13 @@ class Store:
                 raise
             return {}
 
+    def memory_warnings(self) -> list[str]:
+        """What is wrong with the server's memory settings."""
+        policy = str(self.info("memory").get("maxmemory_policy", ""))
+        if policy.startswith("allkeys"):
+            return [f"maxmemory-policy {policy} may evict all tables at once; use noeviction"]
+        return []
+
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
