@@ -152,6 +152,6 @@ def test_what_somebody_else_wrote_there_is_replaced_and_until_then_ignored(
 
 
 def test_before_the_first_publish_nothing_can_be_overruled(tmp_path: Path, own_redis: RedisServer) -> None:
-    with connect(make_config(tmp_path, own_redis.url).redis) as store:
-        with pytest.raises(StoreError, match="nothing is published"):
-            say(store, "down", "lon1")
+    store = connect(make_config(tmp_path, own_redis.url).redis)
+    with pytest.raises(StoreError, match="nothing is published"):
+        say(store, "down", "lon1")

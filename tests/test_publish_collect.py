@@ -44,7 +44,9 @@ class Site:
     def collect(self, url: str | None = None, **limits: Any) -> Collected:
         config = make_config(self.folder, url or self.server.url)
         with connect(config.redis) as store, Lease(store) as lease:
-            return collect(store, lease, **{"keep": 1, "grace": 0, "sweep": False, **limits})
+            done = Collected()
+            collect(store, lease, done, **{"keep": 1, "grace": 0, **limits})
+            return done
 
 
 @pytest.fixture
@@ -99,6 +101,15 @@ def test_what_no_generation_ever_had_is_found_by_the_daily_sweep_only(site: Site
     assert objects_in(site.client) == needed_objects(site.client, current_of(site.client))
 
 
+def test_a_user_who_may_not_sweep_is_warned_and_old_generations_go_all_the_same(site: Site) -> None:
+    site.publish(1)
+    site.client.execute_command("ACL", "SETUSER", "default", "-hscan")
+    site.client.hset("{geosteer}:current", "swept", "2020-01-01T00:00:00Z")
+    outcome = site.publish(2, keep=1, grace=0)
+    assert [warning.partition(":")[0] for warning in outcome.warnings] == ["looking for forgotten objects"]
+    assert outcome.collected.generations == 1
+
+
 def test_no_command_touches_many_fields_and_none_goes_over_the_whole_hash(
     site: Site, own_redis: RedisServer
 ) -> None:
@@ -125,7 +136,7 @@ def test_a_collector_that_lost_the_lock_deletes_nothing_more(site: Site) -> None
     with connect(config.redis) as store, Lease(store) as lease:
         site.client.set("{geosteer}:lock", "somebody else")
         with pytest.raises(Refused, match="lock was lost"):
-            collect(store, lease, keep=1, grace=0, sweep=True)
+            collect(store, lease, Collected(), keep=1, grace=0)
     assert objects_in(site.client) == before
     assert len(site.history()) == 3
     assert site.client.get("{geosteer}:lock") == b"somebody else"

@@ -88,24 +88,28 @@ class Names:
             if record["type"] == "NS":
                 entry.ns = (entry.ns if entry.ns != END else b"").removesuffix(END) + line + END
 
-    def add_partial(self, zone: str, spec: Mapping[str, Any], serial: int, kinds: tuple[str, ...]) -> None:
-        """Take in a zone known only from a worker's own settings, with its services; *kinds*: their record types."""
+    def add_partial(
+        self, zone: str, spec: Mapping[str, Any], serial: int, kinds: tuple[str, ...], servers: Iterable[Node]
+    ) -> None:
+        """Take in a zone known only from a worker's own settings, with its services and the servers' host names.
+
+        *kinds*: record types that the services have.
+        """
         self.zones[zone] = len(self.zones) + 1
         self.partial.add(zone)
         records = [{**record, "name": absolute(record["name"], zone)} for record in spec.get("records") or ()]
         self.add_zone(zone, {**spec, "records": records}, spec["soa"].get("serial", serial))
         for service in spec.get("services") or ():
-            name, cname = (
-                (service, False)
-                if isinstance(service, str)
-                else (service["name"], service.get("answer") == "cname")
-            )
-            name = absolute(name, zone)
-            has = ("CNAME",) if cname else kinds
+            listed = {"name": service} if isinstance(service, str) else service
+            name = absolute(listed["name"], zone)
+            has = ("CNAME",) if listed.get("answer") == "cname" else kinds
             if "*" in name:
                 self.globs.append((name, has))
             else:
                 self.entry(name).kinds = has
+        for server in servers:
+            if self.zone_of(server.hostname or "") == zone:
+                self.add_node(server, NODE_TTL)
         self.add_parents()
 
     def add_node(self, node: Node, ttl: int) -> None:

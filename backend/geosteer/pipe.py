@@ -127,9 +127,9 @@ class Loop:
         except ConfigError as exc:
             log(f"not reloaded: {exc}")
             return
-        _signal.signal(
-            _signal.SIGHUP, _signal.SIG_IGN
-        )  # a second one would end the new program before it is ready
+        self._tier.finish()
+        # a second signal would end the new program before it is ready
+        _signal.signal(_signal.SIGHUP, _signal.SIG_IGN)
         os.environ[ABI] = str(self._responder.abi)
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606
 

@@ -66,9 +66,10 @@ def path(candidates: Sequence[Candidate], network: str, lengths: dict[str, int])
 def nearest(
     candidates: Sequence[Candidate], network: str, place: tuple[float, float] | None, near_km: float
 ) -> Groups:
-    """By great-circle distance; nodes within 5 % or *near_km* (a node's own goes first) of the nearest are equal, and rank as in `best`.
+    """By great-circle distance; nodes within 5 % or *near_km* of the nearest are equal, and rank as in `best`.
 
-    Without the client's place all rank as in `best`; a node without a place comes last.
+    A node's own `near_km` goes before that of the service. Without the client's place all rank as in `best`; a node without a
+    place comes last.
     """
     if place is None:
         return best(candidates, network)

@@ -227,7 +227,7 @@ class Responder:
             )
             for zone, spec in settings.zones.items():
                 if zone not in self._names.zones:
-                    self._names.add_partial(zone, spec, int(settings.modified), kinds)
+                    self._names.add_partial(zone, spec, int(settings.modified), kinds, settings.servers)
         self._known = known
         self._built = True
 

@@ -288,5 +288,7 @@ def _cost(leaf: Leaf) -> int:
     """About the bytes that a leaf takes: objects, starts, index, cells, and the records that are its own."""
     count, distinct = len(leaf.index), len(leaf.cells)
     width = leaf.starts.itemsize if isinstance(leaf.starts, array) else 48
-    own = 120 if any(" " in record for record, _ in leaf.cells) else 8  # places are a leaf's own, countries everybody's
+    own = (
+        120 if any(" " in record for record, _ in leaf.cells) else 8
+    )  # places are a leaf's own, countries everybody's
     return 380 + count * (width + 1) * 5 // 4 + distinct * own  # a quarter more for entries that are cut

@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         import click
 
-        from geosteer_loader.commands import geosteer
+        from geosteer_loader.commands import HungUp, geosteer
     except ModuleNotFoundError as exc:
         return _complain([f"{exc.name} is missing: pip install 'geosteer[loader]'"], 1)
     signal.signal(signal.SIGTERM, _terminate)
@@ -42,11 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return exc.exit_code
     except (click.Abort, KeyboardInterrupt):
         return _complain(["interrupted"], INTERRUPTED)
-    except BrokenPipeError:
+    except (HungUp, BrokenPipeError):
         return _hung_up()
     except SystemExit as exc:
-        # click turns a closed pipe into an exit of its own.
-        return _hung_up() if isinstance(exc.__context__, BrokenPipeError) else _code(exc.code)
+        return _code(exc.code)
     return _code(code)
 
 

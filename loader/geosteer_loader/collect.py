@@ -37,36 +37,42 @@ class Collected:
 
     generations: int = 0
     objects: int = 0
+    """Those of removed generations."""
     orphans: int = 0
-    """Of the objects: those that no generation in the history had."""
+    """Objects that belonged to no generation."""
 
 
-def collect(store: Store, lease: Lease, *, keep: int, grace: float, sweep: bool) -> Collected:
+def collect(store: Store, lease: Lease, done: Collected, *, keep: int, grace: float) -> None:
     """Remove generations beyond the last *keep*, superseded at least *grace* seconds ago, and their objects.
 
-    With *sweep*, objects that belong to no generation at all are looked for too.
-    Raises: Refused: the lock is somebody else's by now. CorruptPage: a table is not whole. StoreError.
+    Raises: Refused: the lock is somebody else's by now. CorruptPage: a published table is not whole. StoreError.
+    What was removed until then is in *done*.
     """
-    done = Collected()
     generations = entries(store)
-    current = store.hash(store.keys.current)
     dropped = _superseded(generations, keep, grace, store.now())
-    if not dropped and not sweep:
-        return done
-    kept = _kept(store, current, [entry.fields for entry in generations[len(dropped) :]])
+    if not dropped:
+        return
+    kept = _kept(store, generations[len(dropped) :])
     doomed = needed(store, [entry.fields for entry in dropped], kept)
     # The history is cut in the same transaction: it never names a generation that is not whole.
-    cut: list[Command] = []
-    if dropped:
-        left = generations[len(dropped)].id
-        cut.append(("XTRIM", store.keys.history, "MINID", left))
-    done.objects = _delete(store, lease, doomed, cut)
+    cut: Command = ("XTRIM", store.keys.history, "MINID", generations[len(dropped)].id)
+    first, *rest = _deletions(store, doomed) or [None]
+    replies = lease.write([cut, first] if first else [cut])
     done.generations = len(dropped)
-    if sweep:
-        orphans = {name: height for name, height in _all(store).items() if name not in kept}
-        done.orphans = _delete(store, lease, orphans, [])
-        done.objects += done.orphans
-    return done
+    done.objects = int(replies[-1]) if first else 0
+    for deletion in rest:
+        done.objects += int(lease.write([deletion])[0])
+
+
+def sweep(store: Store, lease: Lease, done: Collected) -> None:
+    """Remove objects that belong to no generation, as a publisher that was killed leaves them.
+
+    Raises: as `collect`; also StoreError where the Function library is missing.
+    """
+    kept = _kept(store, entries(store))
+    orphans = {name: height for name, height in _all(store).items() if name not in kept}
+    for deletion in _deletions(store, orphans):
+        done.orphans += int(lease.write([deletion])[0])
 
 
 def _superseded(generations: Sequence[Entry], keep: int, grace: float, now: float) -> list[Entry]:
@@ -79,27 +85,21 @@ def _superseded(generations: Sequence[Entry], keep: int, grace: float, now: floa
     return old
 
 
-def _kept(
-    store: Store, current: Mapping[str, str], generations: Sequence[Mapping[str, str]]
-) -> dict[str, int]:
+def _kept(store: Store, generations: Sequence[Entry]) -> dict[str, int]:
+    """The objects of what is published and of *generations* -> height."""
+    current = store.hash(store.keys.current)
     kept = needed(store, [current], {})
     lost = [name for name in roots(current) if name not in kept]
     if lost:
         raise CorruptPage(f"{store.name}: root page {lost[0]} of the published tables is missing")
-    kept.update(needed(store, generations, kept))
+    kept.update(needed(store, [entry.fields for entry in generations], kept))
     return kept
 
 
-def _delete(store: Store, lease: Lease, doomed: Mapping[str, int], cut: Sequence[Command]) -> int:
+def _deletions(store: Store, doomed: Mapping[str, int]) -> list[Command]:
+    """Commands that remove the objects, roots first."""
     names = sorted(doomed, key=lambda name: -doomed[name])
-    deleted = 0
-    for low in range(0, len(names), BATCH):
-        deletion: Command = ("HDEL", store.keys.object, *names[low : low + BATCH])
-        deleted += int(lease.write([*cut, deletion])[-1])
-        cut = []
-    if cut:
-        lease.write(cut)
-    return deleted
+    return [("HDEL", store.keys.object, *names[low : low + BATCH]) for low in range(0, len(names), BATCH)]
 
 
 def _all(store: Store) -> dict[str, int]:

@@ -16,7 +16,7 @@ from geosteer.errors import GeosteerError, Refused
 from geosteer.schema import TABLES, digest
 from geosteer_loader import current as published
 from geosteer_loader import functions
-from geosteer_loader.collect import SWEEP_EVERY, Collected, collect
+from geosteer_loader.collect import SWEEP_EVERY, Collected, collect, sweep
 from geosteer_loader.lease import SECONDS, Lease
 from geosteer_loader.objects import Writer, Written
 from geosteer_loader.progress import meter as usual_meter
@@ -79,10 +79,10 @@ def publish(
         _write(writer, tables, document)
         changed = _changed(before, after, writer.written, known)
         if changed:
-            sweep = _sweep_due(store, before, after)
+            due = _sweep_due(store, before, after)
             now = published.flip(store, lease, before, after, " ".join(changed), writer.check)
             outcome = Outcome(generation=int(now["generation"]), changed=changed, written=writer.written)
-            _after_flip(config, store, lease, outcome, sweep)
+            _after_flip(config, store, lease, outcome, due)
         else:
             outcome = Outcome(generation=int(before["generation"]), changed=[], written=writer.written)
             _load_functions(store, outcome)
@@ -173,7 +173,7 @@ def _sweep_due(store: Store, before: Mapping[str, str], after: dict[str, str]) -
     return due
 
 
-def _after_flip(config: Config, store: Store, lease: Lease, outcome: Outcome, sweep: bool) -> None:
+def _after_flip(config: Config, store: Store, lease: Lease, outcome: Outcome, due: bool) -> None:
     def wait() -> None:
         outcome.replicas = int(store.info("replication").get("connected_slaves", 0))
         if outcome.replicas:
@@ -184,12 +184,13 @@ def _after_flip(config: Config, store: Store, lease: Lease, outcome: Outcome, sw
                 )
 
     def clean() -> None:
-        guard = config.guard
-        outcome.collected = collect(store, lease, keep=guard.keep, grace=guard.grace, sweep=sweep)
+        collect(store, lease, outcome.collected, keep=config.guard.keep, grace=config.guard.grace)
 
     _warn_unless(outcome, "waiting for replicas", wait)
     _load_functions(store, outcome)  # before the collector, which looks for orphans with one
     _warn_unless(outcome, "removing old generations", clean)
+    if due:
+        _warn_unless(outcome, "looking for forgotten objects", lambda: sweep(store, lease, outcome.collected))
 
 
 def _load_functions(store: Store, outcome: Outcome) -> None:

@@ -10,7 +10,7 @@ from redis.exceptions import NoPermissionError
 from geosteer.errors import StoreError
 
 
-class ConnectionLost(StoreError):  # noqa: N818  # the tree of errors names what happened
+class ConnectionLost(StoreError):  # the tree of errors names what happened
     """The connection broke or fell silent: whether the last command was carried out is not known."""
 
 

@@ -9,7 +9,21 @@ import click
 from geosteer_loader.commands import looking, operating, publishing, shell
 
 
+class HungUp(Exception):  # it is no error
+    """Whoever read the results has seen enough."""
+
+
+class _Group(click.Group):
+    def invoke(self, ctx: click.Context) -> object:
+        # click would make this exit code 1, which means that a command failed.
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as exc:
+            raise HungUp from exc
+
+
 @click.group(
+    cls=_Group,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 done or nothing to do, 1 failed and nothing changed, 2 bad usage or configuration, 3 refused.",
 )
