@@ -20,7 +20,7 @@ class Database:
         self.bits = 128 if version == 6 else 32
         self.version, self.record_size, self.kind = version, record_size, kind
         self.nodes: list[list[Any]] = [[None, None]]
-        self.data = b""
+        self.data = bytearray()
         self.offsets: dict[str, int] = {}
 
     def add(self, network: str, data: Any) -> Database:

@@ -113,6 +113,32 @@ def test_history_lists_generations_newest_first(geosteer: Geosteer) -> None:
     assert [line.split()[0] for line in out.splitlines()] == ["GENERATION", "2", "1"]
 
 
+def test_rollback_goes_back_and_publish_is_refused_until_released(geosteer: Geosteer) -> None:
+    geosteer("publish")
+    geosteer.config.write_text(geosteer.config.read_text().replace("weight = 100", "weight = 50"))
+    geosteer("publish")
+    code, out, _ = geosteer("rollback", "--why", "bad weights")
+    assert code == 0
+    assert out.startswith("generation 3 published: back to generation 1: bad weights; held until ")
+    code, out, err = geosteer("publish")
+    assert (code, out) == (3, "")
+    assert "bad weights" in err
+    assert "bad weights" in geosteer("status")[1]
+    assert geosteer.json("publish", "--release")["changed"] == ["config", "release"]
+    assert geosteer("rollback", "99")[0] == 2
+    assert geosteer("rollback", "--only", "nonsense")[0] == 2
+
+
+def test_a_guard_that_says_no_is_exit_code_3_and_can_be_forced(geosteer: Geosteer, tmp_path: Path) -> None:
+    geosteer("publish")
+    write_csv(tmp_path / "geo.csv", ["198.51.100.0/25,US-CA"])
+    code, out, err = geosteer("publish")
+    assert (code, out) == (3, "")
+    assert "empty_country: GB" in err
+    assert geosteer("publish", "--force", "empty_country")[0] == 0
+    assert geosteer("publish", "--force", "nonsense")[0] == 2
+
+
 def test_status_shows_text_json_or_one_line_for_monitoring(
     geosteer: Geosteer, own_redis: RedisServer
 ) -> None:

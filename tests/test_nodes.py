@@ -112,7 +112,8 @@ def test_the_time_at_which_a_growing_share_passes_a_value_is_exact(share: float)
 
 def test_a_share_that_never_gets_there_has_no_time():
     shedding = up(shed="0.5")
-    assert shedding.reaches(0.5, SINCE + 1, 600) is None
+    assert shedding.reaches(0.51, SINCE + 1, 600) is None
+    assert shedding.reaches(0.5, SINCE + 1, 600) == SINCE + 600
     assert shedding.reaches(0.4, SINCE + 1, 600) == pytest.approx(SINCE + 480)
     assert shedding.reaches(0.4, SINCE + 600, 600) is None
     assert up().reaches(0.4, SINCE + 1, 0) is None

@@ -164,7 +164,9 @@ def test_generations_go_on_counting_when_only_the_history_is_left(
     assert run(config).generation == 2
 
 
-@pytest.mark.parametrize("lost", ["all", "object", "a root", "the configuration"])
+@pytest.mark.parametrize(
+    "lost", ["all", "object", "a root", "the configuration", "the configuration's meaning"]
+)
 def test_what_vanished_from_redis_is_noticed_and_written_again(
     config: Config, own_redis: RedisServer, lost: str
 ) -> None:
@@ -176,6 +178,8 @@ def test_what_vanished_from_redis_is_noticed_and_written_again(
         client.flushall()
     elif lost == "object":
         client.delete("{geosteer}:object")
+    elif lost == "the configuration's meaning":
+        client.hset("{geosteer}:object", fields["config"], b"{}")
     else:
         client.hdel("{geosteer}:object", fields["geo.v4" if lost == "a root" else "config"])
     outcome = run(config)

@@ -206,8 +206,8 @@ class _Walk:
     ) -> tuple[str, list[policy.Candidate]]:
         """Layer and node of the highest share among those who do not keep the client."""
         share, chosen, layer = max(met, key=lambda one: one[0])
-        for lower, candidate, _ in met:
-            if lower < share:
+        for _, candidate, _ in met:
+            if candidate is not chosen:
                 self._note_growth(candidate, share)
         return layer, [chosen]
 

@@ -98,9 +98,9 @@ class NodeState:
         return self.came_back and self.state == "up" and now < self.since + ramp
 
     def reaches(self, share: float, now: float, ramp: float) -> float | None:
-        """When the growing share passes *share*, seconds since 1970, or None: never, by itself."""
+        """When the growing share reaches *share*, seconds since 1970, or None: never, by itself."""
         full = self._full_share(now)
-        if not self.ramping(now, ramp) or share >= full:
+        if not self.ramping(now, ramp) or share > full or full <= 0:
             return None
         return self.since + ramp * share / full
 

@@ -96,15 +96,16 @@ class Loop:
                     return
                 out = []
                 for line in lines.feed(data):
-                    if tier.reading or (tier.generation is None and started):
+                    if not started:  # nothing is read or opened before PowerDNS has its banner
+                        _write(responder.reply(line, now))
+                        tier.start()
+                        started = True
+                        continue
+                    if tier.reading or tier.generation is None:
                         tier.settle(now)
                     if responder.outdated or now >= responder.good_until:
                         responder.refresh()
                     out.append(responder.replies.get(line) or responder.reply(line, now))
-                    if not started:  # nothing is opened before PowerDNS has its banner
-                        _write(out.pop())
-                        tier.start()
-                        started = True
                 _write(b"".join(out))
             if self._reload and lines.empty:
                 self._again()

@@ -79,14 +79,20 @@ class Responder:
         tag = fields[0]
         try:
             if tag == b"Q":
-                return self._answer(Question(fields, self.abi), line, asked)
-            if tag == b"HELO":
+                question = Question(fields, self.abi)
+            elif tag == b"HELO":
                 return self._hello(version(fields))
-            if tag == b"CMD":
+            elif tag == b"CMD":
                 return self._command(line[4:].decode("utf-8", "replace"))
+            else:
+                return zones.FAIL
         except ValueError:
-            pass
-        return zones.FAIL
+            return zones.FAIL
+        try:
+            return self._answer(question, line, asked)
+        except Exception as exc:  # noqa: BLE001  # a worker that ends makes PowerDNS say that names are not there
+            self._log(f"{line!r}: {_described(exc)}")
+            return zones.FAIL_END if question.qtype == b"SOA" else zones.FAIL
 
     def _hello(self, abi: int) -> bytes:
         if abi != self.abi:
@@ -261,3 +267,10 @@ def _only(reply: bytes, qtype: bytes, abi: int) -> bytes:
     at = 5 if abi >= 3 else 3
     kept = [line for line in reply.split(b"\n")[:-2] if line.split(b"\t", at + 1)[at] in {qtype, b"CNAME"}]
     return b"".join([line + b"\n" for line in kept]) + zones.END
+
+
+def _described(exc: BaseException) -> str:
+    """An unexpected exception with its traceback, as one text; `traceback` is imported when it comes to that only."""
+    import traceback
+
+    return "".join(traceback.format_exception(exc)).strip()

@@ -17,13 +17,15 @@ from geosteer.schema import TABLES, digest
 from geosteer_loader import current as published
 from geosteer_loader import functions
 from geosteer_loader.collect import SWEEP_EVERY, Collected, collect, sweep
+from geosteer_loader.guard import guard
+from geosteer_loader.known import Known
 from geosteer_loader.lease import SECONDS, Lease
 from geosteer_loader.objects import Writer, Written
 from geosteer_loader.progress import meter as usual_meter
-from geosteer_loader.tables import build_tables, own_fields, pages_of, roots
+from geosteer_loader.tables import build_tables, own_fields, pages_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from geosteer_loader.config import Config
     from geosteer_loader.progress import Meter
@@ -59,12 +61,21 @@ def publish(
     store: Store,
     *,
     release: bool = False,
+    force: Collection[str] = (),
     meter: Callable[[str], Meter] = usual_meter,
     lease_seconds: float = SECONDS,
 ) -> Outcome:
     """Publish what the configuration and its sources say, if it differs from what is published.
 
-    Raises: SourceError, StoreError, Refused (another publisher, a hold): nothing was changed.
+    Args:
+        config: the checked configuration.
+        store: where to.
+        release: end the hold that a rollback left.
+        force: names of guards whose refusal is overruled (`guard.GUARDS`).
+        meter: shows the progress of the table that it is given.
+        lease_seconds: how long the lock outlives this process if it is killed.
+
+    Raises: SourceError, StoreError, Refused (another publisher, a hold, a guard): nothing was changed.
     """
     began = time.monotonic()
     with Lease(store, lease_seconds) as lease:
@@ -72,15 +83,17 @@ def publish(
         if before.get("held") and not release:
             raise Refused(f"{store.name}: held: {before['held']}; `geosteer publish --release` ends it")
         writer = Writer(store)
-        known = _Known(store, before)
+        known = Known(store, before)
         tables = build_tables(config, before, known.whole, meter, store.now())
+        forced = guard(config, store, before, tables, force)
         document = _document(config, tables, known)
         after = _fields(tables, document, before)
-        _write(writer, tables, document)
+        _write(writer, tables, document, known)
         changed = _changed(before, after, writer.written, known)
         if changed:
             due = _sweep_due(store, before, after)
-            now = published.flip(store, lease, before, after, " ".join(changed), writer.check)
+            told = " ".join([*changed, *(f"forced:{name}" for name in forced)])
+            now = published.flip(store, lease, before, after, told, writer.check)
             outcome = Outcome(generation=int(now["generation"]), changed=changed, written=writer.written)
             _after_flip(config, store, lease, outcome, due)
         else:
@@ -93,31 +106,7 @@ def publish(
     return outcome
 
 
-class _Known:
-    """Which published objects are there."""
-
-    def __init__(self, store: Store, before: Mapping[str, str]) -> None:
-        self._store = store
-        self._before = before
-        names = [*roots(before), *([before["config"]] if "config" in before else [])]
-        self._there = dict(zip(names, store.present(names), strict=True))
-
-    @property
-    def all_there(self) -> bool:
-        return all(self._there.values())
-
-    def whole(self, table: str) -> bool:
-        """Whether the table need not be built again: its roots are there, and what else its sources told."""
-        mine = roots(own_fields(self._before, table))
-        config = self._there.get(self._before.get("config", ""), False)
-        return len(mine) == 2 and all(self._there[name] for name in mine) and (config or table != "geo")
-
-    def continents(self) -> dict[str, str]:
-        """Country -> continent as published, for a `geo` table that was not read again."""
-        return dict(published.document(self._store, self._before)["continents"])
-
-
-def _document(config: Config, tables: Sequence[Table], known: _Known) -> bytes:
+def _document(config: Config, tables: Sequence[Table], known: Known) -> bytes:
     document: dict[str, Any] = dict(config.document)
     for table in tables:
         if table.name == "geo":
@@ -136,7 +125,7 @@ def _fields(tables: Sequence[Table], document: bytes, before: Mapping[str, str])
 
 
 def _changed(
-    before: Mapping[str, str], after: Mapping[str, str], written: Written, known: _Known
+    before: Mapping[str, str], after: Mapping[str, str], written: Written, known: Known
 ) -> list[str]:
     changed = [table for table in TABLES if own_fields(before, table) != own_fields(after, table)]
     if before.get("config") != after["config"]:
@@ -148,14 +137,14 @@ def _changed(
     return changed
 
 
-def _write(writer: Writer, tables: Sequence[Table], document: bytes) -> None:
+def _write(writer: Writer, tables: Sequence[Table], document: bytes, known: Known) -> None:
     leaves: dict[str, bytes] = {}
     inner: dict[str, bytes] = {}
     for built in pages_of(tables):
         for name in writer.lacking(built):
             (inner if name in built.children else leaves)[name.hex()] = built.pages[name]
     named = digest(document).hex()
-    if not writer.there(named):
+    if named == known.damaged or not writer.there(named):
         leaves[named] = document
     writer.write_leaves(leaves)
     writer.write_inner(inner)

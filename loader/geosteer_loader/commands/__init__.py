@@ -42,6 +42,7 @@ for _command in (
     publishing.check_config,
     publishing.publish,
     publishing.history,
+    publishing.rollback,
     looking.status,
     looking.lookup,
     looking.explain,

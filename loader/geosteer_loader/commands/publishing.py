@@ -11,6 +11,8 @@ import click
 
 from geosteer.errors import ConfigError
 from geosteer_loader.commands import options
+from geosteer_loader.guard import GUARDS
+from geosteer_loader.rollback import PARTS
 
 if TYPE_CHECKING:
     from geosteer_loader.publish import Outcome
@@ -62,12 +64,25 @@ def check_config(file: Path | None, backend: Path | None, config_path: Path | No
 
 
 @click.command(
-    epilog=options.examples("geosteer publish", "geosteer publish --json", "geosteer publish --release")
+    epilog=options.examples(
+        "geosteer publish",
+        "geosteer publish --json",
+        "geosteer publish --force max_shrink",
+        "geosteer publish --release",
+    )
 )
 @click.option("--release", is_flag=True, help="End the hold that a rollback left.")
+@click.option(
+    "--force",
+    "force",
+    multiple=True,
+    metavar="GUARD",
+    type=click.Choice(GUARDS),
+    help=f"Publish although this guard says no: {', '.join(GUARDS)}. May be repeated.",
+)
 @options.as_json
 @options.common
-def publish(*, release: bool, as_json: bool, config_path: Path | None) -> None:
+def publish(*, release: bool, force: tuple[str, ...], as_json: bool, config_path: Path | None) -> None:
     """Publish tables and configuration if anything changed.
 
     Readers see the old generation or the new one, never a mixture; when anything fails, the old one stays.
@@ -77,7 +92,7 @@ def publish(*, release: bool, as_json: bool, config_path: Path | None) -> None:
 
     config = options.load(config_path)
     with connect(config.redis) as store:
-        outcome = run(config, store, release=release)
+        outcome = run(config, store, release=release, force=force)
     for warning in outcome.warnings:
         log.warning("%s", warning)
     options.emit(dataclasses.asdict(outcome), lambda: _told(outcome), json_wanted=as_json)
@@ -108,6 +123,41 @@ def history(*, as_json: bool, config_path: Path | None) -> None:
             for entry in reversed(entries(store))
         ]
     options.emit(found, lambda: render.generations(found), json_wanted=as_json)
+
+
+@click.command(
+    epilog=options.examples(
+        "geosteer rollback", "geosteer rollback 41 --why 'GB moved to NL'", "geosteer rollback 41 --only geo"
+    )
+)
+@click.argument("generation", required=False, type=click.IntRange(min=1))
+@click.option(
+    "--only",
+    multiple=True,
+    type=click.Choice(PARTS),
+    help="Take only this part back; may be repeated. Default: everything.",
+)
+@click.option("--why", default="", metavar="TEXT", help="Shown by status and history.")
+@options.as_json
+@options.common
+def rollback(
+    *, generation: int | None, only: tuple[str, ...], why: str, as_json: bool, config_path: Path | None
+) -> None:
+    """Go back to a generation that is kept, and hold it.
+
+    Default is the one before the present one. Later publishes are refused (exit code 3) until
+    `geosteer publish --release`. Going back to the present generation only holds it.
+    """
+    from geosteer_loader.rollback import rollback as run
+
+    with options.connect(config_path) as store:
+        fields = run(store, generation, only, why)
+    options.emit(
+        fields,
+        f"generation {fields['generation']} published: {fields['held'].partition(': ')[2]}; held until "
+        "`geosteer publish --release`",
+        json_wanted=as_json,
+    )
 
 
 def _told(outcome: Outcome) -> str:

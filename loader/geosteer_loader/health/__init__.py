@@ -1,0 +1,1 @@
+"""Node health: probes, the state machine, verdicts of several probers, and what becomes of them in Redis."""

@@ -1,0 +1,65 @@
+"""When so many nodes fail at once that something else is the likelier cause. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from geosteer_loader.health.watchlist import MapWeights
+
+SHARE = 0.8
+"""More than this part of the nodes turning bad within a round makes a prober doubt itself."""
+LEAST = 5
+"""Fewer nodes than this say nothing about the prober."""
+
+
+def doubtful(turned: int, good: int) -> bool:
+    """Whether a prober should look to itself: *turned* nodes turned bad within a round, *good* ones did not."""
+    return turned + good >= LEAST and turned > SHARE * (turned + good)
+
+
+class Fall(NamedTuple):
+    """A node that is down, or would be."""
+
+    since: float
+    """When it went down; when the probers came to call it down."""
+    round: float
+    """Seconds from one probe of it to the next."""
+    done: bool
+    """It is down already."""
+
+
+def hold(
+    maps: Sequence[MapWeights], falls: Mapping[str, Fall], now: float
+) -> tuple[dict[str, float], list[str]]:
+    """Nodes that keep their state for one more round, with the time at which that ends; and why, for operators.
+
+    In a map of which more than `max_down` of the weight would go down within a round, the nodes that are not yet
+    down stay as they are until they were found down for a full round.
+    """
+    held: dict[str, float] = {}
+    why = []
+    for one in maps:
+        falling = {
+            name: fall
+            for name, fall in falls.items()
+            if name in one.weights and (not fall.done or now - fall.since < fall.round)
+        }
+        weight = sum(one.weights[name] for name in falling)
+        if weight <= one.max_down * one.total:
+            continue
+        waiting = {
+            name: fall.since + fall.round
+            for name, fall in falling.items()
+            if not fall.done and now < fall.since + fall.round
+        }
+        for name, until in waiting.items():
+            held[name] = max(until, held.get(name, 0.0))
+        if waiting:
+            why.append(
+                f"map {one.name}: {weight / one.total:.0%} of its weight would be down at once, more than "
+                f"max_down {one.max_down:.0%}: kept for one more round: {', '.join(sorted(waiting))}"
+            )
+    return held, why

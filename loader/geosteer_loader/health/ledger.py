@@ -1,0 +1,168 @@
+"""What this prober has found so far: every check's health, and its own verdict on every node. No I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from geosteer_loader.health.states import Health, step
+from geosteer_loader.health.verdicts import LIVES, TEXT, Counter, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from geosteer_loader.health.result import Result
+    from geosteer_loader.health.watchlist import Check, Subject, Watchlist
+
+
+@dataclass(slots=True)
+class _Tally:
+    """One check of one node."""
+
+    health: Health
+    checked: float
+    reason: str = ""
+    """Of the last result that was not good."""
+    warning: str = ""
+
+
+@dataclass(slots=True)
+class _Entry:
+    """One node."""
+
+    tallies: dict[str, _Tally] = field(default_factory=dict)
+    state: str | None = None
+    since: float = 0.0
+    reason: str = ""
+    turned: float = 0.0
+    """When it last turned from good to bad; 0: it is good, or was bad all along."""
+    saved: tuple[dict[str, Health], str | None, float] | None = None
+    """Healths, state and time as they were before it turned bad."""
+
+    @property
+    def good(self) -> bool:
+        """Whether every check's last result was good."""
+        return all(tally.health.last_good for tally in self.tallies.values())
+
+    @property
+    def failing(self) -> bool:
+        return self.state == "up" and any(tally.health.failing for tally in self.tallies.values())
+
+
+class Ledger:
+    """The results of one prober."""
+
+    def __init__(self, period: float = 0.0) -> None:
+        """Args: period: seconds between two runs, where checks cannot be made more often."""
+        self._period = period
+        self._entries: dict[str, _Entry] = {}
+        self._nodes: Mapping[str, Subject] = {}
+
+    def follow(self, watchlist: Watchlist, known: Mapping[str, Verdict]) -> None:
+        """Watch over these nodes from now on; *known*: what this prober said of them in an earlier run."""
+        self._nodes = {name: node for name, node in watchlist.nodes.items() if node.checks}
+        entries = {}
+        for name, node in self._nodes.items():
+            entry = self._entries.get(name) or _entry(known.get(name))
+            labels = {check.label for check in node.checks}
+            entry.tallies = {label: tally for label, tally in entry.tallies.items() if label in labels}
+            entries[name] = entry
+        self._entries = entries
+
+    def last(self, node: str, check: Check) -> float | None:
+        """When a check was last made, seconds since 1970, or None."""
+        entry = self._entries.get(node)
+        tally = entry.tallies.get(check.label) if entry else None
+        return tally.checked if tally else None
+
+    def note(self, node: str, check: Check, result: Result, now: float) -> bool:
+        """Take in a result; whether it changed what this prober says of the node (times and counts apart)."""
+        entry = self._entries.get(node)
+        if entry is None or result.good is None:
+            return False  # no longer watched, or nothing was learnt
+        before = (entry.state, entry.failing)
+        healths = {label: tally.health for label, tally in entry.tallies.items()}
+        was_good = entry.good and bool(entry.tallies)
+        tally = entry.tallies.get(check.label)
+        health = step(tally.health if tally else None, result.good, check.profile)
+        reason = result.reason if not result.good else tally.reason if tally else ""
+        entry.tallies[check.label] = _Tally(health, now, reason[:TEXT], result.warning[:TEXT])
+        if was_good and not result.good:
+            entry.turned, entry.saved = now, (healths, entry.state, entry.since)
+        elif entry.good:
+            entry.turned, entry.saved = 0.0, None
+        self._conclude(entry, self._nodes[node], now)
+        return (entry.state, entry.failing) != before
+
+    def turned(self, now: float) -> tuple[int, int]:
+        """How many nodes turned bad within the last round, and how many are good."""
+        turned = sum(1 for _ in self._turned(now))
+        return turned, sum(entry.good for entry in self._entries.values() if entry.tallies)
+
+    def take_back(self, now: float) -> None:
+        """Forget the failures of the last round: they say something of this prober, not of the nodes."""
+        for entry in self._turned(now):
+            assert entry.saved is not None
+            healths, entry.state, entry.since = entry.saved
+            for label, tally in entry.tallies.items():
+                tally.health = healths.get(label, Health(True))
+            entry.turned, entry.saved = 0.0, None
+            entry.reason = ""
+
+    def verdict(self, node: str) -> Verdict | None:
+        """The verdict on a node; None: not every check of it had a result yet."""
+        entry = self._entries.get(node)
+        if entry is None or entry.state is None or not entry.tallies:
+            return None
+        return Verdict(
+            state=entry.state,
+            since=entry.since,
+            checked=max(tally.checked for tally in entry.tallies.values()),
+            expires=self._expires(entry, self._nodes[node]),
+            failing=entry.failing,
+            reason=entry.reason,
+            warning="; ".join(tally.warning for tally in entry.tallies.values() if tally.warning)[:TEXT],
+            counters={label: Counter(tally.health, tally.checked) for label, tally in entry.tallies.items()},
+        )
+
+    def verdicts(self) -> dict[str, Verdict]:
+        """All verdicts there are."""
+        found = ((name, self.verdict(name)) for name in self._entries)
+        return {name: verdict for name, verdict in found if verdict is not None}
+
+    def _turned(self, now: float) -> Iterator[_Entry]:
+        for name, entry in self._entries.items():
+            node = self._nodes[name]
+            if entry.turned and now - entry.turned <= node.round + node.patience:
+                yield entry
+
+    def _expires(self, entry: _Entry, node: Subject) -> float:
+        return max(
+            tally.checked + LIVES * max(check.interval, self._period) + check.timeout
+            for check in node.checks
+            if (tally := entry.tallies.get(check.label))
+        )
+
+    def _conclude(self, entry: _Entry, node: Subject, now: float) -> None:
+        """The worst check decides; before every check had a result, only a bad one does."""
+        tallies = entry.tallies
+        downs = [label for label, tally in tallies.items() if not tally.health.up]
+        if downs:
+            state: str | None = "down"
+        elif all(check.label in tallies for check in node.checks):
+            state = "up"
+        else:
+            state = entry.state
+        if state != entry.state:
+            entry.state, entry.since = state, now
+        blamed = downs or [label for label, tally in tallies.items() if tally.health.failing]
+        told = [f"{label}: {tallies[label].reason}" for label in blamed if tallies[label].reason]
+        if not blamed or told:  # after a restart nobody remembers the single reasons
+            entry.reason = "; ".join(told)[:TEXT]
+
+
+def _entry(known: Verdict | None) -> _Entry:
+    if known is None or known.state is None:
+        return _Entry()
+    tallies = {label: _Tally(counter.health, counter.checked) for label, counter in known.counters.items()}
+    return _Entry(tallies=tallies, state=known.state, since=known.since, reason=known.reason)

@@ -1,0 +1,17 @@
+"""What one probe found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The outcome of one probe of one check."""
+
+    good: bool | None
+    """None: the prober could not look, which says nothing of the node."""
+    reason: str = ""
+    """Why it is not good."""
+    warning: str = ""
+    """It is good, but an operator should see to this."""
