@@ -56,11 +56,10 @@ def collect(store: Store, lease: Lease, done: Collected, *, keep: int, grace: fl
     doomed = needed(store, [entry.fields for entry in dropped], kept)
     # The history is cut in the same transaction: it never names a generation that is not whole.
     cut: Command = ("XTRIM", store.keys.history, "MINID", generations[len(dropped)].id)
-    first, *rest = _deletions(store, doomed) or [None]
-    replies = lease.write([cut, first] if first else [cut])
+    deletions = _deletions(store, doomed)
+    done.objects += sum(map(int, lease.write([cut, *deletions[:1]])[1:]))
     done.generations = len(dropped)
-    done.objects = int(replies[-1]) if first else 0
-    for deletion in rest:
+    for deletion in deletions[1:]:
         done.objects += int(lease.write([deletion])[0])
 
 

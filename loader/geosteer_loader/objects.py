@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from geosteer.errors import StoreError
@@ -102,5 +101,7 @@ class Writer:
             batch = names[low : low + BATCH]
             self.written.objects += len(batch)
             self.written.size += sum(len(items[name]) for name in batch)
-            pairs = ((name, items[name]) for name in batch)
-            yield ("HSET", self._store.keys.object, *chain.from_iterable(pairs))
+            words: list[str | bytes] = []
+            for name in batch:
+                words += (name, items[name])
+            yield ("HSET", self._store.keys.object, *words)

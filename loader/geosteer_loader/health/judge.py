@@ -135,5 +135,3 @@ def _shed(opinions: Sequence[Verdict], fields: Fields, forgotten: float) -> dict
     except ValueError:
         current = -1.0
     return {} if current == wanted else {"shed": f"{wanted:g}"}
-
-

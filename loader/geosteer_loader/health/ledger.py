@@ -9,7 +9,7 @@ from geosteer_loader.health.states import Health, step
 from geosteer_loader.health.verdicts import LIVES, TEXT, Counter, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from geosteer_loader.health.result import Result
     from geosteer_loader.health.watchlist import Check, Subject, Watchlist
@@ -57,10 +57,12 @@ class Ledger:
         self._period = period
         self._entries: dict[str, _Entry] = {}
         self._nodes: Mapping[str, Subject] = {}
+        self._round = period
 
     def follow(self, watchlist: Watchlist, known: Mapping[str, Verdict]) -> None:
         """Watch over these nodes from now on; *known*: what this prober said of them in an earlier run."""
         self._nodes = {name: node for name, node in watchlist.nodes.items() if node.checks}
+        self._round = max(watchlist.round, self._period)
         entries = {}
         for name, node in self._nodes.items():
             entry = self._entries.get(name) or _entry(known.get(name))
@@ -95,14 +97,21 @@ class Ledger:
         return (entry.state, entry.failing) != before
 
     def turned(self, now: float) -> tuple[int, int]:
-        """How many nodes turned bad within the last round, and how many are good."""
-        turned = sum(1 for _ in self._turned(now))
-        return turned, sum(entry.good for entry in self._entries.values() if entry.tallies)
+        """Of the nodes looked at within the last round, how many turned bad in it, and how many are good."""
+        turned = good = 0
+        for name, entry in self._entries.items():
+            since = now - self._round - self._nodes[name].patience
+            if entry.turned:
+                turned += entry.turned >= since
+            elif entry.tallies and entry.good:
+                good += max(tally.checked for tally in entry.tallies.values()) >= since
+        return turned, good
 
     def take_back(self, now: float) -> None:
         """Forget the failures of the last round: they say something of this prober, not of the nodes."""
-        for entry in self._turned(now):
-            assert entry.saved is not None
+        for name, entry in self._entries.items():
+            if entry.saved is None or entry.turned < now - self._round - self._nodes[name].patience:
+                continue
             healths, entry.state, entry.since = entry.saved
             for label, tally in entry.tallies.items():
                 tally.health = healths.get(label, Health(True))
@@ -129,12 +138,6 @@ class Ledger:
         """All verdicts there are."""
         found = ((name, self.verdict(name)) for name in self._entries)
         return {name: verdict for name, verdict in found if verdict is not None}
-
-    def _turned(self, now: float) -> Iterator[_Entry]:
-        for name, entry in self._entries.items():
-            node = self._nodes[name]
-            if entry.turned and now - entry.turned <= node.round + node.patience:
-                yield entry
 
     def _expires(self, entry: _Entry, node: Subject) -> float:
         return max(
