@@ -76,7 +76,7 @@ class Chooser:
         self._settled = False
         self._services: dict[str, Service | None] = {}
         self._variants: dict[tuple[str, str, int], Service] = {}
-        self._kept: dict[tuple[object, ...], Choice] = {}
+        self._kept: dict[tuple[object, ...], Choice] = {}  # by service and what the tables say
         self._robin = RoundRobin((), random)
         self._loud = ""
 
@@ -98,30 +98,23 @@ class Chooser:
         tier = self._tier
         if tier.reading or tier.generation is None:
             self._settle(asked, wait=wait)
-        if self._version != tier.version or asked >= self._good_until:
-            self._refresh()
-        service = self._service(name)
-        if service is None:
-            return self._unlisted(name, client)
-        kind = _kind(service.kinds, client)
-        if tier.generation is None or tier.name == FALLBACK:
-            return self._last_resort(service.name, service.kinds, kind)
-        variant = self._variant(service, kind, limit)
-        if path and client is not None and service.policy == "hash":
-            client = _ByPath(client, path)
-        key = self._key(variant, client)
-        kept = self._kept.get(key) if key is not None else None
-        if kept is not None:
-            return kept
-        decision = self._decide(variant, client, asked, wait=wait)
-        if decision is None:
-            return self._last_resort(service.name, service.kinds, kind)
-        choice = Choice(service.name, decision.answer[kind], kind, tier.name, decision.ttl, decision)
-        if key is not None and decision.memo and not decision.split and self._lasts(decision, service.ttl, asked):
-            if len(self._kept) >= REMEMBERED:
-                self._kept.clear()
-            self._kept[key] = choice
-        return choice
+        for _ in range(2):  # a page that is fetched may bring a new generation with it
+            if self._version != tier.version or asked >= self._good_until:
+                self._refresh()
+            service = self._service(name)
+            if service is None:
+                return self._unlisted(name, client)
+            name, kinds = service.name, service.kinds
+            kind = _kind(kinds, client)
+            if tier.generation is None or tier.name == FALLBACK:
+                break
+            variant = self._variant(service, kind, limit)
+            try:
+                return self._chosen(variant, _seen_by_hashes(service, client, path), asked)
+            except PageMissing:
+                if not self._fetch(service, client, asked, wait=wait):
+                    break
+        return self._last_resort(name, kinds, kind)
 
     def explain(
         self, name: str, client: Client | None, asked: float, *, path: str = "", ticket: float = 0.0
@@ -130,17 +123,23 @@ class Chooser:
 
         Raises: NoService: not configured.
         """
+        tier = self._tier
         self._settle(asked, wait=True)
-        if self._version != self._tier.version:
-            self._refresh()
-        service = self._service(name)
-        if service is None:
-            raise NoService(name)
-        if path and client is not None and service.policy == "hash":
-            client = _ByPath(client, path)
-        if self._tier.name == FALLBACK:
-            return service, None
-        return service, self._decide(service, client, asked, wait=True, trace=True, ticket=ticket)
+        for last in (False, True):
+            if self._version != tier.version:
+                self._refresh()
+            service = self._service(name)
+            if service is None:
+                raise NoService(name)
+            if tier.name == FALLBACK:
+                return service, None
+            try:
+                who = _seen_by_hashes(service, client, path)
+                return service, self._decide(service, who, ticket, trace=True)
+            except PageMissing:
+                if last or not self._fetch(service, client, asked, wait=True):
+                    return service, None
+        raise AssertionError("unreachable")
 
     @property
     def able(self) -> bool:
@@ -160,48 +159,45 @@ class Chooser:
         elif tier.reading or (tier.generation is None and not self._settled):
             raise NotReady("Redis was not asked yet")
 
-    def _decide(
-        self, service: Service, client: Client | None, asked: float, *, wait: bool, trace: bool = False,
-        ticket: float | None = None,
-    ) -> Decision | None:  # fmt: skip
-        """The decision, or None when a page that it needs did not come in time."""
-        tier = self._tier
-        if ticket is None:
-            ticket = self._ticket() if service.policy == "weighted" else 0.0
-        for _ in range(2):
-            generation = tier.generation
-            if generation is None:
-                return None
-            look = tier.look(client) if client is not None else _nowhere
-            try:
-                decision = generation.director.decide(
-                    service, client, look, tier.mirror.states, tier.now(), ticket, trace=trace
-                )
-            except PageMissing:
-                assert client is not None
-                if not tier.fetch(client, service.tables, asked if wait else -NEVER):
-                    if not wait:
-                        raise NotReady("a page is not here yet") from None
-                    return None
-            else:
-                if decision.loud != self._loud:
-                    self._loud = decision.loud
-                    if decision.loud:
-                        self._log(decision.loud)
-                return decision
-        return None
+    def _chosen(self, service: Service, client: Client | None, asked: float) -> Choice:
+        """From the tables; raises PageMissing."""
+        look = self._tier.look(client) if client is not None else _nowhere
+        key = (service, *[look(table)[0] for table in service.tables])
+        kept = self._kept.get(key)
+        if kept is not None:
+            return kept
+        decision = self._decide(service, client, self._ticket() if service.policy == "weighted" else 0.0)
+        (kind,) = service.kinds
+        choice = Choice(service.name, decision.answer[kind], kind, self._tier.name, decision.ttl, decision)
+        if decision.memo and not decision.split and self._lasts(decision, service.ttl, asked):
+            if len(self._kept) >= REMEMBERED:
+                self._kept.clear()
+            self._kept[key] = choice
+        return choice
 
-    def _key(self, service: Service, client: Client | None) -> tuple[object, ...] | None:
-        """What the choice depends on unless a hash or a draw settles it; None where a page is missing."""
-        if client is None:
-            return service.name, service.kinds, service.max_answers
-        look = self._tier.look(client)
-        try:
-            return (
-                service.name, service.kinds, service.max_answers, *[look(table)[0] for table in service.tables]
-            )  # fmt: skip
-        except PageMissing:
-            return None
+    def _decide(
+        self, service: Service, client: Client | None, ticket: float, *, trace: bool = False
+    ) -> Decision:
+        tier = self._tier
+        assert tier.generation is not None
+        look = tier.look(client) if client is not None else _nowhere
+        decision = tier.generation.director.decide(
+            service, client, look, tier.mirror.states, tier.now(), ticket, trace=trace
+        )
+        if decision.loud != self._loud:
+            self._loud = decision.loud
+            if decision.loud:
+                self._log(decision.loud)
+        return decision
+
+    def _fetch(self, service: Service, client: Client | None, asked: float, *, wait: bool) -> bool:
+        """Get the pages that a decision needs; returns whether they came in time."""
+        assert client is not None
+        if self._tier.fetch(client, service.tables, asked if wait else -NEVER):
+            return True
+        if not wait:
+            raise NotReady("a page is not here yet")
+        return False
 
     def _lasts(self, decision: Decision, ttl: int, asked: float) -> bool:
         """Whether the choice may be remembered; notes until when."""
@@ -310,7 +306,11 @@ class _ByPath(Client):
 def _kind(kinds: tuple[str, ...], client: Client | None) -> str:
     """The record type that a client of this family uses, of those that the service has."""
     wanted = "AAAA" if client is not None and client.bits == 128 else "A"
-    return wanted if wanted in kinds else kinds[0]
+    return wanted if wanted in kinds or not kinds else kinds[0]
+
+
+def _seen_by_hashes(service: Service, client: Client | None, path: str) -> Client | None:
+    return _ByPath(client, path) if path and client is not None and service.policy == "hash" else client
 
 
 def _nowhere(_table: str) -> tuple[str, int]:

@@ -11,7 +11,7 @@ from geosteer_loader.health.times import maybe_time, stamp
 class Beat(NamedTuple):
     """One field of the hash `beat`."""
 
-    count: int
+    number: int
     time: float
     """Seconds since 1970, by the primary's clock."""
     period: float
@@ -23,20 +23,20 @@ class Beat(NamedTuple):
 
     def text(self) -> str:
         """As it stands in Redis."""
-        return f"{self.count} {stamp(self.time)} {self.period:g}"
+        return f"{self.number} {stamp(self.time)} {self.period:g}"
 
 
 def read(text: str | None) -> Beat | None:
     """The beat in a text; None: it is none."""
     parts = (text or "").split()
     try:
-        count, time, period = int(parts[0]), maybe_time(parts[1]), float(parts[2])
+        number, time, period = int(parts[0]), maybe_time(parts[1]), float(parts[2])
     except (ValueError, IndexError):
         return None
-    return Beat(count, time, period) if time is not None else None
+    return Beat(number, time, period) if time is not None else None
 
 
 def following(text: str | None, now: float, period: float) -> Beat:
     """The beat that comes after the one in *text*."""
     last = read(text)
-    return Beat(last.count + 1 if last else 1, now, period)
+    return Beat(last.number + 1 if last else 1, now, period)

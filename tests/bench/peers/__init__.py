@@ -1,0 +1,1 @@
+"""What geosteer-pipe is compared with: coprocesses as one would write them, each on its own."""

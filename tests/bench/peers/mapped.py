@@ -1,0 +1,31 @@
+"""The peer worker: plain Python with a database of its own (maxminddb, C extension, memory-mapped), settings as constants."""
+
+import sys
+from os import read, write
+
+import maxminddb
+from constants import CONTINENTS, COUNTRIES, DEFAULT, NAME, SOA, ZONE, records
+
+
+def main() -> None:
+    reader = maxminddb.open_database(sys.argv[1], maxminddb.MODE_MMAP_EXT)
+    while data := read(0, 65536):
+        write(1, answer(reader, data.decode().rstrip("\n").split("\t")))
+
+
+def answer(reader: maxminddb.Reader, fields: list[str]) -> bytes:
+    if fields[0] == "HELO":
+        return b"OK\tpeer\n"
+    if fields[0] != "Q":
+        return b"FAIL\n"
+    name, qtype = fields[1].lower(), fields[3]
+    if qtype == "SOA":
+        return SOA if name == ZONE else b"END\n"
+    if qtype != "ANY" or name != NAME:
+        return b"END\n"
+    found, length = reader.get_with_prefix_len(fields[7].partition("/")[0])
+    if found is None:
+        return records(DEFAULT, max(length, 1))
+    country = found.get("country", {}).get("iso_code")
+    continent = found.get("continent", {}).get("code")
+    return records(COUNTRIES.get(country) or CONTINENTS.get(continent) or DEFAULT, max(length, 1))

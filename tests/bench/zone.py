@@ -1,0 +1,63 @@
+"""The zone that every competitor serves: one name, ten nodes, and which client gets which of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .peers.constants import CONTINENTS, COUNTRIES, DEFAULT, NAME, NODES, TTL, ZONE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+SOA = "ns1.example.net hostmaster.example.net"
+
+
+def ipv4(node: str) -> str:
+    """A node's address."""
+    return NODES[node][0]
+
+
+def ipv6(node: str) -> str:
+    """A node's address."""
+    return NODES[node][1]
+
+
+def node_of(country: str, continent: str) -> str:
+    """The node of a client."""
+    return COUNTRIES.get(country) or CONTINENTS.get(continent) or DEFAULT
+
+
+def question(network: str, qtype: str = "ANY") -> bytes:
+    """A line of the pipe backend's protocol, as PowerDNS sends it."""
+    return f"Q\t{NAME}\tIN\t{qtype}\t1\t127.0.0.1\t127.0.0.1\t{network}\n".encode()
+
+
+def geosteer_toml(path: Path, url: str, sources: Mapping[str, Path], prefix: str = "geosteer") -> Path:
+    """The loader's configuration; every client has one node, and the next best behind it."""
+    listed = "".join(
+        f'[[sources.{table}]]\nformat = "{"mmdb" if table == "geo" else "pyasn"}"\npath = "{source}"\n'
+        for table, source in sources.items()
+    )
+    nodes = "".join(
+        f'[nodes.{node}]\na = ["{ipv4(node)}"]\naaaa = ["{ipv6(node)}"]\nwell_connected = 10\n' for node in NODES
+    )
+
+    def layer(entries: Mapping[str, str]) -> str:
+        return "{ " + ", ".join(f"{key} = {{ {node} = 100 }}" for key, node in entries.items()) + " }"
+
+    path.write_text(
+        f'[redis]\nurl = "{url}"\nprefix = "{prefix}"\n{listed}{nodes}'
+        f"[maps.default]\ncountries = {layer(COUNTRIES)}\ncontinents = {layer(CONTINENTS)}\n"
+        f"default = {{ {DEFAULT} = 100, ams1 = 50 }}\n"
+        f'[zones."{ZONE}"]\nsoa = {{ mname = "ns1.example.net", rname = "hostmaster.example.net" }}\n'
+        f'ns = ["ns1.example.net", "ns2.example.net"]\n[services."{NAME}"]\nmap = "default"\nttl = {TTL}\n'
+        "[guard]\nmax_shrink = 1.0\nmax_country_change = 1.0\nmax_impact = 1.0\nkeep = 2\ngrace = 0\n"
+    )
+    return path
+
+
+def backend_toml(path: Path, url: str, prefix: str = "geosteer") -> Path:
+    """A worker's settings: the shipped ones, with a Redis and a snapshot of our own."""
+    path.write_text(f'snapshot = "{path.parent}/last-good.json"\n[redis]\nurl = "{url}"\nprefix = "{prefix}"\n')
+    return path
