@@ -46,7 +46,9 @@ def letters(healths: list[Health]) -> str:
     return "".join("D" if not one.up else "f" if one.failing else "U" for one in healths)
 
 
-@pytest.mark.parametrize(("profile", "results", "states"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
+@pytest.mark.parametrize(
+    ("profile", "results", "states"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
+)
 def test_results_make_states(profile: Profile, results: str, states: str) -> None:
     assert letters(walk(profile, results)) == states
 
@@ -63,7 +65,12 @@ def test_one_failure_in_three_never_takes_down_what_forgets_after_two() -> None:
     assert all(health.up for health in walk(Profile(up=3, ok=2, down=3), "++-" * 100))
 
 
-@given(results=st.text("+-", min_size=1, max_size=60), up=st.integers(1, 9), ok=st.integers(1, 9), down=st.integers(1, 9))
+@given(
+    results=st.text("+-", min_size=1, max_size=60),
+    up=st.integers(1, 9),
+    ok=st.integers(1, 9),
+    down=st.integers(1, 9),
+)
 def test_the_last_result_can_be_told_from_the_counters(results: str, up: int, ok: int, down: int) -> None:
     health = walk(Profile(up=up, ok=min(ok, up), down=down), results)[-1]
     # A node that just forgot its failures, or came up, has counters at zero; only a good result does that.

@@ -244,6 +244,35 @@ def test_of_many_publishers_at_once_each_publishes_or_is_refused_and_the_result_
     assert not client.exists("{geosteer}:lock")
 
 
+def test_readers_find_a_whole_generation_at_every_moment(tmp_path: Path, own_redis: RedisServer) -> None:
+    done = threading.Event()
+    failures: list[BaseException] = []
+    seen: set[str] = set()
+
+    def read() -> None:
+        client = own_redis.client()
+        try:
+            while not done.is_set():
+                fields = current_of(client)
+                if fields:
+                    contents(client, fields)
+                    seen.add(fields["generation"])
+        except BaseException as exc:  # noqa: BLE001  # told in the main thread
+            failures.append(exc)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for number in range(15):
+        geo = write_csv(
+            tmp_path / "geo.csv", [f"10.{n}.0.0/16,{'GB' if n % (number + 2) else 'NL'}" for n in range(256)]
+        )
+        run(make_config(tmp_path, own_redis.url, geo=[geo], keep=1, grace=60))
+    done.set()
+    reader.join()
+    assert failures == []
+    assert len(seen) > 3
+
+
 def test_the_lease_outlives_its_time_while_its_holder_works_and_ends_with_it(config: Config) -> None:
     with connect(config.redis) as store:
         with Lease(store, 0.3) as lease:

@@ -232,6 +232,7 @@ def test_a_redis_that_refuses_is_an_error_in_clear_words_and_nothing_changes(
     assert caught.value.exit_code == 1
     assert own_redis.url in str(caught.value)
     assert current_of(own_redis.client(password="secret" if spoil is want_password else None)) == before
+    own_redis.kill()  # it would not end in good order without a last save
 
 
 def test_memory_that_runs_out_in_the_middle_changes_nothing(tmp_path: Path, own_redis: RedisServer) -> None:

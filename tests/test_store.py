@@ -142,6 +142,34 @@ def test_tcp_and_another_database_are_reached(own_redis: RedisServer) -> None:
         assert server.client().get("x") is None
 
 
+def test_an_encrypted_connection_checks_the_servers_certificate(tmp_path: Path) -> None:
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    subprocess.run(
+        [need("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+         "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", cert],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    port = free_port()
+    tls = (
+        "--tls-port",
+        str(port),
+        "--tls-cert-file",
+        str(cert),
+        "--tls-key-file",
+        str(key),
+        "--tls-auth-clients",
+        "no",
+    )
+    with RedisServer(*tls, "--tls-ca-cert-file", str(cert)):
+        with connect(settings(f"rediss://localhost:{port}", ca=cert)) as store:
+            assert store.call("PING")
+        with (
+            connect(settings(f"rediss://localhost:{port}")) as store,
+            pytest.raises(ConnectionLost, match="certificate"),
+        ):
+            store.call("PING")
+
+
 def test_the_shard_of_a_cluster_that_has_the_keys_is_found() -> None:
     with RedisServer("--cluster-enabled", "yes", tcp=True) as server:
         client = server.client()

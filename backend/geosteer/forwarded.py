@@ -6,20 +6,26 @@ Sources: RFC 7239 (Forwarded); for X-Forwarded-For, what Squid, nginx, HAProxy a
 from __future__ import annotations
 
 import re
+from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
-from geosteer.client import Client, parse
+from geosteer.client import MAPPED, parse
 from geosteer.errors import ConfigError
+from geosteer.lean import pack_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from geosteer.client import Client
 
 UNIX = "unix"
 """In place of a network: whoever may connect to the unix socket."""
 MOST = 32
 """Proxies that a chain may have; what is before them is not looked at."""
 
-_PAIR = re.compile(r"""\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)=([!#$%&'*+.^_`|~0-9A-Za-z:\[\]-]+|"(?:[^"\\]|\\.)*")\s*""")
+_PAIR = re.compile(
+    r"""\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)=([!#$%&'*+.^_`|~0-9A-Za-z:\[\]-]+|"(?:[^"\\]|\\.)*")\s*"""
+)
 
 
 class Proxies:
@@ -33,14 +39,17 @@ class Proxies:
         """
         self.header = header.lower().encode("ascii", "replace")
         self._unix = False
-        self._networks: list[Client] = []
+        self._networks: list[tuple[int, int, int]] = []
         problems = []
         for text in trusted:
             if text == UNIX:
                 self._unix = True
                 continue
             try:
-                self._networks.append(parse(text))
+                network = ip_network(text, strict=False)
+                bits = network.max_prefixlen
+                shift = bits - network.prefixlen
+                self._networks.append((bits, int(network.network_address) >> shift, shift))
             except ValueError:
                 problems.append(f"--trust {text}: neither an address nor a network, nor {UNIX}")
         if problems:
@@ -63,24 +72,26 @@ class Proxies:
             peer: address of the other end of the connection; None for a unix socket.
             values: of the header, every field of that name in the order of arrival.
         """
-        found = _address(peer) if peer is not None else None
-        if not values or not self._trusts(found, peer):
-            return found
-        for text in reversed(self._chain(values)[-MOST:]):
-            before = _address(text)
-            if before is None:  # hidden, unknown or odd: whoever told it is all that is known
-                break
-            found = before
-            if not self._trusts(found, text):
-                break
-        return found
+        found = peer
+        if values and self._trusts(peer):
+            for text in reversed(self._chain(values)[-MOST:]):
+                before = _address(text)
+                if not before:  # hidden, unknown or odd: whoever told it is all that is known
+                    break
+                found = before
+                if not self._trusts(found):
+                    break
+        try:
+            return parse(found) if found is not None else None
+        except ValueError:
+            return None
 
     def scheme(self, peer: str | None, scheme: str, protos: Sequence[bytes], values: Sequence[bytes]) -> str:
         """`http` or `https`: as the client used it, so far as the nearest proxy may say so.
 
         Args: protos: of X-Forwarded-Proto; values: of the header that names the client.
         """
-        if not self._trusts(_address(peer) if peer is not None else None, peer):
+        if not (protos or values) or not self._trusts(peer):
             return scheme
         if self.header == b"forwarded":
             elements = _elements(values)
@@ -95,55 +106,56 @@ class Proxies:
             return [element.get("for", "") for element in _elements(values)]
         return b",".join(values).decode("latin-1").split(",")
 
-    def _trusts(self, client: Client | None, text: str | None) -> bool:
-        if client is None:
-            return text is None and self._unix
-        return any(
-            net.bits == client.bits
-            and net.length <= client.length
-            and (net.address ^ client.address) >> (net.bits - net.length) == 0
-            for net in self._networks
-        )
+    def _trusts(self, text: str | None) -> bool:
+        """By the address itself: one that carries another (6to4, Teredo) does not share its trust."""
+        if text is None:
+            return self._unix
+        try:
+            packed = pack_address(text.partition("%")[0])
+        except ValueError:
+            return False
+        bits, number = 8 * len(packed), int.from_bytes(packed, "big")
+        if number >> 32 == MAPPED >> 32 and bits == 128:  # how a socket for both families shows IPv4
+            bits, number = 32, number & 0xFFFFFFFF
+        return any(number >> shift == base for size, base, shift in self._networks if size == bits)
 
 
 def _elements(values: Sequence[bytes]) -> list[dict[str, str]]:
-    """The elements of Forwarded, each as its pairs; one that is not well formed is empty, and so are those before it."""
-    text = b",".join(values).decode("latin-1")
+    """The elements of Forwarded, each as its pairs."""
+    return [element for value in values for element in _field(value.decode("latin-1"))]
+
+
+def _field(text: str) -> list[dict[str, str]]:
+    """The elements of one field; one that is not well formed is empty, and so are those before it."""
     elements: list[dict[str, str]] = [{}]
     at = 0
     while at < len(text):
         pair = _PAIR.match(text, at)
-        if pair is None:
-            cut = text.find(",", at)
-            elements = [{}]  # whatever stands here cannot be read: nothing up to here counts
-            if cut < 0:
-                return elements
+        after = text[pair.end() : pair.end() + 1] if pair else "?"
+        if pair is None or after not in {"", ",", ";"}:
+            at = text.find(",", at) + 1
+            elements = [{}]
+            if not at:
+                break
             elements.append({})
-            at = cut + 1
             continue
-        name, value = pair[1].lower(), pair[2]
-        if value.startswith('"'):
-            value = re.sub(r"\\(.)", r"\1", value[1:-1])
-        elements[-1][name] = value
-        at = pair.end()
-        if at < len(text) and text[at] == ",":
+        value = pair[2]
+        elements[-1][pair[1].lower()] = re.sub(r"\\(.)", r"\1", value[1:-1]) if value[0] == '"' else value
+        if after == ",":
             elements.append({})
-        elif at < len(text) and text[at] != ";":
-            elements[-1] = {}
-        at += 1
+        at = pair.end() + 1
     return elements
 
 
-def _address(text: str) -> Client | None:
-    """Of `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1` or `[2001:db8::1]:80`."""
+def _address(text: str) -> str:
+    """The address of `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1` or `[2001:db8::1]:80`; "" where there is none."""
     text = text.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:
         text = text.partition(":")[0]
-    if "/" in text:
-        return None
     try:
-        return parse(text)
+        pack_address(text)
     except ValueError:
-        return None
+        return ""
+    return text

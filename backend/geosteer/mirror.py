@@ -29,10 +29,10 @@ class Mirror:
 
     def set_node(self, name: str, fields: Mapping[str, str]) -> bool:
         """Take in a node's hash; returns whether anything changed."""
-        fields = dict(fields)
-        if self.fields.get(name, {}) == fields:
+        before = self.fields.get(name, {})
+        self.fields[name] = fields = dict(fields)
+        if before == fields:
             return False
-        self.fields[name] = fields
         self._state(name).update(fields)
         return True
 

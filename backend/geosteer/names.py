@@ -105,6 +105,9 @@ class Names:
             has = ("CNAME",) if listed.get("answer") == "cname" else kinds
             if "*" in name:
                 self.globs.append((name, has))
+                above = name.rpartition("*")[2].partition(".")[2]
+                if above.endswith("." + zone):  # PowerDNS looks for a delegation there, on its way to a name below
+                    self.entry(above)
             else:
                 self.entry(name).kinds = has
         for server in servers:
@@ -131,9 +134,8 @@ class Names:
     def add_parents(self) -> None:
         """Give the empty parents of all names their TXT record; the last step."""
         for entry in list(self.entries.values()):
-            zone = self.zone_of(entry.name)
             name = entry.name
-            while zone and name != zone:
+            while self.zone_of(name):  # beyond the apex too, where a zone lies within another
                 parent = self.entry(name)
                 if not parent.lines and not parent.kinds and not self._delegated(name):
                     parent.lines = self.line(parent, "TXT", 30, '"-"')

@@ -14,7 +14,7 @@ from geosteer.clock import format_time
 from geosteer.schema import FAMILIES, TABLES, root_field
 from geosteer_loader import origin
 from geosteer_loader.overlay import flatten
-from geosteer_loader.paths import join
+from geosteer_loader.path import flatten_views
 from geosteer_loader.sources import Report, open_source
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def _flatten(
     views: dict[str, list[Source]] = {}
     for source in sources:
         views.setdefault(source.vantage or "", []).append(_opened(name, source))
-    return join({vantage: flatten(opened, report, progress) for vantage, opened in views.items()})
+    return flatten_views(views, report, progress)
 
 
 def _opened(table: str, source: SourceConfig) -> Source:

@@ -1,0 +1,340 @@
+"""A worker's connection to what is published: follows changes by push, adopts generations, fetches pages. Nothing blocks."""
+
+from __future__ import annotations
+
+import hiredis
+
+from geosteer.errors import CorruptPage
+from geosteer.generation import Adoption, Generation, Unusable
+from geosteer.mirror import Mirror
+from geosteer.schema import Keys
+from geosteer.tree import LeafCache
+from geosteer.wire import Address, Link
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from geosteer.settings import Settings
+    from geosteer.tree import Branch, Tree
+
+OUTSTANDING = 64
+"""Page requests under way at most."""
+BACKOFF = (0.05, 0.5)
+"""Seconds before a connection is tried again: at first, at most."""
+POLL_EVERY = 1.0
+"""Seconds between reads where pushes cannot be had, or where what is published cannot be used."""
+
+
+class Feed:
+    """Follows what is published under one prefix of one Redis."""
+
+    def __init__(
+        self, settings: Settings, random: Callable[[int], int], clock: Callable[[], float],
+        say: Callable[[str, str], None], changed: Callable[[], None], learnt: Callable[[], None],
+    ) -> None:  # fmt: skip
+        """Make a feed that has not begun to connect.
+
+        Args:
+            random: below(n), uniform in 0..n-1.
+            clock: monotonic seconds.
+            say: takes a topic and a line for the log, "" when the trouble is over.
+            changed: called after every change that may change an answer, or where answers come from.
+            learnt: called when something came that is worth keeping on disk.
+        """
+        self.keys = Keys(settings.prefix)
+        self.generation: Generation | None = None
+        self.mirror = Mirror()
+        self.live = False
+        """The connection stands and all that was asked for on opening is in."""
+        self.usable = False
+        """What stands under `current` can be used."""
+        self.foreign = False
+        """It cannot, but only because it is of another schema."""
+        self.first = True
+        """The very first connection is still being made: the only one that a question waits for."""
+        self.proof: float | None = None
+        """When Redis was last known to be well, before it was not."""
+        self.reading = 0
+        """Reads of node states and overrides under way: an answer waits for them if it may."""
+        self.address = Address(settings.url)
+        self.link = Link(
+            self.address, settings.timeout, clock, self._opened, self._pushed, self._closed, settings.tls
+        )
+        self._settings, self._random, self._clock = settings, random, clock
+        self._say, self._changed, self._learnt = say, changed, learnt
+        self._cache = LeafCache(settings.cache)
+        self._adoption: Adoption | None = None
+        self._asked: set[tuple[int, int]] = set()
+        self._dirty: dict[str, None] = {}
+        self._retry_at: float | None = None
+        self._backoff = BACKOFF[0]
+        self._pushes = True
+        self._next_poll = 0.0
+
+    def start(self) -> None:
+        """Begin to connect."""
+        self.link.connect()
+        self._changed()
+
+    def tick(self, now: float) -> float:
+        """Do what time calls for; returns the monotonic time to be called again at the latest."""
+        if self._retry_at is not None and now >= self._retry_at:
+            self._retry_at = None
+            self.start()
+        due = min(self.link.tick(now), now + POLL_EVERY)
+        if self.live and not (self._pushes and self.usable) and now >= self._next_poll:
+            self._next_poll = now + POLL_EVERY  # no pushes, or nobody may announce that a damage was repaired
+            self._dirty_all()
+            self.pump()
+        return due if self._retry_at is None else min(due, self._retry_at)
+
+    def pump(self) -> None:
+        """Read again what was announced to have changed."""
+        if self._dirty and self.link.up:
+            self._read_dirty(pushed=True)
+            self.link.writable()
+
+    def ask_leaves(self, wanted: list[tuple[Tree, Branch, int]]) -> Callable[[], bool]:
+        """Ask for leaves, in one write; returns what says whether all of these requests are over."""
+        marks = [(id(branch), number) for _, branch, number in wanted]
+        for tree, branch, number in wanted:
+            self._ask_leaf(tree, branch, number)
+        self.link.writable()
+        return lambda: not any(mark in self._asked for mark in marks)
+
+    def _opened(self) -> None:
+        link, keys = self.link, self.keys
+        address, settings = self.address, self.settings
+        user = settings.username or address.username
+        password = settings.password or address.password
+        login = ("AUTH", user or "default", password) if password else ()
+        link.ask(("HELLO", 3, *login), self._hello)
+        if address.database:
+            link.ask(("SELECT", address.database), self._checked)
+        prefixes = (keys.current, keys.nodes, keys.beat, keys.override)
+        tracking = ["CLIENT", "TRACKING", "ON", "BCAST"]
+        for prefix in prefixes:
+            tracking += ["PREFIX", prefix]
+        link.ask(tracking, self._tracked)
+        self.reading = 0
+        self._adoption = None
+        self._asked.clear()
+        self._dirty_all()
+        self._read_dirty(pushed=False)
+        link.ask(("PING",), self._arrived)
+
+    def _hello(self, reply: Any) -> None:
+        if isinstance(reply, hiredis.ReplyError) and str(reply).startswith("NOPROTO"):
+            self._pushes = False
+        else:
+            self._checked(reply)
+
+    def _tracked(self, reply: Any) -> None:
+        if isinstance(reply, hiredis.ReplyError) and not str(reply).startswith(
+            ("NOAUTH", "NOPERM", "LOADING")
+        ):
+            if self._pushes:
+                self._say("push", f"{self.address}: no pushes ({reply}); asking every second")
+            self._pushes = False
+        else:
+            self._checked(reply)
+
+    def _checked(self, reply: Any) -> bool:
+        """Whether a reply is no error; an error ends the connection, since a Redis that refuses is as good as away."""
+        if isinstance(reply, hiredis.ReplyError):
+            self.link.close(str(reply))
+            return False
+        return True
+
+    def _arrived(self, reply: Any) -> None:
+        """All that was asked for on opening is in."""
+        if not self._checked(reply):
+            return
+        self.live = True
+        self._backoff = BACKOFF[0]
+        self._say("link", "")
+        self._changed()
+
+    def _closed(self, reason: str) -> None:
+        now = self._clock()
+        if self.live and (self.usable or self.foreign):
+            self.proof = now
+        self.first = False
+        self.live = False
+        self.reading = 0
+        self._adoption = None
+        self._asked.clear()
+        self._say("link", f"{self.address}: {reason}")
+        jitter = 0.5 + self._random(1024) / 2048
+        self._retry_at = now + self._backoff * jitter
+        self._backoff = min(2 * self._backoff, BACKOFF[1])
+        self._changed()
+
+    def _pushed(self, push: Any) -> None:
+        if not push or push[0] != b"invalidate":
+            return
+        if push[1] is None:  # everything was dropped: FLUSHALL, or a replica's full resync
+            self._dirty_all()
+        else:
+            for key in push[1]:
+                self._dirty[key.decode("utf-8", "replace")] = None
+
+    def _dirty_all(self) -> None:
+        keys = self.keys
+        for key in (keys.current, keys.override, keys.beat):
+            self._dirty[key] = None
+        for name in self.generation.model.nodes if self.generation else ():
+            self._dirty[keys.node(name)] = None
+
+    def _read_dirty(self, *, pushed: bool) -> None:
+        keys, link = self.keys, self.link
+        dirty, self._dirty = self._dirty, {}
+        for key in dirty:
+            if key == keys.current:
+                link.ask(("HGETALL", key), self._take_current)
+            elif key == keys.override:
+                self.reading += 1
+                link.ask(("HGETALL", key), self._take_overrides)
+            elif key == keys.beat:
+                link.ask(("HGETALL", key), lambda reply: self._take_beats(reply, pushed=pushed))
+            elif key.startswith(keys.nodes):
+                name = key[len(keys.nodes) :]
+                if self.generation is None or name in self.generation.model.nodes:
+                    self._ask_node(name)
+
+    def _ask_node(self, name: str) -> None:
+        self.reading += 1
+        self.link.ask(("HGETALL", self.keys.node(name)), lambda reply: self._take_node(name, reply))
+
+    def _take_node(self, name: str, reply: Any) -> None:
+        self.reading -= 1
+        if self._checked(reply) and self.mirror.set_node(name, _text(reply)):
+            self._changed()
+            self._learnt()
+
+    def _take_overrides(self, reply: Any) -> None:
+        self.reading -= 1
+        if not self._checked(reply):
+            return
+        changed, bad = self.mirror.set_overrides(_text(reply))
+        self._say(
+            "override", f"override of {', '.join(sorted(bad))} cannot be read and is ignored" if bad else ""
+        )
+        if changed:
+            self._changed()
+            self._learnt()
+
+    def _take_beats(self, reply: Any, *, pushed: bool) -> None:
+        if self._checked(reply):
+            self.mirror.set_beats(_text(reply), self._clock(), pushed=pushed)
+            self._changed()
+
+    def _take_current(self, reply: Any) -> None:
+        if not self._checked(reply):
+            return
+        fields = _text(reply)
+        if self.generation is not None and fields == self.generation.fields:
+            self._adoption = None
+            self._well(well=True)
+            return
+        try:
+            self._adoption = Adoption(fields, self.generation)
+        except Unusable as exc:
+            self._adoption = None
+            self._say("current", f"{self.keys.current}: {exc}")
+            self._well(well=False, foreign="schema" in fields)
+            return
+        self._adopt()
+
+    def _adopt(self) -> None:
+        adoption = self._adoption
+        if adoption is None:
+            return
+        try:
+            missing = adoption.missing()
+            if missing:
+                command = ("HMGET", self.keys.object, *[name.hex() for name in missing])
+                self.link.ask(command, lambda reply: self._take_objects(adoption, missing, reply))
+                return
+            generation = adoption.finish()
+        except CorruptPage as exc:
+            self._cannot_adopt(str(exc))
+            return
+        fresh = [name for name in generation.model.nodes if name not in self.mirror.fields]
+        self._switch(generation, fresh)
+
+    def _take_objects(self, adoption: Adoption, names: list[bytes], reply: Any) -> None:
+        if not self._checked(reply) or adoption is not self._adoption:
+            return
+        try:
+            for name, data in zip(names, reply, strict=True):
+                adoption.give(name, data)
+        except (CorruptPage, TypeError, ValueError) as exc:
+            self._cannot_adopt(str(exc))
+            return
+        self._adopt()
+
+    def _cannot_adopt(self, reason: str) -> None:
+        number = self._adoption.fields.get("generation") if self._adoption else "?"
+        self._adoption = None
+        self._say("current", f"generation {number} cannot be adopted: {reason}")
+        self._well(well=False)
+
+    def _switch(self, generation: Generation, fresh: list[str]) -> None:
+        """Make a complete generation the one that answers, as soon as its new nodes' states are known."""
+        self._adoption = None
+        if fresh:
+            for name in fresh:
+                self.mirror.set_node(name, {})
+                self._ask_node(name)
+            self.link.ask(("PING",), lambda reply: self._after_states(generation, reply))
+            return
+        self._in_force(generation)
+
+    def _after_states(self, generation: Generation, reply: Any) -> None:
+        if self._checked(reply):
+            self._in_force(generation)
+
+    def _in_force(self, generation: Generation) -> None:
+        trees = list(generation.trees.values())
+        self._cache = self._cache.carry_over(trees)
+        self.generation = generation
+        self.mirror.forget_others(generation.model.nodes)
+        self._say("current", "")
+        self._well(well=True)
+        self._learnt()
+
+    def _ask_leaf(self, tree: Tree, branch: Branch, number: int) -> None:
+        mark = (id(branch), number)
+        if mark in self._asked or not self.link.up or len(self._asked) >= OUTSTANDING:
+            return
+        self._asked.add(mark)
+        command = ("HGET", self.keys.object, branch.digest(number).hex())
+        self.link.ask(command, lambda reply: self._take_leaf(mark, tree, branch, number, reply))
+
+    def _take_leaf(self, mark: tuple[int, int], tree: Tree, branch: Branch, number: int, reply: Any) -> None:
+        self._asked.discard(mark)
+        if not self._checked(reply):
+            return
+        try:
+            if not isinstance(reply, bytes):
+                raise CorruptPage("is not there")
+            self._cache.put(tree.bits, branch, number, reply)
+        except CorruptPage as exc:
+            self._say("page", f"page {branch.digest(number).hex()}: {exc}")
+            self._dirty[self.keys.current] = None
+
+    def _well(self, *, well: bool, foreign: bool = False) -> None:
+        if self.usable and not well:
+            self.proof = self._clock()
+        self.usable, self.foreign = well, foreign
+        self._changed()
+
+
+def _text(reply: Any) -> dict[str, str]:
+    """A hash as text; what is not UTF-8 is marked, since it can match nothing."""
+    if isinstance(reply, list):  # RESP2
+        reply = dict(zip(reply[::2], reply[1::2], strict=False))
+    return {key.decode("utf-8", "replace"): value.decode("utf-8", "replace") for key, value in reply.items()}
