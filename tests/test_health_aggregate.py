@@ -68,7 +68,8 @@ def test_what_nobody_is_to_check_and_nobody_speaks_of_is_unknown() -> None:
     ("words", "majority", "any_", "all_"),
     [
         ("+", False, False, False), ("f", True, True, True), ("f +", False, True, False), ("f f +", True, True, False),
-        ("f - +", True, False, False), ("+ + -", False, False, False), ("f - f", True, False, True), ("- -", False, False, False),
+        ("f - +", True, False, False), ("+ + -", False, False, False),
+        ("f - f", True, False, True), ("- -", False, False, False),
     ],
 )  # fmt: skip
 def test_a_node_is_failing_when_it_goes_down_with_those_that_see_failures(

@@ -32,9 +32,9 @@ def verdict(state: str, since: float = NOW - 1, **more: Any) -> Verdict:
 
 
 def run(
-    verdicts: dict[str, Verdict], states: dict[str, dict[str, str]] | None = None, document: dict[str, Any] = document(), **rule: Any
+    verdicts: dict[str, Verdict], states: dict[str, dict[str, str]] | None = None, text: dict[str, Any] | None = None
 ) -> Judgement:  # fmt: skip
-    return judge(read(document), {"p": verdicts}, states or {}, Rule(**rule), NOW)
+    return judge(read(text or document()), {"p": verdicts}, states or {}, Rule(), NOW)
 
 
 UP = {"state": "up", "since": "1970-01-01T00:00:00Z", "reason": "", "failing": "no", "before": "unknown"}
@@ -176,7 +176,8 @@ def test_one_map_that_loses_too_much_is_enough_to_keep_a_node() -> None:
 
 @pytest.mark.parametrize(
     ("turned", "good", "doubt"),
-    [(4, 0, False), (5, 0, True), (4, 1, False), (5, 1, True), (8, 2, False), (9, 1, True), (0, 500, False), (400, 100, False), (401, 99, True)],
+    [(4, 0, False), (5, 0, True), (4, 1, False), (5, 1, True), (8, 2, False), (9, 1, True), (0, 500, False), (400, 100, False),
+     (401, 99, True)],
 )  # fmt: skip
 def test_a_prober_doubts_itself_when_more_than_four_fifths_of_five_or_more_turn_bad(
     turned: int, good: int, doubt: bool

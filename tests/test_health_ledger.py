@@ -193,7 +193,8 @@ counters = st.builds(
 some = st.builds(
     Verdict,
     state=st.sampled_from(("up", "down")), since=moments, checked=moments, expires=moments, failing=st.booleans(),
-    reason=st.text(max_size=50), warning=st.text(max_size=50), counters=st.dictionaries(st.text(max_size=9), counters, max_size=3),
+    reason=st.text(max_size=50), warning=st.text(max_size=50),
+    counters=st.dictionaries(st.text(max_size=9), counters, max_size=3),
 )  # fmt: skip
 
 

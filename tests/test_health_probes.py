@@ -10,6 +10,7 @@ import resource
 import socket
 import stat
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,6 @@ import pytest
 
 from geosteer_loader.health import plugin
 from geosteer_loader.health.probes import Probes
-from geosteer_loader.health.reach import routed
 from geosteer_loader.health.result import Result
 from geosteer_loader.health.watchlist import Subject, read
 from servers import free_port, need
@@ -26,6 +26,7 @@ from servers import free_port, need
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+OK = b"HTTP/1.1 200 OK\r\n"
 PROFILE = {"up": 3, "ok": 3, "down": 2}
 
 
@@ -147,26 +148,31 @@ def test_a_server_that_takes_no_connections_counts_as_no_answer_after_the_timeou
 
 
 def test_an_address_that_this_machine_has_no_way_to_says_nothing_of_the_node() -> None:
-    nowhere = "2001:db8:ffff::1"
-    if routed(nowhere):
-        pytest.skip("this machine has an IPv6 route to everywhere")
-    found = run(subject(nowhere, type="tcp", port=80))
-    assert found.good is None
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        assert run(subject("127.0.0.1", nowhere, type="tcp", port=server.getsockname()[1])).good is True
+    """In a network namespace of its own, where there is not even a loopback."""
+    code = "import test_health_probes as t; print(t.run(t.subject('192.0.2.1', '2001:db8::1', type='tcp', port=80)))"
+    command = [need("unshare"), "-rn", sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True)
+    if "unshare" in done.stderr:
+        pytest.skip(f"no namespaces here: {done.stderr.strip()}")
+    assert done.stdout.strip() == str(Result(None, "this prober cannot look: Network is unreachable"))
 
 
 def test_running_out_of_file_descriptors_says_nothing_of_the_node() -> None:
     async def main() -> Result:
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) - 1, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (200, hard))
+        taken = []
         try:
+            with contextlib.suppress(OSError):
+                while True:
+                    taken.append(os.dup(0))
             return await probe(subject("127.0.0.1", type="tcp", port=1))
         finally:
+            for one in taken:
+                os.close(one)
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
-    found = asyncio.run(main())
-    assert found == Result(None, "this prober cannot look: Too many open files")
+    assert asyncio.run(main()) == Result(None, "this prober cannot look: Too many open files")
 
 
 # ---- http
@@ -182,8 +188,8 @@ def test_running_out_of_file_descriptors_says_nothing_of_the_node() -> None:
         (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", {}, Result(True)),
         (b"HTTP/1.0 200 OK\r\n\r\nall fine", {"body": "fine"}, Result(True)),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nall fine", {"body": "well"}, Result(False, "the body lacks the text")),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nfi\r\n2\r\nne\r\n0\r\n\r\n", {"body": "fine"}, Result(True)),
-        (b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 3_000_000, {"body": "fine"}, Result(False, "the first 1 MiB of the body lack the text")),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\nfi\r\n2\r\nne\r\n0\r\n\r\n", {"body": "fine"}, Result(True)),
+        (OK + b"\r\n" + b"x" * 3_000_000, {"body": "fine"}, Result(False, "the first 1 MiB of the body lack the text")),
         (b"HTTP/1.1 200 OK\r\n\r\n" + "grüße".encode(), {"body": "grüße"}, Result(True)),
     ],
     ids=["ok", "status", "redirect", "status list", "continue", "body", "wrong body", "chunks", "huge", "not ascii"],
@@ -215,13 +221,14 @@ def test_a_server_that_accepts_and_never_answers_fails_after_the_timeout() -> No
 def test_the_request_has_host_headers_login_and_path_as_configured() -> None:
     seen: list[bytes] = []
     ask(
-        b"HTTP/1.1 200 OK\r\n\r\n", {"HEALTH_TOKEN": "s3cret/ü", "EMPTY": ""}, seen, path="/a b/ü?token=${HEALTH_TOKEN}".replace(" ", "%20"),
-        host="www.cdn.example.net", headers={"Authorization": "Bearer ${HEALTH_TOKEN}", "X-Probe": "1"},
+        b"HTTP/1.1 200 OK\r\n\r\n", {"HEALTH_TOKEN": "s3cret/ü"}, seen, path="/a%20b/ü?token=${HEALTH_TOKEN}",
+        host="www.cdn.example.net", headers={"Authorization": "Bearer ${HEALTH_TOKEN}", "user-agent": "me"},
     )  # fmt: skip
-    lines = seen[0].decode("latin-1").split("\r\n")
+    lines = seen[0].decode().split("\r\n")
     assert lines[0] == "GET /a%20b/%C3%BC?token=s3cret%2F%C3%BC HTTP/1.1"
     assert "Host: www.cdn.example.net" in lines
-    assert "X-Probe: 1" in lines
+    assert "Authorization: Bearer s3cret/ü" in lines
+    assert [line for line in lines if line.lower().startswith("user-agent")] == ["user-agent: me"]
 
 
 def test_a_login_in_the_url_is_sent_as_basic_authorization() -> None:
@@ -246,21 +253,25 @@ def test_a_secret_that_is_not_set_here_says_nothing_of_the_node() -> None:
 # ---- https
 
 
+KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+
+
 class Authority:
     """A certificate authority in a folder, made with the openssl program."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._openssl = need("openssl")
-        self._run("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=Test CA")  # fmt: skip
+        self._run("req", "-x509", *KEY, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=Test CA")
         self.ca = folder / "ca.pem"
 
     def issue(self, name: str, days: int, *names: str) -> tuple[Path, Path]:
         """Certificate and key for DNS names and addresses."""
         listed = ",".join(f"IP:{one}" if one.replace(".", "").isdigit() else f"DNS:{one}" for one in names)
         (self.folder / "ext").write_text(f"subjectAltName={listed}\n")
-        self._run("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")  # fmt: skip
-        self._run("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-days", str(days), "-extfile", "ext", "-out", f"{name}.pem")  # fmt: skip
+        self._run("req", *KEY, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
+        signing = ("-CA", "ca.pem", "-CAkey", "ca.key", "-days", str(days), "-extfile", "ext")
+        self._run("x509", "-req", "-in", f"{name}.csr", *signing, "-out", f"{name}.pem")
         return self.folder / f"{name}.pem", self.folder / f"{name}.key"
 
     def _run(self, *words: str) -> None:
@@ -435,7 +446,7 @@ def test_a_prober_that_stood_still_has_no_opinion() -> None:
             node = subject("127.0.0.1", type="http", url=f"http://127.0.0.1:{port}/", timeout=0.2)
             task = asyncio.create_task(probe(node))
             await asyncio.sleep(0.1)
-            time.sleep(1)  # noqa: ASYNC251  # as a machine does that is short of CPU, or was suspended
+            time.sleep(1)  # as a machine does that is short of CPU, or was suspended
             return await task
 
     assert asyncio.run(main()) == Result(None, "this prober stood still meanwhile")

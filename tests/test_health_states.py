@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -56,7 +58,7 @@ def test_results_make_states(profile: Profile, results: str, states: str) -> Non
 @pytest.mark.parametrize("profile", [FAST, GDNSD], ids=["fast", "gdnsd"])
 def test_a_node_that_fails_once_in_three_changes_its_state_at_most_once(profile: Profile) -> None:
     healths = walk(profile, "++-" * 100)
-    changes = sum(before.up != after.up for before, after in zip(healths, healths[1:], strict=False))
+    changes = sum(before.up != after.up for before, after in pairwise(healths))
     assert changes <= 1
     assert healths[-1].up == healths[100].up
 

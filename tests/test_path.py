@@ -41,7 +41,7 @@ class Listed:
     name: str = "listed"
     began: list[str] = field(default_factory=list)
 
-    def rows(self, report: Report, progress=None) -> Iterator[Row]:
+    def rows(self, report: Report, progress=None) -> Iterator[Row]:  # noqa: ARG002
         self.began.append(self.name)
         for line in self.lines:
             prefix, _, record = line.partition(" ")
@@ -141,10 +141,11 @@ def test_names_that_do_not_fit_a_record_are_refused_before_anything_is_read() ->
     views = {f"vantage-{number:02}": [Listed([], began=began)] for number in range(20)}
     with pytest.raises(ConfigError) as refusal:
         flatten_views(views, Report())
-    assert refusal.value.problems == [
+    (problem,) = refusal.value.problems
+    assert problem == (
         "sources.path: 20 vantage points with such names need 279 bytes in a record, which holds 255: use shorter "
         "names, or fewer"
-    ]
+    )
     assert began == []
 
 

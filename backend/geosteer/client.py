@@ -76,7 +76,7 @@ def parse(text: str) -> Client:
     bits = 8 * len(packed)
     length = bits
     if slash:
-        if not size.isdigit() or int(size) > bits:
+        if not (size.isascii() and size.isdigit() and len(size) <= 3) or int(size) > bits:
             raise ValueError(text)
         length = int(size)
     value = int.from_bytes(packed, "big")

@@ -106,7 +106,7 @@ class Feed:
 
     def _opened(self) -> None:
         link, keys = self.link, self.keys
-        address, settings = self.address, self.settings
+        address, settings = self.address, self._settings
         user = settings.username or address.username
         password = settings.password or address.password
         login = ("AUTH", user or "default", password) if password else ()

@@ -32,7 +32,7 @@ STATUSES = (302, 307, 308)
 """301 is not among them: caches keep it without being told to, and clients may turn a POST into a GET."""
 LONGEST = 8192
 """Bytes of a path with its query (RFC 9110, 4.1, asks for 8000 at least)."""
-OWN = b"/.geosteer/"
+OWN = "/.geosteer/"
 """Paths that are this program's on every host."""
 
 _PLAIN = re.compile(rb"/(?!/)[!$-;=?-\[\]-~]*\Z")
@@ -68,7 +68,7 @@ class Redirector:
         duplicates: int = 0,
         token: str = "",
     ) -> None:
-        """Args.
+        """Args are options of geosteer-http.
 
         target: how a node's URL is made; default: its host name, the request's scheme.
         routes: hosts and paths of services of another name.
@@ -87,14 +87,13 @@ class Redirector:
         self._token = token.encode()
         vary = self._proxies.vary
         self._always = [(b"content-length", b"0"), *([(b"vary", vary)] if vary else [])]
-        self._service = lru_cache(4096)(_service_finder(routes or Routes()))
-        self._place = lru_cache(4096)(self._place_of)
+        self._routes = routes or Routes()
 
     def reply(
         self, method: str, target: bytes, scheme: str, peer: str | None, headers: Iterable[tuple[bytes, bytes]],
         *, wait: bool = True,
     ) -> Reply:  # fmt: skip
-        """The answer to one request.
+        """The answer to one request; the body of a HEAD's is not to be sent.
 
         Args:
             target: path and query as they came.
@@ -110,7 +109,7 @@ class Redirector:
             return _refuse(HTTPStatus.REQUEST_URI_TOO_LONG, f"more than {LONGEST} bytes of URL")
         if _PLAIN.match(target) is None or _BREAKS.search(target) is not None:
             return _refuse(HTTPStatus.BAD_REQUEST, "not a plain path")
-        path = target.partition(b"?")[0]
+        path = target.partition(b"?")[0].decode("ascii")
         host, said, protos, authorization = None, [], [], b""
         for name, value in headers:
             if name == b"host":
@@ -126,7 +125,7 @@ class Redirector:
         if path.startswith(OWN):
             return self._own(path, target, host, authorization)
         try:
-            service = self._service(host or b"", path)
+            service = self._routes.service(_host(host or b""), path)
         except OddHost:
             return _refuse(HTTPStatus.BAD_REQUEST, "not a host")
         client = self._proxies.client(peer, said)
@@ -135,44 +134,33 @@ class Redirector:
         return self._redirect(service, client, target, path, scheme, wait=wait)
 
     def _redirect(
-        self, service: str, client: Client | None, target: bytes, path: bytes, scheme: str, *, wait: bool
+        self, service: str, client: Client | None, target: bytes, path: str, scheme: str, *, wait: bool
     ) -> Reply:  # fmt: skip
-        limit = 1 + self._duplicates
         try:
             choice = self._steering.decide(
-                service, client, path=path.decode("ascii") if self._by_path else "", limit=limit, wait=wait
+                service, client, path=path if self._by_path else "", limit=1 + self._duplicates, wait=wait
             )
         except NoService:
             return _refuse(HTTPStatus.NOT_FOUND, "no such service")
-        origin, caching = self._place(choice, scheme)
-        if not origin:
+        # Only the client itself may keep it: it is about the client's address, which no Vary can name.
+        caching = (b"cache-control", b"private, max-age=%d" % choice.ttl)
+        origins = [self._target.origin(node, choice.kind, scheme).encode() for node in choice.nodes]
+        if not origins or not origins[0]:
             later = b"%d" % self._steering.settings.fallback_ttl
             return _refuse(HTTPStatus.SERVICE_UNAVAILABLE, "no node may serve now", (b"retry-after", later))
-        headers = [(b"location", origin + target), caching, *self._always]
-        if len(choice.nodes) > 1:
-            headers += self._links(choice, scheme, target)
-        return Reply(self._status, headers)
-
-    def _place_of(self, choice: Choice, scheme: str) -> tuple[bytes, tuple[bytes, bytes]]:
-        """The beginning of the URL, b"" without one, and how long it may be kept: by the client alone, since it is about it."""
-        node = choice.node
-        origin = self._target.origin(node, choice.kind, scheme) if node is not None else ""
-        return origin.encode("ascii", "replace"), (b"cache-control", b"private, max-age=%d" % choice.ttl)
-
-    def _links(self, choice: Choice, scheme: str, target: bytes) -> Headers:
-        origins = [self._target.origin(node, choice.kind, scheme) for node in choice.nodes]
-        return [
-            (b"link", b"<%s%s>; rel=duplicate; pri=%d" % (origin.encode("ascii", "replace"), target, rank))
-            for rank, origin in enumerate(origins, 1)
-            if origin and rank > 1
+        links = [
+            (b"link", b"<%s%s>; rel=duplicate; pri=%d" % (origin, target, rank))
+            for rank, origin in enumerate(origins[1:], 2)
+            if origin
         ]
+        return Reply(self._status, [(b"location", origins[0] + target), caching, *self._always, *links])
 
     # ------------------------------------------------------------------ this program's own paths
 
-    def _own(self, path: bytes, target: bytes, host: bytes | None, authorization: bytes) -> Reply:
-        if path == OWN + b"health":
+    def _own(self, path: str, target: bytes, host: bytes | None, authorization: bytes) -> Reply:
+        if path == OWN + "health":
             return self._health()
-        if path == OWN + b"explain" and self._token:
+        if path == OWN + "explain" and self._token:
             kind, _, token = authorization.partition(b" ")
             if kind.lower() != b"bearer" or not hmac.compare_digest(token.strip(), self._token):
                 return _refuse(HTTPStatus.UNAUTHORIZED, "token, please", (b"www-authenticate", b"Bearer"))
@@ -196,7 +184,7 @@ class Redirector:
             ticket = float(asked.get("ticket", 0))
             if not 0 <= ticket < 1:
                 raise ValueError(ticket)
-            name = asked["name"] if "name" in asked else self._service(host or b"", path.encode())
+            name = asked.get("name") or self._routes.service(_host(host or b""), path)
             service, decision = steering.explain(
                 name, client, path=path if self._by_path else "", ticket=ticket
             )
@@ -211,8 +199,10 @@ class Redirector:
         )
 
 
-def _service_finder(routes: Routes):  # type: ignore[no-untyped-def]
-    raise NotImplementedError
+@lru_cache(4096)
+def _host(value: bytes) -> str:
+    """Of a Host field. Raises: OddHost."""
+    return host_of(value.decode("latin-1"))
 
 
 def _told(status: HTTPStatus, told: object) -> Reply:

@@ -169,7 +169,7 @@ class _Running:
     def __init__(self, settings: Settings, log: Callable[[str], None]) -> None:
         self.pid = os.getpid()
         self.lock = threading.Lock()
-        self.tier = _Tier(settings, below, log=log)
+        self.tier = Tier(settings, below, log=log)
         self.chooser = Chooser(self.tier, below, ticket, log)
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self.pump = Pump(self.tier, (self._wake_read,))
@@ -210,15 +210,6 @@ class _Running:
         self.tier.close()
         os.close(self._wake_read)
         os.close(self._wake_write)
-
-
-class _Tier(Tier):
-    """A tier that can be ended before its program ends."""
-
-    def close(self) -> None:
-        """Close the connection, and say nothing of it."""
-        self._log = _silent
-        self._link.close("closed")
 
 
 def _warn(text: str) -> None:

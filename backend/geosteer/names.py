@@ -106,7 +106,9 @@ class Names:
             if "*" in name:
                 self.globs.append((name, has))
                 above = name.rpartition("*")[2].partition(".")[2]
-                if above.endswith("." + zone):  # PowerDNS looks for a delegation there, on its way to a name below
+                if above.endswith(
+                    "." + zone
+                ):  # PowerDNS looks for a delegation there, on its way to a name below
                     self.entry(above)
             else:
                 self.entry(name).kinds = has

@@ -101,7 +101,7 @@ class Loop:
                         tier.start()
                         started = True
                         continue
-                    if tier.reading or tier.generation is None:
+                    if tier.unsettled:
                         tier.settle(now)
                     if responder.outdated or now >= responder.good_until:
                         responder.refresh()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 DEFAULT_PATH = "/etc/geosteer/backend.toml"
 DEFAULT_SNAPSHOT = "/var/lib/geosteer/last-good.json"
 _TOP = {"snapshot", "max_stale", "timeout", "cache", "redis", "fallback"}
+_FALLBACK = {"ttl", "zones", "servers"}
 _REDIS = {"url", "prefix", "username", "password", "password_file", "ca", "cert", "key"}
 
 
@@ -40,6 +41,7 @@ class Settings:
         redis, fallback = data.get("redis", {}), data.get("fallback", {})
         problems = [f"{path}: {key}: unknown setting" for key in data if key not in _TOP]
         problems += [f"{path}: redis.{key}: unknown setting" for key in redis if key not in _REDIS]
+        problems += [f"{path}: fallback.{key}: unknown setting" for key in fallback if key not in _FALLBACK]
         self.path = path
         self.modified = modified
         self.snapshot: str = os.path.join(folder, data.get("snapshot", DEFAULT_SNAPSHOT))  # noqa: PTH118
@@ -82,24 +84,36 @@ def load(path: str) -> Settings:
         raise ConfigError([f"{path}: {getattr(exc, 'strerror', None) or exc}"]) from exc
     stamp = [os.path.abspath(path), stat.st_size, stat.st_mtime_ns]  # noqa: PTH100
     copy = _copy_of(path, text)
-    recalled = _recall(copy, stamp)
-    data = recalled if recalled is not None else _parse(path, text)
+    data = _recall(copy, stamp)
     try:
-        settings = Settings(data, path, stat.st_mtime)
+        if data is not None:
+            return Settings(data, path, stat.st_mtime)
+        data = _parse(path, text)
+        settings = _checked(data, path, stat.st_mtime)
     except (TypeError, ValueError, AttributeError, KeyError) as exc:
         raise ConfigError([f"{path}: {exc} (geosteer check-config --backend {path} says more)"]) from exc
-    if recalled is None:
-        _remember(copy, stamp, data)
+    _remember(copy, stamp, data)
     return settings
 
 
 def _parse(path: str, text: str) -> Mapping[str, Any]:
     import tomllib
 
+    from geosteer.plain import plain
+
     try:
-        return tomllib.loads(text)
+        data = tomllib.loads(text)
     except ValueError as exc:
         raise ConfigError([f"{path}: {exc}"]) from exc
+    return plain(data)
+
+
+def _checked(data: Mapping[str, Any], path: str, modified: float) -> Settings:
+    from geosteer.plain import try_out
+
+    settings = Settings(data, path, modified)
+    try_out(settings)
+    return settings
 
 
 def _copy_of(path: str, text: str) -> str:
@@ -136,7 +150,10 @@ def _remember(copy: str, stamp: list[Any], data: Mapping[str, Any]) -> None:
             os.close(handle)
         os.rename(aside, copy)  # noqa: PTH104
     except (OSError, TypeError, ValueError):  # a TOML date, say
-        return
+        try:
+            os.unlink(aside)  # noqa: PTH108
+        except OSError:
+            return
 
 
 def _secret(redis: Mapping[str, Any], folder: str, path: str, problems: list[str]) -> str:

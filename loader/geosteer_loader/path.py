@@ -82,13 +82,10 @@ def _boundaries(number: int, ranges: Ranges) -> Iterator[tuple[int, int, str]]:
 
 def _check_room(names: Sequence[str]) -> None:
     longest = " ".join(f"{name}={MAX_LENGTH}" for name in names)
-    if len(longest.encode()) > MAX_RECORD:
-        raise ConfigError(
-            [
-                f"sources.path: {len(names)} vantage points with such names need {len(longest.encode())} bytes "
-                f"in a record, which holds {MAX_RECORD}: use shorter names, or fewer"
-            ]
-        )
+    size = len(longest.encode())
+    if size > MAX_RECORD:
+        reason = f"vantage points with such names need {size} bytes in a record, which holds {MAX_RECORD}"
+        raise ConfigError([f"sources.path: {len(names)} {reason}: use shorter names, or fewer"])
 
 
 def _part(progress: Progress | None, number: int, views: int) -> Progress | None:

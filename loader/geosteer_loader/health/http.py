@@ -36,7 +36,7 @@ class Request:
     """What to connect to: an address or a name."""
     port: int
     target: str
-    headers: Sequence[tuple[str, str]]
+    headers: Sequence[tuple[bytes, bytes]]
     tls: ssl.SSLContext | None = None
     sni: str | None = None
     """The name to ask for in TLS, and to find in the certificate."""
@@ -66,10 +66,10 @@ def request(
     host = parts.hostname or ""
     standard = 443 if secure else 80
     port = parts.port or standard
-    name = f"[{host}]" if ":" in host else host
+    shown = f"[{host}]" if ":" in host else host
     target = parts.path + (f"?{parts.query}" if parts.query else "")
     headers = {
-        "Host": spec.get("host") or (name if port == standard else f"{name}:{port}"),
+        "Host": spec.get("host") or (shown if port == standard else f"{shown}:{port}"),
         "User-Agent": "geosteer-probe",
         "Accept": "*/*",
         "Connection": "close",
@@ -77,12 +77,14 @@ def request(
     if parts.username is not None:
         login = f"{expand(parts.username)}:{expand(parts.password or '')}"
         headers["Authorization"] = "Basic " + b64encode(login.encode()).decode()
-    headers |= {key: expand(value) for key, value in (spec.get("headers") or {}).items()}
+    for key, value in (spec.get("headers") or {}).items():
+        headers = {name: other for name, other in headers.items() if name.lower() != key.lower()}
+        headers[key] = expand(value)
     return Request(
         address=host,
         port=port,
         target=quote(expand(target, lambda value: quote(value, safe="")), safe=_KEPT) or "/",
-        headers=list(headers.items()),
+        headers=[(key.encode(), value.encode()) for key, value in headers.items()],
         tls=context(spec.get("verify", True)) if secure else None,
         sni=(spec.get("sni") or host) if secure else None,
     )
@@ -127,7 +129,7 @@ async def _exchange(
     try:
         sent = h11.Request(method="GET", target=asked.target, headers=list(asked.headers))
         writer.write((connection.send(sent) or b"") + (connection.send(h11.EndOfMessage()) or b""))
-    except (h11.LocalProtocolError, UnicodeError) as exc:
+    except h11.LocalProtocolError as exc:
         return Result(None, f"the check makes no request: {exc}")
     body = bytearray()
     needle = (wanted.body or "").encode()

@@ -1,0 +1,202 @@
+"""`geosteer-http`: the redirector on uvicorn, with httptools as its parser of HTTP."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+from typing import TYPE_CHECKING, Any
+
+from geosteer.errors import ConfigError
+from geosteer.gateway import ANSWERS, ASGI, TARGET, redirector
+from geosteer.library import Steering
+from geosteer.options import COMMON_USAGE, Options
+from geosteer.http import STATUSES
+
+try:
+    import uvicorn
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+    from uvicorn.supervisors import Multiprocess
+except ModuleNotFoundError as exc:
+    sys.exit(f"geosteer-http: {exc}: install geosteer with its extra [http]")
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Sequence
+
+ARGUMENTS = "GEOSTEER_HTTP"
+"""Environment variable that hands the command line to worker processes, as JSON."""
+HEAD = 1 << 16
+"""Bytes that a request's head may have."""
+HEAD_SECONDS = 10.0
+"""How long a client may take for it."""
+IDLE_SECONDS = 15
+"""How long a connection stays open without a request."""
+
+USAGE = """\
+geosteer-http [--config FILE] [--listen ADDRESS:PORT] [options]
+
+Redirects each client to the node that DNS would name to it. The Host of a request is the service.
+
+  --listen ADDRESS:PORT
+                     or [ADDRESS]:PORT, or a path: a unix socket; again for more; default 127.0.0.1:8302
+  --workers N        processes; default 1
+  --trust NETWORK    a proxy whose word on its client is taken: an address, a network, or "unix" for whoever may use the
+                     unix socket; again for more; default: nobody
+  --client-header NAME
+                     where those proxies name it: X-Forwarded-For, Forwarded (RFC 7239), or another list of addresses;
+                     default X-Forwarded-For; the proxy must overwrite it or add to it
+  --duplicates N     name the N next best nodes in Link fields (RFC 6249); default 0
+  --token-file FILE  whose first line lets its bearer ask /.geosteer/explain?client=ADDRESS; default: nobody may
+  --cert FILE        of TLS; --key FILE its key; default: no TLS
+  --access-log       write every request to stdout
+""" + COMMON_USAGE.format(statuses=", ".join(map(str, STATUSES)))  # fmt: skip
+USAGE += """\
+  --help             this text
+
+/.geosteer/health says 200 while there is anything to redirect to. By hand:
+  curl -si -H 'Host: www.cdn.example.net' http://127.0.0.1:8302/a/b?c
+"""
+
+
+class Protocol(HttpToolsProtocol):
+    """Uvicorn's HTTP/1.1, which here keeps the target byte for byte, and bounds a request's head in size and time."""
+
+    _size = 0
+    _limit: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to count the time of the first head."""
+        super().connection_made(transport)
+        self._hurry()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop counting."""
+        self._relax()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take in what came, as long as the head is not too long."""
+        self._size += len(data)
+        if self._size > HEAD and not self.transport.is_closing():
+            self.send_400_response("Request head too long.")
+            return
+        super().data_received(data)
+        if self._size and self._limit is None:
+            self._hurry()
+
+    def on_headers_complete(self) -> None:
+        """The head is whole."""
+        self._size = 0
+        self._relax()
+        self.scope[TARGET] = self.url  # type: ignore[typeddict-unknown-key]
+        super().on_headers_complete()
+
+    def _hurry(self) -> None:
+        self._limit = self.loop.call_later(HEAD_SECONDS, self._too_slow)
+
+    def _relax(self) -> None:
+        if self._limit is not None:
+            self._limit.cancel()
+            self._limit = None
+
+    def _too_slow(self) -> None:
+        self._limit = None
+        if not self.transport.is_closing():
+            self.transport.close()
+
+
+def application() -> ASGI:
+    """For a worker process: the application that the command line asked for."""
+    options = _options(json.loads(os.environ[ARGUMENTS]))
+    steering = Steering.open(options.config, log=log)
+    return ASGI(steering, redirector(steering, options))
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Serve until told to end. Raises: ConfigError: the options or the settings cannot be used."""
+    options = _options(arguments)
+    with Steering.open(options.config) as steering:  # what is wrong is said before any process is started
+        redirector(steering, options)
+    sockets = [_listen(where) for where in options.all("listen") or ["127.0.0.1:8302"]]
+    os.environ[ARGUMENTS] = json.dumps(list(arguments))
+    config = uvicorn.Config(
+        "geosteer.serve:application",
+        factory=True,
+        http=Protocol,
+        ws="none",
+        lifespan="on",
+        workers=options.number("workers", 1, 1, 256),
+        proxy_headers=False,  # it would believe one header of any address on its list, and nothing of RFC 7239
+        server_header=False,
+        access_log="access-log" in options,
+        log_level="info" if "access-log" in options else "warning",
+        timeout_keep_alive=IDLE_SECONDS,
+        timeout_graceful_shutdown=5,
+        ssl_certfile=options.text("cert") or None,
+        ssl_keyfile=options.text("key") or None,
+    )
+    server = uvicorn.Server(config)
+    if config.workers > 1:
+        Multiprocess(config, target=server.run, sockets=sockets).run()
+    else:
+        server.run(sockets)
+        if not server.started:
+            raise SystemExit(1)
+
+
+def _options(arguments: Sequence[str]) -> Options:
+    known = (*ANSWERS, "cert", "key", "listen", "workers")
+    return Options(arguments, known, ("access-log",))
+
+
+def _listen(where: str) -> socket.socket:
+    """A socket that listens there. Raises: ConfigError: it cannot."""
+    try:
+        if "/" in where:
+            return _listen_unix(where)
+        host, _, port = where.rpartition(":")
+        host = host.removeprefix("[").removesuffix("]")
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        found = socket.socket(family, socket.SOCK_STREAM)
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            found.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, host not in {"::", "::0"})
+        found.bind((host, int(port)))
+    except (OSError, ValueError, OverflowError) as exc:
+        raise ConfigError([f"--listen {where}: {getattr(exc, 'strerror', None) or exc}"]) from exc
+    found.listen(2048)
+    found.set_inheritable(True)
+    return found
+
+
+def _listen_unix(path: str) -> socket.socket:
+    found = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as other:
+        if not other.connect_ex(path):
+            raise OSError(0, "another program listens there")
+    if os.path.lexists(path):
+        os.unlink(path)
+    found.bind(path)
+    found.listen(2048)
+    found.set_inheritable(True)
+    return found
+
+
+def log(text: str) -> None:
+    """One line on stderr."""
+    print(f"geosteer-http[{os.getpid()}]: {text}", file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    """The program."""
+    arguments = sys.argv[1:]
+    if {"--help", "-h"} & set(arguments):
+        print(USAGE, end="")
+        return
+    try:
+        run(arguments)
+    except ConfigError as exc:
+        log(str(exc))
+        raise SystemExit(exc.exit_code) from exc
