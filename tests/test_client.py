@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geosteer.client import Client, from_question, parse
+from geosteer.client import Client, from_question, parse, quick
 
 RESOLVER = "198.51.100.53"
 
@@ -248,6 +248,40 @@ def test_every_address_within_a_scope_is_looked_up_within_the_prefix_that_it_was
     elif scope < bits:
         assert met.bits == client.bits
         assert (met.address ^ client.address) >> (client.bits - length) == 0
+
+
+@settings(max_examples=2000, deadline=None)
+@given(subnets(128, BASES) | subnets(32, BASES4))
+def test_the_quick_reading_of_a_network_says_the_same_as_the_thorough_one_or_nothing(
+    subnet: tuple[int, int, int],
+):
+    bits, value, size = subnet
+    text = f"{(ipaddress.IPv4Address if bits == 32 else ipaddress.IPv6Address)(value)}/{size}"
+    found = quick(text)
+    if found is not None:
+        client = from_question(RESOLVER, text)
+        assert client is not None
+        assert found == (client.bits, client.address, client.floor)
+        assert (client.extra, client.fixed) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "text", ["8.8.8.0/24", "1.0.0.0/8", "8.0.0.0/5", "2600::/32", "2001:db8::/56", "2001:db8::1/128"]
+)
+def test_a_usual_network_is_read_quickly(text: str):
+    assert quick(text) is not None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "/", "8.8.8.8", "8.8.8.0/0", "8.8.8.0/33", "8.8.8.0/+24", "8.8.8.0/024", "8.8.8/24", "x/24", "10.0.0.0/8",
+        "0.0.0.0/1", "::ffff:8.8.8.8/128", "2002::/16", "2001::/32", "2001::/31", "2002::/15", "64:ff9b::/96", "::/0",
+        "fc00::/7", "fe80::1%eth0/128",
+    ],
+)  # fmt: skip
+def test_a_network_that_needs_thought_is_not_read_quickly(text: str):
+    assert quick(text) is None
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ class NoService(GeosteerError, LookupError):
 class Choice:
     """The nodes for one client of one service."""
 
-    __slots__ = ("decision", "kind", "nodes", "service", "tier", "ttl")
+    __slots__ = ("decision", "kind", "made", "nodes", "service", "tier", "ttl")
 
     def __init__(
         self, service: str, nodes: tuple[Node, ...], kind: str, tier: str, ttl: int, decision: Decision | None
@@ -50,6 +50,8 @@ class Choice:
         """Seconds for which the client may keep it."""
         self.decision = decision
         """With layer, scope and tables; None in the tier `fallback`."""
+        self.made: dict[str, object] = {}
+        """What a front end made of it, kept for as long as the choice itself is."""
 
     @property
     def node(self) -> Node | None:
@@ -76,7 +78,8 @@ class Chooser:
         self._settled = False
         self._services: dict[str, Service | None] = {}
         self._variants: dict[tuple[str, str, int], Service] = {}
-        self._kept: dict[tuple[object, ...], Choice] = {}  # by service and what the tables say
+        self._by_client: dict[tuple[object, ...], Choice] = {}
+        self._by_record: dict[tuple[object, ...], Choice] = {}
         self._robin = RoundRobin((), random)
         self._loud = ""
 
@@ -96,25 +99,33 @@ class Chooser:
         Raises: NoService: not configured. NotReady: it would have to wait, and may not.
         """
         tier = self._tier
-        if tier.reading or tier.generation is None:
+        if tier.unsettled:
             self._settle(asked, wait=wait)
+        key = (name, limit, client.bits, client.address) if client is not None else (name, limit)
         for _ in range(2):  # a page that is fetched may bring a new generation with it
             if self._version != tier.version or asked >= self._good_until:
                 self._refresh()
+            kept = self._by_client.get(key)
+            if kept is not None:
+                return kept
             service = self._service(name)
             if service is None:
                 return self._unlisted(name, client)
-            name, kinds = service.name, service.kinds
-            kind = _kind(kinds, client)
+            kind = _kind(service.kinds, client)
             if tier.generation is None or tier.name == FALLBACK:
                 break
             variant = self._variant(service, kind, limit)
             try:
-                return self._chosen(variant, _seen_by_hashes(service, client, path), asked)
+                choice, for_all_paths = self._chosen(variant, _seen_by_hashes(service, client, path), asked)
             except PageMissing:
                 if not self._fetch(service, client, asked, wait=wait):
                     break
-        return self._last_resort(name, kinds, kind)
+            else:
+                if for_all_paths:
+                    _keep(self._by_client, key, choice)
+                return choice
+        assert service is not None
+        return self._last_resort(service.name, service.kinds, kind)
 
     def explain(
         self, name: str, client: Client | None, asked: float, *, path: str = "", ticket: float = 0.0
@@ -159,21 +170,22 @@ class Chooser:
         elif tier.reading or (tier.generation is None and not self._settled):
             raise NotReady("Redis was not asked yet")
 
-    def _chosen(self, service: Service, client: Client | None, asked: float) -> Choice:
-        """From the tables; raises PageMissing."""
+    def _chosen(self, service: Service, client: Client | None, asked: float) -> tuple[Choice, bool]:
+        """From the tables, and whether it may be kept for this client, whatever the path; raises PageMissing."""
         look = self._tier.look(client) if client is not None else _nowhere
         key = (service, *[look(table)[0] for table in service.tables])
-        kept = self._kept.get(key)
+        kept = self._by_record.get(key)
         if kept is not None:
-            return kept
+            return kept, True
         decision = self._decide(service, client, self._ticket() if service.policy == "weighted" else 0.0)
         (kind,) = service.kinds
         choice = Choice(service.name, decision.answer[kind], kind, self._tier.name, decision.ttl, decision)
-        if decision.memo and not decision.split and self._lasts(decision, service.ttl, asked):
-            if len(self._kept) >= REMEMBERED:
-                self._kept.clear()
-            self._kept[key] = choice
-        return choice
+        if not decision.memo or not self._lasts(decision, service.ttl, asked):
+            return choice, False
+        if decision.split:
+            return choice, not isinstance(client, _ByPath)
+        _keep(self._by_record, key, choice)
+        return choice, True
 
     def _decide(
         self, service: Service, client: Client | None, ticket: float, *, trace: bool = False
@@ -222,7 +234,8 @@ class Chooser:
     def _refresh(self) -> None:
         """Forget what is no longer true."""
         tier = self._tier
-        self._kept.clear()
+        self._by_client.clear()
+        self._by_record.clear()
         self._good_until = NEVER
         if self._version == tier.version:
             return
@@ -301,6 +314,12 @@ class _ByPath(Client):
     @property
     def network(self) -> str:
         return self._path
+
+
+def _keep(kept: dict[tuple[object, ...], Choice], key: tuple[object, ...], choice: Choice) -> None:
+    if len(kept) >= REMEMBERED:
+        kept.clear()
+    kept[key] = choice
 
 
 def _kind(kinds: tuple[str, ...], client: Client | None) -> str:

@@ -6,7 +6,10 @@ IPv6 addresses that carry an IPv4 one are looked up as that: v4-mapped (RFC 4291
 
 from __future__ import annotations
 
-from geosteer.lean import Address, pack_address
+from geosteer.lean import Address, pack_address, socket
+
+_AF_INET, _AF_INET6 = socket.AF_INET, socket.AF_INET6
+_pton, _number = socket.inet_pton, int.from_bytes
 
 MAPPED = 0xFFFF << 32
 NAT64 = 0x0064FF9B << 96
@@ -107,6 +110,41 @@ def _floor(bits: int, value: int, blocks: tuple[tuple[int, int], ...]) -> int:
     return least
 
 
+def quick(subnet: str) -> tuple[int, int, int] | None:
+    """Of a network in text that needs no thought: bits, first address, and floor of the scope; else None.
+
+    The same as `from_question` says for a public network that carries no other address, in a third of the time.
+    """
+    text, _, size = subnet.partition("/")
+    length = _LENGTHS.get(size, 0)
+    if not length:
+        return None
+    try:
+        if ":" not in text:
+            if length > 32:
+                return None
+            value = _number(_pton(_AF_INET, text), "big") >> (32 - length) << (32 - length)
+            floor = _FLOORS[value >> 24]
+            return (32, value, floor) if floor else None
+        value = _number(_pton(_AF_INET6, text), "big") >> (128 - length) << (128 - length)
+    except (OSError, ValueError):  # no address; a NUL in it
+        return None
+    high = value >> 96
+    floor = _floors6.get(high, 0)
+    if not floor:
+        if not _plain(high):
+            return None
+        if len(_floors6) >= 4096:
+            _floors6.clear()
+        floor = _floors6[high] = _floor(128, value, _CARRIERS + _PRIVATE[128])
+    return 128, value, floor
+
+
+def _plain(high: int) -> bool:
+    """Whether the first 32 bits of an IPv6 address alone say that it is public and carries no other."""
+    return 0x20000000 <= high < 0x40000000 and high >> 16 != SIX_TO_FOUR and high != TEREDO
+
+
 def from_question(remote: str, subnet: str | None) -> Client | None:
     """Who asks, from a DNS question's resolver address and its client network (RFC 7871, 7.1.2 and 11.1).
 
@@ -145,3 +183,13 @@ def _private(bits: int, value: int) -> int:
         if (value ^ block) >> (bits - length) == 0:
             return length
     return 0
+
+
+_LENGTHS = {str(length): length for length in range(129)}
+_FLOORS = [
+    0 if any(block >> 24 == octet for block, _ in _PRIVATE[32]) else _floor(32, octet << 24, _PRIVATE[32])
+    for octet in range(256)
+]
+"""By the first octet of an IPv4 address: the floor of the scope, or 0 where a private network begins with that octet."""
+_floors6: dict[int, int] = {}
+"""By the first 32 bits of an IPv6 address, as they occur."""

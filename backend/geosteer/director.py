@@ -307,10 +307,10 @@ class _Walk:
         if len(candidates) == 1:
             return [candidates]
         if name == "nearest" and self.client is not None:
-            place = _place(self._cell("geo")[0])
+            place = place_of(self._cell("geo")[0])
             return policy.nearest(candidates, self._network(), place, self.service.near_km)
         if name == "path" and self.client is not None:
-            return policy.path(candidates, self._network(), _lengths(self._cell("path")[0]))
+            return policy.path(candidates, self._network(), lengths_of(self._cell("path")[0]))
         return policy.best(candidates, self._network())
 
     def _keeps(self, candidate: policy.Candidate) -> bool:
@@ -346,7 +346,7 @@ def note_change(decision: Decision, when: float) -> None:
         decision.valid_until = when
 
 
-def _place(record: str) -> tuple[float, float] | None:
+def place_of(record: str) -> tuple[float, float] | None:
     """Latitude and longitude of a `geo` record, where it has them."""
     parts = record.split(" ")
     try:
@@ -355,7 +355,7 @@ def _place(record: str) -> tuple[float, float] | None:
         return None
 
 
-def _lengths(record: str) -> dict[str, int]:
+def lengths_of(record: str) -> dict[str, int]:
     """Vantage point -> AS-path length of a `path` record, `lon=3 ams=4`."""
     lengths = {}
     for part in record.split(" "):

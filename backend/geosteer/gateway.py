@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from geosteer.chooser import NotReady
 from geosteer.errors import ConfigError
-from geosteer.forwarded import UNIX, Proxies
+from geosteer.forwarded import Proxies
 from geosteer.http import STATUSES, Redirector
 from geosteer.library import Steering
 from geosteer.options import COMMON, Options
@@ -44,17 +44,18 @@ class ASGI:
 
     def __init__(self, steering: Steering, redirector: Redirector) -> None:
         self._steering = steering
-        self._redirector = redirector
+        self.redirector = redirector
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or follow the server's life."""
         if scope["type"] == "http":
-            method, peer = scope["method"], scope.get("client")
-            request = (method, _target(scope), scope.get("scheme", "http"), _peer(peer), scope["headers"])
+            method = scope["method"]
+            target, peer = asgi_target(scope), asgi_peer(scope)
+            request = (method, target, scope.get("scheme", "http"), peer, scope["headers"])
             try:
-                reply = self._redirector.reply(*request, wait=False)
+                reply = self.redirector.reply(*request, wait=False)
             except NotReady:
-                reply = await asyncio.to_thread(self._redirector.reply, *request)
+                reply = await asyncio.to_thread(self.redirector.reply, *request)
             start = {"type": "http.response.start", "status": int(reply.status), "headers": reply.headers}
             await send(start)
             await send({"type": "http.response.body", "body": b"" if method == "HEAD" else reply.body})
@@ -83,7 +84,7 @@ class WSGI:
         """Answer one request."""
         method = environ["REQUEST_METHOD"]
         reply = self._redirector.reply(
-            method, _wsgi_target(environ), environ["wsgi.url_scheme"], environ.get("REMOTE_ADDR") or None,
+            method, wsgi_target(environ), environ["wsgi.url_scheme"], environ.get("REMOTE_ADDR") or None,
             wsgi_headers(environ),
         )  # fmt: skip
         headers = [(name.decode("latin-1").title(), value.decode("latin-1")) for name, value in reply.headers]
@@ -127,8 +128,8 @@ def wsgi_headers(environ: WSGIEnvironment) -> list[tuple[bytes, bytes]]:
     ]
 
 
-def _wsgi_target(environ: WSGIEnvironment) -> bytes:
-    """As it came, where the server says so (gunicorn, uWSGI, mod_wsgi); else put together again."""
+def wsgi_target(environ: WSGIEnvironment) -> bytes:
+    """Path and query as it came, where the server says so (gunicorn, uWSGI, mod_wsgi); else put together again."""
     for name in ("RAW_URI", "REQUEST_URI"):
         if name in environ:
             return str(environ[name]).encode("latin-1", "replace")
@@ -139,7 +140,8 @@ def _wsgi_target(environ: WSGIEnvironment) -> bytes:
     return (f"{path}?{query}" if query else path).encode("latin-1", "replace")
 
 
-def _target(scope: Scope) -> bytes:
+def asgi_target(scope: Scope) -> bytes:
+    """Path and query as they came, so far as the server says so."""
     kept: bytes | None = scope.get(TARGET)
     if kept is not None:
         return kept
@@ -148,7 +150,9 @@ def _target(scope: Scope) -> bytes:
     return path + b"?" + query if query else path
 
 
-def _peer(client: tuple[str, int] | None) -> str | None:
+def asgi_peer(scope: Scope) -> str | None:
+    """Address of the other end of the connection; None for a unix socket."""
+    client: tuple[str, int] | None = scope.get("client")
     return client[0] if client and client[0] else None
 
 
@@ -166,6 +170,3 @@ def _token(path: str) -> str:
     if len(token) < 16:
         raise ConfigError([f"--token-file {path}: a token has 16 characters at least"])
     return token
-
-
-__all__ = ["ASGI", "TARGET", "UNIX", "WSGI", "asgi", "redirector", "wsgi", "wsgi_headers"]

@@ -9,11 +9,14 @@ from geosteer.lean import load_json
 from geosteer.model import Model
 from geosteer.schema import FAMILIES, SCHEMA, TABLES, digest, root_field
 from geosteer.tree import Tree, inner_digests
+from geosteer.trie import decode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
+
+    from geosteer.trie import Page
 
 
 class Unusable(Exception):  # a state of Redis, told to the log
@@ -56,7 +59,7 @@ def serial_of(fields: Mapping[str, str]) -> int:
 class Adoption:
     """A generation on its way in: says what is missing until nothing is."""
 
-    __slots__ = ("_config", "_have", "_previous", "_text", "_trees", "fields")
+    __slots__ = ("_config", "_decoded", "_have", "_previous", "_text", "_trees", "fields")
 
     def __init__(self, fields: Mapping[str, str], previous: Generation | None) -> None:
         """Raises: Unusable: these fields of `current` name no generation for this program."""
@@ -82,6 +85,7 @@ class Adoption:
                     except ValueError:
                         raise Unusable(f"the field {field} of `current` is no digest") from None
         self._have: dict[bytes, bytes] = {}
+        self._decoded: dict[bytes, Page] = {}
         self._text: str | None = None
         if previous is not None and previous.fields.get("config") == fields["config"]:
             self._text = previous.text
@@ -94,7 +98,7 @@ class Adoption:
         wanted = [] if self._text is not None else [self._config]
         for (table, bits), root in self._trees.items():
             if not self._kept(table, bits):
-                wanted += inner_digests(bits, root, self._have)
+                wanted += inner_digests(bits, root, self._have, self._read)
         return list(dict.fromkeys(wanted))
 
     def give(self, name: bytes, data: bytes | None) -> None:
@@ -121,10 +125,17 @@ class Adoption:
         assert self._text is not None
         trees = {}
         for (table, bits), root in self._trees.items():
-            trees[table, bits] = self._kept(table, bits) or Tree(bits, root, self._have)
+            trees[table, bits] = self._kept(table, bits) or Tree(bits, root, self._have, self._read)
         return Generation(self.fields, self._text, trees)
 
     def _kept(self, table: str, bits: int) -> Tree | None:
         """The previous generation's tree, where it is the same."""
         tree = self._previous.trees.get((table, bits)) if self._previous is not None else None
         return tree if tree is not None and tree.root == self._trees[table, bits] else None
+
+    def _read(self, raw: bytes) -> Page:
+        """A page, decoded once: it is looked at for what is missing, and again for the tree."""
+        page = self._decoded.get(raw)
+        if page is None:
+            page = self._decoded[raw] = decode(raw)
+        return page

@@ -88,6 +88,7 @@ class Redirector:
         vary = self._proxies.vary
         self._always = [(b"content-length", b"0"), *([(b"vary", vary)] if vary else [])]
         self._routes = routes or Routes()
+        self._asker = lru_cache(8192)(self._find_asker)
 
     def reply(
         self, method: str, target: bytes, scheme: str, peer: str | None, headers: Iterable[tuple[bytes, bytes]],
@@ -128,9 +129,7 @@ class Redirector:
             service = self._routes.service(_host(host or b""), path)
         except OddHost:
             return _refuse(HTTPStatus.BAD_REQUEST, "not a host")
-        client = self._proxies.client(peer, said)
-        if said or protos:
-            scheme = self._proxies.scheme(peer, scheme, protos, said)
+        client, scheme = self._asker(peer, scheme, tuple(said), tuple(protos))
         return self._redirect(service, client, target, path, scheme, wait=wait)
 
     def _redirect(
@@ -142,18 +141,36 @@ class Redirector:
             )
         except NoService:
             return _refuse(HTTPStatus.NOT_FOUND, "no such service")
-        # Only the client itself may keep it: it is about the client's address, which no Vary can name.
-        caching = (b"cache-control", b"private, max-age=%d" % choice.ttl)
-        origins = [self._target.origin(node, choice.kind, scheme).encode() for node in choice.nodes]
+        made = choice.made.get(scheme)
+        if made is None:
+            made = choice.made[scheme] = self._make(choice, scheme)
+        assert isinstance(made, tuple)
+        caching, origins = made
         if not origins or not origins[0]:
             later = b"%d" % self._steering.settings.fallback_ttl
             return _refuse(HTTPStatus.SERVICE_UNAVAILABLE, "no node may serve now", (b"retry-after", later))
-        links = [
-            (b"link", b"<%s%s>; rel=duplicate; pri=%d" % (origin, target, rank))
-            for rank, origin in enumerate(origins[1:], 2)
-            if origin
-        ]
-        return Reply(self._status, [(b"location", origins[0] + target), caching, *self._always, *links])
+        headers = [(b"location", origins[0] + target), *caching]
+        if len(origins) > 1:
+            headers += [
+                (b"link", b"<%s%s>; rel=duplicate; pri=%d" % (origin, target, rank))
+                for rank, origin in enumerate(origins[1:], 2)
+                if origin
+            ]
+        return Reply(self._status, headers)
+
+    def _make(self, choice: Choice, scheme: str) -> tuple[Headers, list[bytes]]:
+        """What all redirects to these nodes share: header fields, and the beginnings of URLs."""
+        # Only the client itself may keep it: it is about the client's address, which no Vary can name.
+        caching = (b"cache-control", b"private, max-age=%d" % choice.ttl)
+        origins = [self._target.origin(node, choice.kind, scheme).encode() for node in choice.nodes]
+        return [caching, *self._always], origins
+
+    def _find_asker(
+        self, peer: str | None, scheme: str, said: tuple[bytes, ...], protos: tuple[bytes, ...]
+    ) -> tuple[Client | None, str]:  # fmt: skip
+        """The client, and the scheme that it used."""
+        proxies = self._proxies
+        return proxies.client(peer, said), proxies.scheme(peer, scheme, protos, said)
 
     # ------------------------------------------------------------------ this program's own paths
 

@@ -7,13 +7,14 @@ public module serves, slower and larger.
 
 from __future__ import annotations
 
-from array import array
-from bisect import bisect_right
+import sys
 from errno import EAGAIN, EALREADY, EINPROGRESS, EINTR
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket as _socket
+    from array import array
+    from bisect import bisect_right
     from collections import deque
     from collections.abc import Callable
     from hashlib import blake2b, sha1
@@ -24,6 +25,19 @@ else:
         from _sha1 import sha1
     except ImportError:
         from hashlib import blake2b, sha1
+    if "collections" not in sys.modules and "_collections_abc" in sys.modules:
+        # The C module registers its type with collections.abc, and `collections` would be imported for that alone.
+        sys.modules["collections"] = sys.modules["collections.abc"] = sys.modules["_collections_abc"]
+        try:
+            from array import array
+        finally:
+            del sys.modules["collections"], sys.modules["collections.abc"]
+    else:
+        from array import array
+    try:
+        from _bisect import bisect_right
+    except ImportError:
+        from bisect import bisect_right
     try:
         from _collections import deque
     except ImportError:

@@ -78,10 +78,11 @@ class Steering:
         name = service if service.islower() and service[-1] != "." else service.lower().rstrip(".")
         running, asked = self._here(), monotonic()
         with running.lock:
-            choice = running.chooser.choose(name, who, asked, path=path, limit=limit, wait=wait)
-            if running.pump.outdated:
-                running.wake()
-        return choice
+            try:
+                return running.chooser.choose(name, who, asked, path=path, limit=limit, wait=wait)
+            finally:
+                if running.pump.outdated:
+                    running.wake()
 
     def explain(
         self, service: str, client: Asker = None, *, path: str = "", ticket: float = 0.0
@@ -207,6 +208,7 @@ class _Running:
             self.wake()
         if self._thread is not threading.current_thread():
             self._thread.join()
+        self.tier.finish()
         self.tier.close()
         os.close(self._wake_read)
         os.close(self._wake_write)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from geosteer.chooser import NoService, NotReady
 from geosteer.forwarded import Proxies
-from geosteer.gateway import wsgi_headers
+from geosteer.gateway import asgi_peer, asgi_target, wsgi_headers, wsgi_target
 from geosteer.target import OddHost, host_of
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class _Middleware:
         self._limit = limit
 
     def _choose(
-        self, peer: str | None, headers: Iterable[tuple[bytes, bytes]], path: str, *, wait: bool = True
+        self, peer: str | None, headers: Iterable[tuple[bytes, bytes]], target: bytes, *, wait: bool = True
     ) -> Choice | None:  # fmt: skip
         hosts, said = [], []
         for name, value in headers:
@@ -52,6 +52,7 @@ class _Middleware:
         try:
             service = self._service or host_of(hosts[0].decode("latin-1") if len(hosts) == 1 else "")
             client = self._proxies.client(peer, said)
+            path = target.partition(b"?")[0].decode("latin-1")
             return self._steering.decide(service, client, path=path, limit=self._limit, wait=wait)
         except (NoService, OddHost):
             return None
@@ -73,8 +74,8 @@ class WSGIMiddleware(_Middleware):
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Choose, and hand on."""
-        peer, path = environ.get("REMOTE_ADDR") or None, environ.get("PATH_INFO", "")
-        environ[KEY] = self._choose(peer, wsgi_headers(environ), path)
+        peer = environ.get("REMOTE_ADDR") or None
+        environ[KEY] = self._choose(peer, wsgi_headers(environ), wsgi_target(environ))
         return self._application(environ, start_response)
 
 
@@ -94,8 +95,7 @@ class ASGIMiddleware(_Middleware):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Choose, without keeping the loop waiting, and hand on."""
         if scope["type"] in {"http", "websocket"}:
-            client = scope.get("client")
-            request = (client[0] if client and client[0] else None, scope["headers"], scope["path"])
+            request = (asgi_peer(scope), scope["headers"], asgi_target(scope))
             try:
                 choice = self._choose(*request, wait=False)
             except NotReady:

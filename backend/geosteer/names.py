@@ -151,6 +151,23 @@ class Names:
             found = self.entries[key] = Entry(name, self.zones.get(self.zone_of(name), 1))
         return found
 
+    def find(self, name: bytes) -> Entry | None:
+        """What is at a name in lower case, by listing or by pattern; None: nothing."""
+        found = self.entries.get(name)
+        if found is not None or not self.globs:
+            return found
+        text = name.decode("ascii", "replace")
+        for pattern, kinds in self.globs:
+            if matches(pattern, text):
+                made = Entry(text, self.zones.get(self.zone_of(text), 1))
+                made.kinds = kinds
+                return made
+        return None
+
+    def partly_known(self, name: bytes) -> bool:
+        """Whether a name that was not found may be there all the same: its zone is known in part only, or none is known."""
+        return not self.zones or self.zone_of(name.decode("ascii", "replace")) in self.partial
+
     def zone_of(self, name: str) -> str:
         """The closest zone that holds a name, or ""."""
         while name:

@@ -50,8 +50,9 @@ def try_out(settings: Settings) -> None:
     for zone, spec in settings.zones.items():
         names.add_partial(zone, spec, int(settings.modified), ("A", "AAAA"), settings.servers)
     for entry in names.entries.values():
-        if entry.lines.count(b"\n") != entry.lines.count(b"\nDATA\t") + bool(entry.lines):
-            raise ValueError(f"a record of {entry.name} has a line break")
+        lines = entry.lines.split(b"\n")[:-1]
+        if entry.name.split() != [entry.name] or not all(line.startswith(b"DATA\t") for line in lines):
+            raise ValueError(f"{entry.name!r} has a blank or a line break where none can be")
 
 
 def _zone(zone: Mapping[str, Any]) -> dict[str, Any]:
@@ -83,7 +84,9 @@ def _server(server: Mapping[str, Any]) -> dict[str, Any]:
         ):
             raise ValueError(f"{kind} of server {server.get('name', '?')} is no list of such addresses")
     if server.get("hostname"):
-        found["hostname"] = server["hostname"].lower().removesuffix(".")
+        found["hostname"] = hostname = server["hostname"].lower().removesuffix(".")
+        if hostname.split() != [hostname]:
+            raise ValueError(f"{hostname!r} is no host name")
     return found
 
 

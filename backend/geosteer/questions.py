@@ -26,13 +26,16 @@ class Lines:
         """The lines that are whole now, without their ends."""
         if not self._pending and not self._overlong and data.endswith(b"\n") and data.count(b"\n") == 1:
             return [data[:-1]]
-        *lines, self._pending = (self._pending + data).split(b"\n")
+        data = self._pending + data
+        *lines, self._pending = data.split(b"\n")
         if self._overlong and lines:
             lines[0] = b""
             self._overlong = False
-        if len(self._pending) > LONGEST:
+        if len(data) > LONGEST:
+            lines = [line if len(line) <= LONGEST else b"" for line in lines]
+            self._overlong = self._overlong or len(self._pending) > LONGEST
+        if self._overlong:
             self._pending = b""
-            self._overlong = True
         return lines
 
 
@@ -45,6 +48,7 @@ class Question:
         """Raises: ValueError: not a question of that version of the protocol."""
         if len(fields) != FIELDS[abi]:
             raise ValueError(f"{len(fields)} fields, not {FIELDS[abi]}")
+        fields[-1] = fields[-1].removesuffix(b"\r")  # typed by hand
         self.name = fields[1].lower()
         self.qtype = fields[3]
         self.remote = fields[5].decode("ascii")
@@ -56,6 +60,7 @@ def version(fields: list[bytes]) -> int:
 
     Raises: ValueError: no number.
     """
-    if len(fields) != 2 or not fields[1].isdigit():
+    number = fields[1].removesuffix(b"\r") if len(fields) == 2 else b""
+    if not number.isdigit():
         raise ValueError("HELO without a version")
-    return min(max(int(fields[1][:4]), 1), 5)
+    return min(max(int(number[:4]), 1), 5)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from geosteer import names as zones
-from geosteer.client import from_question
-from geosteer.fallback import SCOPE, RoundRobin, last_resort
+from geosteer.book import Book
+from geosteer.client import from_question, quick
+from geosteer.fallback import SCOPE
 from geosteer.questions import Question, version
 from geosteer.tier import FALLBACK
 from geosteer.tree import PageMissing
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
 
     from geosteer.client import Client
     from geosteer.director import Decision
-    from geosteer.generation import Generation
-    from geosteer.names import Entry, Names
-    from geosteer.tier import LastGood, Tier
+    from geosteer.names import Entry
+    from geosteer.tier import Tier
+    from geosteer.tree import Tree
 
 REMEMBERED = 4096
 """Replies remembered at most, by the question's bytes; as many by name and record."""
@@ -37,20 +38,18 @@ class Responder:
     ) -> None:
         """Args: random: below(n), uniform in 0..n-1; ticket: uniform in [0, 1); log: takes one line."""
         self._tier = tier
-        self._random = random
         self._ticket = ticket
         self._log = log
         self.abi = 3
         self.replies: dict[bytes, bytes] = {}
-        """Question, byte by byte -> its reply, for as long as nothing changes."""
+        """Question, byte by byte with its end -> its reply, for as long as nothing changes."""
         self.good_until = NEVER
         """Monotonic time until which `replies` holds."""
+        self._book = Book(random)
         self._version = -1
         self._by_record: dict[tuple[str, str, int], bytes] = {}
-        self._names: Names = zones.Names(3, ())
-        self._known: Generation | LastGood | None = None
-        self._built = False
-        self._robin = RoundRobin((), random)
+        self._quick: dict[bytes, tuple[str, Tree, Tree]] = {}
+        self._turned_away = 0
         self._loud = ""
 
     def refresh(self) -> None:
@@ -59,14 +58,17 @@ class Responder:
         self.replies.clear()
         self._by_record.clear()
         self.good_until = NEVER
-        if self._version == tier.version and self._built:
+        if self._version == tier.version:
             return
-        if tier.known is None:
-            tier.load_last_good()
+        self._book.refresh(tier, self.abi)
         self._version = tier.version
-        if not self._built or tier.known is not self._known:
-            self._build_names()
-        self._build_robin()
+        self._quick.clear()
+        if tier.generation is not None and tier.name != FALLBACK and self.abi >= 3:
+            trees = tier.generation.trees
+            for name, service in tier.generation.model.services.items():
+                tables = service.tables
+                if len(tables) == 1 and (tables[0], 32) in trees and (tables[0], 128) in trees:
+                    self._quick[name.encode()] = (name, trees[tables[0], 32], trees[tables[0], 128])
 
     @property
     def outdated(self) -> bool:
@@ -77,6 +79,10 @@ class Responder:
         """The whole reply to one line, whatever the line is; *asked* is when it was read (monotonic)."""
         fields = line.split(b"\t")
         tag = fields[0]
+        if len(fields) == 8 and fields[3] == b"ANY" and tag == b"Q":
+            reply = self._quickly(fields[1].lower(), fields[7], line)
+            if reply is not None:
+                return reply
         try:
             if tag == b"Q":
                 question = Question(fields, self.abi)
@@ -94,10 +100,30 @@ class Responder:
             self._log(f"{line!r}: {_described(exc)}")
             return zones.FAIL_END if question.qtype == b"SOA" else zones.FAIL
 
+    def _quickly(self, name: bytes, subnet: bytes, line: bytes) -> bytes | None:
+        """The reply for a public client whose record has been answered for this name since something changed; else None.
+
+        What `_answer` does, without the objects.
+        """
+        service = self._quick.get(name)
+        if service is None:
+            return None
+        client = quick(str(subnet, "latin-1"))
+        if client is None:
+            return None
+        bits, address, floor = client
+        try:
+            record, length = (service[1] if bits == 32 else service[2]).cell(address)
+        except PageMissing:
+            return None
+        reply = self._by_record.get((service[0], record, max(floor, length)))
+        if reply is not None:
+            self._remember(line, reply)
+        return reply
+
     def _hello(self, abi: int) -> bytes:
         if abi != self.abi:
             self.abi = abi
-            self._built = False
             self._version = -1
         return f"OK\tgeosteer{': ' + NO_SCOPE if abi < 3 else ''}\n".encode()
 
@@ -106,47 +132,33 @@ class Responder:
         tier = self._tier
         if text.strip() == "status":
             number = tier.generation.number if tier.generation else "none"
-            return f"tier {tier.name}\ngeneration {number}\nzones {' '.join(self._names.zones) or 'none'}\nEND\n".encode()
+            return f"tier {tier.name}\ngeneration {number}\nzones {' '.join(self._book.names.zones) or 'none'}\nEND\n".encode()
         return b"commands: status\nEND\n"
 
     def _answer(self, question: Question, line: bytes, asked: float) -> bytes:
-        names = self._names
-        entry = names.entries.get(question.name)
+        names = self._book.names
+        entry = names.find(question.name)
         qtype = question.qtype
         if qtype == b"SOA":
             if not names.zones:
                 return zones.FAIL_END
             return entry.soa if entry is not None else zones.END
         if entry is None:
-            entry = self._unlisted(question.name)
-            if entry is None:
-                unknown = not names.zones or (qtype != b"NS" and self._partly_known(question.name))
-                return zones.FAIL if unknown else zones.END
+            unknown = names.partly_known(question.name) and (qtype != b"NS" or not names.zones)
+            return zones.FAIL if unknown else zones.END
         if qtype == b"NS":
             return entry.ns
-        reply = self._any(entry, question, line, asked)
+        if not entry.kinds:
+            reply = entry.lines + zones.END
+        elif entry.service is None or self._tier.generation is None or self._tier.name == FALLBACK:
+            reply = self._last_resort(entry)
+        else:
+            reply = self._steer(entry, question, line, asked)
         return reply if qtype == b"ANY" or reply == zones.FAIL else _only(reply, qtype, self.abi)
 
-    def _any(self, entry: Entry, question: Question, line: bytes, asked: float) -> bytes:
-        if not entry.kinds:
-            return entry.lines + zones.END
-        tier = self._tier
-        if entry.service is None or tier.generation is None or tier.name == FALLBACK:
-            return self._last_resort(entry)
+    def _steer(self, entry: Entry, question: Question, line: bytes, asked: float) -> bytes:
+        """A service's reply, by decision."""
         client = from_question(question.remote, question.subnet)
-        service = entry.service
-        key = None
-        if client is not None and len(service.tables) == 1:
-            try:
-                record, length = tier.look(client)(service.tables[0])
-            except PageMissing:
-                pass
-            else:
-                key = entry.name, record, client.scope(length)
-                reply = self._by_record.get(key)
-                if reply is not None:
-                    self._remember(line, reply)
-                    return reply
         decision = self._decide(entry, client, asked)
         if decision is None:
             return self._last_resort(entry)
@@ -158,11 +170,13 @@ class Responder:
             for node in nodes
             for content in node.contents(kind)
         )
-        reply = self._names.reply(entry, answers, decision.ttl, decision.scope)
-        if decision.memo and self._lasts(decision, service.ttl, asked):
+        reply = self._book.names.reply(entry, answers, decision.ttl, decision.scope)
+        if decision.memo and question.qtype == b"ANY" and self._lasts(decision, asked):
             self._remember(line, reply)
-            if key is not None and not decision.split and len(self._by_record) < REMEMBERED:
-                self._by_record[key] = reply
+            if client is not None and not decision.split and len(decision.matched) == 1:
+                ((record, _),) = decision.matched.values()
+                if len(self._by_record) < REMEMBERED:
+                    self._by_record[entry.name, record, decision.scope] = reply
         return reply
 
     def _decide(self, entry: Entry, client: Client | None, asked: float) -> Decision | None:
@@ -191,23 +205,28 @@ class Responder:
                 return decision
         return None
 
-    def _lasts(self, decision: Decision, ttl: int, asked: float) -> bool:
+    def _lasts(self, decision: Decision, asked: float) -> bool:
         """Whether the reply may be remembered; notes until when."""
         if decision.valid_until is not None:
             left = decision.valid_until - self._tier.now()
             if left <= 0:
                 return False
-            steady = left - ttl  # from then on the TTL has to shrink, second by second
+            steady = left - decision.ttl  # from then on the TTL has to shrink, second by second
             self.good_until = min(self.good_until, asked + (steady if steady > 0 else min(1.0, left)))
         return True
 
     def _remember(self, line: bytes, reply: bytes) -> None:
+        """Keep a reply; when all places are taken those there stay, since questions differ in how often they come."""
         if len(self.replies) >= REMEMBERED:
-            self.replies.clear()
-        self.replies[line] = reply
+            self._turned_away += 1
+            if self._turned_away < 16 * REMEMBERED:
+                return
+            self.replies.clear()  # so that it adapts in the end
+            self._turned_away = 0
+        self.replies[line + b"\n"] = reply
 
     def _last_resort(self, entry: Entry) -> bytes:
-        chosen = self._robin.next(entry.kinds)
+        chosen = self._book.robin.next(entry.kinds)
         answers = [
             (kind, content)
             for kind in entry.kinds
@@ -216,46 +235,7 @@ class Responder:
         ]
         if not answers:
             return zones.FAIL
-        return self._names.reply(entry, answers, self._tier.settings.fallback_ttl, SCOPE)
-
-    # ------------------------------------------------------------------ what is known
-
-    def _build_names(self) -> None:
-        known, settings = self._tier.known, self._tier.settings
-        if known is not None:
-            services, nodes = known.model.services.values(), known.model.nodes.values()
-            self._names = zones.from_document(known.document, services, nodes, known.serial, self.abi)
-        else:
-            self._names = zones.from_document({}, (), (), 0, self.abi)
-        if self._tier.generation is None:
-            kinds = tuple(
-                kind for kind in ("A", "AAAA") if any(server.has(kind) for server in settings.servers)
-            )
-            for zone, spec in settings.zones.items():
-                if zone not in self._names.zones:
-                    self._names.add_partial(zone, spec, int(settings.modified), kinds, settings.servers)
-        self._known = known
-        self._built = True
-
-    def _build_robin(self) -> None:
-        tier = self._tier
-        servers = last_resort(
-            tier.known.model.nodes.values() if tier.known else (), tier.put_down(), tier.settings.servers
-        )
-        if not self._robin.of(servers):
-            self._robin = RoundRobin(servers, self._random)
-
-    def _unlisted(self, name: bytes) -> Entry | None:
-        text = name.decode("ascii", "replace")
-        for pattern, kinds in self._names.globs:
-            if zones.matches(pattern, text):
-                entry = zones.Entry(text, self._names.zones.get(self._names.zone_of(text), 1))
-                entry.kinds = kinds
-                return entry
-        return None
-
-    def _partly_known(self, name: bytes) -> bool:
-        return self._names.zone_of(name.decode("ascii", "replace")) in self._names.partial
+        return self._book.names.reply(entry, answers, self._tier.settings.fallback_ttl, SCOPE)
 
 
 def _nowhere(_table: str) -> tuple[str, int]:

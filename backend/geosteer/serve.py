@@ -6,31 +6,28 @@ import json
 import os
 import socket
 import sys
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from geosteer.errors import ConfigError
-from geosteer.gateway import ANSWERS, ASGI, TARGET, redirector
+from geosteer.gateway import ANSWERS, ASGI, redirector
+from geosteer.http import STATUSES
 from geosteer.library import Steering
 from geosteer.options import COMMON_USAGE, Options
-from geosteer.http import STATUSES
 
 try:
     import uvicorn
-    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
     from uvicorn.supervisors import Multiprocess
+
+    from geosteer.protocol import Protocol
 except ModuleNotFoundError as exc:
     sys.exit(f"geosteer-http: {exc}: install geosteer with its extra [http]")
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Sequence
 
 ARGUMENTS = "GEOSTEER_HTTP"
 """Environment variable that hands the command line to worker processes, as JSON."""
-HEAD = 1 << 16
-"""Bytes that a request's head may have."""
-HEAD_SECONDS = 10.0
-"""How long a client may take for it."""
 IDLE_SECONDS = 15
 """How long a connection stays open without a request."""
 
@@ -58,53 +55,6 @@ USAGE += """\
 /.geosteer/health says 200 while there is anything to redirect to. By hand:
   curl -si -H 'Host: www.cdn.example.net' http://127.0.0.1:8302/a/b?c
 """
-
-
-class Protocol(HttpToolsProtocol):
-    """Uvicorn's HTTP/1.1, which here keeps the target byte for byte, and bounds a request's head in size and time."""
-
-    _size = 0
-    _limit: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to count the time of the first head."""
-        super().connection_made(transport)
-        self._hurry()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Stop counting."""
-        self._relax()
-        super().connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        """Take in what came, as long as the head is not too long."""
-        self._size += len(data)
-        if self._size > HEAD and not self.transport.is_closing():
-            self.send_400_response("Request head too long.")
-            return
-        super().data_received(data)
-        if self._size and self._limit is None:
-            self._hurry()
-
-    def on_headers_complete(self) -> None:
-        """The head is whole."""
-        self._size = 0
-        self._relax()
-        self.scope[TARGET] = self.url  # type: ignore[typeddict-unknown-key]
-        super().on_headers_complete()
-
-    def _hurry(self) -> None:
-        self._limit = self.loop.call_later(HEAD_SECONDS, self._too_slow)
-
-    def _relax(self) -> None:
-        if self._limit is not None:
-            self._limit.cancel()
-            self._limit = None
-
-    def _too_slow(self) -> None:
-        self._limit = None
-        if not self.transport.is_closing():
-            self.transport.close()
 
 
 def application() -> ASGI:
@@ -139,7 +89,7 @@ def run(arguments: Sequence[str]) -> None:
     )
     server = uvicorn.Server(config)
     if config.workers > 1:
-        Multiprocess(config, target=server.run, sockets=sockets).run()
+        Multiprocess(config, sockets).run()
     else:
         server.run(sockets)
         if not server.started:
@@ -177,7 +127,7 @@ def _listen_unix(path: str) -> socket.socket:
         if not other.connect_ex(path):
             raise OSError(0, "another program listens there")
     if os.path.lexists(path):
-        os.unlink(path)
+        Path(path).unlink()
     found.bind(path)
     found.listen(2048)
     found.set_inheritable(True)

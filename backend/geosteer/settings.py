@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 DEFAULT_PATH = "/etc/geosteer/backend.toml"
 DEFAULT_SNAPSHOT = "/var/lib/geosteer/last-good.json"
+COPY_FORMAT = 2
+"""Of the checked copy: goes up when what is checked changes."""
 _TOP = {"snapshot", "max_stale", "timeout", "cache", "redis", "fallback"}
 _FALLBACK = {"ttl", "zones", "servers"}
 _REDIS = {"url", "prefix", "username", "password", "password_file", "ca", "cert", "key"}
@@ -82,7 +84,7 @@ def load(path: str) -> Settings:
             text = file.read().decode()
     except (OSError, ValueError) as exc:
         raise ConfigError([f"{path}: {getattr(exc, 'strerror', None) or exc}"]) from exc
-    stamp = [os.path.abspath(path), stat.st_size, stat.st_mtime_ns]  # noqa: PTH100
+    stamp = [COPY_FORMAT, os.path.abspath(path), stat.st_size, stat.st_mtime_ns]  # noqa: PTH100
     copy = _copy_of(path, text)
     data = _recall(copy, stamp)
     try:

@@ -101,13 +101,9 @@ def write(
             _lock(lock)
         except OSError:
             return ""  # another worker is at it
-        try:
-            with open(path, "rb") as file:  # noqa: PTH123
-                if file.read(len(seal)) == seal:
-                    return ""
-            os.replace(path, path + PREVIOUS)  # noqa: PTH105
-        except FileNotFoundError:
-            pass
+        there = _seal_of(path)
+        if there == seal:
+            return ""
         aside = path + ".new"
         handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
         try:
@@ -116,6 +112,8 @@ def write(
                 data = data[os.write(handle, data) :]
         finally:
             os.close(handle)
+        if there:  # a torn file must not take the place of a whole one
+            os.replace(path, path + PREVIOUS)  # noqa: PTH105
         os.rename(aside, path)  # noqa: PTH104
     except OSError as exc:
         return f"{path}: {exc.strerror}"
@@ -123,6 +121,16 @@ def write(
         if lock >= 0:
             os.close(lock)
     return ""
+
+
+def _seal_of(path: str) -> bytes:
+    """The digest of the file's content, empty where there is no whole file."""
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123
+            head, _, body = file.read().partition(b"\n")
+    except FileNotFoundError:
+        return b""
+    return head if head == _seal(body) else b""
 
 
 def _lock(handle: int) -> None:

@@ -155,6 +155,7 @@ class Loop:
             if asked:
                 data = os.read(0, CHUNK)
                 if not data:
+                    tier.finish()
                     return
                 now = monotonic()
                 _write(b"".join([rewriter.reply(line, now) for line in requests.feed(data)]))

@@ -84,13 +84,13 @@ class Target:
     __slots__ = ("_by_address", "_port", "_scheme")
 
     def __init__(self, scheme: str = "same", port: int = 0, *, by_address: bool = False) -> None:
-        """Args: scheme: `http`, `https` or `same` as the request's; port: 0: the scheme's own; by_address: not by host name."""
+        """Args: scheme: `http`, `https` or `same` as the request's; port: 0: its own; by_address: not by host name."""
         self._scheme = scheme
         self._port = port
         self._by_address = by_address
 
     def origin(self, node: Node, kind: str, scheme: str) -> str:
-        """For example `http://lon1.cdn.example.net`; "" if the node has none. Args: kind: the record type that DNS would give."""
+        """For example `http://lon1.cdn.example.net`, or "". Args: kind: record type that DNS would answer the client with."""
         host = "" if self._by_address else node.hostname or ""
         if not host:
             addresses = node.aaaa + node.a if kind == "AAAA" else node.a + node.aaaa

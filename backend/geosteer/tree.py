@@ -9,7 +9,7 @@ from geosteer.trie import DIGEST, MAX_ENTRIES, MAX_HEIGHT, Page, decode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 FLAT = 4096
 """Leaves of a table up to which one list holds them all; above, a list of lists."""
@@ -110,19 +110,21 @@ class Tree:
 
     __slots__ = ("bits", "branches", "root", "slots", "tops")
 
-    def __init__(self, bits: int, root: bytes, inner: dict[bytes, bytes]) -> None:
-        """Args: inner: digest -> bytes of every inner page, and of the root.
+    def __init__(
+        self, bits: int, root: bytes, inner: dict[bytes, bytes], read: Callable[[bytes], Page] = decode
+    ) -> None:
+        """Args: inner: digest -> bytes of every inner page, and of the root; read: decodes one.
 
         Raises: CorruptPage: a page is not what its parent says. KeyError: the digest of a page that is not in *inner*.
         """
         self.bits = bits
         self.root = root
         last = (1 << bits) - 1
-        height = decode(inner[root]).height
+        height = read(inner[root]).height
         parts: list[tuple[list[int], list[bytes], int]] = [([0], [root], last)]
         level = [(root, 0, last)]
         while height > 0:
-            parts = [_children(decode(inner[name]), bits, height, start, end) for name, start, end in level]
+            parts = [_children(read(inner[name]), bits, height, start, end) for name, start, end in level]
             level = [
                 (name, start, after - 1)
                 for starts, names, end in parts
@@ -197,18 +199,20 @@ def _children(page: Page, bits: int, height: int, start: int, end: int) -> tuple
     """Starts and digests of the pages below an inner page for the addresses *start* to *end*."""
     if not page.fits(bits, height, start, end):
         raise CorruptPage("an inner page is not the one its parent names")
-    spans = list(page.spans(start))
-    return [first for first, _ in spans], [value for _, value in spans], end  # type: ignore[misc]
+    starts = [first for first, _ in page.spans(start)]
+    return starts, [page.values[position] for position in page.index], end  # type: ignore[misc]
 
 
-def inner_digests(bits: int, root: bytes, have: dict[bytes, bytes]) -> list[bytes]:
+def inner_digests(
+    bits: int, root: bytes, have: dict[bytes, bytes], read: Callable[[bytes], Page] = decode
+) -> list[bytes]:
     """Which pages above the leaves are still to be fetched, given those that are here; none: all are here.
 
     Raises: CorruptPage: a page is damaged, or higher than any can be.
     """
     if root not in have:
         return [root]
-    top = decode(have[root])
+    top = read(have[root])
     missing: list[bytes] = []
     level = [top]
     for height in range(top.height, 1, -1):
@@ -219,7 +223,7 @@ def inner_digests(bits: int, root: bytes, have: dict[bytes, bytes]) -> list[byte
             for name in page.values:
                 assert isinstance(name, bytes)
                 if name in have:
-                    below.append(decode(have[name]))
+                    below.append(read(have[name]))
                 else:
                     missing.append(name)
         level = below
@@ -268,17 +272,17 @@ class LeafCache:
         """A cache for another generation, with the leaves that it shares with this one."""
         fresh = LeafCache(self.limit)
         live = {id(branch) for tree in trees for branch in tree.branches}
-        pages: dict[bytes, Leaf] = {}
+        pages: dict[tuple[bytes, int], Leaf] = {}  # a page may stand at two places, a leaf knows its own
         for branch, number, cost in self._order:
             if id(branch) in live:
                 fresh._order.append((branch, number, cost))
                 fresh.size += cost
             elif (page := branch.slots[number]) is not None:
-                pages[branch.digest(number)] = page
+                pages[branch.digest(number), page.first] = page
         if pages:
             for tree in trees:
                 for branch, number in tree.leaves():
-                    page = pages.get(branch.digest(number))
+                    page = pages.get((branch.digest(number), branch.bounds(number)[0]))
                     if page is not None:
                         fresh.keep(branch, number, page)
         return fresh
@@ -288,7 +292,6 @@ def _cost(leaf: Leaf) -> int:
     """About the bytes that a leaf takes: objects, starts, index, cells, and the records that are its own."""
     count, distinct = len(leaf.index), len(leaf.cells)
     width = leaf.starts.itemsize if isinstance(leaf.starts, array) else 48
-    own = (
-        120 if any(" " in record for record, _ in leaf.cells) else 8
-    )  # places are a leaf's own, countries everybody's
+    # places are a leaf's own records, countries everybody's
+    own = 120 if any(" " in record for record, _ in leaf.cells) else 8
     return 380 + count * (width + 1) * 5 // 4 + distinct * own  # a quarter more for entries that are cut

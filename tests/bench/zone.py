@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from geosteer_loader.countries import CONTINENT
+
 from .peers.constants import CONTINENTS, COUNTRIES, DEFAULT, NAME, NODES, TTL, ZONE
 
 if TYPE_CHECKING:
@@ -26,6 +28,11 @@ def ipv6(node: str) -> str:
 def node_of(country: str, continent: str) -> str:
     """The node of a client."""
     return COUNTRIES.get(country) or CONTINENTS.get(continent) or DEFAULT
+
+
+def continent_of(country: str) -> str:
+    """The continent that the databases of a run say."""
+    return CONTINENT[country]
 
 
 def question(network: str, qtype: str = "ANY") -> bytes:

@@ -1,0 +1,167 @@
+"""Why a decision came out as it did: the layers tried, what each candidate has to offer, and why the scope is that narrow."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+from geosteer import policy
+from geosteer.director import Director, lengths_of, place_of
+from geosteer.lean import Address
+from geosteer.model import LAYER_TABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from geosteer.client import Client
+    from geosteer.director import Decision
+    from geosteer.model import Service
+    from geosteer_loader.sight import Sight
+
+RANKED = ("best", "nearest", "path")
+"""Policies that rank without share, after which each node keeps its share of the clients."""
+
+HASHED = {32: 24, 128: 48}
+"""Address bits -> length of the client's network as hashes and draws see it."""
+
+
+def prefix_text(bits: int, address: int, length: int) -> str:
+    """The prefix of that length around an address, for example `8.8.8.0/24`."""
+    base = address >> (bits - length) << (bits - length)
+    return f"{Address(base.to_bytes(bits // 8, 'big'))}/{length}"
+
+
+def layers(
+    director: Director, service: Service, decision: Decision, kinds: Sequence[str]
+) -> list[dict[str, Any]]:
+    """The layers that were asked, in their order: `type`, `layer`, `table`, `key` (or None), `outcome`."""
+    found = []
+    for kind in kinds:
+        met = [one for one in decision.trace if one["type"] == kind]
+        labels = {one["layer"] for one in met}
+        rows: list[dict[str, Any]] = []
+        for layer, table, entries in service.map.layers:
+            if table not in decision.matched:
+                break
+            record = decision.matched[table][0]
+            keys = director.keys(layer, record)
+            key = next((one for one in keys if one in entries), None)
+            if key is not None and f"{layer} {key}" not in labels:
+                break  # an earlier layer answered
+            outcome = _outcome(f"{layer} {key}", met, decision.layer.get(kind)) if key else _nothing(record, keys)
+            rows.append({"type": kind, "layer": layer, "table": table, "key": key, "outcome": outcome})
+            if not labels - {f"{one['layer']} {one['key']}" for one in rows}:
+                break
+        for layer in ("default", "any"):
+            if layer in labels:
+                outcome = _outcome(layer, met, decision.layer.get(kind))
+                rows.append({"type": kind, "layer": layer, "table": None, "key": None, "outcome": outcome})
+        found += rows
+    return found
+
+
+def _nothing(record: str, keys: Sequence[str]) -> str:
+    if not record:
+        return "the table has nothing for the client"
+    return f"does not name {' or '.join(keys)}" if keys else f"{record} is none"
+
+
+def _outcome(label: str, met: Sequence[dict[str, Any]], answered: str | None) -> str:
+    if label == answered:
+        return "answers"
+    serving = any(one["excluded"] is None for one in met if one["layer"] == label)
+    return "its nodes give the client away" if serving else "has no serving node"
+
+
+def candidates(
+    sight: Sight, service: Service, decision: Decision, asker: Client | None, kinds: Sequence[str]
+) -> list[dict[str, Any]]:
+    """The candidates met, each once, with what the policy went by and whether it was chosen.
+
+    `ignored` is why a node would not have served, had there been any other; `spilled` says that a node gives this client
+    away, to keep no more than its share of them.
+    """
+    latest: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for one in decision.trace:
+        if one["type"] in kinds:
+            key = one["type"], one["layer"], one["node"]
+            before = latest.pop(key, {"excluded": None})
+            ignored = before["excluded"] if one["excluded"] is None else None
+            latest[key] = {**one, "ignored": ignored or before.get("ignored")}
+    found = list(latest.values())
+    for one in found:
+        _describe(one, sight, service, decision, asker)
+    if service.policy in {"weighted", "hash"}:
+        _add_chances(found)
+    return found
+
+
+def _describe(
+    one: dict[str, Any], sight: Sight, service: Service, decision: Decision, asker: Client | None
+) -> None:
+    node = sight.model.nodes[one["node"]]
+    state = sight.states.get(node.name)
+    one["shed"] = round(state.shed, 4) if state else 0.0
+    load = sight.loads.get(node.name)
+    one["load"] = round(load, 4) if load is not None else None
+    if service.policy == "nearest":
+        here = place_of(decision.matched.get("geo", ("", 0))[0])
+        away = policy.distance(here, node.location) if here else float("inf")
+        one["km"] = round(away, 1) if isfinite(away) else None
+    if service.policy == "path":
+        one["vantage"] = node.vantage or node.name
+        one["path_length"] = lengths_of(decision.matched.get("path", ("", 0))[0]).get(one["vantage"])
+    chosen = decision.layer.get(one["type"]) == one["layer"] and node in decision.answer.get(one["type"], ())
+    one["chosen"] = chosen
+    network = asker.network if asker else ""
+    one["spilled"] = (
+        one["excluded"] is None
+        and not chosen
+        and service.policy in RANKED
+        and policy.unit(node.name, network)[0] >= one["share"]
+    )
+
+
+def _add_chances(found: Sequence[dict[str, Any]]) -> None:
+    """Each one's part of all draws, or of all clients, for the first answer."""
+    for one in found:
+        rivals = [
+            other["weight"] * other["share"]
+            for other in found
+            if other["excluded"] is None and (other["type"], other["layer"]) == (one["type"], one["layer"])
+        ]
+        mine = one["weight"] * one["share"] if one["excluded"] is None else 0
+        one["chance"] = round(mine / sum(rivals), 6) if mine else 0.0
+
+
+def scope_reason(service: Service, decision: Decision, asker: Client | None) -> str:
+    """Why the scope is as long as it is, in words."""
+    if asker is None:
+        return "nobody is known, so no table was asked"
+    if asker.fixed:
+        return "the network asked for says nothing of its own: all of it gets the answer of who asked"
+    tables = {
+        table: length for table, (_, length) in decision.matched.items()
+    }
+    reasons = [(length, _table_reason(table, length, tables, asker)) for table, length in tables.items()]
+    if decision.split:
+        length = HASHED[asker.bits]
+        what = "a draw settled it" if service.policy == "weighted" else f"a hash of the client's /{length} settled it"
+        reasons.append((length, what))
+    reasons.append((asker.floor, "a wider prefix would hold addresses that are looked up in another way"))
+    reasons.append((1, "the same for every client, but an answer for all would be kept when nodes change"))
+    reason = max(reasons, key=lambda one: one[0])[1]
+    if asker.extra:
+        reason += f"; {asker.extra} bits more, since the address carries an IPv4 one"
+    return reason
+
+
+def _table_reason(table: str, length: int, tables: dict[str, int], asker: Client) -> str:
+    prefix = prefix_text(asker.bits, asker.address, length)
+    if len(tables) == 1:
+        return f"{table} {prefix} is the widest prefix with one record, and no other table was asked"
+    others = ", ".join(sorted(tables))
+    return f"{table} {prefix} is the narrowest of the tables asked ({others})"
+
+
+__all__ = ["LAYER_TABLE", "candidates", "layers", "prefix_text", "scope_reason"]

@@ -1,0 +1,149 @@
+"""What the sections of a run share: a folder, the data, a Redis of our own with the country table published, question files."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import subprocess
+from functools import cached_property
+from ipaddress import IPv4Address
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
+
+from servers import RedisServer
+
+from geosteer_loader.countries import CONTINENT
+
+from . import database, zone
+from .machine import ROOT, Cores, Programs
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WIDE, HOT = 100_000, 2_000
+"""Clients of the two client sets."""
+STREAM = 400_000
+"""Questions of a file for coprocesses; it is asked from the beginning again when it ends."""
+PUBLISH = ROOT / "bin" / "geosteer"
+WORKER = ROOT / "bin" / "geosteer-pipe"
+
+
+class Stage:
+    """Everything is made when it is first used, and ended by `close`."""
+
+    def __init__(self, folder: Path, *, quick: bool, rounds: int, pinned: bool, given: Path | None) -> None:
+        self.folder = folder
+        self.quick = quick
+        self.rounds = rounds
+        self.cores = Cores(pinned=pinned)
+        self._given = given
+        self._exit = contextlib.ExitStack()
+
+    def close(self) -> None:
+        """End what was started."""
+        self._exit.close()
+
+    def scaled(self, full: int, quick: int) -> int:
+        """A number of the whole run, or that of a quick one."""
+        return quick if self.quick else full
+
+    def say(self, text: str) -> None:
+        """A line about what goes on."""
+        print(f"  {text}", flush=True)
+
+    @cached_property
+    def programs(self) -> Programs:
+        """The programs in C."""
+        return Programs(self.folder)
+
+    @cached_property
+    def country(self) -> database.Country:
+        """The country table."""
+        return database.Country(self._given, self.folder, self.quick)
+
+    def redis(self, *arguments: str) -> RedisServer:
+        """A new Redis on the servers' core, ended with the run."""
+        with self.cores.serving():
+            return self._exit.enter_context(RedisServer(*arguments))
+
+    @cached_property
+    def server(self) -> RedisServer:
+        """The Redis that has the country table."""
+        server = self.redis()
+        config = zone.geosteer_toml(self.folder / "geosteer.toml", server.url, {"geo": self.country.shared})
+        publish(config)
+        return server
+
+    @cached_property
+    def backend(self) -> Path:
+        """Settings of workers that follow it."""
+        return zone.backend_toml(self.folder / "backend.toml", self.server.url)
+
+    @cached_property
+    def networks(self) -> list[int]:
+        """The clients, as first addresses of /24, in the order of their rank."""
+        return database.routed(self.country.tables, self.scaled(WIDE, 4000), self.quick)
+
+    def clients_of(self, name: str) -> int:
+        """How many clients a set has: `wide` or `hot`."""
+        return len(self.networks) if name == "wide" else min(HOT, len(self.networks) // 4)
+
+    @cached_property
+    def clients(self) -> Path:
+        """The generator's file: networks, and the address each must be given."""
+        path = self.folder / "clients"
+        path.write_bytes(
+            b"".join(
+                network.to_bytes(4, "big") + IPv4Address(zone.ipv4(self.node(network))).packed
+                for network in self.networks
+            )
+        )
+        return path
+
+    def node(self, network: int) -> str:
+        """The node that a client must be given."""
+        region = self.country.record(32, network).partition(" ")[0]
+        country = "" if region.startswith("@") else region[:2]
+        return zone.node_of(country, CONTINENT.get(country, region[1:]))
+
+    def questions(self, name: str) -> Path:
+        """A file of questions as PowerDNS puts them to coprocesses: client set `wide` or `hot`, or `all` once each."""
+        path = self.folder / f"{name}.questions"
+        if not path.exists():
+            order = range(len(self.networks))
+            if name != "all":
+                count = self.clients_of(name)
+                sums = list(accumulate(1 / rank for rank in range(1, count + 1)))
+                order = random.Random(1).choices(range(count), cum_weights=sums, k=self.scaled(STREAM, 20_000))
+            lines = [zone.question(f"{IPv4Address(network)}/24") for network in self.networks]
+            path.write_bytes(b"".join([lines[number] for number in order]))
+        return path
+
+    def ask(self, port: int, name: str, seconds: float, seed: int, **options: Any) -> dict[str, Any]:
+        """Let the generator ask a server on *port* as a client set; *options* are its own (`r`: a rate, `o`: a file)."""
+        command: list[object] = ["-p", port, "-f", self.clients, "-q", zone.NAME, "-n", self.clients_of(name)]
+        command += ["-t", seconds, "-s", seed]
+        for key, value in options.items():
+            command += [f"-{key}", value]
+        with self.cores.asking():
+            return self.programs.run("generator", *command)
+
+    def drive(self, questions: Path, command: list[str], **options: Any) -> dict[str, Any]:
+        """Let the driver run a coprocess; *options* are its own; None leaves one out, True is one without a value."""
+        arguments: list[object] = []
+        for key, value in options.items():
+            if value is not None:
+                arguments += [f"-{key}"] if value is True else [f"-{key}", value]
+        with self.cores.serving():
+            return self.programs.run("driver", *arguments, questions, "--", *command)
+
+
+def publish(config: Path) -> str:
+    """Run `geosteer publish`; what it says.
+
+    Raises: RuntimeError: it failed.
+    """
+    done = subprocess.run([str(PUBLISH), "publish", "--config", str(config)], capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"geosteer publish: exit {done.returncode}\n{done.stderr[-2000:]}")
+    return done.stdout.strip()

@@ -1,0 +1,109 @@
+"""What a worker has loaded when its first answer is out: exactly what is written here, since every module costs its start."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+import tiny
+from data import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from servers import RedisServer
+
+PYTHON = ROOT / ".venv" / "bin" / "python"
+TELL = """
+import os, sys
+def tell():
+    put(2, ("MODULES " + " ".join(sorted(sys.modules)) + "\\n").encode())
+def write(file, data, put=os.write):
+    done = put(file, data)
+    if b"DATA\\t" in data:
+        tell()
+    return done
+put, os.write = os.write, write
+"""
+"""Tells what is loaded as soon as an answer with a record is out; needs nothing that is not there anyway."""
+MAIN = TELL + "from geosteer.pipe import main; main()"
+"""What `bin/geosteer-pipe` runs, and the telling."""
+
+GEOSTEER = {
+    "geosteer", "geosteer.book", "geosteer.client", "geosteer.clock", "geosteer.director", "geosteer.errors",
+    "geosteer.fallback", "geosteer.feed", "geosteer.generation", "geosteer.lean", "geosteer.mirror", "geosteer.model",
+    "geosteer.names", "geosteer.nodes", "geosteer.pipe", "geosteer.policy", "geosteer.questions", "geosteer.responder",
+    "geosteer.schema", "geosteer.settings", "geosteer.snapshot", "geosteer.tier", "geosteer.tree", "geosteer.trie",
+    "geosteer.wire",
+}  # fmt: skip
+C_MODULES = {
+    "__future__", "_bisect", "_blake2", "_collections", "_json", "_sha1", "_socket", "array", "errno", "fcntl", "gc", "math",
+    "select",
+}  # fmt: skip
+OTHERS = {"__future__", "hiredis", "hiredis.hiredis", "hiredis.version"}
+COSTLY = {
+    "argparse", "asyncio", "collections", "contextlib", "dataclasses", "datetime", "enum", "functools", "hashlib", "inspect",
+    "ipaddress", "json", "logging", "pathlib", "random", "re", "redis", "signal", "socket", "ssl", "subprocess", "threading",
+    "tomllib", "traceback", "typing",
+}  # fmt: skip
+
+
+def run(code: str, *arguments: str, stdin: bytes = b"") -> tuple[bytes, set[str]]:
+    """What a fresh interpreter writes, and the modules that it has in the end."""
+    done = subprocess.run(
+        [PYTHON, "-I", "-c", code + TELL, *arguments],
+        input=stdin,
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    log, _, modules = done.stderr.decode().rpartition("MODULES ")
+    assert log == "", "a start without trouble has nothing to say"
+    return done.stdout, set(modules.split())
+
+
+@pytest.fixture
+def config(tmp_path: Path, redis_server: RedisServer, prefix: str) -> str:
+    """Settings of a worker for a small published generation."""
+    with redis_server.client() as client:
+        tiny.publish_tiny(client, prefix)
+    path = tmp_path / "backend.toml"
+    path.write_text(
+        f'snapshot = "last-good.json"\ntimeout = "5s"\n[redis]\nurl = "{redis_server.url}"\nprefix = "{prefix}"\n'
+    )
+    return str(path)
+
+
+def ask(config: str) -> tuple[bytes, set[str]]:
+    question = b"Q\twww.cdn.example.net\tIN\tANY\t1\t198.51.100.53\t127.0.0.1\t192.0.2.0/24\n"
+    return run(MAIN, "--config", config, stdin=b"HELO\t3\n" + question)
+
+
+def test_a_worker_has_loaded_exactly_what_is_written_here(config: str):
+    ask(config)  # leaves the checked copy of its settings
+    answer, loaded = ask(config)
+    assert answer == (
+        b"OK\tgeosteer\n"
+        b"DATA\t24\t1\twww.cdn.example.net\tIN\tA\t60\t1\t192.0.2.1\n"
+        b"DATA\t24\t1\twww.cdn.example.net\tIN\tAAAA\t60\t1\t2001:db8:1::1\n"
+        b"END\n"
+    )
+    _, bare = run(TELL + "tell()")
+    fresh = loaded - bare
+    assert {name for name in fresh if name.startswith("geosteer")} == GEOSTEER
+    assert fresh & COSTLY == set()
+    if sys.version_info[:2] == (
+        3,
+        11,
+    ):  # elsewhere C modules have other names, or public ones stand in for them
+        assert sorted(fresh) == sorted(GEOSTEER | C_MODULES | OTHERS)
+
+
+def test_only_the_first_start_after_a_change_of_the_settings_parses_them(config: str):
+    _, first = ask(config)
+    assert {"tomllib", "geosteer.plain"} <= first
+    _, second = ask(config)
+    assert second & {"tomllib", "re", "geosteer.plain"} == set()
