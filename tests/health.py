@@ -43,7 +43,7 @@ def document(
             for name, checks in nodes.items()
         },
         "networks": {},
-        "maps": {"default": {"order": [], "all_down": "all", "max_down": 0.5, "default": dict.fromkeys(nodes, 100)} | settings},
+        "maps": {"default": {"max_down": 0.5, "default": dict.fromkeys(nodes, 100), **settings}},
         "zones": {"cdn.example.net": {"soa": {"mname": "ns1.a.example", "rname": "h.a.example"}, "ns": ["ns1.a.example"]}},
         "services": {"www.cdn.example.net": {"map": "default", "ttl": 60}},
         "continents": {},
@@ -129,6 +129,8 @@ class Switch:
 
     async def open(self) -> None:
         """Accept connections."""
+        if self._server is not None:
+            return
         self._server = await asyncio.start_server(self._serve, self.host, self.port, reuse_address=True)
         self.port = self._server.sockets[0].getsockname()[1]
 

@@ -158,7 +158,6 @@ def test_only_the_nodes_named_are_written_between_rounds(place: Place) -> None:
     lon = place.board("lon")
     place.say(lon, n1="up", n2="up")
     before = place.client.hget(place.keys.verdict("lon"), "n2")
-    watched = place.watched
     verdicts = {"n1": verdict(lon, "down"), "n2": verdict(lon, "up")}
     lon.post(place.watched, Post(verdicts=verdicts, write={"n1"}))
     assert place.client.hget(place.keys.verdict("lon"), "n2") == before

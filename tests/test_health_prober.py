@@ -40,17 +40,10 @@ def test_runs_from_cron_go_on_counting(place: Place) -> None:
             place.publish(document({f"n{number}": [tcp(one.port)] for number, one in enumerate(ports)}))
             found = []
             for step in "oocooccoooo":
-                await (ports[0].open() if step == "o" and not ports[0].closed_at else asyncio.sleep(0))
-                if step == "c":
-                    await ports[0].close()
-                elif ports[0].closed_at:
-                    ports[0].closed_at = 0.0
-                    await ports[0].open()
-                prober = place.prober(period=2)
-                await prober.once()
+                await (ports[0].open() if step == "o" else ports[0].close())
+                await place.prober(period=2).once()
                 node = place.node("n0")
                 found.append((node["state"], node["failing"]))
-                await asyncio.sleep(0)
             return found
 
     found = asyncio.run(main())
@@ -82,10 +75,7 @@ def test_the_first_result_is_the_state_and_has_no_ramp(place: Place) -> None:
 
     asyncio.run(main())
     assert [place.state(f"n{number}") for number in range(3)] == ["down", "up", "up"]
-    assert (
-        place.node("n0")["reason"]
-        == f"tcp {json.loads(place.client.hget(place.keys.verdict('lon'), 'n0'))['counters'].popitem()[0][4:]}: connection refused"
-    )  # noqa: E501
+    assert place.node("n0")["reason"].endswith(": connection refused")
     assert place.node("n1")["before"] == "unknown"
 
 
@@ -420,8 +410,8 @@ def test_a_service_that_is_cut_off_goes_silent_and_counts_anew_afterwards(
 ) -> None:
     async def main() -> None:
         async with switches(7) as ports:
-            gateway, *nodes = ports
-            place.publish(document({f"n{number}": [tcp(one.port)] for number, one in enumerate(nodes)}))
+            gateway, *others = ports
+            place.publish(document({f"n{number}": [tcp(one.port)] for number, one in enumerate(others)}))
             async with watching(place.prober("lon", f"127.0.0.1:{gateway.port}")):
                 await until(lambda: all(place.state(f"n{number}") == "up" for number in range(6)))
                 await until(lambda: place.client.hexists(place.keys.beat, "lon"))

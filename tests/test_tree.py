@@ -406,3 +406,43 @@ def test_leaves_that_were_carried_over_answer_as_fresh_ones(shape: str, bits: in
             tables.record_at((starts, records), address),
             tables.widest(bits, starts, address),
         )
+
+
+@pytest.mark.parametrize(("bits", "count"), [(32, 40), (32, 250), (128, 40), (128, 250)])
+def test_a_leaf_answers_right_however_often_and_wherever_it_was_asked(bits: int, count: int):
+    table = tables.scattered(bits, count, 11)
+    built = trie.build(bits, *table)
+    whole = tiny.whole_tree(bits, built)
+    dice = random.Random(count)
+    addresses = [dice.getrandbits(bits) for _ in range(3000)]
+    addresses += [
+        (dice.choice(table[0]) + dice.getrandbits(dice.randrange(1, bits // 2))) % (1 << bits)
+        for _ in range(3000)
+    ]
+    for address in addresses:
+        assert whole.cell(address) == (
+            tables.record_at(table, address),
+            tables.widest(bits, table[0], address),
+        )
+
+
+def test_the_changed_successors_of_leaves_in_use_are_told_newest_first():
+    starts = list(range(0, 1 << 32, 1 << 18))
+    records = [str(number % 100) for number in range(len(starts))]
+    old = trie.build(32, starts, records)
+    for number in (5000, 9000):
+        records[number] = "new"
+    new = trie.build(32, starts, records)
+    first, second = (Tree(32, built.root, tiny.inner_pages(built)) for built in (old, new))
+    cache = LeafCache(1 << 24)
+    for address in (9000 << 18, 5000 << 18, 77 << 18):
+        branch, number = first.locate(address)
+        cache.put(32, branch, number, old.pages[branch.digest(number)])
+    wanted = cache.outdated([first], [second], 10)
+    assert [(branch, number) for _, branch, number in wanted] == [
+        second.locate(5000 << 18),
+        second.locate(9000 << 18),
+    ]
+    assert all(tree is second for tree, _, _ in wanted)
+    assert len(cache.outdated([first], [second], 1)) == 1
+    assert cache.outdated([first], [first], 10) == []

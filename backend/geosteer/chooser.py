@@ -102,7 +102,7 @@ class Chooser:
         if tier.unsettled:
             self._settle(asked, wait=wait)
         key = (name, limit, client.bits, client.address) if client is not None else (name, limit)
-        for _ in range(2):  # a page that is fetched may bring a new generation with it
+        for _ in range(8):  # a page that is fetched may bring a new generation with it
             if self._version != tier.version or asked >= self._good_until:
                 self._refresh()
             kept = self._by_client.get(key)

@@ -17,10 +17,14 @@ if TYPE_CHECKING:
     from typing import Any
 
     from geosteer.settings import Settings
-    from geosteer.tree import Branch, Tree
+    from geosteer.tree import Branch, Place, Tree
 
 OUTSTANDING = 64
 """Page requests under way at most."""
+WARMED = 256
+"""Leaves fetched before a new generation answers, at most: those in use that have changed."""
+BATCH = 64
+"""Leaves asked for in one command."""
 BACKOFF = (0.05, 0.5)
 """Seconds before a connection is tried again: at first, at most."""
 POLL_EVERY = 1.0
@@ -262,8 +266,8 @@ class Feed:
         except CorruptPage as exc:
             self._cannot_adopt(str(exc))
             return
-        fresh = [name for name in generation.model.nodes if name not in self.mirror.fields]
-        self._switch(generation, fresh)
+        self._adoption = None
+        self._warm(generation)
 
     def _take_objects(self, adoption: Adoption, names: list[bytes], reply: Any) -> None:
         if not self._checked(reply) or adoption is not self._adoption:
@@ -282,24 +286,41 @@ class Feed:
         self._say("current", f"generation {number} cannot be adopted: {reason}")
         self._well(well=False)
 
-    def _switch(self, generation: Generation, fresh: list[str]) -> None:
-        """Make a complete generation the one that answers, as soon as its new nodes' states are known."""
-        self._adoption = None
-        if fresh:
-            for name in fresh:
-                self.mirror.set_node(name, {})
-                self._ask_node(name)
-            self.link.ask(("PING",), lambda reply: self._after_states(generation, reply))
-            return
-        self._in_force(generation)
+    def _warm(self, generation: Generation) -> None:
+        """Before a complete generation answers, fetch what would be missed: new nodes' states, changed leaves in use."""
+        fresh = [name for name in generation.model.nodes if name not in self.mirror.fields]
+        for name in fresh:
+            self.mirror.set_node(name, {})
+            self._ask_node(name)
+        came: list[tuple[Place, Any]] = []
+        wanted = self._changed_leaves(generation)
+        for at in range(0, len(wanted), BATCH):
+            batch = wanted[at : at + BATCH]
+            names = [branch.digest(number).hex() for _, branch, number in batch]
+            self.link.ask(("HMGET", self.keys.object, *names), _collector(batch, came))
+        if fresh or wanted:
+            self.link.ask(
+                ("PING",), lambda reply: self._in_force(generation, came) if self._checked(reply) else None
+            )
+        else:
+            self._in_force(generation, came)
 
-    def _after_states(self, generation: Generation, reply: Any) -> None:
-        if self._checked(reply):
-            self._in_force(generation)
+    def _changed_leaves(self, generation: Generation) -> list[Place]:
+        if self.generation is None:
+            return []
+        old, new = self.generation.trees, generation.trees
+        both = [key for key in old if key in new and old[key] is not new[key]]
+        return self._cache.outdated([old[key] for key in both], [new[key] for key in both], WARMED)
 
-    def _in_force(self, generation: Generation) -> None:
-        trees = list(generation.trees.values())
-        self._cache = self._cache.carry_over(trees)
+    def _in_force(self, generation: Generation, came: list[tuple[Place, Any]]) -> None:
+        self._cache = self._cache.carry_over(list(generation.trees.values()))
+        for (tree, branch, number), data in came:
+            if not isinstance(data, bytes):
+                continue
+            try:
+                self._cache.put(tree.bits, branch, number, data)
+            except CorruptPage as exc:
+                self._say("page", f"page {branch.digest(number).hex()}: {exc}")
         self.generation = generation
         self.mirror.forget_others(generation.model.nodes)
         self._say("current", "")
@@ -331,6 +352,16 @@ class Feed:
             self.proof = self._clock()
         self.usable, self.foreign = well, foreign
         self._changed()
+
+
+def _collector(batch: list[Place], came: list[tuple[Place, Any]]) -> Callable[[Any], None]:
+    def collect(reply: Any) -> None:
+        if isinstance(
+            reply, list
+        ):  # an error is met again by the PING that follows, or by the first that needs a page
+            came.extend(zip(batch, reply, strict=False))
+
+    return collect
 
 
 def _text(reply: Any) -> dict[str, str]:

@@ -218,7 +218,3 @@ def _warn(text: str) -> None:
     import logging
 
     logging.getLogger("geosteer").warning("%s", text)
-
-
-def _silent(_: str) -> None:
-    """For the last words of a tier that was ended."""

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 REMEMBERED = 4096
 """Replies remembered at most, by the question's bytes; as many by name and record."""
+ATTEMPTS = 8
+"""Times that pages are fetched for one answer, at most."""
 NEVER = float("inf")
 NO_SCOPE = "ABI 1 and 2 tell PowerDNS no scope: right only with cache-ttl=0 and query-cache-ttl=0"
 
@@ -183,7 +185,7 @@ class Responder:
         """The decision, or None when a page that it needs did not come in time."""
         tier = self._tier
         ticket = self._ticket()
-        for _ in range(2):
+        for _ in range(ATTEMPTS):  # a page that is waited for may bring a new generation with it
             generation = tier.generation
             service = generation.model.services.get(entry.name) if generation is not None else None
             if generation is None or service is None:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 AF_INET, AF_INET6 = socket.AF_INET, socket.AF_INET6
 _pton, _number = socket.inet_pton, int.from_bytes
 
+ATTEMPTS = 8
+"""Times that a page is fetched for one lookup, at most: while it is waited for, a new generation may come."""
 LIVE, STALE, FALLBACK = "live", "stale", "fallback"
 
 
@@ -210,7 +212,7 @@ class Tier:
         client = parse(text)
         asked = self._clock()
         self.settle(asked)
-        for _ in range(2):
+        for _ in range(ATTEMPTS):
             tree = self.generation.trees.get((table, client.bits)) if self.generation else None
             if self.generation is not None and tree is None:
                 return "", 0

@@ -232,6 +232,10 @@ def inner_digests(
     return missing
 
 
+Place = tuple[Tree, Branch, int]
+"""Where a leaf stands."""
+
+
 class LeafCache:
     """The leaves that are here, bounded in bytes; the oldest goes first."""
 
@@ -267,6 +271,27 @@ class LeafCache:
         branch.slots[number] = page
         self._order.append((branch, number, cost))
         self.size += cost
+
+    def outdated(self, old: Sequence[Tree], new: Sequence[Tree], limit: int) -> list[Place]:
+        """Places in the new trees of leaves that are in use in the old ones and have changed, latest first.
+
+        Args: old, new: pairwise the same table and family; limit: places at most.
+        """
+        successor = {
+            id(branch): after for before, after in zip(old, new, strict=True) for branch in before.branches
+        }
+        found: dict[tuple[int, int], Place] = {}
+        for branch, number, _ in reversed(self._order):
+            tree = successor.get(id(branch))
+            if tree is None:
+                continue
+            for address in branch.bounds(number):
+                there, at = tree.locate(address)
+                if there.slots[at] is None and there.digest(at) != branch.digest(number):
+                    found[id(there), at] = (tree, there, at)
+            if len(found) >= limit:
+                break
+        return list(found.values())
 
     def carry_over(self, trees: Sequence[Tree]) -> LeafCache:
         """A cache for another generation, with the leaves that it shares with this one."""

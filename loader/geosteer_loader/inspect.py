@@ -4,24 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from geosteer.client import Client, parse
+from geosteer.client import Client, from_question, parse
 from geosteer.clock import format_time
 from geosteer.director import Decision, Director
 from geosteer.errors import ConfigError
-from geosteer.lean import Address
-from geosteer.model import Model
 from geosteer.schema import TABLES
+from geosteer_loader import reasons, sight
 from geosteer_loader import store as stores
+from geosteer_loader.reasons import prefix_text
 from geosteer_loader.view import View
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from geosteer.model import Service
+    from geosteer.model import Model, Service
     from geosteer_loader.config import Config
+    from geosteer_loader.sight import Sight
 
-TIER = "live"
-"""A command that reads Redis itself has no other tier: without Redis it fails."""
+TIER, PLANNED = "live", "planned"
+"""Tiers of an explanation: of what is published, or of what would be. Without Redis a command fails."""
+
+NOBODY = "0.0.0.0"  # PowerDNS gives it where it asks for itself
 
 
 def lookup(config: Config, addresses: Sequence[str]) -> list[dict[str, Any]]:
@@ -60,57 +63,71 @@ def explain(
     """Why *client* gets what it gets for the service *name*.
 
     Args:
-        client: an address or network; "" for nobody known.
+        client: an address or network, as a DNS question's client network; "" for nobody known.
         qtype: A, AAAA or CNAME; default: every type that the service has.
         ticket: in [0, 1), the draw of the policy `weighted`.
-        plan: decide with the configuration in the file instead of the published one.
+        plan: decide as after a publish of the configuration and its sources, in place of what is published.
 
-    Raises: ConfigError: no such service, type or address. StoreError: Redis failed, or nothing is published.
+    Raises: ConfigError: no such service, type or address. StoreError: Redis failed, or nothing is published. SourceError: a
+    source of the plan cannot be read.
     """
-    (asker,) = _clients([client]) if client else (None,)
+    asker = _asker(client) if client else None
     with stores.connect(config.redis) as store:
-        view = View(store)
-        model = Model(config.document) if plan else view.generation.model
-        service = _service(model, name)
-        kinds = _kinds(service, qtype)
-
-        def look(table: str) -> tuple[str, int]:
-            assert asker is not None
-            return view.cell(table, asker.bits, asker.address)
-
-        states = view.mirror.states
-        decision = Director(model).decide(service, asker, look, states, view.now, ticket, trace=True)
-        number = int(view.generation.number)
+        seen = sight.planned(config, store) if plan else sight.live(store)
+        service = find_service(seen.model, name)
+        told = describe(seen, service, asker, _kinds(service, qtype), ticket)
     return {
         "name": name.lower().rstrip("."),
         "service": service.name,
         "type": qtype.upper() if qtype else "ANY",
         "client": client or None,
-        "tier": TIER,
-        "generation": number,
+        **told,
+    }
+
+
+def describe(
+    seen: Sight, service: Service, asker: Client | None, kinds: Sequence[str], ticket: float = 0.0
+) -> dict[str, Any]:
+    """One decision in full, for some of the service's record types. Raises: StoreError: a page is absent."""
+
+    def look(table: str) -> tuple[str, int]:
+        assert asker is not None
+        return seen.cell(table, asker.bits, asker.address)
+
+    director = Director(seen.model)
+    decision = director.decide(service, asker, look, seen.states, seen.now, ticket, trace=True)
+    chosen = {kind: () if decision.refused else decision.answer[kind] for kind in kinds}
+    return {
+        "tier": TIER if seen.generation is not None else PLANNED,
+        "generation": seen.generation,
         "map": service.map.name,
         "policy": service.policy,
         "layer": next((decision.layer[kind] for kind in kinds if kind in decision.layer), None),
+        "layers": reasons.layers(director, service, decision, kinds),
         "matched": _matched(decision, asker),
         "scope": decision.scope,
-        "candidates": _candidates(decision, service, kinds),
+        "scope_reason": reasons.scope_reason(service, decision, asker),
+        "candidates": reasons.candidates(seen, service, decision, asker, kinds),
         "answer": [
             {"type": kind, "content": content, "ttl": decision.ttl}
-            for kind in kinds
-            for node in decision.answer[kind]
-            for content in node.contents(kind)
+            for kind, nodes in chosen.items()
+            for content in dict.fromkeys(content for node in nodes for content in node.contents(kind))
         ],
-        "nodes": list(dict.fromkeys(node.name for kind in kinds for node in decision.answer[kind])),
+        "nodes": list(dict.fromkeys(node.name for nodes in chosen.values() for node in nodes)),
         "refused": decision.refused,
         "warning": decision.loud or None,
         "valid_until": format_time(decision.valid_until) if decision.valid_until is not None else None,
     }
 
 
-def prefix_text(bits: int, address: int, length: int) -> str:
-    """The prefix of that length around an address, for example `8.8.8.0/24`."""
-    base = address >> (bits - length) << (bits - length)
-    return f"{Address(base.to_bytes(bits // 8, 'big'))}/{length}"
+def _asker(text: str) -> Client | None:
+    """Whom a worker takes for the client; None where the text says only that it may not be known.
+
+    Raises: ConfigError: neither an address nor a network.
+    """
+    (client,) = _clients([text])
+    # Of a network that is looked up by its own address a worker also knows what may lie around it.
+    return from_question(NOBODY, text) or (client if client.length else None)
 
 
 def _clients(addresses: Sequence[str]) -> list[Client]:
@@ -125,8 +142,8 @@ def _clients(addresses: Sequence[str]) -> list[Client]:
     return clients
 
 
-def _service(model: Model, name: str) -> Service:
-    """The service that answers a name: itself, or the closest wildcard (RFC 4592)."""
+def find_service(model: Model, name: str) -> Service:
+    """The service that answers a name: itself, or the closest wildcard (RFC 4592). Raises: ConfigError: there is none."""
     wanted = name.lower().rstrip(".")
     found = model.services.get(wanted)
     parent = wanted
@@ -155,19 +172,3 @@ def _matched(decision: Decision, asker: Client | None) -> dict[str, dict[str, st
         table: {"prefix": prefix_text(asker.bits, asker.address, length), "record": record or None}
         for table, (record, length) in decision.matched.items()
     }
-
-
-def _candidates(decision: Decision, service: Service, kinds: Sequence[str]) -> list[dict[str, Any]]:
-    """Those met on the way, and for `weighted` each one's chance in the first draw."""
-    candidates = [dict(candidate) for candidate in decision.trace if candidate["type"] in kinds]
-    if service.policy == "weighted":
-        for candidate in candidates:
-            rivals = [
-                one["weight"] * one["share"]
-                for one in candidates
-                if one["excluded"] is None
-                and (one["type"], one["layer"]) == (candidate["type"], candidate["layer"])
-            ]
-            mine = candidate["weight"] * candidate["share"] if candidate["excluded"] is None else 0
-            candidate["chance"] = round(mine / sum(rivals), 6) if mine else 0.0
-    return candidates

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from geosteer import policy
 from geosteer.director import Director, lengths_of, place_of
 from geosteer.lean import Address
-from geosteer.model import LAYER_TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +47,9 @@ def layers(
             key = next((one for one in keys if one in entries), None)
             if key is not None and f"{layer} {key}" not in labels:
                 break  # an earlier layer answered
-            outcome = _outcome(f"{layer} {key}", met, decision.layer.get(kind)) if key else _nothing(record, keys)
+            outcome = (
+                _outcome(f"{layer} {key}", met, decision.layer.get(kind)) if key else _nothing(record, keys)
+            )
             rows.append({"type": kind, "layer": layer, "table": table, "key": key, "outcome": outcome})
             if not labels - {f"{one['layer']} {one['key']}" for one in rows}:
                 break
@@ -139,14 +140,16 @@ def scope_reason(service: Service, decision: Decision, asker: Client | None) -> 
     if asker is None:
         return "nobody is known, so no table was asked"
     if asker.fixed:
-        return "the network asked for says nothing of its own: all of it gets the answer of who asked"
-    tables = {
-        table: length for table, (_, length) in decision.matched.items()
-    }
+        return "the IPv4 address that it carries is told by all of its bits only"
+    tables = {table: length for table, (_, length) in decision.matched.items()}
     reasons = [(length, _table_reason(table, length, tables, asker)) for table, length in tables.items()]
     if decision.split:
         length = HASHED[asker.bits]
-        what = "a draw settled it" if service.policy == "weighted" else f"a hash of the client's /{length} settled it"
+        what = (
+            "a draw settled it"
+            if service.policy == "weighted"
+            else f"a hash of the client's /{length} settled it"
+        )
         reasons.append((length, what))
     reasons.append((asker.floor, "a wider prefix would hold addresses that are looked up in another way"))
     reasons.append((1, "the same for every client, but an answer for all would be kept when nodes change"))
@@ -162,6 +165,3 @@ def _table_reason(table: str, length: int, tables: dict[str, int], asker: Client
         return f"{table} {prefix} is the widest prefix with one record, and no other table was asked"
     others = ", ".join(sorted(tables))
     return f"{table} {prefix} is the narrowest of the tables asked ({others})"
-
-
-__all__ = ["LAYER_TABLE", "candidates", "layers", "prefix_text", "scope_reason"]

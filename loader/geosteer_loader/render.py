@@ -147,17 +147,20 @@ def generations(found: Sequence[Mapping[str, Any]]) -> str:
 
 def explanation(found: Mapping[str, Any]) -> str:
     """What `geosteer explain` shows."""
+    generation = "as planned" if found["generation"] is None else f"generation {found['generation']}"
     lines = [
         f"{found['name']} {found['type']} for {found['client'] or 'a client unknown'}",
         f"map {found['map']}, policy {found['policy']}, layer {found['layer'] or 'none'}",
-        f"scope {found['scope']}, {found['tier']}, generation {found['generation']}",
+        f"scope {found['scope']}: {found['scope_reason']}",
+        f"{found['tier']}, {generation}",
     ]
     matched = [(table, cell["prefix"], cell["record"] or "-") for table, cell in found["matched"].items()]
     if matched:
         lines += ["", columns(("TABLE", "PREFIX", "RECORD"), matched)]
+    layers = [(one["type"], one["layer"], one["key"] or "", one["outcome"]) for one in found["layers"]]
+    lines += ["", columns(("TYPE", "LAYER", "KEY", ""), layers)]
     if found["candidates"]:
-        header = ("LAYER", "TYPE", "CANDIDATE", "WEIGHT", "SHARE", "DRAWS", "STATE", "EXCLUDED")
-        lines += ["", columns(header, [_candidate(one) for one in found["candidates"]])]
+        lines += ["", _candidates(found["candidates"])]
     lines.append("")
     lines += [
         click.style(f"{answer['type']} {answer['content']}, ttl {answer['ttl']}", bold=True)
@@ -165,14 +168,39 @@ def explanation(found: Mapping[str, Any]) -> str:
     ]
     if not found["answer"]:
         lines.append(click.style("refused: no node" if found["refused"] else "no answer", fg="red"))
+    if found["valid_until"]:
+        lines.append(f"until {found['valid_until']}")
     if found["warning"]:
         lines.append(click.style(f"warning: {found['warning']}", fg="red"))
     return "\n".join(lines)
 
 
-def _candidate(one: Mapping[str, Any]) -> tuple[object, ...]:
-    draws = f"{100 * one['chance']:.1f} %" if "chance" in one else ""
-    share = f"{100 * one['share']:.0f} %"
-    return (
-        one["layer"], one["type"], one["node"], one["weight"], share, draws, state(one["state"]), one["excluded"] or "",
-    )  # fmt: skip
+def _candidates(found: Sequence[Mapping[str, Any]]) -> str:
+    """The candidates; a column of which no cell says anything is left out."""
+    cells: dict[str, list[object]] = {
+        "LAYER": [one["layer"] for one in found],
+        "TYPE": [one["type"] for one in found],
+        "CANDIDATE": [one["node"] for one in found],
+        "WEIGHT": [one["weight"] for one in found],
+        "KM": [_shown("{:.0f}", one.get("km")) for one in found],
+        "PATH": [_shown("{}", one.get("path_length")) for one in found],
+        "SHARE": [f"{100 * one['share']:.0f} %" for one in found],
+        "LOAD": [_shown("{:.0%}", one["load"]).replace("%", " %") for one in found],
+        "SHED": [f"{100 * one['shed']:.0f} %" if one["shed"] else "" for one in found],
+        "DRAWS": [f"{100 * one['chance']:.1f} %" if "chance" in one else "" for one in found],
+        "STATE": [state(one["state"]) for one in found],
+        "": [_verdict(one) for one in found],
+    }
+    kept = [name for name, column in cells.items() if any(cell != "" for cell in column)]
+    return columns(kept, list(zip(*(cells[name] for name in kept), strict=True)))
+
+
+def _shown(form: str, value: object) -> str:
+    return "" if value is None else form.format(value)
+
+
+def _verdict(one: Mapping[str, Any]) -> str:
+    if one["chosen"]:
+        ignored = f" (although {one['ignored']})" if one["ignored"] else ""
+        return click.style(f"chosen{ignored}", fg="green")
+    return str(one["excluded"] or ("gives this client away" if one["spilled"] else ""))

@@ -38,7 +38,7 @@ static uint16_t idle[WINDOW_MAX];
 static int idle_count, window = 32, sock;
 static uint16_t turn;
 static uint8_t question[300];
-static int question_length, network_at;
+static int question_length, question_end, network_at;
 static uint64_t random_state = 1;
 static struct sample *samples;
 static size_t sample_count, sample_room;
@@ -79,7 +79,7 @@ static void draw_clients(uint32_t count, double zipf) {
 static void make_question(const char *name) {
     uint8_t *p = question;
     static const uint8_t head[] = {0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1};
-    static const uint8_t tail[] = {0, 0, 1, 0, 1,                           /* A IN */
+    static const uint8_t tail[] = {0, 0, 1, 0, 1,                           /* A IN: the question ends here */
         0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 11, 0, 8, 0, 7, 0, 1, 24, 0};      /* OPT, client subnet, IPv4, /24 */
     memcpy(p, head, sizeof head);
     p += sizeof head;
@@ -92,6 +92,7 @@ static void make_question(const char *name) {
         name += length + (name[length] == '.');
     }
     memcpy(p, tail, sizeof tail);
+    question_end = p + 5 - question;
     network_at = p + sizeof tail - question;
     question_length = network_at + 3;
 }
@@ -132,7 +133,7 @@ static void ask(int number, int64_t meant) {
 
 /* Whether the first A record of a reply is the address that the client must be given. */
 static int right(const uint8_t *packet, int length, const struct client *client) {
-    int at = network_at - 24; /* behind type and class of the question */
+    int at = question_end;
     if (!memcmp(client->expected, "\0\0\0\0", 4)) return 1;
     for (int left = packet[6] << 8 | packet[7]; left > 0; left--) {
         while (at < length && packet[at] && packet[at] < 192) at += packet[at] + 1;
@@ -168,7 +169,7 @@ static int take(int *freed, int wait) {
     for (int i = 0; i < count; i++) {
         uint8_t *packet = bytes[i];
         int length = in[i].msg_len;
-        if (length < network_at - 24 || !(packet[2] & 128)) continue;
+        if (length < question_end || !(packet[2] & 128)) continue;
         uint16_t id = packet[0] << 8 | packet[1];
         struct slot *slot = &slots[id & (WINDOW_MAX - 1)];
         if (!slot->busy || slot->id != id) continue;

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-SOA = "ns1.example.net hostmaster.example.net"
 
 
 def ipv4(node: str) -> str:

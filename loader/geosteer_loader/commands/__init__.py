@@ -6,7 +6,7 @@ import os
 
 import click
 
-from geosteer_loader.commands import looking, operating, publishing, shell
+from geosteer_loader.commands import export, looking, operating, publishing, shell
 
 
 class HungUp(Exception):  # it is no error
@@ -47,6 +47,7 @@ for _command in (
     looking.lookup,
     looking.explain,
     operating.node,
+    export.export,
     shell.completion,
     shell.version,
 ):

@@ -96,7 +96,9 @@ def _falls(
             continue
         fields, node = states.get(name, {}), watchlist.nodes[name]
         if state_of(fields) == DOWN:
-            falls[name] = Fall(maybe_time(fields.get("since")) or 0.0, node.round, done=True)
+            # The hash has whole seconds; it is the later one where the node was held back.
+            since = max(maybe_time(fields.get("since")) or 0.0, outcome.since or 0.0)
+            falls[name] = Fall(since, node.round, done=True)
         elif outcome.since is not None:
             falls[name] = Fall(outcome.since, node.round, done=False)
     return falls

@@ -1,0 +1,132 @@
+"""DNS: the same questions to geosteer-pipe and to what else could answer them, through real servers."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from . import rivals
+from .machine import cpu_seconds, pss
+from .report import Budget, Section, Table
+from .rounds import Rounds
+from .stage import WORKER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from .rivals import Rival
+    from .stage import Stage
+
+GEOSTEER, C, PYTHON = "geosteer", "nothing, in C", "nothing, in Python"
+RATE = 2000
+"""Questions a second where latencies are taken: all rivals can keep up with it."""
+WINDOW = 32
+"""Questions under way where throughput is taken."""
+
+
+def run(stage: Stage) -> Section:
+    """Throughput, processor time and memory of every server, for both client sets; latencies at a fixed rate."""
+    section = Section("dns")
+    seconds = stage.scaled(25, 3) / 10
+    with _servers(stage) as servers:
+        for name, server in servers.items():  # every worker has met its clients before anything counts
+            stage.ask(server.port, "wide", seconds / 2, 99, w=WINDOW)
+            stage.say(f"dns: {name} is up")
+        found = {
+            "wide": _rounds(stage, servers, "wide", seconds, w=WINDOW),
+            "hot": _rounds(stage, servers, "hot", seconds, w=WINDOW),
+            "paced": _rounds(stage, servers, "wide", seconds, r=stage.scaled(RATE, 500)),
+        }
+        memory = {name: pss(server.pids) for name, server in servers.items()}
+    for label in ("wide", "hot"):
+        section.tables.append(_throughput(found[label], label))
+        section.budgets += _budgets(found[label], label)
+    section.tables.append(_latencies(stage, found["paced"], memory))
+    section.data = {label: rounds.to_json() for label, rounds in found.items()}
+    section.data["memory"] = memory
+    return section
+
+
+@contextlib.contextmanager
+def _servers(stage: Stage) -> Iterator[dict[str, Rival]]:
+    database = stage.country.shared
+    starts: dict[str, Callable[[], Rival]] = {
+        GEOSTEER: lambda: rivals.Pipe(f"{WORKER} --config {stage.backend}"),
+        PYTHON: lambda: rivals.Pipe(rivals.wrapper(stage, "nothing-py", *rivals.peer("nothing"))),
+        C: lambda: rivals.Pipe(rivals.wrapper(stage, "nothing-c", *rivals.nothing_in_c(stage))),
+        "peer, mmap": lambda: rivals.Pipe(rivals.wrapper(stage, "mapped", *rivals.peer("mapped", database))),
+    }
+    if not stage.quick:
+        starts["peer, radix in RAM"] = lambda: rivals.Pipe(
+            rivals.wrapper(stage, "radixed", *rivals.peer("radixed", database))
+        )
+    starts["geoip backend"] = lambda: rivals.Geoip(stage)
+    starts["gdnsd"] = lambda: rivals.gdnsd(stage)
+    starts["knot"] = lambda: rivals.knot(stage)
+    with contextlib.ExitStack() as stack:
+        servers: dict[str, Rival] = {}
+        for name, start in starts.items():
+            if name in {"geoip backend", "gdnsd", "knot"} and not rivals.installed(name):
+                stage.say(f"dns: {name} is not installed and is left out")
+                continue
+            with stage.cores.serving():
+                servers[name] = start()
+            stack.callback(servers[name].close)
+        yield servers
+
+
+def _rounds(stage: Stage, servers: dict[str, Rival], clients: str, seconds: float, **options: Any) -> Rounds:
+    def measure(server: Rival) -> Callable[[int], dict[str, Any]]:
+        def one(number: int) -> dict[str, Any]:
+            pids = server.pids
+            before = cpu_seconds(pids)
+            result = stage.ask(server.port, clients, seconds, number + 1, **options)
+            result["cpu"] = (cpu_seconds(pids) - before) / max(result["asked"], 1) * 1e6
+            return result
+
+        return one
+
+    label = f"dns, {clients}" + (", at a fixed rate" if "r" in options else "")
+    return Rounds.run(stage, {name: measure(server) for name, server in servers.items()}, label)
+
+
+def _throughput(found: Rounds, label: str) -> Table:
+    table = Table(
+        f"DNS, client set {label}: answers a second, {WINDOW} questions under way",
+        ["server", "answers/s", "of Python's nothing", "of C's", "CPU us/question", "p50 us", "p99 us", "wrong, failed, lost"],
+    )
+    for name, results in found.results.items():
+        bad = [sum(int(result[key]) for result in results) for key in ("wrong", "failed", "lost")]
+        constant = name in {C, PYTHON}
+        table.rows.append(
+            [
+                name, found.spread(name, "qps"), found.ratio(name, "qps", PYTHON), found.ratio(name, "qps", C),
+                found.spread(name, "cpu").middle, found.spread(name, "p50").middle, found.spread(name, "p99").middle,
+                "all alike" if constant else "none" if not any(bad) else ", ".join(map(str, bad)),
+            ]
+        )  # fmt: skip
+    return table
+
+
+def _latencies(stage: Stage, found: Rounds, memory: dict[str, float]) -> Table:
+    table = Table(
+        f"DNS, client set wide: latency at {stage.scaled(RATE, 500)} questions a second, and memory of all processes",
+        ["server", "p50 us", "p99 us", "p99.9 us", "memory MiB (PSS)"],
+    )
+    for name in found.results:
+        table.rows.append(
+            [name, *(found.spread(name, key).middle for key in ("p50", "p99", "p999")), memory[name]]
+        )
+    table.notes.append("memory after the rounds; geosteer's Redis is not in it, nor is a page cache that others share")
+    return table
+
+
+def _budgets(found: Rounds, label: str) -> list[Budget]:
+    bars = {"wide": ((0.75, 0.85), (0.65, 0.8)), "hot": ((0.85, 0.95), (0.75, 0.9))}[label]
+    return [
+        Budget(
+            name=f"answers/s through PowerDNS, {label}, of {whose} do-nothing",
+            measured=found.ratio(GEOSTEER, "qps", base), bar=bar, aim=aim, at_least=True,
+        )
+        for (bar, aim), base, whose in zip(bars, (PYTHON, C), ("Python's", "C's"), strict=True)
+    ]  # fmt: skip

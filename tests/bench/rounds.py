@@ -1,0 +1,67 @@
+"""Rounds that alternate, and what they come to: medians, and ratios of what was measured side by side."""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from .stage import Stage
+
+    Result = dict[str, Any]
+
+
+class Spread:
+    """The median of several measurements, with the least and the greatest."""
+
+    __slots__ = ("high", "low", "middle")
+
+    def __init__(self, values: Sequence[float]) -> None:
+        self.middle = median(values)
+        self.low, self.high = min(values), max(values)
+
+    def to_json(self) -> dict[str, float]:
+        """Three numbers."""
+        return {"median": self.middle, "low": self.low, "high": self.high}
+
+    def __format__(self, spec: str) -> str:
+        spec = spec or ".2f"
+        return f"{self.middle:{spec}} ({self.low:{spec}}-{self.high:{spec}})"
+
+
+class Rounds:
+    """Results by name, one list each, round by round."""
+
+    def __init__(self, results: Mapping[str, list[Result]]) -> None:
+        self.results = results
+
+    @classmethod
+    def run(cls, stage: Stage, what: Mapping[str, Callable[[int], Result]], label: str) -> Rounds:
+        """Call everything once a round, in turn; each is given the number of the round."""
+        results: dict[str, list[Result]] = {name: [] for name in what}
+        names = list(what)
+        for number in range(stage.rounds):
+            # every second round the other way round, so that nobody always comes after the same one
+            for name in names if number % 2 == 0 else reversed(names):
+                results[name].append(what[name](number))
+            stage.say(f"{label}: round {number + 1} of {stage.rounds}")
+        return cls(results)
+
+    def values(self, name: str, key: str) -> list[float]:
+        """One number of every round."""
+        return [float(result[key]) for result in self.results[name]]
+
+    def spread(self, name: str, key: str) -> Spread:
+        """What the rounds come to."""
+        return Spread(self.values(name, key))
+
+    def ratio(self, name: str, key: str, base: str) -> Spread:
+        """One number as a multiple of another's, round by round."""
+        pairs = zip(self.values(name, key), self.values(base, key), strict=True)
+        return Spread([mine / theirs if theirs else 0.0 for mine, theirs in pairs])
+
+    def to_json(self) -> dict[str, list[Result]]:
+        """All results."""
+        return dict(self.results)
