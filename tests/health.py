@@ -121,7 +121,7 @@ class Switch:
     def __init__(self, port: int, host: str = "127.0.0.1") -> None:
         self.port = port
         self.host = host
-        self.answer = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nok"
+        self.answer: bytes | None = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nok"
         self.asked = 0
         """Connections taken."""
         self.closed_at = 0.0
@@ -145,7 +145,9 @@ class Switch:
         self.asked += 1
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             await reader.readuntil(b"\r\n\r\n")
-            writer.write(self.answer)
+            if self.answer is None:  # hangs
+                await asyncio.sleep(3600)
+            writer.write(self.answer or b"")
             await writer.drain()
         writer.close()
 

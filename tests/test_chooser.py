@@ -12,6 +12,7 @@ import pytest
 from geosteer import NoService, NotReady, Steering
 from geosteer.chooser import Chooser
 from geosteer.client import parse
+from geosteer.dice import below
 from geosteer.responder import Responder
 from geosteer.tier import Tier
 from servers import wait_until
@@ -69,7 +70,7 @@ class Dns:
     """The answers of the pipe worker's own code."""
 
     def __init__(self, tier: Tier) -> None:
-        self.responder = Responder(tier, lambda limit: 0, lambda: 0.5, lambda _: None)
+        self.responder = Responder(tier, below, lambda: 0.5, lambda _: None)
         self.responder.refresh()
 
     def ask(self, name: str, client: str) -> tuple[dict[str, list[str]], int]:
@@ -86,7 +87,7 @@ class Dns:
 
 
 def live_tier(server: RedisServer, prefix: str, folder: Path) -> Tier:
-    tier = Tier(make_settings(server, prefix, folder, timeout=5000), lambda limit: 0)
+    tier = Tier(make_settings(server, prefix, folder, timeout=5000), below)
     tier.start()
     wait_until(lambda: tier.settle(time.monotonic()) or tier.name == "live")
     return tier
@@ -100,7 +101,7 @@ def test_every_front_end_gives_a_client_the_node_whose_address_dns_gives(
     name = f"{policy}.cdn.example.net"
     tier = live_tier(redis_server, prefix, tmp_path)
     dns = Dns(tier)
-    chooser = Chooser(tier, lambda limit: 0, lambda: 0.5, lambda _: None)
+    chooser = Chooser(tier, below, lambda: 0.5, lambda _: None)
     used = set()
     for address in CLIENTS:
         for _ in range(2):  # decided, and remembered
@@ -206,7 +207,7 @@ def test_weighted_draws_are_made_anew_for_every_question_in_exact_proportion(
     republish(redis_server, prefix, document(services=services, maps=maps))
     tier = live_tier(redis_server, prefix, tmp_path)
     tickets = iter([number / 1000 for number in range(1000)])
-    chooser = Chooser(tier, lambda limit: 0, lambda: next(tickets), lambda _: None)
+    chooser = Chooser(tier, below, lambda: next(tickets), lambda _: None)
     drawn = Counter(
         chooser.choose("draw.cdn.example.net", parse("192.0.2.1"), LATER).nodes[0].name for _ in range(1000)
     )

@@ -155,7 +155,7 @@ def test_beats_come_every_round_also_when_a_node_hangs(place: Place) -> None:
                 "timeout": 3,
                 "profile": FAST,
             }
-            ports[0].answer = b""
+            ports[0].answer = None
             place.publish(document({"a": [tcp(ports[0].port)], "b": [hanging]}))
             async with watching(place.prober()):
                 await until(lambda: place.client.hexists(place.keys.beat, "lon"))

@@ -97,7 +97,7 @@ class Rewriter:
     def reply(self, line: bytes, asked: float) -> bytes:
         """The reply to one line, whatever the line is; *asked* is when it was read (monotonic).
 
-        `OK` with a URL; `ERR`: as it is; `BH`: this helper cannot say, so that Squid asks again, and then goes on as it is.
+        `OK` with a URL, and notes for squid.conf to use (`%{ttl_}note`); `ERR`: as it is; `BH`: this helper cannot say, so that Squid asks again, and then goes on as it is.
         """
         words = line.rstrip(b"\r").decode("latin-1").split(" ")
         # With `concurrency` above 0 a number stands before the URL, and belongs before the reply.
@@ -128,7 +128,10 @@ class Rewriter:
         if choice.node is None:
             return "ERR" if choice.decision is not None else 'BH message="nothing is known yet"'
         origin = self._target.origin(choice.node, choice.kind, scheme)
-        return f'{self._head}{(origin + path).translate(_ESCAPED)}"' if origin else "ERR"
+        if not origin:
+            return "ERR"
+        notes = f"node_={choice.node.name} tier_={choice.tier} ttl_={choice.ttl}"
+        return f'{self._head}{(origin + path).translate(_ESCAPED)}" {notes}'
 
 
 class Loop:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 FLAT = 4096
 """Leaves of a table up to which one list holds them all; above, a list of lists."""
 
+MOST = 1 << 20
+"""Inner pages and leaves that a tree can have; a page may stand at two places, but not at a million."""
 LONGEST = 1024
 """Entries of a leaf up to which they are cut into prefixes."""
 
@@ -30,7 +32,7 @@ class Leaf:
     that the widest prefix around the address is an entry of its own and its length need not be found again.
     """
 
-    __slots__ = ("bits", "cells", "first", "host", "index", "shift", "starts")
+    __slots__ = ("bits", "cells", "first", "grown", "host", "index", "ledger", "shift", "starts")
 
     def __init__(self, page: Page, first: int) -> None:
         """Args: first: the first address of the page."""
@@ -40,6 +42,10 @@ class Leaf:
         starts = [start for start, _ in page.spans(first)]
         self.shift, self.starts = _searchable(page.bits, starts[1:])
         self.index = bytearray(page.index)
+        self.grown = 0
+        """Bytes added by cutting entries."""
+        self.ledger = [0]
+        """The sum of these over all leaves of a cache."""
         self.cells = [_cell(value, 0) for value in page.values]  # type: ignore[arg-type]
 
     def measure(self, address: int) -> tuple[str, int]:
@@ -72,12 +78,12 @@ class Leaf:
             cells.append(cell)
         rest = index[entry]
         index[entry] = cells.index(cell)
-        if end is not None:
-            self.starts.insert(entry, end >> self.shift)
-            index.insert(entry + 1, rest)
-        if start is not None:
-            self.starts.insert(entry, start >> self.shift)
-            index.insert(entry, rest)
+        for cut, place in ((end, entry + 1), (start, entry)):
+            if cut is not None:
+                self.starts.insert(entry, cut >> self.shift)
+                index.insert(place, rest)
+                self.grown += 9
+                self.ledger[0] += 9
 
 
 class Branch:
@@ -124,6 +130,8 @@ class Tree:
         parts: list[tuple[list[int], list[bytes], int]] = [([0], [root], last)]
         level = [(root, 0, last)]
         while height > 0:
+            if len(level) > MOST:
+                raise CorruptPage("an inner page that names its pages over and over")
             parts = [_children(read(inner[name]), bits, height, start, end) for name, start, end in level]
             level = [
                 (name, start, after - 1)
@@ -217,11 +225,15 @@ def inner_digests(
     level = [top]
     for height in range(top.height, 1, -1):
         below = []
+        seen: set[bytes] = set()
         for page in level:
             if page.height != height or page.bits != bits:
                 raise CorruptPage("an inner page has the wrong height or family")
             for name in page.values:
                 assert isinstance(name, bytes)
+                if name in seen:
+                    continue
+                seen.add(name)
                 if name in have:
                     below.append(read(have[name]))
                 else:
@@ -239,11 +251,12 @@ Place = tuple[Tree, Branch, int]
 class LeafCache:
     """The leaves that are here, bounded in bytes; the oldest goes first."""
 
-    __slots__ = ("_order", "limit", "size")
+    __slots__ = ("_kept", "_ledger", "_order", "limit")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.size = 0
+        self._kept = 0
+        self._ledger = [0]
         self._order: deque[tuple[Branch, int, int]] = deque()
 
     def put(self, bits: int, branch: Branch, number: int, raw: bytes) -> None:
@@ -266,11 +279,27 @@ class LeafCache:
         cost = _cost(page)
         while self._order and self.size + cost > self.limit:
             old, at, freed = self._order.popleft()
-            old.slots[at] = None
-            self.size -= freed
+            leaf, old.slots[at] = old.slots[at], None
+            self._kept -= freed
+            self._ledger[0] -= leaf.grown if leaf is not None else 0
         branch.slots[number] = page
+        page.ledger, page.grown = self._ledger, 0  # what it has grown elsewhere is in its cost
         self._order.append((branch, number, cost))
-        self.size += cost
+        self._kept += cost
+
+    @property
+    def size(self) -> int:
+        """Bytes that the leaves take, about."""
+        return self._kept + self._ledger[0]
+
+    def adopt(self, branch: Branch, number: int, cost: int) -> None:
+        """Take a leaf that stays where it is over from another cache."""
+        leaf = branch.slots[number]
+        if leaf is not None:
+            leaf.ledger = self._ledger
+            self._ledger[0] += leaf.grown
+            self._order.append((branch, number, cost))
+            self._kept += cost
 
     def outdated(self, old: Sequence[Tree], new: Sequence[Tree], limit: int) -> list[Place]:
         """Places in the new trees of leaves that are in use in the old ones and have changed, latest first.
@@ -300,8 +329,7 @@ class LeafCache:
         pages: dict[tuple[bytes, int], Leaf] = {}  # a page may stand at two places, a leaf knows its own
         for branch, number, cost in self._order:
             if id(branch) in live:
-                fresh._order.append((branch, number, cost))
-                fresh.size += cost
+                fresh.adopt(branch, number, cost)
             elif (page := branch.slots[number]) is not None:
                 pages[branch.digest(number), page.first] = page
         if pages:
@@ -319,4 +347,4 @@ def _cost(leaf: Leaf) -> int:
     width = leaf.starts.itemsize if isinstance(leaf.starts, array) else 48
     # places are a leaf's own records, countries everybody's
     own = 120 if any(" " in record for record, _ in leaf.cells) else 8
-    return 380 + count * (width + 1) * 5 // 4 + distinct * own  # a quarter more for entries that are cut
+    return 420 + count * (width + 1) + distinct * own

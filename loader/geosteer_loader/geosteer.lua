@@ -1,10 +1,17 @@
 #!lua name=geosteer
--- version 1
+-- version 2
 -- geosteer's tables for redis-cli and programs without a client library. Read-only; runs on replicas too.
 --
 --   FCALL_RO geosteer_lookup 2 '{geosteer}:current' '{geosteer}:object' ADDRESS [TABLE...]
 --     a flat array: table, prefix, record, ... ; the prefix is the widest one around ADDRESS with one record, and the
 --     record is empty where the table knows nothing. ADDRESS may also be a network: then its first address counts.
+--   FCALL_RO geosteer_decide 4 '{geosteer}:current' '{geosteer}:object' '{geosteer}:override' '{geosteer}:node:' \
+--     SERVICE CLIENT [TYPE]
+--     a flat array: prefix, ttl, then type, node, content for each record of the answer, best first. The prefix is the one
+--     around CLIENT (an address, a network, or empty where nobody is known) for which the answer holds. TYPE is A, AAAA or
+--     CNAME; without it all types that the service has are answered. For services of the policy `best`. The fourth key is
+--     what the keys of all nodes begin with: their names stand in the configuration, so every key that is read is one of
+--     the four or begins with the fourth, and the braces keep all of them in one slot of a Cluster.
 --   FCALL_RO geosteer_objects 1 '{geosteer}:object' CURSOR COUNT
 --     one step of a walk over all objects: the next cursor (0: the end), then a digest and a height for each object;
 --     the publisher looks for forgotten ones with it, without the pages leaving the server.
@@ -88,20 +95,22 @@ local NAT64 = { 0, 100, 255, 155, 0, 0, 0, 0, 0, 0, 0, 0 } -- RFC 6052, 2.1
 local SIX_TO_FOUR = { 32, 2 } -- RFC 3056
 local TEREDO = { 32, 1, 0, 0 } -- RFC 4380, 4
 
--- The address that is looked up: the IPv4 one that an IPv6 one carries, else itself.
+-- The address that is looked up: the IPv4 one that an IPv6 one carries, else itself; and the number of bits in front of
+-- it, or the length of the only prefix in which the same rule holds.
 local function carried(bytes, length)
   if length >= 96 and (begins(bytes, MAPPED) or begins(bytes, NAT64)) then
-    return { bytes[13], bytes[14], bytes[15], bytes[16] }
+    return { bytes[13], bytes[14], bytes[15], bytes[16] }, 96
   end
   if length >= 16 and begins(bytes, SIX_TO_FOUR) then
-    return { bytes[3], bytes[4], bytes[5], bytes[6] }
+    return { bytes[3], bytes[4], bytes[5], bytes[6] }, 16
   end
   if length == 128 and begins(bytes, TEREDO) then
-    return { 255 - bytes[13], 255 - bytes[14], 255 - bytes[15], 255 - bytes[16] }
+    return { 255 - bytes[13], 255 - bytes[14], 255 - bytes[15], 255 - bytes[16] }, 0, 128
   end
-  return bytes
+  return bytes, 0
 end
 
+-- The address that is looked up, bits in front of it, the only length there is (or nil), and the address as it is written.
 local function read_address(text)
   local address, length = text, nil
   local slash = string.find(text, '/', 1, true)
@@ -122,8 +131,9 @@ local function read_address(text)
   else
     length = 8 * #bytes
   end
-  if #bytes == 16 then return carried(bytes, length) end
-  return bytes
+  if #bytes == 4 then return bytes, 0, nil, bytes end
+  local found, front, only = carried(bytes, length)
+  return found, front, only, bytes
 end
 
 local function show_ipv4(bytes, from)
@@ -290,6 +300,419 @@ local function lookup(keys, args)
   return answer
 end
 
+-- Decisions (as geosteer/director.py, policy.py and nodes.py make them) ------------------------------------------------
+
+local LAYER_TABLE = { networks = 'nets', asns = 'bgp', subdivisions = 'geo', countries = 'geo', continents = 'geo' }
+local CONTENTS = { A = 'a', AAAA = 'aaaa', CNAME = 'hostname' }
+local RAMP_FROM = 0.05
+local ASK_STATES, GIVE_DRAINED, IGNORE_PROBES, IGNORE_ALL = 0, 1, 2, 3
+local CARRIERS = { { MAPPED, 96 }, { NAT64, 96 }, { SIX_TO_FOUR, 16 }, { TEREDO, 32 } }
+
+-- Configurations by their digest: what has a name made of its content never goes out of date.
+local documents, remembered = {}, {}
+
+-- What JSON calls null, and what is not there.
+local function given(value, otherwise)
+  if value == nil or value == cjson.null then return otherwise end
+  return value
+end
+
+local function read_document(objects, name)
+  if documents[name] then return documents[name] end
+  local text = redis.call('HGET', objects, name)
+  if not text then fail('the configuration is missing') end
+  local ok, document = pcall(cjson.decode, text)
+  if not ok or type(document) ~= 'table' or document.format ~= 1 then
+    fail('the configuration is not one that this library knows')
+  end
+  if #remembered == 4 then documents[table.remove(remembered, 1)] = nil end
+  remembered[#remembered + 1] = name
+  documents[name] = document
+  return document
+end
+
+-- Days since 1970; months count from March, so that a leap day ends the year.
+local function days(year, month, day)
+  if month <= 2 then year = year - 1 end
+  local months = (month + 9) % 12
+  return year * 365 + math.floor(year / 4) - math.floor(year / 100) + math.floor(year / 400)
+    + math.floor((153 * months + 2) / 5) + day - 1 - 719468
+end
+
+-- Seconds since 1970 of an ISO 8601 UTC time, or nil.
+local function read_time(text)
+  if type(text) ~= 'string' then return nil end
+  local year, month, day, hour, minute, second =
+    string.match(text, '^(%d+)-(%d+)-(%d+)T(%d+):(%d+):(%d+%.?%d*)Z$')
+  if not year then return nil end
+  year, month, day = tonumber(year), tonumber(month), tonumber(day)
+  hour, minute, second = tonumber(hour), tonumber(minute), tonumber(second)
+  if month < 1 or month > 12 or day < 1 or day > 31 or hour > 23 or minute > 59 or second >= 61 then return nil end
+  return days(year, month, day) * 86400 + hour * 3600 + minute * 60 + second
+end
+
+-- An operator's override, while it is in force; what does not parse counts as absent.
+local function read_override(text, now)
+  if not text then return nil end
+  local ok, data = pcall(cjson.decode, text)
+  if not ok or type(data) ~= 'table' then return nil end
+  local state, percent = data.state, given(data.percent, nil)
+  if state ~= 'up' and state ~= 'down' and state ~= 'drain' then return nil end
+  if percent == nil then percent = state == 'drain' and 0 or 100 end
+  if type(percent) ~= 'number' or not (percent >= 0 and percent <= 100) then return nil end
+  local ends = given(data['until'], nil)
+  if ends == '' then ends = nil end
+  local when = read_time(ends)
+  if ends ~= nil and not when then return nil end
+  if when and now >= when then return nil end
+  return { state = state, percent = percent, ends = when }
+end
+
+local function read_state(fields, override)
+  local found = {}
+  for at = 1, #fields, 2 do found[fields[at]] = fields[at + 1] end
+  local state, shed = found.state, tonumber(found.shed or '0') or 0
+  if state ~= 'up' and state ~= 'down' then state = 'unknown' end
+  if not (shed > 0) then shed = 0 end -- neither is a NaN
+  return {
+    state = state, since = read_time(found.since) or 0, failing = found.failing == 'yes', shed = math.min(shed, 1),
+    came_back = found.before == 'down', override = override,
+  }
+end
+
+-- What one call knows and finds out.
+local function new_call(keys, args)
+  local clock = redis.call('TIME')
+  local call = {
+    keys = keys, now = tonumber(clock[1]) + tonumber(clock[2]) / 1e6, states = {}, overrides = {}, matched = {},
+    split = false, failing = false, changes = nil,
+  }
+  local fields = redis.call('HMGET', keys[1], 'schema', 'config')
+  if not fields[1] then fail('nothing is published') end
+  if tonumber(fields[1]) ~= SCHEMA then
+    fail('published with schema ' .. fields[1] .. ', this library knows ' .. SCHEMA)
+  end
+  if not fields[2] then fail('no configuration is published') end
+  call.document = read_document(keys[2], fields[2])
+  if args[2] ~= '' then call.address, call.front, call.only, call.written = read_address(args[2]) end
+  local said = redis.call('HGETALL', keys[3])
+  for at = 1, #said, 2 do call.overrides[said[at]] = read_override(said[at + 1], call.now) end
+  return call
+end
+
+-- Name and specification of the service, or of the closest wildcard above it (RFC 4592).
+local function find_service(document, name)
+  local wanted = string.gsub(string.lower(name), '%.$', '')
+  local found, parent = document.services[wanted], wanted
+  while not found do
+    local dot = string.find(parent, '.', 1, true)
+    if not dot then fail('no such service: ' .. string.sub(name, 1, 80)) end
+    parent = string.sub(parent, dot + 1)
+    found, wanted = document.services['*.' .. parent], '*.' .. parent
+  end
+  if given(found.policy, 'best') ~= 'best' then
+    fail('service ' .. wanted .. ' has the policy ' .. found.policy .. ', and only best is decided here')
+  end
+  return wanted, found
+end
+
+local function weight_of(document, name, weight) return weight * given(document.nodes[name].weight, 100) / 100 end
+
+-- Every node of a map with its highest weight, found once for a document.
+local function everyone(document, map)
+  if map.everyone then return map.everyone end
+  local highest = {}
+  local function take(entries)
+    for name, weight in pairs(entries) do
+      if not highest[name] or weight > highest[name] then highest[name] = weight end
+    end
+  end
+  take(map.default)
+  for _, layer in ipairs(given(map.order, {})) do
+    if LAYER_TABLE[layer] then
+      for _, entries in pairs(given(map[layer], {})) do take(entries) end
+    end
+  end
+  map.everyone = highest
+  return highest
+end
+
+local function has(node, kind)
+  local content = given(node[CONTENTS[kind]], nil)
+  return content ~= nil and content ~= '' and (type(content) ~= 'table' or #content > 0)
+end
+
+-- The record types that the service has, for every client.
+local function kinds_of(document, service, map)
+  if service.answer == 'cname' then return { 'CNAME' } end
+  local highest, some = everyone(document, map), false
+  for name, weight in pairs(highest) do some = some or weight_of(document, name, weight) > 0 end
+  local kinds = {}
+  for _, kind in ipairs({ 'A', 'AAAA' }) do
+    for name, weight in pairs(highest) do
+      if (not some or weight_of(document, name, weight) > 0) and has(document.nodes[name], kind) then
+        kinds[#kinds + 1] = kind
+        break
+      end
+    end
+  end
+  return kinds
+end
+
+local function state_of(call, name)
+  local state = call.states[name]
+  if not state then
+    state = read_state(redis.call('HGETALL', call.keys[4] .. name), call.overrides[name])
+    call.states[name] = state
+  end
+  return state
+end
+
+local function note_change(call, when)
+  if not call.changes or when < call.changes then call.changes = when end
+end
+
+local function full_share(state) return (1 - state.shed) * (state.override and state.override.percent / 100 or 1) end
+
+local function ramp_of(call, name) return given(call.document.nodes[name].ramp, 60) end
+
+local function ramping(call, state, ramp)
+  return state.came_back and state.state == 'up' and call.now < state.since + ramp
+end
+
+-- How much of its clients a node keeps, or nil where it may not be given.
+local function share_of(call, name, weight, state, ignore)
+  if weight <= 0 then return nil end
+  if ignore == IGNORE_ALL then return 1 end
+  local override = state.override
+  if override and override.state == 'down' then return nil end
+  if ignore == IGNORE_PROBES then
+    local kept = override and override.percent / 100 or 1
+    return kept > 0 and kept or nil
+  end
+  local share, ramp = full_share(state), ramp_of(call, name)
+  if ramping(call, state, ramp) then
+    share = share * math.max(RAMP_FROM, math.min(1, (call.now - state.since) / ramp))
+  end
+  if not (override and override.state == 'up') then
+    if state.state == 'down' then return nil end
+    if state.state == 'unknown' and call.document.nodes[name].assume == 'down' then return nil end
+  end
+  if share <= 0 then return ignore == GIVE_DRAINED and 1 or nil end
+  return share
+end
+
+-- Two independent numbers in [0, 1): for the share, and for the order among equals.
+local function unit(name, network)
+  local digits = redis.sha1hex(name .. '|' .. network)
+  return tonumber(string.sub(digits, 1, 13), 16) / 2 ^ 52, tonumber(string.sub(digits, 14, 26), 16) / 2 ^ 52
+end
+
+local function bytes_before(a, b)
+  for at = 1, math.min(#a, #b) do
+    local left, right = string.byte(a, at), string.byte(b, at)
+    if left ~= right then return left < right end
+  end
+  return #a < #b
+end
+
+-- The nodes of a layer that may be given, by weight; equals by rendezvous hash of the client's network.
+local function candidates_of(call, entries, kind, ignore)
+  local found, of_weight = {}, {}
+  for name, raw in pairs(entries) do
+    local weight = weight_of(call.document, name, raw)
+    local share = share_of(call, name, weight, state_of(call, name), ignore)
+    if share and has(call.document.nodes[name], kind) then
+      found[#found + 1] = { name = name, weight = weight, share = share }
+      of_weight[weight] = (of_weight[weight] or 0) + 1
+    end
+  end
+  for _, one in ipairs(found) do
+    one.tied = of_weight[one.weight] > 1
+    if one.tied or one.share < 1 then one.keep, one.order = unit(one.name, call.network) end
+  end
+  table.sort(found, function(a, b)
+    if a.weight ~= b.weight then return a.weight > b.weight end
+    if a.order ~= b.order then return a.order > b.order end
+    return bytes_before(a.name, b.name)
+  end)
+  return found
+end
+
+-- The answer may change when a node that ramps up passes that share.
+local function note_growth(call, one, share)
+  local state, ramp = call.states[one.name], ramp_of(call, one.name)
+  local full = full_share(state)
+  if ramping(call, state, ramp) and share <= full and full > 0 then
+    note_change(call, state.since + ramp * share / full)
+  end
+end
+
+-- Those who keep the client, best first; those who don't are added to `met`.
+local function rank(call, candidates, met, limit)
+  local kept = {}
+  for _, one in ipairs(candidates) do
+    if one.tied or one.share < 1 then call.split = true end
+    if one.share >= 1 or one.keep < one.share then
+      kept[#kept + 1] = one
+      if #kept == limit then return kept end
+    else
+      note_growth(call, one, one.keep)
+      met[#met + 1] = one
+    end
+  end
+  return kept
+end
+
+local function highest_of(call, met)
+  local chosen = met[1]
+  for _, one in ipairs(met) do
+    if one.share > chosen.share then chosen = one end
+  end
+  for _, one in ipairs(met) do
+    if one ~= chosen then note_growth(call, one, chosen.share) end
+  end
+  return { chosen }
+end
+
+-- Record of the client in a table, and length of the widest prefix that has it; each table is asked once.
+local function cell_of(call, name)
+  local cell = call.matched[name]
+  if not cell then
+    local root = redis.call('HGET', call.keys[1], name .. (#call.address == 4 and '.v4' or '.v6'))
+    cell = { record = '', length = 0 }
+    if root then cell.length, cell.record = look_up(call.keys[2], root, call.address) end
+    call.matched[name] = cell
+  end
+  return cell
+end
+
+-- What a layer's table calls the client, most specific first.
+local function names_of(call, layer, record)
+  if record == '' then return {} end
+  if layer == 'networks' then return { record } end
+  if layer == 'asns' then
+    local origins = {}
+    for origin in string.gmatch(record, '[^ ]+') do
+      if origin ~= 'AS0' then origins[#origins + 1] = origin end
+    end
+    return origins
+  end
+  local region = string.match(record, '^[^ ]*')
+  local continent = string.match(region, '^@(.*)$')
+  local country = continent and '' or string.match(region, '^[^-]*')
+  if layer == 'subdivisions' then return { not continent and string.find(region, '-', 1, true) and region or nil } end
+  if layer == 'countries' then return { country ~= '' and country or nil } end
+  return { continent or given(call.document.continents, {})[country] }
+end
+
+-- The entries of a layer that names the client, or nil.
+local function named(call, map, layer)
+  local layers = LAYER_TABLE[layer] and given(map[layer], {})
+  if not layers or not next(layers) then return nil end
+  for _, name in ipairs(names_of(call, layer, cell_of(call, LAYER_TABLE[layer]).record)) do
+    if layers[name] then return layers[name] end
+  end
+  return nil
+end
+
+-- Through the layers that name the client until one keeps it; nil where none has a serving node.
+local function walk(call, map, kind, ignore, limit)
+  local met = {}
+  local function try(entries)
+    local candidates = entries and candidates_of(call, entries, kind, ignore) or {}
+    if #candidates == 0 then return nil end
+    local kept = rank(call, candidates, met, limit)
+    return #kept > 0 and kept or nil
+  end
+  if call.address then
+    for _, layer in ipairs(given(map.order, {})) do
+      local kept = try(named(call, map, layer))
+      if kept then return kept end
+    end
+  end
+  local kept = try(map.default)
+  if kept then return kept end
+  if #met > 0 then return highest_of(call, met) end
+  return try(everyone(call.document, map)) or (#met > 0 and highest_of(call, met)) or nil
+end
+
+local function choose(call, map, kind, limit)
+  local chosen = walk(call, map, kind, ASK_STATES, limit) or walk(call, map, kind, GIVE_DRAINED, limit)
+  if chosen or given(map.all_down, 'all') == 'none' then return chosen end
+  return walk(call, map, kind, IGNORE_PROBES, limit) or walk(call, map, kind, IGNORE_ALL, limit)
+end
+
+-- Length of the prefix around the client, as it was written, in which the answer holds.
+local function scope_of(call)
+  if not call.address then return 0 end
+  local bits, length, some = 8 * #call.address, 0, false
+  for _, cell in pairs(call.matched) do length, some = math.max(length, cell.length), true end
+  if not some then length = 1 end
+  if call.split then length = math.max(length, bits == 32 and 24 or 48) end
+  if call.only then return call.only end
+  local least = 1
+  if bits == 128 then -- a wider prefix would hold addresses that are looked up as IPv4
+    for _, block in ipairs(CARRIERS) do
+      local whole = { unpack(block[1]) }
+      for at = #whole + 1, 16 do whole[at] = 0 end
+      local agree = common(call.address, whole)
+      least = math.max(least, agree >= block[2] and 128 or agree + 1)
+    end
+  end
+  return call.front + math.max(least, length)
+end
+
+local function ttl_of(call, service, map)
+  local ttl = given(service.ttl, 60)
+  if call.failing then
+    ttl = math.min(ttl, given(service.ttl_min, math.max(math.floor(ttl / 2), 5)))
+  end
+  for name in pairs(everyone(call.document, map)) do
+    local override = call.overrides[name]
+    if override and override.ends then note_change(call, override.ends) end
+  end
+  if call.changes then
+    ttl = math.max(1, math.min(ttl, math.floor(call.changes - call.now)))
+  end
+  return ttl
+end
+
+local function decide(keys, args)
+  if #keys ~= 4 or #args < 2 then
+    fail("expected 4 '{P}:current' '{P}:object' '{P}:override' '{P}:node:' SERVICE CLIENT [TYPE]")
+  end
+  local call = new_call(keys, args)
+  local name, service = find_service(call.document, args[1])
+  local map = call.document.maps[service.map]
+  call.network = ''
+  if call.address then
+    call.network = #call.address == 4 and show(mask(call.address, 24)) .. '/24' or show(mask(call.address, 48)) .. '/48'
+  end
+  local answer, wanted, asked = { '', 0 }, args[3] and string.upper(args[3]), false
+  for _, kind in ipairs(kinds_of(call.document, service, map)) do
+    if not wanted or kind == wanted then
+      asked = true
+      local chosen = choose(call, map, kind, given(service.max_answers, 1))
+      if not chosen then fail('no node may serve ' .. name .. ' (all_down = "none")') end
+      for _, one in ipairs(chosen) do
+        local contents = call.document.nodes[one.name][CONTENTS[kind]]
+        call.failing = call.failing or state_of(call, one.name).failing
+        for _, content in ipairs(type(contents) == 'table' and contents or { contents }) do
+          for _, word in ipairs({ kind, one.name, content }) do answer[#answer + 1] = word end
+        end
+      end
+    end
+  end
+  if not asked then fail('service ' .. name .. ' has no ' .. string.sub(wanted or 'address', 1, 20)) end
+  local scope = scope_of(call)
+  if call.address then answer[1] = show(mask(call.written, scope)) .. '/' .. scope end
+  answer[2] = ttl_of(call, service, map)
+  return answer
+end
+
+-- The publisher's walk ------------------------------------------------------------------------------------------------
+
 local function objects(keys, args)
   local step = redis.call('HSCAN', keys[1], args[1], 'COUNT', args[2])
   local answer = { step[1] }
@@ -312,4 +735,5 @@ local function guarded(work)
 end
 
 redis.register_function { function_name = 'geosteer_lookup', callback = guarded(lookup), flags = { 'no-writes' } }
+redis.register_function { function_name = 'geosteer_decide', callback = guarded(decide), flags = { 'no-writes' } }
 redis.register_function { function_name = 'geosteer_objects', callback = guarded(objects), flags = { 'no-writes' } }

@@ -71,7 +71,7 @@ def explain(
     Raises: ConfigError: no such service, type or address. StoreError: Redis failed, or nothing is published. SourceError: a
     source of the plan cannot be read.
     """
-    asker = _asker(client) if client else None
+    asker = asker_of(client) if client else None
     with stores.connect(config.redis) as store:
         seen = sight.planned(config, store) if plan else sight.live(store)
         service = find_service(seen.model, name)
@@ -120,7 +120,7 @@ def describe(
     }
 
 
-def _asker(text: str) -> Client | None:
+def asker_of(text: str) -> Client | None:
     """Whom a worker takes for the client; None where the text says only that it may not be known.
 
     Raises: ConfigError: neither an address nor a network.

@@ -101,6 +101,8 @@ def _describe(
     one: dict[str, Any], sight: Sight, service: Service, decision: Decision, asker: Client | None
 ) -> None:
     node = sight.model.nodes[one["node"]]
+    weight = round(one["weight"], 4)
+    one["weight"] = int(weight) if weight == int(weight) else weight
     state = sight.states.get(node.name)
     one["shed"] = round(state.shed, 4) if state else 0.0
     load = sight.loads.get(node.name)

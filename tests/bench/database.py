@@ -5,21 +5,24 @@ from __future__ import annotations
 import os
 import random
 import sys
-from array import array
 from bisect import bisect_right
-from itertools import accumulate
+from functools import cache
+from itertools import accumulate, islice
 from pathlib import Path
+from socket import AF_INET, AF_INET6, inet_ntop
 from typing import TYPE_CHECKING
 
 from geosteer_loader.countries import CONTINENT
 from geosteer_loader.overlay import flatten
-from geosteer_loader.ranges import RangeBuilder, Ranges
+from geosteer_loader.ranges import RangeBuilder
 from geosteer_loader.sources import Report, open_source
 
 from . import mmdb
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator
+
+    from geosteer_loader.ranges import Ranges
 
     Tables = dict[int, Ranges]
     """Address bits -> ranges."""
@@ -31,6 +34,8 @@ ROUTES = ("bgp/ipasn_20140513.dat.gz", "bgp/ipasn6_20151101.dat.gz")
 SEED = 20260201
 UNICAST = (0x01000000, 0xDFFFFFFF)
 """First and last IPv4 address that may be a client's."""
+SPECIAL = (10, 100, 127, 169, 172, 192, 198, 203)
+"""First octets of made-up tables that are left out: parts of these blocks are private, or nobody's."""
 
 
 def folder() -> Path:
@@ -79,42 +84,23 @@ class Country:
 
 
 def synthetic_country(prefixes: int, seed: int = SEED) -> Tables:
-    """A country table: prefixes of realistic lengths, neighbours often of one country, a tenth of the space unknown."""
+    """A country table: neighbours are often of one country, some of the space is unknown."""
     dice = random.Random(seed)
     names = sorted(CONTINENT)
-    weights = list(accumulate(1 / rank for rank in range(1, len(names) + 1)))
     dice.shuffle(names)
+    sums = list(accumulate(1 / rank for rank in range(1, len(names) + 1)))
 
-    def fill(bits: int, first: int, last: int, lengths: Sequence[int], count: int) -> Ranges:
-        builder = RangeBuilder(bits)
-        at = first
-        gap = (last - first) // max(count, 1)
-        record = "US"
-        for _ in range(count):
-            length = dice.choice(lengths)
-            size = 1 << (bits - length)
-            at = -(-at // size) * size
-            if at + size > last:
-                break
-            if dice.random() < 0.7:
-                record = dice.choices(names, cum_weights=weights)[0]
-            builder.add(at, length, record if dice.random() > 0.02 else "")
-            at += size + (int(dice.expovariate(1) * max(gap - size, 0)) if dice.random() < 0.1 else 0)
-        return builder.finish()
+    def record(last: str) -> str:
+        draw = dice.random()
+        return last if draw < 0.3 else "" if draw < 0.33 else dice.choices(names, cum_weights=sums)[0]
 
-    per = (UNICAST[1] - UNICAST[0]) // max(prefixes * 7 // 10, 1)
-    middle = 32 - per.bit_length() + 1
-    lengths4 = [min(24, max(8, middle + step)) for step in (-2, -1, 0, 0, 1, 1, 2, 3, 4)]
-    return {
-        32: fill(32, UNICAST[0], UNICAST[1] + 1, lengths4, prefixes * 7 // 10),
-        128: fill(128, 0x2001 << 112, 0x2C10 << 112, (29, 32, 32, 32, 40, 44, 48, 48), prefixes * 3 // 10),
-    }
+    return _tables(dice, prefixes, 0.6, record)
 
 
 def routed(tables: Tables, count: int, quick: bool) -> list[int]:
     """Distinct routed IPv4 /24 that the table knows, in random order."""
     dice = random.Random(SEED)
-    spans = _routed_spans() if not quick else []
+    spans = _announced(32) if not quick else []
     geo = tables[32]
     if not spans:
         spans = [(low, high) for low, high, record in geo.spans() if record]
@@ -133,31 +119,33 @@ def routed(tables: Tables, count: int, quick: bool) -> list[int]:
     return list(found)
 
 
-def _routed_spans() -> list[tuple[int, int]]:
-    path = real(ROUTES[0])
+def addresses(tables: Tables, bits: int, count: int, seed: int, quick: bool) -> list[str]:
+    """Distinct addresses as text: IPv4 within routed space, each address as likely as any other; IPv6 within announced
+    prefixes, each prefix as likely as any other."""
+    dice = random.Random(seed)
+    spans = _announced(bits) if not quick else []
+    if not spans:
+        spans = [(low, high) for low, high, record in tables[bits].spans() if record]
+    sums = list(accumulate(high - low if bits == 32 else 1 for low, high in spans))
+    found: dict[str, None] = {}
+    while len(found) < count:
+        low, high = spans[bisect_right(sums, dice.randrange(sums[-1]))]
+        found[_text(bits, dice.randrange(low, high))] = None
+    return list(found)
+
+
+@cache
+def _announced(bits: int) -> list[tuple[int, int]]:
+    """First address and the one behind the last of each announced range, of the real data; empty without it."""
+    path = real(ROUTES[bits == 128])
     if path is None:
         return []
-    ranges = flatten([open_source("bgp", "pyasn", path)], Report())[32]
+    ranges = flatten([open_source("bgp", "pyasn", path)], Report())[bits]
     return [(low, high) for low, high, record in ranges.spans() if record]
 
 
-def addresses(tables: Tables, bits: int, count: int, seed: int) -> list[str]:
-    """Distinct addresses within known ranges, as text, each range as likely as any other."""
-    from ipaddress import ip_address
-
-    dice = random.Random(seed)
-    ranges = tables[bits]
-    known = [(low, high) for low, high, record in ranges.spans() if record]
-    found: dict[int, None] = {}
-    while len(found) < count:
-        low, high = dice.choice(known)
-        found[dice.randrange(low, high)] = None
-    kind = 4 if bits == 32 else 6
-    return [str(ip_address(value.to_bytes(bits // 8, "big"))) for value in found] if kind else []
-
-
-def synthetic_city(count: int, seed: int = SEED) -> Tables:
-    """About *count* City-like ranges (`US-CA 37.75 -122.42`), nine tenths of them IPv4; equal neighbours do not occur."""
+def synthetic_city(prefixes: int, seed: int = SEED) -> Tables:
+    """City-like ranges (`US-CA 37.75 -122.42`), nine tenths of them IPv4."""
     dice = random.Random(seed)
     names = sorted(CONTINENT)
     places = [
@@ -165,53 +153,85 @@ def synthetic_city(count: int, seed: int = SEED) -> Tables:
             f"{dice.choice(names)}-{dice.choice('ABCDEFGHIJ')}{dice.randrange(10)}"
             f" {dice.randrange(-5500, 7000) / 100:g} {dice.randrange(-18000, 18000) / 100:g}"
         )
-        for _ in range(min(150_000, max(100, count // 30)))
+        for _ in range(min(150_000, max(100, prefixes // 30)))
     ]
-    return _scattered(dice, places, count, (24, 64))
+    at = 0
+
+    def record(_: str) -> str:
+        nonlocal at
+        # a provider's customers live near each other
+        at = dice.randrange(len(places)) if dice.random() < 0.25 else (at + dice.randrange(1, 4)) % len(places)
+        return places[at]
+
+    return _tables(dice, prefixes, 0.9, record)
 
 
-def synthetic_routes(count: int, seed: int = SEED + 1) -> Tables:
-    """About *count* origin-AS ranges (`AS15169`), of some 70,000 networks."""
+def write_routes(path: Path, prefixes: int, seed: int = SEED) -> Path:
+    """A routing table as pyasn writes it: prefixes and their origins, a third of them inside others."""
     dice = random.Random(seed)
-    origins = [sys.intern(f"AS{dice.randrange(1, 400_000)}") for _ in range(min(75_000, max(100, count // 14)))]
-    return _scattered(dice, origins, count, (24, 48))
+    origins = [dice.randrange(1, 64000) for _ in range(min(75_000, max(100, prefixes // 14)))]
+    with path.open("w") as out:
+        for bits, share in ((32, 0.85), (128, 0.15)):
+            wanted = int(prefixes * share)
+            origin = origins[0]
+            for start, length in _tiles(dice, bits, wanted * 2 // 3):
+                if dice.random() < 0.5:
+                    origin = dice.choice(origins)
+                first = _text(bits, start)
+                out.write(f"{first}/{length}\t{origin}\n")
+                if length < bits * 3 // 4 and dice.random() < 0.5:
+                    inner = dice.randrange(length + 1, bits * 3 // 4 + 1)
+                    out.write(f"{first}/{inner}\t{dice.choice(origins)}\n")
+    return path
 
 
-def _scattered(dice: random.Random, records: Sequence[str], count: int, finest: tuple[int, int]) -> Tables:
-    """Ranges that begin at random /24 (/25, /26 where there are too many) or /48, neighbours near each other in place too."""
+LENGTHS = {
+    32: ((24, 62), (23, 14), (22, 10), (21, 6), (20, 4), (19, 2), (18, 1), (17, 0.5), (16, 0.5)),
+    128: ((48, 50), (44, 20), (40, 10), (36, 10), (32, 10)),
+}
+"""Lengths of prefixes with their shares, about as they are announced."""
+
+
+def _tables(dice: random.Random, prefixes: int, v4: float, record: Callable[[str], str]) -> Tables:
+    """*prefixes* side by side, the share *v4* of them IPv4; *record* is asked for each, given the one before."""
     made = {}
-    for bits, part, fine, (first, last) in (
-        (32, 0.9, finest[0], UNICAST),
-        (128, 0.1, finest[1], (0x2001 << 112, (0x2C10 << 112) - 1)),
-    ):
-        wanted = max(1, int(count * part))
-        length = fine
-        while bits == 32 and length < 30 and (last - first) >> (bits - length) < 4 * wanted:
-            length += 1
-        shift = bits - length
-        low, high = first >> shift, (last >> shift) + 1
-        numbers = sorted(dice.sample(range(low, high), wanted)) if bits == 32 else sorted(_crowded(dice, wanted))
-        starts: Sequence[int] = (
-            array("I", [0, *(number << shift for number in numbers)])
-            if bits == 32
-            else [0, *(number << shift for number in numbers)]
-        )
-        chosen = [""]
-        at = 0
-        for _ in range(wanted):
-            # places come in runs: a provider's customers live near each other
-            at = dice.randrange(len(records)) if dice.random() < 0.25 else at + dice.randrange(1, 4)
-            record = records[at % len(records)]
-            chosen.append(record if record != chosen[-1] else records[(at + 1) % len(records)])
-        made[bits] = Ranges(bits=bits, starts=starts, records=chosen, prefixes=wanted)
+    for bits, share in ((32, v4), (128, 1 - v4)):
+        builder = RangeBuilder(bits)
+        last = ""
+        for start, length in _tiles(dice, bits, int(prefixes * share)):
+            last = record(last)
+            builder.add(start, length, last)
+        made[bits] = builder.finish()
     return made
 
 
-def _crowded(dice: random.Random, count: int) -> list[int]:
-    """Distinct /64 numbers, sixteen or so in each of many /32."""
-    found: dict[int, None] = {}
-    while len(found) < count:
-        base = dice.randrange(0x20010000, 0x2C100000) << 32
-        for _ in range(min(16, count - len(found))):
-            found[base + dice.randrange(1 << 16) * (1 << 16)] = None
-    return list(found)
+def _tiles(dice: random.Random, bits: int, count: int) -> Iterator[tuple[int, int]]:
+    """*count* prefixes side by side, as (start, length), without special space, of lengths that about fill the space."""
+    first, end = (UNICAST[0], UNICAST[1] + 1) if bits == 32 else (0x2400 << 112, 0x2C10 << 112)
+    shift = -8
+    while shift < 8:  # longer prefixes, until a few thousand of them take no more than their part of the space
+        trial = list(islice(_endless(random.Random(SEED), bits, first, shift), 2000))
+        if (trial[-1][0] - first) / 2000 * count < (end - first) * 0.8:
+            break
+        shift += 1
+    for start, length in islice(_endless(dice, bits, first, shift), count):
+        if start + (1 << (bits - length)) > end:
+            return
+        yield start, length
+
+
+def _endless(dice: random.Random, bits: int, at: int, shift: int) -> Iterator[tuple[int, int]]:
+    lengths = [length + shift for length, _ in LENGTHS[bits]]
+    sums = list(accumulate(share for _, share in LENGTHS[bits]))
+    while True:
+        wanted = dice.choices(lengths, cum_weights=sums)[0]
+        length = 0
+        while length != wanted:  # what lies before the next place where it fits, first
+            length = max(wanted, bits + 1 - (at & -at).bit_length())
+            if not (bits == 32 and at >> 24 in SPECIAL):
+                yield at, length
+            at += 1 << (bits - length)
+
+
+def _text(bits: int, value: int) -> str:
+    return inet_ntop(AF_INET if bits == 32 else AF_INET6, value.to_bytes(bits // 8, "big"))

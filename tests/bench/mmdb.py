@@ -21,7 +21,7 @@ EMPTY = 0
 
 
 def write(path: Path, ranges: Mapping[int, Ranges], kind: str = "GeoLite2-Country") -> Path:
-    """Write the records' countries with their continents; IPv4 lies under `::/96`, without aliases."""
+    """Write the records as data, with the countries' continents; IPv4 lies under `::/96`, without aliases."""
     tree = _Tree()
     records: dict[str, int] = {"": EMPTY}
     data = bytearray()
@@ -52,13 +52,20 @@ def write(path: Path, ranges: Mapping[int, Ranges], kind: str = "GeoLite2-Countr
     return path
 
 
-def _place(record: str) -> dict[str, dict[str, str]]:
-    region = record.partition(" ")[0]
+def _place(record: str) -> dict[str, object]:
+    """The data of a record, as City and Country databases shape it."""
+    region, *where = record.split(" ")
     if region.startswith("@"):
         return {"continent": {"code": region[1:]}}
-    country = region[:2]
-    place = {"country": {"iso_code": country}}
-    return {"continent": {"code": CONTINENT[country]}, **place} if country in CONTINENT else place
+    country, _, subdivision = region.partition("-")
+    place: dict[str, object] = {"country": {"iso_code": country}}
+    if country in CONTINENT:
+        place["continent"] = {"code": CONTINENT[country]}
+    if subdivision:
+        place["subdivisions"] = [{"iso_code": subdivision}]
+    if where:
+        place["location"] = {"latitude": float(where[0]), "longitude": float(where[1])}
+    return place
 
 
 class _Tree:

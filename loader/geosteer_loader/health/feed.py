@@ -120,10 +120,10 @@ def _shed(fields: Mapping[str, str]) -> float:
 def _item(value: Any) -> Item | list[str]:
     """The item, or what is wrong with it."""
     if not isinstance(value, dict):
-        return [f": must be an object with {', '.join(KEYS)}, not {kind(value)}"]
+        return [f": must be an object with {', '.join(KEYS)}, not {'null' if value is None else kind(value)}"]
     problems = [f".{printable(str(key))}: unknown key" for key in value if key not in KEYS]
     state, load, reason = value.get("state"), value.get("load"), value.get("reason")
-    if state not in {None, "up", "down"}:
+    if state not in (None, "up", "down"):  # what is no text may not be hashable
         problems.append(f'.state: must be "up" or "down", not {shown(state)}')
     if load is not None and (
         isinstance(load, bool) or not isinstance(load, int | float) or not 0 <= load <= MOST_LOAD

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 LIVES = 3
 """Intervals between probes after which a verdict that was not renewed has expired."""
 
+STATES = ("up", "down")
+
 TEXT = 200
 """Characters of a reason that are kept."""
 
@@ -97,7 +99,7 @@ def decode(text: str | bytes) -> Verdict | None:
     state = data.get("state")
     counters = data.get("counters")
     return Verdict(
-        state=state if state in {"up", "down"} else None,
+        state=state if state in STATES else None,
         since=maybe_time(data.get("since")) or 0.0,
         checked=maybe_time(data.get("checked")) or 0.0,
         expires=maybe_time(data.get("expires")) or 0.0,
@@ -127,7 +129,7 @@ def _counter_out(counter: Counter) -> dict[str, Any]:
 
 
 def _counter_in(value: Any) -> Counter | None:
-    if not isinstance(value, dict) or value.get("state") not in {"up", "down"}:
+    if not isinstance(value, dict) or value.get("state") not in STATES:
         return None
     failures, successes = _number(value.get("failures")), _number(value.get("successes"))
     checked = maybe_time(value.get("checked"))

@@ -1,0 +1,111 @@
+"""From a node's port to the answers: a prober, Redis, PowerDNS with eight workers, and clients that keep asking."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import dns.message
+import pytest
+
+from dns_setup import backend_toml
+from geosteer.clock import parse_time
+from geosteer.nodes import NodeState
+from health import Place, document, switches, tcp, until, watching
+from servers import PowerDNS, RedisServer, addresses, wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NAMES = ("a", "b", "c")
+ADDRESS = dict(zip(NAMES, ("192.0.2.1", "192.0.2.2", "192.0.2.3"), strict=True))
+WWW = "www.cdn.example.net"
+
+
+def published(ports: list[Any], **service: Any) -> dict[str, Any]:
+    """Three nodes with the addresses that clients get, whose checks go to ports of this machine."""
+    made = document({name: [] for name in NAMES})
+    for name, one in zip(NAMES, ports, strict=True):
+        url = {"type": "http", "url": f"http://127.0.0.1:{one.port}/", "status": [200]}
+        made["nodes"][name] |= {"a": [ADDRESS[name]], "checks": [{**tcp(0), **url}]}
+    made["services"][WWW] |= service
+    return made
+
+
+class Clients(threading.Thread):
+    """Asks without end, each time for another network, and notes when each node was answered last."""
+
+    def __init__(self, port: int, names: list[str]) -> None:
+        super().__init__(daemon=True)
+        self.last: dict[str, float] = {}
+        """Address -> when an answer with it came last, seconds since 1970."""
+        self.asked = 0
+        self.done = threading.Event()
+        self._port = port
+        self._questions = [dns.message.make_query(name, "A").to_wire() for name in names]
+
+    def run(self) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.settimeout(2)
+            client.connect(("127.0.0.1", self._port))
+            while not self.done.is_set():
+                client.send(self._questions[self.asked % len(self._questions)])
+                answer = client.recv(4096)
+                self.last[
+                    socket.inet_ntoa(answer[-15:-11]) if answer[-11:-10] == b"\0" else _address(answer)
+                ] = time.time()
+                self.asked += 1
+
+
+def _address(answer: bytes) -> str:
+    (found,) = addresses(dns.message.from_wire(answer))
+    return found
+
+
+@pytest.mark.parametrize("policy", ["best", "hash"])
+def test_a_closed_port_is_answered_no_longer_50_ms_after_the_threshold(
+    own_redis: RedisServer, tmp_path: Path, policy: str
+) -> None:
+    place = Place(own_redis, "geosteer")
+
+    async def main(server: PowerDNS) -> tuple[float, float, int]:
+        async with switches(3) as ports:
+            place.publish(published(ports, policy=policy))
+            async with watching(place.prober()):
+                await until(lambda: all(place.state(name) == "up" for name in NAMES))
+                await until(lambda: all(place.node(name)["failing"] == "no" for name in NAMES))
+                clients = [Clients(server.port, [WWW]) for _ in range(3)]
+                for one in clients:
+                    one.start()
+                await until(lambda: all(one.last for one in clients))
+                # Whoever is answered now goes down.
+                victim = max(clients[0].last, key=clients[0].last.__getitem__)
+                name = next(name for name in NAMES if ADDRESS[name] == victim)
+                await ports[NAMES.index(name)].close()
+                closed = time.time()
+                await until(lambda: place.state(name) == "down")
+                await asyncio.sleep(0.5)
+                for one in clients:
+                    one.done.set()
+                for one in clients:
+                    one.join()
+                decided = parse_time(json.loads(place.client.hget(place.keys.verdict("lon"), name))["since"])
+                last = max(one.last[victim] for one in clients if victim in one.last)
+                return last - closed, last - decided, sum(one.asked for one in clients)
+
+    place.publish(published([type("P", (), {"port": 1})] * 3, policy=policy))
+    with PowerDNS(
+        backend_toml(tmp_path, own_redis), threads=8, settings={"cache-ttl": 0, "query-cache-ttl": 0}
+    ) as server:
+        wait_until(lambda: addresses(server.query(WWW)))
+        after_close, after_verdict, asked = asyncio.run(main(server))
+    print(
+        f"{policy}: last answer {after_close:.3f} s after the port closed, {1000 * after_verdict:.1f} ms after the verdict, {asked} answers"
+    )
+    assert after_verdict < 0.05
+    assert after_close < 2 + 0.05
+    place.close()
