@@ -20,7 +20,10 @@ from geosteer.schema import Keys
 from geosteer.tier import Tier
 from geosteer_loader import inspect, render, sight
 from geosteer_loader.checks.redis import RedisSettings
+from geosteer_loader.config import load
+from geosteer_loader.publish import publish
 from geosteer_loader.store import Store, connect
+from publishing import write_config
 from servers import RedisServer, wait_until
 from steering import make_settings
 from tiny import publish_tiny
@@ -491,3 +494,57 @@ def test_a_client_whose_nodes_are_all_down_is_told_why_the_chosen_one_would_not_
     assert one["ignored"] == "down: timed out"
     text = render.explanation({"name": "x", "type": "A", "client": "20.0.0.0/24", **found})
     assert "chosen (although down: timed out)" in text
+
+
+# ---------------------------------------------------------------- the plan
+
+SERVICE = f"""
+[zones."{ZONE}"]
+soa = {{ mname = "ns1.example.net", rname = "hostmaster.example.net" }}
+ns = ["ns1.example.net"]
+[services."best.{ZONE}"]
+map = "default"
+[[sources.bgp]]
+format = "pyasn"
+path = "as.dat"
+"""
+
+
+def test_a_plan_explains_what_the_publish_then_makes_and_writes_nothing(
+    own_redis: RedisServer, tmp_path: Path
+) -> None:
+    dice = random.Random(3)
+    blocks = [f"{20 + number}.0.0.0/8" for number in range(12)]
+    geo, routes = tmp_path / "geo.csv", tmp_path / "as.dat"
+
+    def draw() -> None:
+        geo.write_text("".join(f"{block},{dice.choice(('GB', 'NL', 'US-CA'))}\n" for block in blocks))
+
+    def explain(*, plan: bool) -> list[dict[str, Any]]:
+        asked = [inspect.explain(config, f"best.{ZONE}", block, plan=plan) for block in blocks]
+        return [{**one, "tier": "", "generation": 0} for one in asked]
+
+    draw()
+    routes.write_text("".join(f"{block} AS{number + 1}\n" for number, block in enumerate(blocks)))
+    path = write_config(tmp_path, own_redis.url, geo=[geo], networks={"lab": ["21.0.0.0/9"]}, more=SERVICE)
+    path.write_text(path.read_text().replace("[nodes.lon1]", "[nodes.lon1]\nwell_connected = 1"))
+    config = load(path, {})
+    first = inspect.explain(config, f"best.{ZONE}", blocks[0], plan=True)
+    assert (first["tier"], first["generation"]) == ("planned", None)
+    with own_redis.client() as client:
+        assert client.keys() == []
+        before = explain(plan=True)
+        with connect(config.redis) as store:
+            publish(config, store)
+        assert explain(plan=False) == before == explain(plan=True)
+        draw()
+        routes.write_text(routes.read_text().replace("AS3", "AS4"))
+        path.write_text(path.read_text().replace("lon2 = 50", "lon2 = 500"))
+        config = load(path, {})
+        objects = client.hlen("{geosteer}:object")
+        planned = explain(plan=True)
+        assert client.hlen("{geosteer}:object") == objects
+        assert explain(plan=False) == before != planned
+        with connect(config.redis) as store:
+            assert publish(config, store).changed == ["geo", "bgp", "config"]
+        assert explain(plan=False) == planned

@@ -97,7 +97,8 @@ class Rewriter:
     def reply(self, line: bytes, asked: float) -> bytes:
         """The reply to one line, whatever the line is; *asked* is when it was read (monotonic).
 
-        `OK` with a URL, and notes for squid.conf to use (`%{ttl_}note`); `ERR`: as it is; `BH`: this helper cannot say, so that Squid asks again, and then goes on as it is.
+        `OK` with a URL, and notes that squid.conf may use (`%{ttl_}note`). `ERR`: as it is. `BH`: this helper cannot say, so
+        that Squid asks again, and then goes on as it is.
         """
         words = line.rstrip(b"\r").decode("latin-1").split(" ")
         # With `concurrency` above 0 a number stands before the URL, and belongs before the reply.

@@ -32,7 +32,7 @@ class Leaf:
     that the widest prefix around the address is an entry of its own and its length need not be found again.
     """
 
-    __slots__ = ("bits", "cells", "first", "grown", "host", "index", "ledger", "shift", "starts")
+    __slots__ = ("bits", "cells", "first", "grown", "host", "index", "ledger", "shift", "starts", "step")
 
     def __init__(self, page: Page, first: int) -> None:
         """Args: first: the first address of the page."""
@@ -42,6 +42,8 @@ class Leaf:
         starts = [start for start, _ in page.spans(first)]
         self.shift, self.starts = _searchable(page.bits, starts[1:])
         self.index = bytearray(page.index)
+        self.step = _width(self.starts) + 1
+        """Bytes that an entry takes."""
         self.grown = 0
         """Bytes added by cutting entries."""
         self.ledger = [0]
@@ -82,8 +84,8 @@ class Leaf:
             if cut is not None:
                 self.starts.insert(entry, cut >> self.shift)
                 index.insert(place, rest)
-                self.grown += 9
-                self.ledger[0] += 9
+                self.grown += self.step
+                self.ledger[0] += self.step
 
 
 class Branch:
@@ -341,10 +343,13 @@ class LeafCache:
         return fresh
 
 
+def _width(starts: array[int] | list[int]) -> int:
+    return starts.itemsize if isinstance(starts, array) else 48
+
+
 def _cost(leaf: Leaf) -> int:
     """About the bytes that a leaf takes: objects, starts, index, cells, and the records that are its own."""
     count, distinct = len(leaf.index), len(leaf.cells)
-    width = leaf.starts.itemsize if isinstance(leaf.starts, array) else 48
     # places are a leaf's own records, countries everybody's
     own = 120 if any(" " in record for record, _ in leaf.cells) else 8
-    return 420 + count * (width + 1) + distinct * own
+    return 430 + count * leaf.step + distinct * own

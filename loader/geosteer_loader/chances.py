@@ -11,13 +11,10 @@ from __future__ import annotations
 from math import comb
 from typing import TYPE_CHECKING
 
-from geosteer import policy
-from geosteer.policy import Candidate
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from geosteer.policy import Groups
+    from geosteer.policy import Candidate, Groups
 
     Chances = dict[str, float]
     """Node -> probability; the sum is 1 unless nobody may be given."""
@@ -111,10 +108,3 @@ def highest(met: Sequence[Groups]) -> Chances:
                 return {name: 1 / len(tops) for name in tops}
     raise AssertionError("unreachable")
 
-
-def walked(layers: Iterable[Sequence[Groups | None]]) -> Chances:  # pragma: no cover
-    """Unused."""
-    raise NotImplementedError
-
-
-__all__ = ["Candidate", "distance", "drawn", "highest", "kept", "policy"]

@@ -86,7 +86,11 @@ def lookup(*, addresses: tuple[str, ...], as_json: bool, config_path: Path | Non
     type=click.FloatRange(0, 1, max_open=True),
     help="The draw of policy `weighted`, from 0 to below 1; default: a random one.",
 )
-@click.option("--plan", is_flag=True, help="Decide with the configuration file, not with what is published.")
+@click.option(
+    "--plan",
+    is_flag=True,
+    help="Decide as after a publish of the configuration and sources; nothing is written.",
+)
 @options.as_json
 @options.common
 def explain(

@@ -1,0 +1,91 @@
+"""Lookups a second in one process: `Tier.lookup` against maxminddb's C reader, pass by pass in turn.
+
+Run as a program: `lookups.py BACKEND DATABASE ADDRESSES ROUNDS`; ADDRESSES is a file of addresses, one a line. Each round takes the
+next part of the file, so that no address was ever asked before; every part has as many addresses. Prints JSON: for each
+round and reader, microseconds of processor time for a lookup. The first round warms up: pages come from Redis, the database's pages
+from the file.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import random
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import maxminddb
+
+from geosteer.settings import load
+from geosteer.tier import Tier
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+COLD = 1000
+"""Lookups of the cold pass."""
+
+
+def ready_tier(backend: str) -> Tier:
+    """A tier that has adopted what is published, without any leaf.
+
+    Raises: TimeoutError: it did not within 10 s.
+    """
+    tier = Tier(load(backend), random.randrange)
+    tier.start()
+    end = time.monotonic() + 10
+    while tier.name != "live":
+        tier.wait(time.monotonic(), lambda: tier.name == "live")
+        tier.tick()
+        if time.monotonic() > end:
+            raise TimeoutError("nothing was adopted")
+    return tier
+
+
+def timed(lookup: Callable[[str], object], addresses: Sequence[str]) -> float:
+    """Microseconds of processor time for one lookup."""
+    began = time.thread_time()
+    for address in addresses:
+        lookup(address)
+    return (time.thread_time() - began) / len(addresses) * 1e6
+
+
+def waited(lookup: Callable[[str], object], addresses: Sequence[str]) -> float:
+    """Microseconds that pass for one lookup."""
+    began = time.perf_counter()
+    for address in addresses:
+        lookup(address)
+    return (time.perf_counter() - began) / len(addresses) * 1e6
+
+
+def main() -> None:
+    """The program."""
+    backend, database, path, rounds = sys.argv[1], sys.argv[2], Path(sys.argv[3]), int(sys.argv[4])
+    addresses = path.read_text().split()
+    size = len(addresses) // (rounds + 1)
+    parts = [addresses[at * size : (at + 1) * size] for at in range(rounds + 1)]
+    gc.freeze()
+    # cold: nothing but the inner pages is there; the database is opened anew, its file in the system's page cache
+    cold: dict[str, list[float]] = {"geosteer": [], "maxminddb": []}
+    for part in parts:
+        tier = ready_tier(backend)
+        cold["geosteer"].append(waited(tier.lookup, part[:COLD]))
+        tier.finish()
+        with maxminddb.open_database(database, maxminddb.MODE_MMAP_EXT) as reader:
+            cold["maxminddb"].append(waited(reader.get, part[:COLD]))
+    tier = ready_tier(backend)
+    reader = maxminddb.open_database(database, maxminddb.MODE_MMAP_EXT)
+    for lookup in (tier.lookup, reader.get):
+        timed(lookup, parts[0])
+    warm: dict[str, list[float]] = {"geosteer": [], "maxminddb": [], "geosteer again": []}
+    for part in parts[1:]:
+        warm["geosteer"].append(timed(tier.lookup, part))
+        warm["maxminddb"].append(timed(reader.get, part))
+        warm["geosteer again"].append(timed(tier.lookup, part))
+    print(json.dumps({"cold": cold, "warm": warm}))
+
+
+if __name__ == "__main__":
+    main()
