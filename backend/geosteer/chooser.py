@@ -50,8 +50,8 @@ class Choice:
         """Seconds for which the client may keep it."""
         self.decision = decision
         """With layer, scope and tables; None in the tier `fallback`."""
-        self.made: dict[str, object] = {}
-        """What a front end made of it, kept for as long as the choice itself is."""
+        self.made: dict[object, object] = {}
+        """What front ends made of it, each under a key of its own, kept for as long as the choice itself is."""
 
     @property
     def node(self) -> Node | None:

@@ -125,7 +125,11 @@ def quick(subnet: str) -> tuple[int, int, int] | None:
                 return None
             value = _number(_pton(_AF_INET, text), "big") >> (32 - length) << (32 - length)
             floor = _FLOORS[value >> 24]
-            return (32, value, floor) if floor else None
+            if not floor:
+                if _private(32, value):
+                    return None
+                floor = _floor(32, value, _PRIVATE[32])
+            return 32, value, floor
         value = _number(_pton(_AF_INET6, text), "big") >> (128 - length) << (128 - length)
     except (OSError, ValueError):  # no address; a NUL in it
         return None

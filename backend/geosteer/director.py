@@ -103,9 +103,11 @@ class Director:
         ):
             decision.ttl = min(decision.ttl, service.ttl_min)
         for node in service.map.nodes:
-            override = states.get(node.name, _UNKNOWN).forced(now)
-            if override and override.until is not None:
-                note_change(decision, override.until)
+            state = states.get(node.name)
+            if state is not None and state.override is not None:
+                override = state.forced(now)
+                if override is not None and override.until is not None:
+                    note_change(decision, override.until)
         if decision.valid_until is not None:
             decision.ttl = max(1, min(decision.ttl, int(decision.valid_until - now)))
 

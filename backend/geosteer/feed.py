@@ -207,6 +207,8 @@ class Feed:
                 name = key[len(keys.nodes) :]
                 if self.generation is None or name in self.generation.model.nodes:
                     self._ask_node(name)
+        if self.reading:
+            self._changed()  # an answer that is remembered may be outdated already
 
     def _ask_node(self, name: str) -> None:
         self.reading += 1

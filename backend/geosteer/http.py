@@ -141,9 +141,9 @@ class Redirector:
             )
         except NoService:
             return _refuse(HTTPStatus.NOT_FOUND, "no such service")
-        made = choice.made.get(scheme)
+        made = choice.made.get((self, scheme))
         if made is None:
-            made = choice.made[scheme] = self._make(choice, scheme)
+            made = choice.made[self, scheme] = self._make(choice, scheme)
         assert isinstance(made, tuple)
         caching, origins = made
         if not origins or not origins[0]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from typing import Any
 
     from geosteer.model import Node, Service
@@ -150,6 +150,11 @@ class Names:
         if found is None:
             found = self.entries[key] = Entry(name, self.zones.get(self.zone_of(name), 1))
         return found
+
+    def template(self, entry: Entry, answers: Collection[tuple[str, str]], ttl: int) -> tuple[bytes, int]:
+        """A service's whole reply with `%d` where the scope goes, and how often it does (ABI 3 and later)."""
+        mark = self.reply(entry, answers, ttl, -1).replace(b"%", b"%%")
+        return mark.replace(b"DATA\t-1\t", b"DATA\t%d\t"), len(answers)
 
     def find(self, name: bytes) -> Entry | None:
         """What is at a name in lower case, by listing or by pattern; None: nothing."""

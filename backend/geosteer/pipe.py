@@ -50,8 +50,9 @@ class Loop:
     def __init__(self, settings: Settings) -> None:
         self._tier = Tier(settings, below, log=log)
         self._responder = Responder(self._tier, below, ticket, log)
+        self._lines = Lines()
         self._reload = False
-        self._wake_end = -1
+        self._wake, self._wake_end = os.pipe()
         self._config = settings.path
         abi = os.environ.pop(ABI, "")
         self._greeted = bool(abi)
@@ -60,70 +61,87 @@ class Loop:
 
     def run(self) -> None:
         """Answer until stdin ends."""
-        tier, responder, lines = self._tier, self._responder, Lines()
-        wake, self._wake_end = os.pipe()
         self._catch_signals()
+        rest = [] if self._greeted else self._greet()
+        if rest is None:
+            return
+        tier, responder, lines = self._tier, self._responder, self._lines
+        tier.start()
+        now = monotonic()
+        _write(self._replies(rest, now))
         poller = poll()
         poller.register(0, POLLIN)
-        poller.register(wake, POLLIN)
-        watched, touched, now = (-1, 0), True, monotonic()
-        started = self._greeted
-        if started:
-            tier.start()
-        replies = responder.replies
+        poller.register(self._wake, POLLIN)
+        wait, read, write, replies = poller.poll, os.read, os.write, responder.replies
+        watched, touched, whole = (-1, 0), True, lines.empty
         while True:
             if touched:
-                touched = False
-                mask = tier.poll_mask()
-                if mask != watched:
-                    if watched[0] >= 0 and watched[0] != mask[0]:
-                        _forget(poller, watched[0])
-                    if mask[0] >= 0:
-                        poller.register(*mask)
-                    watched = mask
+                touched, watched = False, self._watch(poller, watched)
+            left = tier.due - now
             asked = False
-            for fd, event in poller.poll(max(0.0, tier.due - now) * 1000 + 0.5 if started else None):
+            for fd, event in wait(left * 1000 + 0.5 if left > 0 else 0):
                 if fd == 0:
                     asked = True
-                elif fd == wake:
-                    os.read(wake, CHUNK)
+                elif fd == self._wake:
+                    read(fd, CHUNK)
                 elif fd == watched[0]:
                     tier.handle(event)
                     touched = True
             now = monotonic()
-            if started and now >= tier.due:
+            if now >= tier.due:
                 tier.tick(idle=not asked)
                 touched = True
             if asked:
-                data = os.read(0, CHUNK)
+                data = read(0, CHUNK)
+                # the usual case first: one question, the same as before, and nothing has changed or been announced
+                if whole and responder.version == tier.version and now < responder.good_until:
+                    reply = replies.get(data)
+                    if reply is not None:
+                        sent = write(1, reply)
+                        if sent < len(reply):
+                            _write(reply[sent:])
+                        continue
                 if not data:
                     tier.finish()
                     return
-                # the usual case first: one question, the same as before, and nothing has changed
-                if now < responder.good_until and lines.empty and not (tier.unsettled or responder.outdated):
-                    reply = replies.get(data)
-                    if reply is not None:
-                        _write(reply)
-                        continue
-                touched = True
-                out = []
-                for line in lines.feed(data):
-                    if not started:  # nothing is read or opened before PowerDNS has its banner
-                        _write(responder.reply(line, now))
-                        tier.start()
-                        started = True
-                        continue
-                    if tier.unsettled:
-                        tier.settle(now)
-                    if responder.outdated or now >= responder.good_until:
-                        responder.refresh()
-                    out.append(responder.reply(line, now))
-                _write(b"".join(out))
-                if out and not gc.isenabled():
+                _write(self._replies(lines.feed(data), now))
+                touched, whole = True, lines.empty
+                if not gc.isenabled():
                     gc.freeze()
                     gc.enable()
-            if self._reload and lines.empty:
+            if self._reload and whole:
                 self._again()
+
+    def _greet(self) -> list[bytes] | None:
+        """Answer the first line, before anything is read or opened: PowerDNS waits for its banner. What came after it."""
+        while data := os.read(0, CHUNK):
+            whole = self._lines.feed(data)
+            if whole:
+                _write(self._responder.reply(whole[0], monotonic()))
+                return whole[1:]
+        return None
+
+    def _replies(self, whole: list[bytes], now: float) -> bytes:
+        """The replies to lines that were read at *now*."""
+        tier, responder = self._tier, self._responder
+        out = []
+        for line in whole:
+            if tier.unsettled:
+                tier.settle(now)
+            if responder.version != tier.version or now >= responder.good_until:
+                responder.refresh()
+            out.append(responder.reply(line, now))
+        return out[0] if len(out) == 1 else b"".join(out)
+
+    def _watch(self, poller: poll, watched: tuple[int, int]) -> tuple[int, int]:
+        """Poll what the tier wants polled now."""
+        mask = self._tier.poll_mask()
+        if mask != watched:
+            if watched[0] >= 0 and watched[0] != mask[0]:
+                _forget(poller, watched[0])
+            if mask[0] >= 0:
+                poller.register(*mask)
+        return mask
 
     def _catch_signals(self) -> None:
         os.set_blocking(self._wake_end, False)

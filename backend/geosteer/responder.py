@@ -48,8 +48,10 @@ class Responder:
         self.good_until = NEVER
         """Monotonic time until which `replies` holds."""
         self._book = Book(random)
-        self._version = -1
-        self._by_record: dict[tuple[str, str, int], bytes] = {}
+        self.version = -1
+        """The tier's version that `replies` goes with."""
+        self._by_scope: dict[tuple[str, str, int], bytes] = {}
+        self._by_record: dict[tuple[str, str], tuple[bytes, int]] = {}
         self._quick: dict[bytes, tuple[str, Tree, Tree]] = {}
         self._turned_away = 0
         self._loud = ""
@@ -58,12 +60,13 @@ class Responder:
         """Forget what is no longer true; to be called before an answer when the tier's version or the time says so."""
         tier = self._tier
         self.replies.clear()
+        self._by_scope.clear()
         self._by_record.clear()
         self.good_until = NEVER
-        if self._version == tier.version:
+        if self.version == tier.version:
             return
         self._book.refresh(tier, self.abi)
-        self._version = tier.version
+        self.version = tier.version
         self._quick.clear()
         if tier.generation is not None and tier.name != FALLBACK and self.abi >= 3:
             trees = tier.generation.trees
@@ -71,11 +74,6 @@ class Responder:
                 tables = service.tables
                 if len(tables) == 1 and (tables[0], 32) in trees and (tables[0], 128) in trees:
                     self._quick[name.encode()] = (name, trees[tables[0], 32], trees[tables[0], 128])
-
-    @property
-    def outdated(self) -> bool:
-        """Whether the tier has changed since `refresh`."""
-        return self._version != self._tier.version
 
     def reply(self, line: bytes, asked: float) -> bytes:
         """The whole reply to one line, whatever the line is; *asked* is when it was read (monotonic)."""
@@ -118,15 +116,22 @@ class Responder:
             record, length = (service[1] if bits == 32 else service[2]).cell(address)
         except PageMissing:
             return None
-        reply = self._by_record.get((service[0], record, max(floor, length)))
-        if reply is not None:
-            self._remember(line, reply)
+        scope = max(floor, length)
+        reply = self._by_scope.get((service[0], record, scope))
+        if reply is None:
+            made = self._by_record.get((service[0], record))
+            if made is None:
+                return None
+            reply = made[0] % ((scope,) * made[1])
+            if len(self._by_scope) < REMEMBERED:
+                self._by_scope[service[0], record, scope] = reply
+        self._remember(line, reply)
         return reply
 
     def _hello(self, abi: int) -> bytes:
         if abi != self.abi:
             self.abi = abi
-            self._version = -1
+            self.version = -1
         return f"OK\tgeosteer{': ' + NO_SCOPE if abi < 3 else ''}\n".encode()
 
     def _command(self, text: str) -> bytes:
@@ -178,7 +183,9 @@ class Responder:
             if client is not None and not decision.split and len(decision.matched) == 1:
                 ((record, _),) = decision.matched.values()
                 if len(self._by_record) < REMEMBERED:
-                    self._by_record[entry.name, record, decision.scope] = reply
+                    self._by_record[entry.name, record] = self._book.names.template(
+                        entry, answers, decision.ttl
+                    )
         return reply
 
     def _decide(self, entry: Entry, client: Client | None, asked: float) -> Decision | None:

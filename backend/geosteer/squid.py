@@ -91,6 +91,7 @@ class Rewriter:
         self._target = target
         self._routes = routes
         self._head = 'OK rewrite-url="' if rewrite else f'OK status={status} url="'
+        self._rewrite = rewrite
         self._any_method = rewrite or status in SAME_METHOD
         self._by_path = by_path
 
@@ -131,7 +132,9 @@ class Rewriter:
         origin = self._target.origin(choice.node, choice.kind, scheme)
         if not origin:
             return "ERR"
-        notes = f"node_={choice.node.name} tier_={choice.tier} ttl_={choice.ttl}"
+        notes = f"node_={choice.node.name} tier_={choice.tier}"
+        if not self._rewrite:
+            notes += f" ttl_={choice.ttl}"  # how long the client may keep the redirect
         return f'{self._head}{(origin + path).translate(_ESCAPED)}" {notes}'
 
 

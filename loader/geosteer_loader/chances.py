@@ -107,4 +107,3 @@ def highest(met: Sequence[Groups]) -> Chances:
             if tops:
                 return {name: 1 / len(tops) for name in tops}
     raise AssertionError("unreachable")
-

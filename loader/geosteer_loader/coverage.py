@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from typing import TYPE_CHECKING
 
 from geosteer import trie
 from geosteer.errors import CorruptPage
+from geosteer.schema import FAMILIES, root_field
+from geosteer_loader.difference import outline, paired
+from geosteer_loader.traffic import networks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+    from geosteer_loader.difference import Pages
+    from geosteer_loader.traffic import Traffic
 
 
 def country_of(record: str) -> str:
@@ -50,6 +57,31 @@ class Tally:
             if keys[position]:
                 counts[keys[position]] += end - (start << page.shift)
         return counts
+
+
+def countries(pages: Pages, fields: Mapping[str, str], traffic: Traffic | None = None) -> dict[str, float]:
+    """Country -> its IPv4 addresses in the table `geo` that *fields* (of `current`) name; with *traffic*, its part of that.
+
+    Empty without such a table. Raises: CorruptPage: a page is missing or damaged. StoreError.
+    """
+    found: dict[str, float] = {}
+    for bits in FAMILIES.values() if traffic is not None else (32,):
+        root = fields.get(root_field("geo", bits))
+        if root is None:
+            continue
+        table = outline(pages, bits, root)
+        places = paired(pages, table, table, lambda _was, now: country_of(now))
+        if traffic is None:
+            asking = [(place, float(end - start)) for start, end, place in places.spans()]
+        else:
+            asking = [
+                (places.values[bisect_right(places.starts, first) - 1], weight)
+                for first, _, weight in networks(traffic, bits)
+            ]
+        for place, weight in asking:
+            if place:
+                found[place] = found.get(place, 0.0) + weight
+    return found
 
 
 def record_at(fetch: Callable[[str], bytes | None], root: str, address: int) -> str:

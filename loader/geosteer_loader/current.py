@@ -60,8 +60,8 @@ def flip(
 ) -> dict[str, str]:
     """Publish *after* in place of *before*, and note it in the history; the fields as they stand then.
 
-    Generation and time of publishing are added here, and both only ever rise. *check* raises an error where
-    what *after* names is not there; it is given a function that runs a command.
+    Generation and time of publishing are added here, and both only ever rise; *after* may name a schema. *check* raises an
+    error where what *after* names is not there; it is given a function that runs a command.
     Raises: Refused: the lock is lost, or `current` is no longer *before*; StoreError. Nothing was published.
     """
     now = store.now()

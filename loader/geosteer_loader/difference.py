@@ -1,4 +1,4 @@
-"""What differs between two published or planned tables, found from their pages: equal pages are equal content, and are skipped."""
+"""What differs between two tables, published or planned, found from their pages: equal pages are equal content and skipped."""
 
 from __future__ import annotations
 

@@ -77,7 +77,11 @@ class Forecast:
     ) -> Chances:
         everyone = service.map.everyone
         ignore = min(
-            (self._standing[node.name, kind][0] for node, weight in everyone if self._known(node, kind, weight)),
+            (
+                self._standing[node.name, kind][0]
+                for node, weight in everyone
+                if self._known(node, kind, weight)
+            ),
             default=None,
         )
         if ignore is None or (ignore >= IGNORE_PROBES and service.map.all_down == "none"):

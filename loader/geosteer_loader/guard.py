@@ -3,52 +3,85 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from geosteer.client import parse
 from geosteer.errors import CorruptPage, Refused
+from geosteer.model import Model
 from geosteer.schema import FAMILIES, root_field
-from geosteer_loader.coverage import Tally, country_of, record_at
-from geosteer_loader.tables import pages_of
+from geosteer_loader.coverage import Tally, countries, country_of, record_at
+from geosteer_loader.impact import Impact, measure
+from geosteer_loader.nodestates import read_states
+from geosteer_loader.sweep import Side
+from geosteer_loader.unserved import unserved
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
+    from geosteer.nodes import NodeState
     from geosteer_loader.config import Config
+    from geosteer_loader.difference import Pages
+    from geosteer_loader.proposal import Proposal
     from geosteer_loader.store import Store
     from geosteer_loader.tables import Table
+    from geosteer_loader.traffic import Traffic
 
 log = logging.getLogger(__name__)
 
-GUARDS = ("max_shrink", "max_country_change", "empty_country", "canaries")
+GUARDS = ("max_shrink", "max_country_change", "max_impact", "empty_country", "canaries")
 """Names of the guards, as `--force` takes them."""
 
 GUARDED = ("geo", "bgp", "path")
 """Tables that come from elsewhere; what the configuration itself says is meant."""
 
+ELSEWHERE = "@"
+"""Stands for records that name no country."""
+
 Finding = tuple[str, str]
 """A guard's name, and what it found."""
 
 
-def guard(
-    config: Config, store: Store, before: Mapping[str, str], tables: Sequence[Table], force: Collection[str]
-) -> list[str]:
-    """Look at the new tables; the names of the guards that would have refused, had they not been forced.
+@dataclass(slots=True)
+class Examination:
+    """What is to be said of a proposal before it is published."""
+
+    findings: list[Finding] = field(default_factory=list)
+    impact: Impact = field(default_factory=dict)
+    """Of everything that would change; empty when nothing would, or nothing can be compared."""
+    warnings: list[str] = field(default_factory=list)
+
+
+def examine(config: Config, store: Store, proposal: Proposal, traffic: Traffic | None = None) -> Examination:
+    """Look at what would be published; *traffic* weighs real clients, too. Raises: StoreError; CorruptPage in new tables."""
+    pages = proposal.pages(store)
+    found = Examination(findings=[*_canaries(config.guard.canaries, proposal.tables, pages.get)])
+    for table in proposal.tables:
+        if table.name in GUARDED and not table.kept:
+            try:
+                found.findings += _compared(config, proposal.before, table, pages.get)
+            except CorruptPage as exc:
+                log.warning("%s: cannot be compared with what is published: %s", table.name, exc)
+    if proposal.changed:
+        model = Model(proposal.document)
+        states = read_states(store, model.nodes)
+        now = store.now()
+        try:
+            found.impact = _impact(config, proposal, pages, states, now, traffic, found.findings)
+            asking = countries(pages, proposal.after, traffic)
+        except CorruptPage as exc:
+            log.warning("the impact on clients cannot be told: %s", exc)
+        else:
+            found.warnings += unserved(model, states, now, asking)
+    return found
+
+
+def guard(examination: Examination, force: Collection[str]) -> list[str]:
+    """The names of the guards that would have refused, had they not been forced.
 
     Raises: Refused: a guard that is not in *force* says no; the text has every finding.
     """
-    pages = {name.hex(): page for built in pages_of(tables) for name, page in built.pages.items()}
-
-    def fetch(name: str) -> bytes | None:
-        return pages.get(name) or store.objects([name])[0]
-
-    findings = [*_canaries(config.guard.canaries, tables, fetch)]
-    for table in tables:
-        if table.name in GUARDED and not table.kept:
-            try:
-                findings += _compared(config, before, table, fetch)
-            except CorruptPage as exc:
-                log.warning("%s: cannot be compared with what is published: %s", table.name, exc)
+    findings = examination.findings
     refused = [(name, text) for name, text in findings if name not in force]
     if refused:
         lines = [f"{name}: {text}" for name, text in refused]
@@ -59,6 +92,52 @@ def guard(
     for name, text in findings:
         log.warning("forced %s: %s", name, text)
     return list(dict.fromkeys(name for name, _ in findings))
+
+
+def _impact(
+    config: Config,
+    proposal: Proposal,
+    pages: Pages,
+    states: Mapping[str, NodeState],
+    now: float,
+    traffic: Traffic | None,
+    findings: list[Finding],
+) -> Impact:
+    """What becomes of the clients; adds a finding where the tables alone move too many."""
+    published = proposal.known.document
+    if published is None:
+        return {}
+    after = Side(model=Model(proposal.document), after=True)
+    # The databases' own view of continents belongs to the tables, all else in the document to the configuration.
+    between = {**proposal.document, "continents": published.get("continents") or {}}
+    roots = proposal.roots()
+    # A table that is new or gone was added or removed on purpose; so is all of `nets`.
+    moved = {
+        name: (old, new) if old and new and name.partition(".")[0] in GUARDED else (new, new)
+        for name, (old, new) in roots.items()
+    }
+    tables: Impact = {}
+    if any(old != new for old, new in moved.values()) or between != proposal.document:
+        side = Side(model=Model(between), after=False)
+        tables = measure(pages, moved, side, after, states, now, traffic)
+        findings += _moving(tables, config.guard.max_impact)
+    if published == between and moved == roots:
+        return tables
+    return measure(pages, roots, Side(model=Model(published), after=False), after, states, now, traffic)
+
+
+def _moving(impact: Impact, limit: float) -> Iterator[Finding]:
+    """Services that get the same finding share one, since many have one map."""
+    same: dict[str, list[str]] = {}
+    for service, parts in impact.items():
+        for part, shift in parts.items():
+            share = shift.share_known("all_up")
+            if part in FAMILIES and share > limit:
+                text = f"{_percent(share)} of the {part} clients would get another node because of the tables"
+                same.setdefault(text, []).append(service)
+    for text, services in same.items():
+        more = f" and {len(services) - 1} more services" if len(services) > 1 else ""
+        yield "max_impact", f"{services[0]}{more}: {text}"
 
 
 def _canaries(
@@ -78,15 +157,15 @@ def _canaries(
 def _compared(
     config: Config, before: Mapping[str, str], table: Table, fetch: Callable[[str], bytes | None]
 ) -> Iterator[Finding]:
-    tally = Tally(fetch, country_of if table.name == "geo" else lambda _record: "any")
-    whole = Tally(fetch, lambda _record: "any") if table.name == "geo" else tally
-    named = _named_countries(config.document) if table.name == "geo" else []
+    geo = table.name == "geo"
+    tally = Tally(fetch, lambda record: (country_of(record) if geo else "") or ELSEWHERE)
+    named = _named_countries(config.document) if geo else []
     for suffix, bits in FAMILIES.items():
         field = root_field(table.name, bits)
         old, new = before.get(field), table.fields[field]
         if old is None or old == new:
             continue
-        had, has = whole.count(old).total(), whole.count(new).total()
+        had, has = tally.count(old).total(), tally.count(new).total()
         if has < had * (1 - config.guard.max_shrink):
             share = 1 - has / had
             yield (

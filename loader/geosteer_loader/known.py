@@ -31,6 +31,11 @@ class Known:
                 self.damaged = before["config"]
 
     @property
+    def document(self) -> dict[str, Any] | None:
+        """The published configuration; None when nothing is published, or that is missing or damaged."""
+        return self._document
+
+    @property
     def all_there(self) -> bool:
         """Whether every root page and the configuration are there."""
         return all(self._there.values()) and not self.damaged

@@ -5,32 +5,33 @@ Until the flip nothing that a reader sees has changed, whatever fails; what fail
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from geosteer.clock import format_time, parse_time
-from geosteer.errors import GeosteerError, Refused
-from geosteer.schema import TABLES, digest
+from geosteer.errors import ConfigError, GeosteerError, Refused
+from geosteer.schema import SCHEMA
 from geosteer_loader import current as published
 from geosteer_loader import functions
 from geosteer_loader.collect import SWEEP_EVERY, Collected, collect, sweep
-from geosteer_loader.guard import guard
-from geosteer_loader.known import Known
+from geosteer_loader.guard import examine, guard
+from geosteer_loader.impact import as_json
 from geosteer_loader.lease import SECONDS, Lease
 from geosteer_loader.objects import Writer, Written
 from geosteer_loader.progress import meter as usual_meter
-from geosteer_loader.tables import build_tables, own_fields, pages_of
+from geosteer_loader.proposal import propose
+from geosteer_loader.tables import pages_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping
 
     from geosteer_loader.config import Config
+    from geosteer_loader.impact import Impact
     from geosteer_loader.progress import Meter
+    from geosteer_loader.proposal import Proposal
     from geosteer_loader.store import Store
-    from geosteer_loader.tables import Table
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,8 @@ class Outcome:
     confirmed: int = 0
     """Replicas that have the new generation."""
     warnings: list[str] = field(default_factory=list)
+    impact: dict[str, Any] = field(default_factory=dict)
+    """What became of the clients, as `geosteer plan` tells it."""
     seconds: float = 0.0
 
 
@@ -61,6 +64,7 @@ def publish(
     store: Store,
     *,
     release: bool = False,
+    schema: int | None = None,
     force: Collection[str] = (),
     meter: Callable[[str], Meter] = usual_meter,
     lease_seconds: float = SECONDS,
@@ -71,6 +75,7 @@ def publish(
         config: the checked configuration.
         store: where to.
         release: end the hold that a rollback left.
+        schema: what `current` means from now on; default: as published. ConfigError: not known here.
         force: names of guards whose refusal is overruled (`guard.GUARDS`).
         meter: shows the progress of the table that it is given.
         lease_seconds: how long the lock outlives this process if it is killed.
@@ -83,18 +88,20 @@ def publish(
         if before.get("held") and not release:
             raise Refused(f"{store.name}: held: {before['held']}; `geosteer publish --release` ends it")
         writer = Writer(store)
-        known = Known(store, before)
-        tables = build_tables(config, before, known.whole, meter, store.now())
-        forced = guard(config, store, before, tables, force)
-        document = _document(config, tables, known)
-        after = _fields(tables, document, before)
-        _write(writer, tables, document, known)
-        changed = _changed(before, after, writer.written, known)
+        proposal = propose(config, store, before, meter)
+        examination = examine(config, store, proposal)
+        _log_impact(examination.impact)
+        forced = guard(examination, force)
+        after = {**proposal.after, "schema": str(_schema(before, schema))}
+        _write(writer, proposal)
+        changed = _changed(proposal, after, writer.written)
         if changed:
             due = _sweep_due(store, before, after)
             told = " ".join([*changed, *(f"forced:{name}" for name in forced)])
             now = published.flip(store, lease, before, after, told, writer.check)
             outcome = Outcome(generation=int(now["generation"]), changed=changed, written=writer.written)
+            outcome.impact = as_json(examination.impact)
+            outcome.warnings += examination.warnings
             _after_flip(config, store, lease, outcome, due)
         else:
             outcome = Outcome(generation=int(before["generation"]), changed=[], written=writer.written)
@@ -106,46 +113,49 @@ def publish(
     return outcome
 
 
-def _document(config: Config, tables: Sequence[Table], known: Known) -> bytes:
-    document: dict[str, Any] = dict(config.document)
-    for table in tables:
-        if table.name == "geo":
-            told = known.continents() if table.kept else table.continents
-            document["continents"] = {**document["continents"], **told}
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+def _schema(before: Mapping[str, str], wanted: int | None) -> int:
+    """The schema to publish: the one asked for, else the one that is published, else the newest.
+
+    Workers that do not know it keep what they have, so it rises only when an operator says that all do.
+    Raises: ConfigError: this program cannot write it.
+    """
+    if wanted is None:
+        return int(before.get("schema", SCHEMA))
+    if not 1 <= wanted <= SCHEMA:
+        raise ConfigError([f"--schema {wanted}: this program can publish schema 1 to {SCHEMA}"])
+    return wanted
 
 
-def _fields(tables: Sequence[Table], document: bytes, before: Mapping[str, str]) -> dict[str, str]:
-    fields = {"config": digest(document).hex()}
-    for table in tables:
-        fields.update(table.fields)
-    if "swept" in before:
-        fields["swept"] = before["swept"]
-    return fields
+def _log_impact(impact: Impact) -> None:
+    for service, parts in impact.items():
+        for part, shift in parts.items():
+            if shift.share_known("all_up"):
+                log.info(
+                    "%s: %.2f %% of the %s clients move", service, 100 * shift.share_known("all_up"), part
+                )
 
 
-def _changed(
-    before: Mapping[str, str], after: Mapping[str, str], written: Written, known: Known
-) -> list[str]:
-    changed = [table for table in TABLES if own_fields(before, table) != own_fields(after, table)]
-    if before.get("config") != after["config"]:
-        changed.append("config")
+def _changed(proposal: Proposal, after: Mapping[str, str], written: Written) -> list[str]:
+    changed = list(proposal.changed)
+    before = proposal.before
     if "held" in before:
         changed.append("release")
-    if not changed and (written.objects or not known.all_there):
+    if before.get("schema", after["schema"]) != after["schema"]:
+        changed.append("schema")
+    if not changed and (written.objects or not proposal.known.all_there):
         changed.append("repair")  # a new generation, so that workers look again for what they missed
     return changed
 
 
-def _write(writer: Writer, tables: Sequence[Table], document: bytes, known: Known) -> None:
+def _write(writer: Writer, proposal: Proposal) -> None:
     leaves: dict[str, bytes] = {}
     inner: dict[str, bytes] = {}
-    for built in pages_of(tables):
+    for built in pages_of(proposal.tables):
         for name in writer.lacking(built):
             (inner if name in built.children else leaves)[name.hex()] = built.pages[name]
-    named = digest(document).hex()
-    if named == known.damaged or not writer.there(named):
-        leaves[named] = document
+    named = proposal.after["config"]
+    if named == proposal.known.damaged or not writer.there(named):
+        leaves[named] = proposal.text
     writer.write_leaves(leaves)
     writer.write_inner(inner)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import subprocess
+import time
 from functools import cached_property
 from ipaddress import IPv4Address
 from itertools import accumulate
@@ -14,7 +15,7 @@ from servers import RedisServer
 
 from geosteer_loader.countries import CONTINENT
 
-from . import database, zone
+from . import database, mmdb, zone
 from .machine import ROOT, Cores, Programs
 
 if TYPE_CHECKING:
@@ -80,6 +81,11 @@ class Stage:
         return zone.backend_toml(self.folder / "backend.toml", self.server.url)
 
     @cached_property
+    def large(self) -> Large:
+        """Tables many times as large, in a Redis of their own."""
+        return Large(self, self.scaled(5_000_000, 30_000), self.scaled(1_200_000, 8000))
+
+    @cached_property
     def networks(self) -> list[int]:
         """The clients, as first addresses of /24, in the order of their rank."""
         return database.routed(self.country.tables, self.scaled(WIDE, 4000), self.quick)
@@ -136,6 +142,37 @@ class Stage:
                 arguments += [f"-{key}"] if value is True else [f"-{key}", value]
         with self.cores.serving():
             return self.programs.run("driver", *arguments, questions, "--", *command)
+
+
+class Large:
+    """A City and a BGP table, published by `geosteer publish` from the files that one would have."""
+
+    def __init__(self, stage: Stage, places: int, routes: int) -> None:
+        self._folder = stage.folder / "large"
+        self._folder.mkdir()
+        stage.say(f"making a city database of {places:,} networks and {routes:,} routes; this takes a while")
+        city = database.synthetic_city(places)
+        self._first = city[32].starts
+        files = {
+            "geo": mmdb.write(self._folder / "city.mmdb", city, "GeoLite2-City"),
+            "bgp": database.write_routes(self._folder / "routes", routes),
+        }
+        del city
+        self.server = stage.redis()
+        config = zone.geosteer_toml(self._folder / "geosteer.toml", self.server.url, files, asns=True)
+        began = time.monotonic()
+        stage.say(publish(config))
+        self.seconds = time.monotonic() - began
+        """What the publish took."""
+        self.backend = zone.backend_toml(self._folder / "backend.toml", self.server.url)
+        with self.server.client(decode_responses=True) as client:
+            fields = client.hgetall("{geosteer}:current")
+        self.ranges = int(fields["geo.ranges"]) + int(fields["bgp.ranges"])
+
+    def addresses(self, count: int) -> list[str]:
+        """Addresses all over the table, as text."""
+        dice = random.Random(4)
+        return [str(IPv4Address(dice.choice(self._first))) for _ in range(count)]
 
 
 def publish(config: Path) -> str:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+ASNS = {"AS3320": "fra1", "AS2856": "lon1", "AS1136": "ams1", "AS7018": "nyc1"}
+
 
 def ipv4(node: str) -> str:
     """A node's address."""
@@ -39,8 +41,8 @@ def question(network: str, qtype: str = "ANY") -> bytes:
     return f"Q\t{NAME}\tIN\t{qtype}\t1\t127.0.0.1\t127.0.0.1\t{network}\n".encode()
 
 
-def geosteer_toml(path: Path, url: str, sources: Mapping[str, Path], prefix: str = "geosteer") -> Path:
-    """The loader's configuration; every client has one node, and the next best behind it."""
+def geosteer_toml(path: Path, url: str, sources: Mapping[str, Path], *, asns: bool = False) -> Path:
+    """The loader's configuration; with *asns* some origins have a node of their own, so that workers ask the BGP table."""
     listed = "".join(
         f'[[sources.{table}]]\nformat = "{"mmdb" if table == "geo" else "pyasn"}"\npath = "{source}"\n'
         for table, source in sources.items()
@@ -53,8 +55,8 @@ def geosteer_toml(path: Path, url: str, sources: Mapping[str, Path], prefix: str
         return "{ " + ", ".join(f"{key} = {{ {node} = 100 }}" for key, node in entries.items()) + " }"
 
     path.write_text(
-        f'[redis]\nurl = "{url}"\nprefix = "{prefix}"\n{listed}{nodes}'
-        f"[maps.default]\ncountries = {layer(COUNTRIES)}\ncontinents = {layer(CONTINENTS)}\n"
+        f'[redis]\nurl = "{url}"\n{listed}{nodes}'
+        f"[maps.default]\n{f'asns = {layer(ASNS)}' if asns else ''}\ncountries = {layer(COUNTRIES)}\ncontinents = {layer(CONTINENTS)}\n"
         f"default = {{ {DEFAULT} = 100, ams1 = 50 }}\n"
         f'[zones."{ZONE}"]\nsoa = {{ mname = "ns1.example.net", rname = "hostmaster.example.net" }}\n'
         f'ns = ["ns1.example.net", "ns2.example.net"]\n[services."{NAME}"]\nmap = "default"\nttl = {TTL}\n'
@@ -63,7 +65,7 @@ def geosteer_toml(path: Path, url: str, sources: Mapping[str, Path], prefix: str
     return path
 
 
-def backend_toml(path: Path, url: str, prefix: str = "geosteer") -> Path:
+def backend_toml(path: Path, url: str) -> Path:
     """A worker's settings: the shipped ones, with a Redis and a snapshot of our own."""
-    path.write_text(f'snapshot = "{path.parent}/last-good.json"\n[redis]\nurl = "{url}"\nprefix = "{prefix}"\n')
+    path.write_text(f'snapshot = "{path.parent}/last-good.json"\n[redis]\nurl = "{url}"\n')
     return path

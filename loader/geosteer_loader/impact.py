@@ -1,0 +1,225 @@
+"""Traffic impact: which part of every service's clients would get another node, exactly and from ranges.
+
+The boundaries of the tables before and after are swept once; what the services see of the records is all that is told apart,
+so that half a million ranges come down to few different cases, and each case is decided once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from geosteer.schema import FAMILIES
+from geosteer_loader.chances import distance
+from geosteer_loader.forecast import Forecast, all_up
+from geosteer_loader.sweep import Case, Same, Side, Sweep, view_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from geosteer.nodes import NodeState
+    from geosteer_loader.chances import Chances
+    from geosteer_loader.difference import Pages
+    from geosteer_loader.forecast import Regard
+    from geosteer_loader.sweep import Roots
+    from geosteer_loader.traffic import Traffic
+
+MOMENTS = ("all_up", "now")
+"""How nodes may stand: all serving, or as they are."""
+
+
+NOISE = 1e-12
+"""Sums of many parts differ by less than this in nothing but rounding."""
+
+
+@dataclass(slots=True)
+class Shift:
+    """What changes for a number of clients; amounts are addresses (IPv4), /48s (IPv6), or counts of real traffic."""
+
+    total: float = 0.0
+    """All clients there are."""
+    known: float = 0.0
+    """Those of whom some table says something, before or after."""
+    moved: dict[str, float] = field(default_factory=dict)
+    """Moment -> those that would get another node."""
+    moved_known: dict[str, float] = field(default_factory=dict)
+    """The same of those known."""
+    before: dict[str, Chances] = field(default_factory=dict)
+    """Moment -> node -> clients it has."""
+    after: dict[str, Chances] = field(default_factory=dict)
+
+    def share(self, moment: str) -> float:
+        """0..1: the part of all clients that would get another node."""
+        return self.moved.get(moment, 0.0) / self.total if self.total else 0.0
+
+    def share_known(self, moment: str) -> float:
+        """0..1: the same of those of whom tables say something."""
+        return self.moved_known.get(moment, 0.0) / self.known if self.known else 0.0
+
+    def parts(self, moment: str) -> dict[str, tuple[float, float]]:
+        """Node -> its part of all clients before and after, 0..1, of the nodes for which it changes."""
+        old, new = self.before.get(moment, {}), self.after.get(moment, {})
+        both = {
+            node: (old.get(node, 0.0) / self.total, new.get(node, 0.0) / self.total)
+            for node in sorted(old.keys() | new.keys())
+        }
+        return {node: pair for node, pair in both.items() if abs(pair[0] - pair[1]) > NOISE}
+
+
+Impact = dict[str, dict[str, Shift]]
+"""Service -> `v4`, `v6` or `clients` -> what changes."""
+
+
+def measure(
+    pages: Pages,
+    roots: Mapping[str, Roots],
+    before: Side,
+    after: Side,
+    states: Mapping[str, NodeState],
+    now: float,
+    traffic: Traffic | None = None,
+) -> Impact:
+    """What becomes of the clients of every service that both sides have.
+
+    Args:
+        pages: of all tables, before and after.
+        roots: field of `current` (`geo.v4`) -> digest of the root page before and after, None where there is none.
+        states: of the nodes now.
+        now: seconds since 1970.
+        traffic: weighs real clients, too.
+
+    Raises: CorruptPage: a published page is missing or damaged. StoreError.
+    """
+    sweep = Sweep(pages, roots, before, after)
+    judge = _Judge(sweep, states, now)
+    impact: Impact = {name: {} for name in sweep.services}
+    for suffix, bits in FAMILIES.items():
+        family = sweep.family(bits)
+        unit = 1.0 if bits == 32 else float(1 << 80)
+        cases: dict[Case, float] = {}
+        for start, end, case in family.spans():
+            cases[case] = cases.get(case, 0) + (end - start)
+        judge.weigh(impact, suffix, {case: size / unit for case, size in cases.items()})
+        if traffic is not None:
+            judge.weigh(impact, "clients", family.weights(traffic))
+    return impact
+
+
+def as_json(impact: Impact) -> dict[str, Any]:
+    """Service -> part -> `clients`, `known`, and for `all_up` and `now`: `moved`, `share`, `share_known`, `nodes`.
+
+    `nodes` has those whose part of the clients changes: the part before and after, 0 to 1.
+    """
+    return {
+        service: {
+            part: {
+                "clients": shift.total,
+                "known": shift.known,
+                **{
+                    moment: {
+                        "moved": shift.moved[moment],
+                        "share": shift.share(moment),
+                        "share_known": shift.share_known(moment),
+                        "nodes": shift.parts(moment),
+                    }
+                    for moment in MOMENTS
+                },
+            }
+            for part, shift in parts.items()
+        }
+        for service, parts in impact.items()
+    }
+
+
+class _Judge:
+    """Decides the cases."""
+
+    def __init__(self, sweep: Sweep, states: Mapping[str, NodeState], now: float) -> None:
+        self._sweep = sweep
+        self._forecasts = [
+            {
+                "all_up": Forecast(side.model, all_up(side.model), now),
+                "now": Forecast(side.model, states, now),
+            }
+            for side in sweep.sides
+        ]
+        self._decided: dict[tuple[object, ...], tuple[float, Chances, Chances]] = {}
+
+    def weigh(self, impact: Impact, part: str, cases: Mapping[Case, float]) -> None:
+        """Add what becomes of the clients in each case to that part of the impact."""
+        for number, view in enumerate(self._sweep.views):
+            shift = self._shift(number, view, cases)
+            for name, pair in self._sweep.services.items():
+                if view_of(pair) == view:
+                    _add(impact[name], part, shift)
+
+    def _shift(self, number: int, view: tuple[Same, Same], cases: Mapping[Case, float]) -> Shift:
+        shift = Shift()
+        grouped: dict[tuple[tuple[Regard, ...], tuple[Regard, ...], bool], float] = {}
+        for case, size in cases.items():
+            key = self._regarded(number, case)
+            grouped[key] = grouped.get(key, 0.0) + size
+        for (was, now, known), size in grouped.items():
+            shift.total += size
+            shift.known += size if known else 0.0
+            for moment in MOMENTS:
+                apart, old, new = self._decide(moment, view, was, now)
+                _count(shift.moved, moment, apart * size)
+                _count(shift.moved_known, moment, apart * size if known else 0.0)
+                for nodes, chances in ((shift.before, old), (shift.after, new)):
+                    here = nodes.setdefault(moment, {})
+                    for node, chance in chances.items():
+                        here[node] = here.get(node, 0.0) + chance * size
+        return shift
+
+    def _regarded(self, number: int, case: Case) -> tuple[tuple[Regard, ...], tuple[Regard, ...], bool]:
+        """What one service sees of every table, before and after; whether any of those that it asks says anything."""
+        letters = [
+            self._sweep.alphabets[table].regards[letter]
+            for table, letter in zip(self._sweep.tables, case, strict=False)
+        ]
+        return (
+            tuple(was[number] for was, _, _ in letters),
+            tuple(now[number] for _, now, _ in letters),
+            any(said and (was[number] or now[number]) for was, now, said in letters),
+        )
+
+    def _decide(
+        self, moment: str, view: tuple[Same, Same], was: tuple[Regard, ...], now: tuple[Regard, ...]
+    ) -> tuple[float, Chances, Chances]:
+        key = (moment, view, was, now)
+        found = self._decided.get(key)
+        if found is None:
+            sides = []
+            for number, seen in enumerate((was, now)):
+                service = self._sweep.sides[number].model.services[view[number].name]
+                regards = dict(zip(self._sweep.tables, seen, strict=True))
+                sides.append(self._forecasts[number][moment].chances(service, regards))
+            found = self._decided[key] = _compared(*sides)
+        return found
+
+
+def _compared(before: Mapping[str, Chances], after: Mapping[str, Chances]) -> tuple[float, Chances, Chances]:
+    """How far apart two answers are: by the record type of both that changes most; the nodes by the first of them."""
+    kinds = [kind for kind in before if kind in after]
+    if not kinds:
+        return 1.0, next(iter(before.values()), {}), next(iter(after.values()), {})
+    apart = max(distance(before[kind], after[kind]) for kind in kinds)
+    return apart, before[kinds[0]], after[kinds[0]]
+
+
+def _count(amounts: dict[str, float], name: str, more: float) -> None:
+    amounts[name] = amounts.get(name, 0.0) + more
+
+
+def _add(parts: dict[str, Shift], part: str, more: Shift) -> None:
+    """Real clients are of both families and add up; the families themselves come once."""
+    known = parts.setdefault(part, Shift())
+    known.total += more.total
+    known.known += more.known
+    for moment in MOMENTS:
+        _count(known.moved, moment, more.moved.get(moment, 0.0))
+        _count(known.moved_known, moment, more.moved_known.get(moment, 0.0))
+        for mine, theirs in ((known.before, more.before), (known.after, more.after)):
+            for node, amount in theirs.get(moment, {}).items():
+                _count(mine.setdefault(moment, {}), node, amount)
