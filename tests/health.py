@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from geosteer.schema import Keys
 from geosteer_loader.checks.redis import RedisSettings
-from geosteer_loader.health.board import Board, Post, Posted
+from geosteer_loader.health.board import Board
 from geosteer_loader.health.judge import Rule
-from geosteer_loader.health.prober import Prober
+from geosteer_loader.health.post import Post, Posted
+from geosteer_loader.health.service import Service
 from geosteer_loader.health.verdicts import Verdict
 from geosteer_loader.health.watchlist import Watchlist, read
 from geosteer_loader.store import Store, connect
@@ -87,9 +88,9 @@ class Place:
         verdicts = {name: verdict(board, state, age) for name, state in states.items()}
         return board.post(self.watched, Post(verdicts=verdicts, period=period))
 
-    def prober(self, name: str = "lon", *control: str, period: float = 0.0, **rule: Any) -> Prober:
+    def prober(self, name: str = "lon", *control: str, period: float = 0.0, **rule: Any) -> Service:
         """A prober under its own name."""
-        return Prober(self.board(name, **rule), control, period=period)
+        return Service(self.board(name, **rule), control, period=period)
 
     def once(self, name: str = "lon", *control: str, period: float = 1.0, **rule: Any) -> Any:
         """One run from cron."""
@@ -166,8 +167,8 @@ async def switches(count: int) -> AsyncIterator[list[Switch]]:
 
 
 @contextlib.asynccontextmanager
-async def watching(*probers: Prober) -> AsyncIterator[None]:
-    """Probers that run as services meanwhile."""
+async def watching(*probers: Service) -> AsyncIterator[None]:
+    """Services that run as services meanwhile."""
     tasks = [asyncio.create_task(prober.watch()) for prober in probers]
     try:
         yield

@@ -130,12 +130,10 @@ class Twin:
 
     def ask(self, asked: Sequence[tuple[str, ...]]) -> list[Any]:
         """For each service and client (and type) the reply, or the error's text."""
-        found: list[Any] = []
-        for low in range(0, len(asked), STEP):
-            with self.client.pipeline(transaction=False) as calls:
-                for words in asked[low : low + STEP]:
-                    calls.execute_command("FCALL_RO", "geosteer_decide", 4, *KEYS, *words)
-                found += calls.execute(raise_on_error=False)
+        with self.client.pipeline(transaction=False) as calls:
+            for words in asked:
+                calls.execute_command("FCALL_RO", "geosteer_decide", 4, *KEYS, *words)
+            found = calls.execute(raise_on_error=False)
         return [
             str(reply)
             if isinstance(reply, redis.ResponseError)
@@ -174,6 +172,10 @@ class Twin:
 
     def agree(self, asked: Sequence[tuple[str, ...]]) -> None:
         """Fail at the first client whom the two give something else."""
+        for low in range(0, len(asked), STEP):
+            self._agree(asked[low : low + STEP])
+
+    def _agree(self, asked: Sequence[tuple[str, ...]]) -> None:
         before = self._store.now()
         replies = self.ask(asked)
         after = self._store.now()

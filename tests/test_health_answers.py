@@ -104,8 +104,58 @@ def test_a_closed_port_is_answered_no_longer_50_ms_after_the_threshold(
         wait_until(lambda: addresses(server.query(WWW)))
         after_close, after_verdict, asked = asyncio.run(main(server))
     print(
-        f"{policy}: last answer {after_close:.3f} s after the port closed, {1000 * after_verdict:.1f} ms after the verdict, {asked} answers"
+        f"{policy}: {asked} answers; the last with the node came {after_close:.3f} s after its port was closed"
     )
+    print(f"{policy}: ... and {1000 * after_verdict:.1f} ms after the verdict")
     assert after_verdict < 0.05
     assert after_close < 2 + 0.05
+    place.close()
+
+
+def test_workers_make_of_a_probers_hashes_what_is_meant(own_redis: RedisServer, tmp_path: Path) -> None:
+    """Lower TTLs while a node fails, none of it while it is down, and a ramp when it comes back, but not at first."""
+    place = Place(own_redis, "geosteer")
+
+    def state() -> NodeState:
+        found = NodeState()
+        found.update(place.node("a"))
+        return found
+
+    def asked(server: PowerDNS) -> list[tuple[str, int]]:
+        found = [
+            server.query(WWW, "A", subnet=f"198.{18 + number % 2}.{number}.0/24").answer[0]
+            for number in range(60)
+        ]
+        return [(rrset[0].to_text(), rrset.ttl) for rrset in found]
+
+    async def main(server: PowerDNS) -> None:
+        async with switches(3) as ports:
+            made = published(ports)
+            made["nodes"]["a"]["ramp"] = 3600
+            made["maps"]["default"]["default"]["a"] = 1000
+            made["maps"]["default"]["max_down"] = 1
+            place.publish(made)
+            await place.prober(period=2).once()
+            assert (state().state, state().share(place.client.time()[0], 3600)) == ("up", 1.0)
+            await until(lambda: asked(server) == [(ADDRESS["a"], 60)] * 60)
+            await ports[0].close()
+            await place.prober(period=2).once()
+            await until(lambda: asked(server) == [(ADDRESS["a"], 30)] * 60)
+            await place.prober(period=2).once()
+            await until(lambda: {answer for answer, _ in asked(server)} == {ADDRESS["b"], ADDRESS["c"]})
+            await ports[0].open()
+            for _ in range(3):
+                await place.prober(period=2).once()
+            assert state().came_back
+            await until(lambda: ADDRESS["a"] in dict(asked(server)))
+            back = [answer for answer, _ in asked(server)].count(ADDRESS["a"])
+            assert 1 <= back <= 9  # 5 % of 60, the same ones each time
+            assert [answer for answer, _ in asked(server)].count(ADDRESS["a"]) == back
+
+    place.publish(published([type("P", (), {"port": 1})] * 3))
+    with PowerDNS(
+        backend_toml(tmp_path, own_redis), settings={"cache-ttl": 0, "query-cache-ttl": 0}
+    ) as server:
+        wait_until(lambda: addresses(server.query(WWW)))
+        asyncio.run(main(server))
     place.close()

@@ -10,9 +10,12 @@ import pytest
 
 from geosteer.clock import format_time, parse_time
 from geosteer.errors import StoreError
+from geosteer_loader.checks.redis import RedisSettings
+from geosteer_loader.health.ages import alarm, unchecked
 from geosteer_loader.health.beat import read as read_beat
-from geosteer_loader.health.board import Post
+from geosteer_loader.health.post import Post
 from geosteer_loader.health.verdicts import Verdict
+from geosteer_loader.store import connect
 from health import Place, document, tcp, verdict
 
 if TYPE_CHECKING:
@@ -262,3 +265,15 @@ def test_text_that_is_no_verdict_counts_as_absent(place: Place) -> None:
 def test_without_anything_published_it_says_so(redis_server: RedisServer, prefix: str) -> None:
     with pytest.raises(StoreError, match="nothing is published"):
         Place(redis_server, prefix).board().refresh()
+
+
+def test_it_can_be_told_how_long_nobody_has_looked_at_a_node(place: Place) -> None:
+    lon, ams = place.board("lon"), place.board("ams")
+    place.say(lon, age=420, n1="down", n2="down")
+    place.say(ams, n2="down")
+    with connect(RedisSettings(url=place.server.url, prefix=place.prefix)) as store:
+        found = unchecked(store, store.now())
+    assert set(found) == {"n1"}
+    assert 420 <= found["n1"] < 425
+    assert alarm(found, NODES) == "nobody checks n1: their states are frozen"
+    assert alarm(found, ["n2"]) == ""

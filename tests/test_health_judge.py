@@ -142,6 +142,13 @@ def test_those_that_are_down_for_longer_do_not() -> None:
     assert run(fall("n1", "n2", "n3"), states).changes["n3"]["state"] == "down"
 
 
+def test_those_that_fail_and_may_soon_go_down_count_too() -> None:
+    failing = {name: verdict("up", failing=True, reason="refused") for name in ("n2", "n3")}
+    found = run(fall("n1") | failing, ALL_UP)
+    assert found.changes == {name: {"failing": "yes", "reason": "refused"} for name in ("n1", "n2", "n3")}
+    assert found.held[0].endswith("kept for one more round: n1")
+
+
 def test_a_first_state_is_kept_back_like_any_other() -> None:
     assert run(fall("n1", "n2", "n3")).changes == {}
 

@@ -217,7 +217,16 @@ def test_the_fields_of_a_verdict_are_those_that_are_documented() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "x", "[]", "1", "[" * 100000, '{"state": 7, "counters": {"a": 1, "b": {"state": "up"}}}', '{"state": ["up"], "counters": {"a": {"state": {}}}}']
+    "text",
+    [
+        "",
+        "x",
+        "[]",
+        "1",
+        "[" * 100000,
+        '{"state": 7, "counters": {"a": 1, "b": {"state": "up"}}}',
+        '{"state": ["up"], "counters": {"a": {"state": {}}}}',
+    ],
 )
 def test_what_is_no_verdict_is_read_as_none_or_without_a_state(text: str) -> None:
     found = decode(text)

@@ -33,8 +33,8 @@ MAIN = TELL + "from geosteer.pipe import main; main()"
 """What `bin/geosteer-pipe` runs, and the telling."""
 
 GEOSTEER = {
-    "geosteer", "geosteer.book", "geosteer.client", "geosteer.clock", "geosteer.director", "geosteer.errors",
-    "geosteer.fallback", "geosteer.feed", "geosteer.generation", "geosteer.lean", "geosteer.mirror", "geosteer.model",
+    "geosteer", "geosteer.address", "geosteer.book", "geosteer.client", "geosteer.clock", "geosteer.director",
+    "geosteer.errors", "geosteer.fallback", "geosteer.feed", "geosteer.generation", "geosteer.lean", "geosteer.mirror", "geosteer.model",
     "geosteer.names", "geosteer.nodes", "geosteer.pipe", "geosteer.policy", "geosteer.questions", "geosteer.responder",
     "geosteer.schema", "geosteer.settings", "geosteer.snapshot", "geosteer.tier", "geosteer.tree", "geosteer.trie",
     "geosteer.wire",

@@ -73,7 +73,7 @@ def problems(path: Path, text: str) -> list[str]:
 
 
 def facts(settings: Settings) -> dict[str, Any]:
-    found = {name: getattr(settings, name) for name in Settings.__slots__}
+    found = {name: getattr(settings, name) for name in Settings.__slots__ if name != "address"}
     found["servers"] = [
         (one.name, one.a, one.aaaa, one.hostname, one.well_connected) for one in found["servers"]
     ]

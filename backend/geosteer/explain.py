@@ -20,12 +20,13 @@ def explanation(
     told: dict[str, Any] = {
         "name": service.name, "type": "ANY", "client": str(client) if client is not None else None, "tier": tier,
         "generation": int(generation) if generation is not None else None, "map": service.map.name,
-        "policy": service.policy, "layer": None, "matched": {}, "scope": 1, "candidates": [], "answer": [], "nodes": [],
+        "policy": service.policy, "layer": None, "key": None, "matched": {}, "scope": 1, "candidates": [], "answer": [], "nodes": [],
         "refused": False, "warning": None, "valid_until": None,
     }  # fmt: skip
     if decision is None:
         return told
-    told["layer"] = next(iter(decision.layer.values()), None)
+    layer, _, key = next(iter(decision.layer.values()), "").partition(" ")
+    told["layer"], told["key"] = layer or None, key or None
     told["matched"] = {
         table: {"prefix": _prefix(client, length), "record": record or None}
         for table, (record, length) in decision.matched.items()

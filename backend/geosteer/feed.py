@@ -9,13 +9,14 @@ from geosteer.generation import Adoption, Generation, Unusable
 from geosteer.mirror import Mirror
 from geosteer.schema import Keys
 from geosteer.tree import LeafCache
-from geosteer.wire import Address, Link
+from geosteer.wire import Link
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from geosteer.address import Address
     from geosteer.settings import Settings
     from geosteer.tree import Branch, Place, Tree
 
@@ -62,9 +63,16 @@ class Feed:
         """When Redis was last known to be well, before it was not."""
         self.reading = 0
         """Reads of node states and overrides under way: an answer waits for them if it may."""
-        self.address = Address(settings.url)
-        self.link = Link(
-            self.address, settings.timeout, clock, self._opened, self._pushed, self._closed, settings.tls
+        self.address = settings.address
+        self.link = _link_kind(self.address)(
+            self.address,
+            settings.timeout,
+            clock,
+            self._greet,
+            self._opened,
+            self._pushed,
+            self._closed,
+            settings.tls,
         )
         self._settings, self._random, self._clock = settings, random, clock
         self._say, self._changed, self._learnt = say, changed, learnt
@@ -108,26 +116,25 @@ class Feed:
         self.link.writable()
         return lambda: not any(mark in self._asked for mark in marks)
 
-    def _opened(self) -> None:
-        link, keys = self.link, self.keys
-        address, settings = self.address, self._settings
-        user = settings.username or address.username
-        password = settings.password or address.password
-        login = ("AUTH", user or "default", password) if password else ()
+    def _greet(self, link: Link) -> None:
+        """Log in, and ask to be told of changes."""
+        keys, address, settings = self.keys, self.address, self._settings
+        login = ("AUTH", settings.username or "default", settings.password) if settings.password else ()
         link.ask(("HELLO", 3, *login), self._hello)
         if address.database:
             link.ask(("SELECT", address.database), self._checked)
-        prefixes = (keys.current, keys.nodes, keys.beat, keys.override)
         tracking = ["CLIENT", "TRACKING", "ON", "BCAST"]
-        for prefix in prefixes:
+        for prefix in (keys.current, keys.nodes, keys.beat, keys.override):
             tracking += ["PREFIX", prefix]
         link.ask(tracking, self._tracked)
+
+    def _opened(self) -> None:
         self.reading = 0
         self._adoption = None
         self._asked.clear()
         self._dirty_all()
         self._read_dirty(pushed=False)
-        link.ask(("PING",), self._arrived)
+        self.link.ask(("PING",), self._arrived)
 
     def _hello(self, reply: Any) -> None:
         if isinstance(reply, hiredis.ReplyError) and str(reply).startswith("NOPROTO"):
@@ -354,6 +361,19 @@ class Feed:
             self.proof = self._clock()
         self.usable, self.foreign = well, foreign
         self._changed()
+
+
+def _link_kind(address: Address) -> type[Link]:
+    """What gets to the server that an address leads to."""
+    if address.scheme == "redis+sentinel":
+        from geosteer.sentinel import SentinelLink
+
+        return SentinelLink
+    if address.scheme == "redis+cluster":
+        from geosteer.cluster import ClusterLink
+
+        return ClusterLink
+    return Link
 
 
 def _collector(batch: list[Place], came: list[tuple[Place, Any]]) -> Callable[[Any], None]:

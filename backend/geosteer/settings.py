@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os  # the interpreter has loaded it already
 
+from geosteer.address import Address
 from geosteer.errors import ConfigError
 from geosteer.lean import dump_json, load_json
 from geosteer.model import Node
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 DEFAULT_PATH = "/etc/geosteer/backend.toml"
+DEFAULT_URL = "unix:///run/redis/redis.sock"
 DEFAULT_SNAPSHOT = "/var/lib/geosteer/last-good.json"
 COPY_FORMAT = 2
 """Of the checked copy: goes up when what is checked changes."""
@@ -30,8 +32,8 @@ class Settings:
     """What a worker is told."""
 
     __slots__ = (
-        "cache", "fallback_ttl", "max_stale", "modified", "password", "path", "prefix", "servers", "snapshot", "timeout",
-        "tls", "url", "username", "zones",
+        "address", "cache", "fallback_ttl", "max_stale", "modified", "password", "path", "prefix", "servers", "snapshot",
+        "timeout", "tls", "url", "username", "zones",
     )  # fmt: skip
 
     def __init__(self, data: Mapping[str, Any], path: str = "", modified: float = 0.0) -> None:
@@ -53,11 +55,15 @@ class Settings:
         """Seconds that a question may wait for Redis."""
         self.cache = int(data.get("cache", 4 << 20))
         """Bytes of decoded pages."""
-        self.url: str = redis.get("url", "unix:///run/redis/redis.sock")
+        self.url: str = redis.get("url", DEFAULT_URL)
         self.prefix: str = redis.get("prefix", "geosteer")
-        self.username: str = redis.get("username", "")
+        self.address = _address(self.url, path, problems)
+        """What the URL says."""
+        self.username: str = redis.get("username", "") or self.address.username
         self.tls = {key: os.path.join(folder, redis[key]) for key in ("ca", "cert", "key") if redis.get(key)}  # noqa: PTH118
         self.password = _secret(redis, folder, path, problems)
+        if not self.password:
+            self.password = _secret({"password": self.address.password}, folder, path, problems)
         self.fallback_ttl = int(fallback.get("ttl", 10))
         self.zones: Mapping[str, Any] = {
             name.lower().rstrip("."): zone for name, zone in fallback.get("zones", {}).items()
@@ -156,6 +162,14 @@ def _remember(copy: str, stamp: list[Any], data: Mapping[str, Any]) -> None:
             os.unlink(aside)  # noqa: PTH108
         except OSError:
             return
+
+
+def _address(url: str, path: str, problems: list[str]) -> Address:
+    try:
+        return Address(url)
+    except ValueError as exc:
+        problems.append(f"{path}: redis.url: {exc}")
+        return Address(DEFAULT_URL)
 
 
 def _secret(redis: Mapping[str, Any], folder: str, path: str, problems: list[str]) -> str:

@@ -1,21 +1,112 @@
-"""Client sockets with TLS; imported only for `rediss://`, since it costs a worker more than all the rest of its start."""
+"""TLS between a conversation and its socket: bytes in, bytes out. No I/O but for reading the certificates.
+
+Imported only for `rediss://`, since it costs a worker more than all the rest of its start.
+"""
 
 from __future__ import annotations
 
-import socket
 import ssl
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CHUNK = 1 << 18
 
 
-def client_socket(family: int, host: str, files: dict[str, str]) -> Any:
-    """A socket that speaks TLS once connected, its peer's certificate checked against *host*.
+class TLSError(OSError):
+    """The peer is not who it should be, does not want us, or a certificate's file cannot be used; the text says which."""
+
+
+class Tunnel:
+    """One connection's TLS, on the client's side."""
+
+    def __init__(self, context: ssl.SSLContext, host: str) -> None:
+        """Args: host: name or address that the peer's certificate must be for."""
+        self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._in, self._out, server_hostname=host)
+        self._agreed = False
+        self.sealed = bytearray()
+        """Bytes for the socket; who sends them takes them out."""
+
+    def seal(self, plain: bytearray) -> bytearray:
+        """Take out of *plain* what can be encrypted now (nothing before the handshake is done); returns `sealed`.
+
+        Raises: TLSError: the handshake failed.
+        """
+        try:
+            if self._shaken():
+                while plain:
+                    del plain[: self._tls.write(plain)]
+        except ssl.SSLWantReadError:
+            pass  # the peer has to speak first
+        except ssl.SSLError as exc:
+            raise TLSError(said(exc)) from exc
+        finally:
+            self.sealed += self._out.read()
+        return self.sealed
+
+    def open(self, sealed: bytes) -> bytes:
+        """What came, decrypted, as far as it is whole.
+
+        Raises: TLSError: the handshake failed, or this is no TLS.
+        """
+        self._in.write(sealed)
+        found = bytearray()
+        try:
+            if self._shaken():
+                while data := self._tls.read(CHUNK):
+                    found += data
+        except (ssl.SSLWantReadError, ssl.SSLZeroReturnError):
+            pass  # no more for now, or at all: then the socket ends too
+        except ssl.SSLError as exc:
+            raise TLSError(said(exc)) from exc
+        finally:
+            self.sealed += self._out.read()
+        return bytes(found)
+
+    def _shaken(self) -> bool:
+        if not self._agreed:
+            try:
+                self._tls.do_handshake()
+            except ssl.SSLWantReadError:
+                return False
+            self._agreed = True
+        return True
+
+
+def client_context(files: Mapping[str, str]) -> ssl.SSLContext:
+    """How to make sure of the peer, and who to be for it.
 
     Args: files: paths by name: `ca` (else the system's), and `cert` with `key` for a client certificate.
-    Raises: OSError: a file cannot be read or used.
+    Raises: TLSError: a file cannot be read or used.
     """
-    context = ssl.create_default_context(cafile=files.get("ca"))
-    if "cert" in files:
-        context.load_cert_chain(files["cert"], files.get("key"))
-    plain = socket.socket(family, socket.SOCK_STREAM)
-    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return context.wrap_socket(plain, server_hostname=host, do_handshake_on_connect=False)
+    ca, cert, key = files.get("ca"), files.get("cert"), files.get("key")
+    try:
+        context = ssl.create_default_context(cafile=ca)
+    except OSError as exc:  # an SSLError is one too
+        raise TLSError(f"{ca or 'certificates of the system'}: {_unusable(exc)}") from exc
+    if cert:
+        try:
+            context.load_cert_chain(cert, key, _no_passphrase)
+        except (OSError, ValueError) as exc:
+            raise TLSError(f"{cert} and {key or 'its key'}: {_unusable(exc)}") from exc
+    return context
+
+
+def _unusable(exc: Exception) -> str:
+    if isinstance(exc, ssl.SSLError):
+        return said(exc)
+    return getattr(exc, "strerror", None) or str(exc)
+
+
+def _no_passphrase() -> str:
+    """In place of asking at a terminal, which would hold up every question."""
+    raise ValueError("the key has a passphrase, and nobody is there to be asked for it")
+
+
+def said(exc: ssl.SSLError) -> str:
+    """What OpenSSL complains of, without its file and line."""
+    if isinstance(exc, ssl.SSLCertVerificationError):
+        return f"TLS: its certificate: {exc.verify_message}"
+    return f"TLS: {(exc.reason or str(exc)).replace('_', ' ').lower()}"

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from errno import EAGAIN, EINPROGRESS, EINTR, ENOTCONN
+
 import hiredis
 
-from geosteer.lean import EAGAIN, EINPROGRESS, EINTR, deque, socket
+from geosteer.address import shown
+from geosteer.lean import deque, pack_address, socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    import ssl
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
+
+    from geosteer.address import Address, Place
+    from geosteer.lookup import Lookup
+    from geosteer.tls import Tunnel
 
     Handler = Callable[[Any], object]
     Command = Sequence[bytes | str | int]
@@ -18,8 +26,9 @@ SILENCE = 0.5
 """Seconds without a word from Redis after which it is asked for a PING."""
 GONE = 1.0
 """Seconds without a reply after which the connection is given up."""
+RESOLVED = 10.0
+"""Seconds that a host name may take to be resolved."""
 CHUNK = 1 << 18
-DEFAULT_PORT = 6379
 
 
 class Conversation:
@@ -58,85 +67,77 @@ class Conversation:
                 raise ValueError("a reply that nobody asked for")
 
 
-class Address:
-    """Where Redis is, from its URL: `unix:///path`, `redis://[user[:password]@]host[:port][/db]`."""
-
-    __slots__ = ("database", "host", "password", "path", "port", "tls", "username")
-
-    def __init__(self, url: str) -> None:
-        """Raises: ValueError: no such URL."""
-        scheme, separator, rest = url.partition("://")
-        if not separator or scheme not in {"unix", "redis", "rediss"}:
-            raise ValueError(f"no Redis URL that a worker understands: {scheme}://")
-        self.tls = scheme == "rediss"
-        rest, _, query = rest.partition("?")
-        self.database = 0
-        for item in query.split("&"):
-            if item.startswith("db="):
-                self.database = int(item[3:])
-        login, at, rest = rest.rpartition("@")
-        user, _, password = login.partition(":")
-        self.username, self.password = (_unquote(user), _unquote(password)) if at else ("", "")
-        self.path, self.host, self.port = "", "", 0
-        if scheme == "unix":
-            self.path = _unquote(rest)
-            return
-        rest, _, database = rest.partition("/")
-        self.database = int(database or self.database)
-        if rest.startswith("["):
-            self.host, _, port = rest[1:].partition("]")
-            port = port.removeprefix(":")
-        else:
-            self.host, _, port = rest.partition(":")
-        self.host = self.host or "localhost"
-        self.port = int(port or DEFAULT_PORT)
-
-    def __str__(self) -> str:
-        """Without the password."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"unix://{self.path}" if self.path else f"redis{'s' if self.tls else ''}://{host}:{self.port}"
-
-
 class Link:
-    """One connection, never waited for.
+    """One connection to one place after another until one stands, never waited for.
 
     `up` after the connection stands, not before; whether Redis is *live* is the tier's to say.
     """
 
     __slots__ = (
-        "_address", "_clock", "_conversation", "_heard", "_on_closed", "_on_open", "_on_push", "_resolved", "_socket",
-        "_tls", "timeout", "up",
+        "_address", "_clock", "_connected", "_context", "_conversation", "_entered", "_files", "_greet", "_heard", "_left",
+        "_lookup", "_on_closed", "_on_open", "_on_push", "_opened", "_place", "_socket", "_tunnel", "timeout",
     )  # fmt: skip
 
     def __init__(
-        self, address: Address, timeout: float, clock: Callable[[], float], on_open: Callable[[], None],
-        on_push: Handler, on_closed: Callable[[str], None], tls: dict[str, str] | None = None,
+        self, address: Address, timeout: float, clock: Callable[[], float], greet: Callable[[Link], None],
+        on_open: Callable[[], None], on_push: Handler, on_closed: Callable[[str], None],
+        tls: Mapping[str, str] | None = None,
     ) -> None:  # fmt: skip
+        """Make a link that has not begun to connect.
+
+        Args:
+            greet: queues what a server wants to hear first, on the link that it is given.
+            on_open: queues the first requests.
+            on_push, on_closed: take a push, and why the connection was given up.
+            tls: paths of certificates, as `tls.client_context` takes them.
+        """
         self._address = address
         self.timeout = timeout
         """Seconds after which an unanswered request makes the link suspect."""
         self._clock = clock
-        self._on_open = on_open
-        self._on_push = on_push
-        self._on_closed = on_closed
-        self._tls = tls or {}
-        self._socket: Any = None
+        self._greet, self._on_open, self._on_push, self._on_closed = greet, on_open, on_push, on_closed
+        self._files = tls or {}
+        self._context: ssl.SSLContext | None = None
         self._conversation = Conversation(on_push)
         self._heard = 0.0
-        self._resolved: _Lookup | None = None
-        self.up = False
+        self._place: Place = address.places[0]
+        self._left: list[Place] = []
+        self._opened: Callable[[], None] = self._enter
+        self._lookup: Lookup | None = None
+        self._socket: Any = None
+        self._tunnel: Tunnel | None = None
+        self._connected = False
+        self._entered = False
+
+    @property
+    def up(self) -> bool:
+        """Whether the connection stands, and its other end is the server that was looked for."""
+        return self._connected and self._entered
+
+    @property
+    def place(self) -> Place:
+        """Where it connects to, or has connected to."""
+        return self._place
+
+    @property
+    def several(self) -> bool:
+        """Whether another connection may lead to another server."""
+        return len(self._address.places) > 1
 
     @property
     def fd(self) -> int:
         """What to poll, or -1."""
-        if self._resolved is not None:
-            return self._resolved.fd
+        if self._lookup is not None:
+            return self._lookup.fd
         return self._socket.fileno() if self._socket is not None else -1
 
     @property
     def wants_write(self) -> bool:
         """Whether to poll for room to write as well."""
-        return self._socket is not None and (not self.up or bool(self._conversation.out))
+        if self._socket is None:
+            return False
+        out = self._conversation.out if self._tunnel is None else self._tunnel.sealed
+        return not self._connected or bool(out)
 
     @property
     def outstanding(self) -> int:
@@ -144,43 +145,8 @@ class Link:
         return len(self._conversation.waiting)
 
     def connect(self) -> None:
-        """Begin; `on_open` queues the first requests, `on_closed` hears of a failure."""
-        address = self._address
-        self._heard = self._clock()
-        if address.path:
-            self._begin(socket.AF_UNIX, address.path)
-        elif address.host[:1].isdigit() or ":" in address.host:
-            family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-            self._begin(family, (address.host, address.port))
-        else:
-            self._resolved = _Lookup(address.host, address.port)
-
-    def _begin(self, family: int, where: Any) -> None:
-        self._conversation = Conversation(self._on_push)
-        self.up = False
-        try:
-            self._socket = self._make(family)
-            self._socket.setblocking(False)
-            self._socket.connect(where)
-        except OSError as exc:
-            if (
-                exc.errno != EINPROGRESS
-            ):  # EAGAIN too: the backlog of a unix socket is full, nothing was begun
-                self.close(_reason(exc))
-                return
-        self._on_open()  # its requests wait in the buffer, and leave in one write
-        if self._socket is not None:
-            self.writable()
-
-    def _make(self, family: int) -> Any:
-        if not self._address.tls:
-            made = socket.socket(family, socket.SOCK_STREAM)
-            if family != socket.AF_UNIX:
-                made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return made
-        from geosteer.tls import client_socket
-
-        return client_socket(family, self._address.host, self._tls)
+        """Begin; `on_closed` hears of a failure."""
+        self._dial(self._address.places, self._enter)
 
     def ask(self, command: Command, handler: Handler) -> None:
         """Queue a request; `writable` sends it."""
@@ -191,62 +157,54 @@ class Link:
         if self._socket is None:
             return
         try:
-            if not self.up:
+            if not self._connected:
                 error = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                 if error:
-                    self.close(_reason(OSError(error, "")))
-                    return
+                    raise OSError(error, "")
             out = self._conversation.out
+            if self._tunnel is not None:
+                out = self._tunnel.seal(out)
             if out:
                 del out[: self._socket.send(out)]
-            self.up = True
+            self._connected = True
         except (BlockingIOError, InterruptedError):
             return
         except OSError as exc:
-            if exc.errno != _ENOTCONN:  # the connection is still being made
-                self.close(_reason(exc))
+            if exc.errno != ENOTCONN:  # the connection is still being made
+                self._failed(exc)
 
     def readable(self) -> None:
         """Take in what came; replies and pushes go to their handlers."""
-        if self._resolved is not None:
+        if self._lookup is not None:
             self._after_lookup()
             return
-        if self._socket is None:
-            return
-        if not self.up:
+        if self._socket is not None and not self._connected:
             self.writable()
         while self._socket is not None:
+            conversation = self._conversation
             try:
                 data = self._socket.recv(CHUNK)
+                if not data:
+                    raise OSError("Redis closed the connection")
+                whole = len(data) < CHUNK
+                self._heard = self._clock()
+                if self._tunnel is not None:
+                    data = self._tunnel.open(data)
+                if data:
+                    conversation.feed(data)
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as exc:
-                if exc.errno not in {EAGAIN, EINTR, _ENOTCONN}:
-                    self.close(_reason(exc))
+                if exc.errno not in {EAGAIN, EINTR, ENOTCONN}:
+                    self._failed(exc)
                 return
-            if not data:
-                self.close("Redis closed the connection")
-                return
-            self._heard = self._clock()
-            conversation = self._conversation
-            try:
-                conversation.feed(data)
             except (hiredis.ProtocolError, ValueError) as exc:
                 self.close(f"not the Redis protocol: {exc}")
                 return
-            if len(data) < CHUNK:
+            if whole or conversation.ended:
                 break
-        if self._conversation.out:
+        if self._connected and (self._conversation.out or self.wants_write):
             self.writable()
-
-    def _after_lookup(self) -> None:
-        found, self._resolved = self._resolved, None
-        assert found is not None
-        result = found.result()
-        if result is None:
-            self.close(f"{self._address.host}: no such host")
-        else:
-            self._begin(*result)
 
     def suspect_at(self) -> float | None:
         """When the link becomes suspect: its oldest request is *timeout* old; None without requests."""
@@ -260,84 +218,144 @@ class Link:
 
     def tick(self, now: float) -> float:
         """Do what time asks for; returns when to be called again."""
-        if self._socket is None and self._resolved is None:
+        if self._lookup is not None:
+            if now - self._heard < RESOLVED:
+                return self._heard + RESOLVED
+            self._failed(OSError(f"{self._place[0]}: its address was not found in time"))
+            return now
+        if self._socket is None:
             return now + GONE
         waiting = self._conversation.waiting
-        since = waiting[0][1] if waiting else self._heard
-        if (waiting or not self.up) and now - max(since, 0.0) >= GONE:
-            self.close("no reply for a second")
+        if waiting or not self._connected:
+            since = waiting[0][1] if waiting else self._heard
+            if now - since < GONE:
+                return since + GONE
+            self._failed(OSError("no reply for a second"))
             return now
-        if waiting or not self.up:
-            return since + GONE
         if now - self._heard >= SILENCE:
-            self.ask(("PING",), _ignore)
+            self.ask(("PING",), ignore)
             self.writable()
             return now + GONE
         return self._heard + SILENCE
 
     def close(self, reason: str) -> None:
         """Give the connection up; requests without a reply are forgotten."""
+        place, places = self._place, self._address.places
+        self._left = []
+        self._hang_up()
+        self._on_closed(reason if places == [place] else f"{shown(place)}: {reason}")
+
+    # ------------------------------------------------------------------ for the links that look for their server
+
+    def _enter(self) -> None:
+        """The other end is the server that was looked for: greet it and begin."""
+        self._entered = True
+        self._greet(self)
+        self._verify()
+        self._on_open()
+
+    def _verify(self) -> None:
+        """Ask a server that was greeted whether it is the one."""
+
+    def _dial(self, places: Sequence[Place], opened: Callable[[], None]) -> None:
+        """Connect to the first of *places* that can be had, and queue there what *opened* queues."""
+        self._left = list(places)
+        self._opened = opened
+        self._go_on("nowhere to connect to")
+
+    def _go_on(self, reason: str) -> None:
+        """Try the next place, or give up for *reason* when there is none."""
+        self._hang_up()
+        while self._left:
+            self._place = self._left.pop(0)
+            self._heard = self._clock()
+            try:
+                if not self._begin(*self._place):
+                    return
+            except OSError as exc:
+                reason = _reason(exc)
+                self._hang_up()
+                continue
+            self._opened()  # its requests wait in the buffer, and leave in one write
+            self.writable()
+            return
+        self.close(reason)
+
+    def _begin(self, host: str, port: int) -> bool:
+        """Begin to connect; whether it has come that far, or the name has to be resolved first. Raises: OSError."""
+        family, where = (_family(host), (host, port)) if port else (socket.AF_UNIX, host)
+        if family is None:
+            from geosteer.lookup import Lookup
+
+            self._lookup = Lookup(host, port)
+            return False
+        self._socket = socket.socket(family, socket.SOCK_STREAM)
+        self._socket.setblocking(False)
+        if port:
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            self._socket.connect(where)
+        except OSError as exc:
+            # EAGAIN too is a failure: the backlog of a unix socket is full, nothing was begun
+            if exc.errno != EINPROGRESS:
+                raise
+        if self._address.tls:
+            from geosteer.tls import Tunnel, client_context
+
+            if self._context is None:
+                self._context = client_context(self._files)
+            self._tunnel = Tunnel(self._context, self._address.places[0][0])
+        return True
+
+    def _after_lookup(self) -> None:
+        lookup = self._lookup
+        assert lookup is not None
+        if not lookup.done:
+            return
+        found, self._lookup = lookup.result(), None
+        self._left[:0] = found
+        self._go_on(f"{self._place[0]}: no such host")
+
+    def _failed(self, exc: OSError) -> None:
+        """There is another place to try as long as the one that was looked for was not found."""
+        self._context = None  # the certificates may have been replaced meanwhile
+        if self.up:
+            self.close(_reason(exc))
+        else:
+            self._go_on(_reason(exc))
+
+    def _hang_up(self) -> None:
         if self._socket is not None:
             try:
                 self._socket.close()
             except OSError:
                 pass
             self._socket = None
-        if self._resolved is not None:
-            self._resolved.drop()
-            self._resolved = None
-        self.up = False
+        if self._lookup is not None:
+            self._lookup.drop()
+            self._lookup = None
+        self._tunnel = None
+        self._connected = self._entered = False
         self._conversation.ended = True
         self._conversation = Conversation(self._on_push)
-        self._on_closed(reason)
 
 
-class _Lookup:
-    """A host name being resolved in a thread of its own, since the system's resolver blocks."""
-
-    __slots__ = ("_ends", "_found", "fd")
-
-    def __init__(self, host: str, port: int) -> None:
-        import _thread
-        import os
-
-        self.fd, end = os.pipe()
-        self._found: list[Any] = []
-        found = self._found
-
-        def run() -> None:
-            try:
-                found.extend(socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM))
-            except OSError:
-                pass
-            finally:
-                os.close(end)
-
-        _thread.start_new_thread(run, ())
-
-    def result(self) -> tuple[int, Any] | None:
-        self.drop()
-        return (self._found[0][0], self._found[0][4]) if self._found else None
-
-    def drop(self) -> None:
-        import os
-
-        os.close(self.fd)
+def ignore(_: object) -> None:
+    """What takes a reply that has done its work by coming."""
 
 
-_ENOTCONN = 107
-
-
-def _ignore(_: object) -> None:
-    """A PING's reply has done its work by coming."""
+def _family(host: str) -> int | None:
+    """Of an address; None of a name."""
+    if ":" in host:
+        return socket.AF_INET6
+    try:
+        pack_address(host)
+    except ValueError:
+        return None
+    return socket.AF_INET
 
 
 def _reason(exc: OSError) -> str:
     import os
 
     return os.strerror(exc.errno).lower() if exc.errno else str(exc)
-
-
-def _unquote(text: str) -> str:
-    head, *parts = text.split("%")
-    return head + "".join([chr(int(part[:2], 16)) + part[2:] for part in parts])

@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from geosteer.errors import CorruptPage
 from geosteer_loader.history import entries
 from geosteer_loader.reach import needed
-from geosteer_loader.tables import roots
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from geosteer_loader.history import Entry
     from geosteer_loader.lease import Lease
@@ -74,6 +72,14 @@ def sweep(store: Store, lease: Lease, done: Collected) -> None:
         done.orphans += int(lease.write([deletion])[0])
 
 
+def discard(store: Store, lease: Lease, names: Iterable[str]) -> int:
+    """Remove objects whatever needs them, since what lies there is not what it should be; how many there were.
+
+    Raises: Refused: the lock is somebody else's by now. StoreError.
+    """
+    return sum(int(lease.write([deletion])[0]) for deletion in _deletions(store, dict.fromkeys(names, 0)))
+
+
 def _superseded(generations: Sequence[Entry], keep: int, grace: float, now: float) -> list[Entry]:
     """The oldest generations, up to the first that has to stay."""
     old: list[Entry] = []
@@ -87,10 +93,7 @@ def _superseded(generations: Sequence[Entry], keep: int, grace: float, now: floa
 def _kept(store: Store, generations: Sequence[Entry]) -> dict[str, int]:
     """The objects of what is published and of *generations* -> height."""
     current = store.hash(store.keys.current)
-    kept = needed(store, [current], {})
-    lost = [name for name in roots(current) if name not in kept]
-    if lost:
-        raise CorruptPage(f"{store.name}: root page {lost[0]} of the published tables is missing")
+    kept = needed(store, [current], {}, whole=True)
     kept.update(needed(store, [entry.fields for entry in generations], kept))
     return kept
 

@@ -123,17 +123,18 @@ def paired(pages: Pages, old: Outline, new: Outline, value: Callable[[str, str],
     same = [name for before, after in _blocks(old, new) if before == after for _, name in before]
     equal = pages.each(same)
     for before, after in _blocks(old, new):
-        stretch: Iterable[tuple[int, str, str]]
+        stretch: Iterable[tuple[int, K]]
         if before == after:
-            start, _ = before[0]
-            stretch = [(first, str(record), str(record)) for first, record in next(equal).spans(start)]
+            page = next(equal)
+            found = [value(str(record), str(record)) for record in page.values]
+            spans = page.spans(before[0][0])
+            stretch = ((first, found[at]) for (first, _), at in zip(spans, page.index, strict=True))
         else:
-            stretch = _merged(pages, before, after)
-        for first, was, now in stretch:
-            found = value(was, now)
-            if not values or values[-1] != found:
+            stretch = ((first, value(was, now)) for first, was, now in _merged(pages, before, after))
+        for first, one in stretch:
+            if not values or values[-1] != one:
                 starts.append(first)
-                values.append(found)
+                values.append(one)
     return Pairs(bits=old.bits, starts=starts or [0], values=values or [value("", "")])
 
 

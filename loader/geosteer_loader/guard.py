@@ -11,7 +11,7 @@ from geosteer.errors import CorruptPage, Refused
 from geosteer.model import Model
 from geosteer.schema import FAMILIES, root_field
 from geosteer_loader.coverage import Tally, countries, country_of, record_at
-from geosteer_loader.impact import Impact, measure
+from geosteer_loader.impact import Impact, measure, moving
 from geosteer_loader.nodestates import read_states
 from geosteer_loader.sweep import Side
 from geosteer_loader.unserved import unserved
@@ -120,24 +120,13 @@ def _impact(
     if any(old != new for old, new in moved.values()) or between != proposal.document:
         side = Side(model=Model(between), after=False)
         tables = measure(pages, moved, side, after, states, now, traffic)
-        findings += _moving(tables, config.guard.max_impact)
+        for services, family, share in moving(tables):
+            if share > config.guard.max_impact:
+                what = f"{_percent(share)} of the {family} clients"
+                findings.append(("max_impact", f"{services}: {what} would get another node by the tables"))
     if published == between and moved == roots:
         return tables
     return measure(pages, roots, Side(model=Model(published), after=False), after, states, now, traffic)
-
-
-def _moving(impact: Impact, limit: float) -> Iterator[Finding]:
-    """Services that get the same finding share one, since many have one map."""
-    same: dict[str, list[str]] = {}
-    for service, parts in impact.items():
-        for part, shift in parts.items():
-            share = shift.share_known("all_up")
-            if part in FAMILIES and share > limit:
-                text = f"{_percent(share)} of the {part} clients would get another node because of the tables"
-                same.setdefault(text, []).append(service)
-    for text, services in same.items():
-        more = f" and {len(services) - 1} more services" if len(services) > 1 else ""
-        yield "max_impact", f"{services[0]}{more}: {text}"
 
 
 def _canaries(

@@ -15,7 +15,7 @@ from geosteer_loader.forecast import Forecast, all_up
 from geosteer_loader.sweep import Case, Same, Side, Sweep, view_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from geosteer.nodes import NodeState
     from geosteer_loader.chances import Chances
@@ -45,7 +45,7 @@ class Shift:
     moved_known: dict[str, float] = field(default_factory=dict)
     """The same of those known."""
     before: dict[str, Chances] = field(default_factory=dict)
-    """Moment -> node -> clients it has."""
+    """Moment -> node -> clients it has of those known; of all where none is known."""
     after: dict[str, Chances] = field(default_factory=dict)
 
     def share(self, moment: str) -> float:
@@ -57,10 +57,11 @@ class Shift:
         return self.moved_known.get(moment, 0.0) / self.known if self.known else 0.0
 
     def parts(self, moment: str) -> dict[str, tuple[float, float]]:
-        """Node -> its part of all clients before and after, 0..1, of the nodes for which it changes."""
+        """Node -> its part of the known clients before and after, 0..1, of the nodes for which it changes."""
         old, new = self.before.get(moment, {}), self.after.get(moment, {})
+        size = self.known or self.total or 1.0
         both = {
-            node: (old.get(node, 0.0) / self.total, new.get(node, 0.0) / self.total)
+            node: (old.get(node, 0.0) / size, new.get(node, 0.0) / size)
             for node in sorted(old.keys() | new.keys())
         }
         return {node: pair for node, pair in both.items() if abs(pair[0] - pair[1]) > NOISE}
@@ -93,22 +94,35 @@ def measure(
     sweep = Sweep(pages, roots, before, after)
     judge = _Judge(sweep, states, now)
     impact: Impact = {name: {} for name in sweep.services}
-    for suffix, bits in FAMILIES.items():
-        family = sweep.family(bits)
-        unit = 1.0 if bits == 32 else float(1 << 80)
+    families = {suffix: sweep.family(bits) for suffix, bits in FAMILIES.items()}
+    for suffix, family in families.items():
+        unit = float(1 << 80) if suffix == "v6" else 1.0
         cases: dict[Case, float] = {}
         for start, end, case in family.spans():
             cases[case] = cases.get(case, 0) + (end - start)
         judge.weigh(impact, suffix, {case: size / unit for case, size in cases.items()})
-        if traffic is not None:
+    if traffic is not None:
+        for family in families.values():
             judge.weigh(impact, "clients", family.weights(traffic))
     return impact
+
+
+def moving(impact: Impact) -> Iterator[tuple[str, str, float]]:
+    """Services (those that fare alike as one text), family, and the share of its known clients that move, all nodes up."""
+    alike: dict[tuple[str, float], list[str]] = {}
+    for service, parts in impact.items():
+        for part in FAMILIES:
+            if part in parts:
+                alike.setdefault((part, parts[part].share_known("all_up")), []).append(service)
+    for (part, share), services in alike.items():
+        more = f" and {len(services) - 1} more services" if len(services) > 1 else ""
+        yield services[0] + more, part, share
 
 
 def as_json(impact: Impact) -> dict[str, Any]:
     """Service -> part -> `clients`, `known`, and for `all_up` and `now`: `moved`, `share`, `share_known`, `nodes`.
 
-    `nodes` has those whose part of the clients changes: the part before and after, 0 to 1.
+    `nodes` has those whose part of the known clients changes: the part before and after, 0 to 1.
     """
     return {
         service: {
@@ -159,6 +173,7 @@ class _Judge:
         for case, size in cases.items():
             key = self._regarded(number, case)
             grouped[key] = grouped.get(key, 0.0) + size
+        anybody = any(known for _, _, known in grouped)
         for (was, now, known), size in grouped.items():
             shift.total += size
             shift.known += size if known else 0.0
@@ -166,10 +181,9 @@ class _Judge:
                 apart, old, new = self._decide(moment, view, was, now)
                 _count(shift.moved, moment, apart * size)
                 _count(shift.moved_known, moment, apart * size if known else 0.0)
-                for nodes, chances in ((shift.before, old), (shift.after, new)):
-                    here = nodes.setdefault(moment, {})
-                    for node, chance in chances.items():
-                        here[node] = here.get(node, 0.0) + chance * size
+                if known or not anybody:
+                    _spread(shift.before.setdefault(moment, {}), old, size)
+                    _spread(shift.after.setdefault(moment, {}), new, size)
         return shift
 
     def _regarded(self, number: int, case: Case) -> tuple[tuple[Regard, ...], tuple[Regard, ...], bool]:
@@ -206,6 +220,11 @@ def _compared(before: Mapping[str, Chances], after: Mapping[str, Chances]) -> tu
         return 1.0, next(iter(before.values()), {}), next(iter(after.values()), {})
     apart = max(distance(before[kind], after[kind]) for kind in kinds)
     return apart, before[kinds[0]], after[kinds[0]]
+
+
+def _spread(nodes: Chances, chances: Chances, size: float) -> None:
+    for node, chance in chances.items():
+        nodes[node] = nodes.get(node, 0.0) + chance * size
 
 
 def _count(amounts: dict[str, float], name: str, more: float) -> None:

@@ -96,13 +96,17 @@ def describe(
 
     director = Director(seen.model)
     decision = director.decide(service, asker, look, seen.states, seen.now, ticket, trace=True)
+    layer, _, key = next((decision.layer[kind] for kind in kinds if kind in decision.layer), "").partition(
+        " "
+    )
     chosen = {kind: () if decision.refused else decision.answer[kind] for kind in kinds}
     return {
         "tier": TIER if seen.generation is not None else PLANNED,
         "generation": seen.generation,
         "map": service.map.name,
         "policy": service.policy,
-        "layer": next((decision.layer[kind] for kind in kinds if kind in decision.layer), None),
+        "layer": layer or None,
+        "key": key or None,
         "layers": reasons.layers(director, service, decision, kinds),
         "matched": _matched(decision, asker),
         "scope": decision.scope,

@@ -35,11 +35,15 @@ class Writer:
         self._expected = int(store.call("HLEN", store.keys.object))
         self.written = Written()
 
-    def lacking(self, built: Built) -> list[bytes]:
+    def lacking(self, built: Built, *, thorough: bool = False) -> list[bytes]:
         """Digests of the pages that Redis lacks, in the order in which they have to be written.
 
-        Asked from the root down: a page that is there ends the descent.
+        Asked from the root down, where a page that is there ends the descent; or *thorough*, for all pages.
         """
+        if thorough:
+            names = list(built.pages)
+            there = self._store.present([name.hex() for name in names])
+            return [name for name, found in zip(names, there, strict=True) if not found]
         absent: set[bytes] = set()
         level = [built.root]
         while level:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from typing import TYPE_CHECKING
 
 from geosteer import trie
@@ -19,12 +20,21 @@ BUILDER = 1
 """Raise it when the code comes to other records from the same files: unchanged files are then read again."""
 
 
-def describe(sources: Sequence[SourceConfig]) -> str:
-    """JSON list of a table's files: `format`, `file`, `size` (bytes), `mtime`, `sha256`, maybe `vantage`.
+def describe(sources: Sequence[SourceConfig], known: str = "") -> str:
+    """JSON list of a table's files: `format`, `file`, `path`, `size` (bytes), `mtime`, `sha256`, maybe `vantage`.
 
+    A file that *known*, an earlier description, has in the same place with the same size and mtime is not opened.
     Raises: SourceError: a file cannot be read.
     """
-    return _json([_describe(source) for source in sources])
+    earlier = _entries(known)
+    earlier += [{}] * (len(sources) - len(earlier))
+    return _json([_describe(source, before) for source, before in zip(sources, earlier, strict=False)])
+
+
+def networks(found: Mapping[str, Sequence[tuple[int, int, int]]]) -> str:
+    """The same for the configuration's own networks."""
+    rows = hashlib.sha256(repr(sorted(found.items())).encode()).hexdigest()
+    return _json([{"format": "networks", "networks": len(found), "sha256": rows}])
 
 
 def builder(shipped: Mapping[str, str]) -> str:
@@ -42,30 +52,47 @@ def same(one: str, other: str) -> bool:
 
 
 def newest(description: str) -> str:
-    """The latest `mtime` in a description; "" when it has none."""
-    return max((str(file.get("mtime", "")) for file in json.loads(description)), default="")
+    """The latest `mtime` in a description, in whole seconds; "" when it has none."""
+    latest = max((str(file.get("mtime", "")) for file in json.loads(description)), default="")
+    whole, dot, _ = latest.partition(".")
+    return f"{whole}Z" if dot else whole
 
 
 def _essence(description: str) -> list[dict[str, object]]:
     return [
-        {key: value for key, value in file.items() if key not in {"mtime", "file"}}
+        {key: value for key, value in file.items() if key not in {"mtime", "file", "path"}}
         for file in json.loads(description)
     ]
 
 
-def _describe(source: SourceConfig) -> dict[str, object]:
+def _entries(description: str) -> list[dict[str, object]]:
     try:
-        with source.path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        status = source.path.stat()
+        return [entry if isinstance(entry, dict) else {} for entry in json.loads(description)]
+    except (ValueError, TypeError):
+        return []
+
+
+def _describe(source: SourceConfig, before: Mapping[str, object]) -> dict[str, object]:
+    try:
+        described = _identity(source, source.path.stat())
+        sha256 = before.get("sha256")
+        if sha256 is None or any(before.get(key) != value for key, value in described.items()):
+            with source.path.open("rb") as file:
+                described = _identity(source, os.fstat(file.fileno()))  # of the very file that is summed up
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as exc:
         raise SourceError(f"{source.path}: {source.place}: {exc.strerror or exc}") from exc
+    return {**described, "sha256": sha256}
+
+
+def _identity(source: SourceConfig, status: os.stat_result) -> dict[str, object]:
+    seconds, fraction = divmod(status.st_mtime_ns, 1_000_000_000)
     described: dict[str, object] = {
         "format": source.format,
         "file": source.path.name,
+        "path": str(source.path),
         "size": status.st_size,
-        "mtime": format_time(status.st_mtime),
-        "sha256": sha256,
+        "mtime": format_time(seconds).replace("Z", f".{fraction:09}Z"),
     }
     if source.vantage is not None:
         described["vantage"] = source.vantage

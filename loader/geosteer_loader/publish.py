@@ -17,18 +17,16 @@ from geosteer_loader import current as published
 from geosteer_loader import functions
 from geosteer_loader.collect import SWEEP_EVERY, Collected, collect, sweep
 from geosteer_loader.guard import examine, guard
-from geosteer_loader.impact import as_json
+from geosteer_loader.impact import as_json, moving
 from geosteer_loader.lease import SECONDS, Lease
 from geosteer_loader.objects import Writer, Written
 from geosteer_loader.progress import meter as usual_meter
 from geosteer_loader.proposal import propose
-from geosteer_loader.tables import pages_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from geosteer_loader.config import Config
-    from geosteer_loader.impact import Impact
     from geosteer_loader.progress import Meter
     from geosteer_loader.proposal import Proposal
     from geosteer_loader.store import Store
@@ -90,7 +88,9 @@ def publish(
         writer = Writer(store)
         proposal = propose(config, store, before, meter)
         examination = examine(config, store, proposal)
-        _log_impact(examination.impact)
+        for services, family, share in moving(examination.impact):
+            if share:
+                log.info("%s: %.2f %% of the %s clients get another node", services, 100 * share, family)
         forced = guard(examination, force)
         after = {**proposal.after, "schema": str(_schema(before, schema))}
         _write(writer, proposal)
@@ -126,15 +126,6 @@ def _schema(before: Mapping[str, str], wanted: int | None) -> int:
     return wanted
 
 
-def _log_impact(impact: Impact) -> None:
-    for service, parts in impact.items():
-        for part, shift in parts.items():
-            if shift.share_known("all_up"):
-                log.info(
-                    "%s: %.2f %% of the %s clients move", service, 100 * shift.share_known("all_up"), part
-                )
-
-
 def _changed(proposal: Proposal, after: Mapping[str, str], written: Written) -> list[str]:
     changed = list(proposal.changed)
     before = proposal.before
@@ -150,8 +141,12 @@ def _changed(proposal: Proposal, after: Mapping[str, str], written: Written) -> 
 def _write(writer: Writer, proposal: Proposal) -> None:
     leaves: dict[str, bytes] = {}
     inner: dict[str, bytes] = {}
-    for built in pages_of(proposal.tables):
-        for name in writer.lacking(built):
+    for table in proposal.tables:
+        # A page that vanished from below one that stayed is found only by asking for each.
+        thorough = not proposal.known.complete(table.name)
+        for built, name in (
+            (one, name) for one in table.pages for name in writer.lacking(one, thorough=thorough)
+        ):
             (inner if name in built.children else leaves)[name.hex()] = built.pages[name]
     named = proposal.after["config"]
     if named == proposal.known.damaged or not writer.there(named):

@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
 
 def needed(
-    store: Store, generations: Iterable[Mapping[str, str]], known: Mapping[str, int]
+    store: Store, generations: Iterable[Mapping[str, str]], known: Mapping[str, int], *, whole: bool = False
 ) -> dict[str, int]:
     """Every object that *generations* (fields as of `current`) need -> its height, without *known*.
 
-    A configuration document counts as height 0. What is not in Redis is left out, and so is all below it.
-    Raises: CorruptPage: an inner page is not a page.
+    A configuration document counts as height 0. What is not in Redis is left out, and so is all below it; with *whole* that
+    is an error, for what lies below a missing page must not count as needed by nobody.
+    Raises: CorruptPage: an inner page is not a page, or is missing. StoreError.
     """
     found: dict[str, int] = {}
     documents: list[str] = []
@@ -30,18 +31,24 @@ def needed(
         tops.update(dict.fromkeys(roots(fields)))
         if "config" in fields:
             documents.append(fields["config"])
-    _descend(store, [name for name in tops if name not in known], known, found)
+    _descend(store, [name for name in tops if name not in known], known, found, whole)
     found.update({name: 0 for name in documents if name not in known})
     return found
 
 
-def _descend(store: Store, level: list[str], known: Mapping[str, int], found: dict[str, int]) -> None:
+def _descend(
+    store: Store, level: list[str], known: Mapping[str, int], found: dict[str, int], whole: bool
+) -> None:
+    top = set(level)
     while level:
         below: dict[str, None] = {}
         for low in range(0, len(level), BATCH):
             names = level[low : low + BATCH]
             for name, data in zip(names, store.objects(names), strict=True):
                 if data is None:
+                    if whole:
+                        what = "root page" if name in top else "page"
+                        raise CorruptPage(f"{store.name}: {what} {name} of the published tables is missing")
                     continue
                 page = _decoded(name, data)
                 found[name] = page.height

@@ -150,7 +150,7 @@ def explanation(found: Mapping[str, Any]) -> str:
     generation = "as planned" if found["generation"] is None else f"generation {found['generation']}"
     lines = [
         f"{found['name']} {found['type']} for {found['client'] or 'a client unknown'}",
-        f"map {found['map']}, policy {found['policy']}, layer {found['layer'] or 'none'}",
+        f"map {found['map']}, policy {found['policy']}, layer {found['layer'] or 'none'} {found['key'] or ''}".rstrip(),
         f"scope {found['scope']}: {found['scope_reason']}",
         f"{found['tier']}, {generation}",
     ]

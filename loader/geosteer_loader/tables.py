@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
 from dataclasses import dataclass, field
@@ -113,9 +112,9 @@ def _sourced(
 ) -> Table:
     sources = config.sources[name]
     # Before the files are read: of one replaced meanwhile the old sum is noted, and the next run sees it.
-    described = origin.describe(sources)
-    builder = origin.builder(config.document["continents"])
     published = own_fields(current, name)
+    described = origin.describe(sources, published.get(f"{name}.source", ""))
+    builder = origin.builder(config.document["continents"])
     if (
         origin.same(published.get(f"{name}.source", ""), described)
         and published.get(f"{name}.builder") == builder
@@ -158,8 +157,7 @@ def _networks(
     networks: Mapping[str, Sequence[tuple[int, int, int]]], current: Mapping[str, str], now: float
 ) -> Table:
     ranges = flatten([NetworkSource(networks)], Report())
-    rows = hashlib.sha256(repr(sorted(networks.items())).encode()).hexdigest()
-    source = f'[{{"format":"networks","networks":{len(networks)},"sha256":"{rows}"}}]'
+    source = origin.networks(networks)
     unchanged = current.get("nets.source") == source
     built = current.get("nets.built", "") if unchanged else ""
     return _built("nets", ranges, {"nets.source": source, "nets.built": built or format_time(now)}, {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from geosteer.client import Client, parse
@@ -12,14 +13,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+_COUNT = re.compile(r"[0-9]{1,18}(?:\.[0-9]{1,9})?")
+
 Traffic = dict[tuple[int, int, int], float]
 """Address bits, first address and prefix length of a client network -> its weight, above 0."""
 
 
 def read_traffic(path: Path) -> Traffic:
-    """The clients in a file: an address or prefix per line, then a count if it is not 1; `#` begins a comment.
+    """The clients in a file: an address or prefix per line, and a count if it is not 1; `#` begins a comment.
 
-    Blanks, a comma or a semicolon stand between the two; the file may be compressed. Equal lines add up.
+    Blanks, a comma or a semicolon stand between the two; the count may come first, as `sort | uniq -c` has it. The file may
+    be compressed. Equal clients add up.
     Raises: SourceError: the file cannot be read, names nobody, or lines are malformed (all of them are named).
     """
     problems = Problems(path)
@@ -43,13 +47,15 @@ def read_traffic(path: Path) -> Traffic:
 
 
 def _client(words: list[str]) -> tuple[Client, float]:
+    if len(words) == 2 and words[0].isdigit():  # as `uniq -c` writes it
+        words = [words[1], words[0]]
     try:
         client = parse(words[0])
     except ValueError as exc:
         raise ValueError(f"neither an address nor a network: {words[0][:60]!r}") from exc
     count = words[1] if len(words) == 2 else "1"
-    if len(words) > 2 or not count.replace(".", "", 1).isdigit() or not 0 < float(count) < 1e18:
-        raise ValueError(f"no count above 0 behind the client: {' '.join(words[1:])[:60]!r}")
+    if len(words) > 2 or not _COUNT.fullmatch(count) or not float(count):
+        raise ValueError(f"no count above 0 beside the client: {' '.join(words[1:])[:60]!r}")
     return client, float(count)
 
 

@@ -6,7 +6,7 @@ import os
 
 import click
 
-from geosteer_loader.commands import export, looking, operating, publishing, shell
+from geosteer_loader.commands import export, looking, mismatch, operating, planning, publishing, shares, shell, verifying
 
 
 class HungUp(Exception):  # it is no error
@@ -40,14 +40,18 @@ def geosteer(ctx: click.Context) -> None:
 
 for _command in (
     publishing.check_config,
+    planning.plan,
     publishing.publish,
     publishing.history,
     publishing.rollback,
+    verifying.verify,
     looking.status,
     looking.lookup,
     looking.explain,
     operating.node,
     export.export,
+    shares.shares,
+    mismatch.mismatch,
     shell.completion,
     shell.version,
 ):

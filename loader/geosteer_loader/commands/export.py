@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import click
 
 from geosteer_loader.commands import options
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
+
+    from geosteer_loader.export.bundle import Bundle
+    from geosteer_loader.export.picture import Picture
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 @click.group(short_help="Write files for workers and for other name servers.")
@@ -20,6 +26,21 @@ def export() -> None:
 
     A file is replaced as a whole, and only when its content changes.
     """
+
+
+def _shared(function: Callable[P, R]) -> Callable[P, R]:
+    """The options of exports that make a folder of files."""
+    for option in (
+        click.option(
+            "--interval", default=0.2, show_default=True, metavar="SECONDS", type=click.FloatRange(0.01, 3600),
+            help="With --watch: how often to look.",
+        ),
+        click.option("--watch", is_flag=True, help="Go on, and write again whenever something changes."),
+        click.option("--lossy", is_flag=True, help="Write although the format cannot say all of it."),
+        click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False)),
+    ):  # fmt: skip
+        function = option(function)
+    return function
 
 
 @export.command(
@@ -55,6 +76,68 @@ def fallback(*, file: Path, as_json: bool, config_path: Path | None) -> None:
     found = {"file": str(file), "written": written, "zones": zones, "servers": servers}
     told = f"{len(zones)} zones, {len(servers)} servers"
     options.emit(found, f"{file}: {told if written else 'as before'}", json_wanted=as_json)
+
+
+@export.command(
+    "pdns-geoip",
+    epilog=options.examples(
+        "geosteer export pdns-geoip /var/lib/geosteer/geoip",
+        "geosteer export pdns-geoip /var/lib/geosteer/geoip --watch",
+        "geosteer export pdns-geoip out --lossy --watch --reload 'pdns_control --config-name=geo reload'",
+    ),
+)
+@_shared
+@click.option(
+    "--reload", metavar="COMMAND", help="Run after a change; default with --watch: pdns_control reload."
+)
+@options.as_json
+@options.common
+def pdns_geoip(
+    *, folder: Path, lossy: bool, watch: bool, interval: float, reload: str | None, as_json: bool,
+    config_path: Path | None,
+) -> None:  # fmt: skip
+    """Write zones and a database for PowerDNS' geoip backend.
+
+    It answers by itself then, many times faster than through workers. What a hash of the client's network
+    settles becomes a draw with the same weights. What the backend cannot do is listed and refused.
+    """
+    from geosteer_loader.export.pdns_geoip import Exporter
+
+    def exporter(picture: Picture) -> Callable[[], Bundle]:
+        return Exporter(picture, folder).bundle
+
+    command = ("pdns_control reload" if watch else "") if reload is None else reload
+    _run(exporter, folder, config_path, command, lambda _: True, (lossy, watch, as_json), interval)
+
+
+def _run(
+    exporter: Callable[[Picture], Callable[[], Bundle]],
+    folder: Path,
+    config_path: Path | None,
+    command: str,
+    needs_reload: Callable[[str], bool],
+    flags: tuple[bool, bool, bool],
+    interval: float,
+) -> None:
+    """Make the files once, and again and again if wanted; *flags*: lossy, watch, JSON."""
+    from geosteer_loader.export.picture import Picture
+    from geosteer_loader.export.watch import Writer
+
+    lossy, watch, as_json = flags
+    with options.connect(config_path) as store:
+        picture = Picture(store)
+        writer = Writer(exporter(picture), folder, command, needs_reload)
+        made, written = writer.once(lossy=lossy)
+        found = {
+            "folder": str(folder),
+            "generation": int(picture.generation.number),
+            "written": written,
+            "losses": list(made.losses),
+            "notes": list(made.notes),
+        }
+        options.emit(found, f"{folder}: {', '.join(written) or 'as before'}", json_wanted=as_json)
+        if watch:
+            writer.follow(picture, interval)
 
 
 def _document(config_path: Path | None) -> Mapping[str, Any]:

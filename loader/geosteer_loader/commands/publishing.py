@@ -80,9 +80,22 @@ def check_config(file: Path | None, backend: Path | None, config_path: Path | No
     type=click.Choice(GUARDS),
     help=f"Publish although this guard says no: {', '.join(GUARDS)}. May be repeated.",
 )
+@click.option(
+    "--schema",
+    type=int,
+    metavar="N",
+    help="What the published fields mean from now on: raise it when all workers know it. Default: as published.",
+)
 @options.as_json
 @options.common
-def publish(*, release: bool, force: tuple[str, ...], as_json: bool, config_path: Path | None) -> None:
+def publish(
+    *,
+    release: bool,
+    force: tuple[str, ...],
+    schema: int | None,
+    as_json: bool,
+    config_path: Path | None,
+) -> None:
     """Publish tables and configuration if anything changed.
 
     Readers see the old generation or the new one, never a mixture; when anything fails, the old one stays.
@@ -92,7 +105,7 @@ def publish(*, release: bool, force: tuple[str, ...], as_json: bool, config_path
 
     config = options.load(config_path)
     with connect(config.redis) as store:
-        outcome = run(config, store, release=release, force=force)
+        outcome = run(config, store, release=release, schema=schema, force=force)
     for warning in outcome.warnings:
         log.warning("%s", warning)
     options.emit(dataclasses.asdict(outcome), lambda: _told(outcome), json_wanted=as_json)

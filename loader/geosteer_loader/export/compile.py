@@ -55,7 +55,9 @@ class Spans:
 class Cells:
     """What the tables say together, everywhere."""
 
-    def __init__(self, tables: Sequence[str], combinations: Sequence[Records], spans: dict[int, Spans]) -> None:
+    def __init__(
+        self, tables: Sequence[str], combinations: Sequence[Records], spans: dict[int, Spans]
+    ) -> None:
         self.tables = tables
         """The tables that count, in the order of the records."""
         self.combinations = combinations
@@ -63,16 +65,20 @@ class Cells:
         self.spans = spans
         """Address bits -> spans with the numbers of combinations."""
 
-    def classes(self, classify: Callable[[Records], K]) -> tuple[list[K], dict[int, Spans]]:
-        """The distinct results of *classify*, and spans with their numbers, as wide as can be."""
+    def classes(self, classify: Callable[[Records], K]) -> tuple[list[K], list[int]]:
+        """The distinct results of *classify*, and for each combination the number of its own."""
         numbers: dict[K, int] = {}
         mapped = [numbers.setdefault(classify(records), len(numbers)) for records in self.combinations]
+        return list(numbers), mapped
+
+    def spread(self, mapped: Sequence[int]) -> dict[int, Spans]:
+        """Spans as wide as can be with the numbers that *mapped* has for the combinations."""
         spans = {}
         for bits, old in self.spans.items():
             spans[bits] = new = Spans(bits)
             for start, number in zip(old.starts, old.numbers, strict=True):
                 new.add(start, mapped[number])
-        return list(numbers), spans
+        return spans
 
 
 def read_cells(store: Store, generation: Generation, wanted: Iterable[str]) -> Cells:

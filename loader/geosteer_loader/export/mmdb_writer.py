@@ -7,13 +7,13 @@ for files that follow what is published. In order, each node of the tree is made
 from __future__ import annotations
 
 import struct
-from bisect import bisect_left as _bisect
-from typing import TYPE_CHECKING, Any
-
-from geosteer_loader.export.compile import Spans
+from bisect import bisect_left
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from geosteer_loader.export.compile import Spans
 
 MARKER = b"\xab\xcd\xefMaxMind.com"
 SEPARATOR = bytes(16)
@@ -56,7 +56,7 @@ class Unsigned(int):
 
     size: int
 
-    def __new__(cls, value: int, size: int) -> Unsigned:
+    def __new__(cls, value: int, size: int) -> Self:
         """A number that fits the size."""
         made = super().__new__(cls, value)
         made.size = size
@@ -91,9 +91,7 @@ def _head(kind: int, size: int) -> bytes:
 
 def _with_ipv4(spans: Spans) -> tuple[list[int], list[int]]:
     """Starts and numbers of the IPv6 spans, `_IPV4` where the tree leads to IPv4."""
-    blocks = sorted(
-        (start, start + (1 << (128 - length)), _IPV4) for start, length in ((0, 96), *ALIASES)
-    )
+    blocks = sorted((start, start + (1 << (128 - length)), _IPV4) for start, length in ((0, 96), *ALIASES))
     starts: list[int] = []
     numbers: list[int] = []
 
@@ -122,12 +120,11 @@ class _Tree:
     def __init__(self) -> None:
         self.left: list[int] = []
         self.right: list[int] = []
-        self._root = 0
 
     def build(self, whole: tuple[list[int], list[int]], ipv4: Spans) -> None:
         """Make all nodes; number n of the spans becomes the record -1 - n."""
         self._grow(128, *whole)
-        root, self._root = len(self.left), 0
+        root = len(self.left)
         self._grow(32, list(ipv4.starts), list(ipv4.numbers))
         for side in (self.left, self.right):
             for at, value in enumerate(side[:root]):
@@ -144,7 +141,7 @@ class _Tree:
             node, low, high, first, depth = todo.pop()
             middle = first + (1 << depth)
             # Where the upper half begins among the spans; the one before it may reach into it.
-            cut = _bisect(starts, middle, low, high)
+            cut = bisect_left(starts, middle, low, high)
             upper = cut if cut < high and starts[cut] == middle else cut - 1
             if cut - low == 1:
                 left[node] = -1 - numbers[low]

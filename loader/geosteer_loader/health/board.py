@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import random
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from geosteer.errors import StoreError
+from geosteer.errors import Refused, StoreError
+from geosteer.model import FORMAT
 from geosteer_loader import current
 from geosteer_loader.health import beat, watchlist
-from geosteer_loader.health.judge import Judgement, judge
-from geosteer_loader.health.verdicts import Verdict, decode
+from geosteer_loader.health.judge import judge
+from geosteer_loader.health.post import Posted
+from geosteer_loader.health.verdicts import decode
 from geosteer_loader.store import texts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from geosteer_loader.health.judge import Rule
+    from geosteer_loader.health.post import Post
+    from geosteer_loader.health.verdicts import Verdict
     from geosteer_loader.health.watchlist import Watchlist
     from geosteer_loader.store import Command, Store
 
@@ -29,33 +32,6 @@ TRIES = 8
 
 class _Moved(Exception):  # it is no error
     """There are other writers than those that are watched."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Post:
-    """What a writer has to say."""
-
-    verdicts: Mapping[str, Verdict]
-    """All that it thinks now; of other nodes it still thinks what it wrote earlier."""
-    write: Collection[str] | None = None
-    """The nodes of which to write it; None: of all."""
-    counted: Mapping[str, Verdict] | None = None
-    """What to judge by in place of `verdicts`, for a writer that withdraws them."""
-    period: float | None = None
-    """Seconds until its next beat; None: no beat."""
-
-
-@dataclass(slots=True)
-class Posted:
-    """What came of it."""
-
-    judgement: Judgement
-    states: dict[str, dict[str, str]]
-    """Node -> its hash before."""
-    trouble: list[str] = field(default_factory=list)
-    """What an operator should hear of."""
-    beat: str = ""
-    """The beat written; empty: none was."""
 
 
 class Board:
@@ -85,7 +61,13 @@ class Board:
         self._hear(self._store.now())
         if fields.get("config", "") == self._config and self._config:
             return None
-        found = watchlist.read(current.document(self._store, fields))
+        document = current.document(self._store, fields)
+        if document.get("format") != FORMAT:
+            raise Refused(
+                f"{self._store.name}: configuration document format {document.get('format')} is published, "
+                f"this program knows {FORMAT}: upgrade it"
+            )
+        found = watchlist.read(document)
         self._config = fields["config"]
         return found
 

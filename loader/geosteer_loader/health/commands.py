@@ -16,8 +16,9 @@ from geosteer_loader.commands import options
 from geosteer_loader.commands.values import DURATION
 
 if TYPE_CHECKING:
-    from geosteer_loader.health.board import Board, Posted
-    from geosteer_loader.health.prober import Prober
+    from geosteer_loader.health.board import Board
+    from geosteer_loader.health.post import Posted
+    from geosteer_loader.health.service import Service
     from geosteer_loader.health.settings import Settings
     from geosteer_loader.store import Store
 
@@ -44,6 +45,7 @@ def probe(*, once: bool, period: float | None, config_path: Path | None) -> None
     are read here. Counters are kept in Redis, so that every run goes on from the one before.
     """
     from geosteer_loader.health.prober import Prober
+    from geosteer_loader.health.service import Service
     from geosteer_loader.store import connect
 
     if period is not None and not once:
@@ -55,7 +57,7 @@ def probe(*, once: bool, period: float | None, config_path: Path | None) -> None
             prober = Prober(board, settings.prober.control, period=period or PERIOD)
             click.echo(_summary(asyncio.run(prober.once())))
         else:
-            asyncio.run(_serve(Prober(board, settings.prober.control)))
+            asyncio.run(_serve(Service(board, settings.prober.control)))
 
 
 @click.command(epilog=options.examples("geosteer feed states.json", "monitor --json | geosteer feed -"))
@@ -103,11 +105,11 @@ def _board(store: Store, name: str, settings: Settings) -> Board:
     return Board(store, name, settings.rule)
 
 
-async def _serve(prober: Prober) -> None:
+async def _serve(service: Service) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, prober.stop)
-    await prober.watch()
+        loop.add_signal_handler(number, service.stop)
+    await service.watch()
 
 
 def _read(file: Path) -> tuple[str, str]:

@@ -21,14 +21,14 @@ def doubtful(turned: int, good: int) -> bool:
 
 
 class Fall(NamedTuple):
-    """A node that is down, or would be."""
+    """A node that is down, would be, or fails and soon may be."""
 
     since: float
     """When it went down; when the probers came to call it down."""
     round: float
     """Seconds from one probe of it to the next."""
     done: bool
-    """It is down already."""
+    """Nobody asks to take it down now."""
 
 
 def hold(

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 from geosteer.errors import ConfigError
 from geosteer_loader.checks.values import kind, printable, shown
 from geosteer_loader.health import shed
-from geosteer_loader.health.board import Post
+from geosteer_loader.health.post import Post
 from geosteer_loader.health.verdicts import LIVES, TEXT, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from geosteer_loader.health.board import Board, Posted
+    from geosteer_loader.health.board import Board
+    from geosteer_loader.health.post import Posted
     from geosteer_loader.health.watchlist import Subject
 
 KEYS = ("state", "load", "reason")

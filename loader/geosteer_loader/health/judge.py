@@ -69,7 +69,7 @@ def judge(
         )
         for name, node in watchlist.nodes.items()
     }
-    falls = _falls(watchlist, outcomes, states)
+    falls = _falls(watchlist, outcomes, states, now)
     held, why = hold(watchlist.maps, falls, now)
     found = Judgement(held=why, again=min(held.values(), default=None))
     for name, outcome in outcomes.items():
@@ -88,16 +88,19 @@ def state_of(fields: Fields) -> str:
 
 
 def _falls(
-    watchlist: Watchlist, outcomes: Mapping[str, Outcome], states: Mapping[str, Fields]
+    watchlist: Watchlist, outcomes: Mapping[str, Outcome], states: Mapping[str, Fields], now: float
 ) -> dict[str, Fall]:
     falls = {}
     for name, outcome in outcomes.items():
-        if outcome.state != DOWN:
-            continue
         fields, node = states.get(name, {}), watchlist.nodes[name]
+        if outcome.state != DOWN:
+            if outcome.failing:
+                # Probes are spread over the round: those that come later are about to fall, too.
+                falls[name] = Fall(now, node.round, done=True)
+            continue
         if state_of(fields) == DOWN:
-            # The hash has whole seconds; it is the later one where the node was held back.
-            since = max(maybe_time(fields.get("since")) or 0.0, outcome.since or 0.0)
+            # Cut to whole seconds in the hash: it was up to one second later.
+            since = (maybe_time(fields.get("since")) or 0.0) + 1
             falls[name] = Fall(since, node.round, done=True)
         elif outcome.since is not None:
             falls[name] = Fall(outcome.since, node.round, done=False)

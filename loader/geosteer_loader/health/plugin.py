@@ -81,6 +81,10 @@ def watch_children() -> None:
     """Let the running loop wait for programs by their file descriptors, not with a thread for each."""
     if sys.version_info >= (3, 12):
         return  # it does so by itself
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except OSError:
+        return  # not on this kernel
     watcher = asyncio.PidfdChildWatcher()
     watcher.attach_loop(asyncio.get_running_loop())
     asyncio.get_event_loop_policy().set_child_watcher(watcher)

@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from geosteer_loader.health.board import Posted
+    from geosteer_loader.health.post import Posted
     from geosteer_loader.health.result import Result
 
 log = logging.getLogger(__name__)

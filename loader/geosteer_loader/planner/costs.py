@@ -12,6 +12,7 @@ from math import isfinite
 from typing import TYPE_CHECKING
 
 from geosteer.director import Director, lengths_of, place_of
+from geosteer.errors import StoreError
 from geosteer.policy import distance
 from geosteer_loader.planner.demand import ELSEWHERE, by_layer
 from geosteer_loader.planner.places import CONTINENT_PLACES, COUNTRY_PLACES
@@ -53,7 +54,10 @@ def measured(by: str, regions: Sequence[Region], nodes: Sequence[Node], model: M
     """Mean costs over the addresses of each region; a region that the tables do not know is left out.
 
     Args: by: `distance` or `path`; model: which continent a country is in.
+    Raises: StoreError: a table cannot be read, or path lengths are wanted and not published.
     """
+    if by == PATH and read("path", 32) is None and read("path", 128) is None:
+        raise StoreError("no table path is published: configure [[sources.path]] and publish")
     costs: Costs = {}
     fixed = [one for one in regions if one.layer == ELSEWHERE or (by == DISTANCE and one.place)]
     for region in fixed:
@@ -111,7 +115,7 @@ def _weights(
         return found
     layers = by_layer(regions)
     names: dict[str, str | None] = {}
-    for size, record, other in _joined(ours, theirs):
+    for size, record, other in joined(ours, theirs):
         if record not in names:
             names[record] = _named(record, layers, director)
         name = names[record]
@@ -129,14 +133,14 @@ def _named(record: str, layers: Mapping[str, Mapping[str, Region]], director: Di
     return None
 
 
-def _joined(one: Ranges, other: Ranges) -> Iterator[tuple[int, str, str]]:
+def joined(one: Ranges, other: Ranges) -> Iterator[tuple[int, str, str]]:
     """Both tables' records for every stretch of addresses where neither changes, with its size."""
     theirs = other.spans()
     _, end, record = next(theirs)
     for start, stop, mine in one.spans():
         at = start
         while end < stop:
-            if mine:
+            if mine and end > at:
                 yield end - at, mine, record
             at = end
             _, end, record = next(theirs)

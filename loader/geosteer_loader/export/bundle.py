@@ -1,0 +1,52 @@
+"""What an export makes: files, and what of the published configuration they cannot say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from geosteer.errors import Refused
+from geosteer_loader.export import files
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(slots=True)
+class Bundle:
+    """Files to be written into one folder."""
+
+    files: dict[str, bytes | str] = field(default_factory=dict)
+    """Path inside the folder -> content, in the order in which they are to be replaced."""
+    losses: dict[str, None] = field(default_factory=dict)
+    """What the format cannot say, each as `place: what becomes of it`."""
+    notes: dict[str, None] = field(default_factory=dict)
+    """What a reader should know, without anything being lost."""
+
+    def lose(self, place: str, what: str) -> None:
+        """Note what the format cannot say."""
+        self.losses[f"{place}: {what}"] = None
+
+    def note(self, text: str) -> None:
+        """Tell something that loses nothing."""
+        self.notes[text] = None
+
+    def check(self, *, lossy: bool) -> None:
+        """Raises: Refused: something would be lost, and that was not asked for."""
+        if self.losses and not lossy:
+            raise Refused(
+                "\n".join([*self.losses, "refused: this format cannot say that (--lossy writes the rest)"])
+            )
+
+    def write(self, folder: Path) -> list[str]:
+        """Replace the files whose content changed; their names.
+
+        Raises: NotWritten: a file cannot be; those before it are written.
+        """
+        written = []
+        for name, content in self.files.items():
+            path = folder / name
+            files.folder(path.parent)
+            if files.replace(path, content):
+                written.append(name)
+        return written

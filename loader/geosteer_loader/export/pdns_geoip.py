@@ -1,0 +1,254 @@
+"""`geosteer export pdns-geoip`: zones and a database for PowerDNS' geoip backend, which answers without asking anybody.
+
+All tables that count become one database in which a prefix has the name of a class of clients: those for whom the same
+entries of the maps count. A class does not depend on node states, so that a change of those is a change of the small YAML
+file alone. There each class has its answers under a name outside of every zone, so that nobody can ask for it.
+Source: PowerDNS 4.7, docs/backends/geoip.rst and modules/geoipbackend.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from geosteer.clock import parse_time
+from geosteer_loader.checks.names import zone_of
+from geosteer_loader.export.bundle import Bundle
+from geosteer_loader.export.chances import Walk, lengths
+from geosteer_loader.export.mmdb_writer import database
+from geosteer_loader.export.statics import static_records
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from geosteer.model import Node, Service
+    from geosteer_loader.export.compile import Cells, Records
+    from geosteer_loader.export.picture import Picture
+
+    Answers = list[tuple[str, str, int, int]]
+    Key = tuple[Any, ...]
+
+ZONES = "geosteer.yaml"
+DATABASE = "geosteer.mmdb"
+SETTINGS = "pdns-geoip.conf"
+HIDDEN = "geosteer.invalid"
+"""Below it are the names of answers; no zone can be there (RFC 6761, 6.4)."""
+PARTS = 1000
+"""Parts into which the backend divides the weights of one name."""
+_PLACEHOLDER = re.compile(r"%(mp|cn|co|cc|af|as|re|na|ci|lat|lon|loc|hh?|yy|dd|mos?|wd|wds|ip[46]?|%)")
+
+
+class Exporter:
+    """Makes the files again and again, and no more of them than changed."""
+
+    def __init__(self, picture: Picture, folder: Path) -> None:
+        """Args: folder: where the files will be."""
+        self._picture = picture
+        self._folder = folder
+        self._kept: tuple[Cells, list[Key], list[int], bytes] | None = None
+
+    def bundle(self) -> Bundle:
+        """The files for what is published now, the database first.
+
+        Raises: StoreError: a page is absent or damaged, or Redis failed.
+        """
+        picture, made = self._picture, Bundle()
+        model, document = picture.generation.model, picture.generation.document
+        services = {name: one for name, one in model.services.items() if zone_of(name, document["zones"])}
+        for name in model.services.keys() - services.keys():
+            made.note(f'services."{name}": lies outside every zone, so DNS does not serve it')
+        variants = _variants(services)
+        for places, service in variants.values():
+            _inexpressible(made, places[0], service)
+        cells = picture.cells(chain.from_iterable(service.tables for _, service in variants.values()))
+        classes = _Classes(picture, [service for _, service in variants.values()], cells)
+        keys, mapped = cells.classes(classes.key)
+        made.files[DATABASE] = self._database(cells, keys, mapped)
+        answers = {}
+        for number, (places, service) in enumerate(variants.values()):
+            for key in keys:
+                name = f"{_name(key)}.{number}.{HIDDEN}"
+                answers[name] = _answers(
+                    made, places[0], service, classes.walk(service, classes.sample[key]), picture
+                )
+        formats = {
+            name: f"%cc.{number}.{HIDDEN}"
+            for number, (places, _) in enumerate(variants.values())
+            for name in places
+        }
+        made.files[ZONES] = "\n".join(_yaml(made, picture, formats, answers)) + "\n"
+        made.files[SETTINGS] = _settings(self._folder.absolute())
+        return made
+
+    def _database(self, cells: Cells, keys: list[Key], mapped: list[int]) -> bytes:
+        if self._kept is None or self._kept[0] is not cells or self._kept[1:3] != (keys, mapped):
+            records = [{"country": {"iso_code": _name(key)}} for key in keys]
+            built = int(parse_time(self._picture.generation.fields["published"]))
+            data = database(cells.spread(mapped), records, kind="geosteer-classes", built=built)
+            self._kept = cells, keys, mapped, data
+        return self._kept[3]
+
+
+class _Classes:
+    """Tells clients apart as far as the services do."""
+
+    def __init__(self, picture: Picture, services: Sequence[Service], cells: Cells) -> None:
+        self._picture = picture
+        self._services = services
+        self._tables = cells.tables
+        self.sample: dict[Key, Records] = {}
+        """Class -> records of some of its clients."""
+
+    def walk(self, service: Service, records: Records) -> Walk:
+        """The way of clients with those records through a service's map."""
+        generation = self._picture.generation
+        said = dict(zip(self._tables, records, strict=True))
+        return Walk(generation.director, service, said, self._picture.states, self._picture.now)
+
+    def key(self, records: Records) -> Key:
+        """What tells the class of clients with those records from others."""
+        key = tuple(self._part(service, records) for service in self._services)
+        self.sample.setdefault(key, records)
+        return key
+
+    def _part(self, service: Service, records: Records) -> Key:
+        walk = self.walk(service, records)
+        if service.policy == "nearest":
+            # Places are too many to have a class each; what they come to is one of few.
+            settled = walk.settled()
+            if settled is not None:
+                return tuple((kind, *(node.name for node in nodes)) for kind, nodes in settled.items())
+            return tuple(
+                (kind, *sorted((node.name, round(part, 6)) for node, part in walk.chances(kind).items()))
+                for kind in service.kinds
+            )
+        named = tuple(layer for layer, _ in walk.named())
+        if service.policy != "path":
+            return named
+        seen = lengths(dict(zip(self._tables, records, strict=True)).get("path", ""))
+        vantages = sorted({node.vantage or node.name for node in service.map.nodes} & seen.keys())
+        return (*named, *((vantage, seen[vantage]) for vantage in vantages))
+
+
+def _variants(services: Mapping[str, Service]) -> dict[Key, tuple[list[str], Service]]:
+    """Services that always get the same answers, together."""
+    found: dict[Key, tuple[list[str], Service]] = {}
+    for name, service in services.items():
+        key = (
+            service.map.name, service.policy, service.ttl, service.ttl_min, service.near_km, service.cname,
+            service.max_answers,
+        )  # fmt: skip
+        found.setdefault(key, ([], service))[0].append(name)
+    return found
+
+
+def _inexpressible(made: Bundle, name: str, service: Service) -> None:
+    """Note what of a service's settings the backend cannot do, whatever the states are."""
+    place = f'services."{name}"'
+    if service.policy == "hash":
+        made.lose(f"{place}.policy", "hash: a client network keeps no node, each answer is drawn by weight")
+    if service.map.all_down == "none":
+        made.lose(f"maps.{service.map.name}.all_down", "none: the answer is empty then, where it should fail")
+
+
+def _answers(made: Bundle, name: str, service: Service, walk: Walk, picture: Picture) -> Answers:
+    """(type, content, weight, ttl) of a class; weight 0: all records of the type are given."""
+    settled = walk.settled()
+    found: Answers = []
+    if settled is not None:
+        ttl = _ttl(service, chain.from_iterable(settled.values()), picture)
+        for kind, nodes in settled.items():
+            found += [(kind, content, 0, ttl) for node in nodes for content in node.contents(kind)]
+        return found
+    parts = {kind: walk.chances(kind) for kind in service.kinds}
+    ttl = _ttl(service, chain.from_iterable(parts.values()), picture)
+    place = f'services."{name}"'
+    if service.max_answers > 1:
+        made.lose(f"{place}.max_answers", "where nodes are drawn, one of them is given")
+    for kind, chances in parts.items():
+        for node, weight in _weights(chances).items():
+            contents = node.contents(kind)
+            if len(contents) > 1:
+                made.lose(place, f"{kind}: of node {node.name}, which is drawn, one address is given")
+            found += [(kind, content, weight, ttl) for content in contents[:1]]
+    return found
+
+
+def _weights(chances: Mapping[Node, float]) -> dict[Node, int]:
+    """Whole numbers in proportion; equal ones where the chances are equal."""
+    if len({round(part, 9) for part in chances.values()}) == 1:
+        return dict.fromkeys(chances, 1)
+    return {node: max(1, round(part * PARTS)) for node, part in chances.items()}
+
+
+def _ttl(service: Service, nodes: Iterable[Node], picture: Picture) -> int:
+    states = picture.states
+    failing = any(node.name in states and states[node.name].failing for node in nodes)
+    return service.ttl_min if failing else service.ttl
+
+
+# -------------------------------------------------------------------------------------------------------------- YAML
+
+
+def _yaml(
+    made: Bundle, picture: Picture, formats: Mapping[str, str], answers: Mapping[str, Answers]
+) -> Iterator[str]:
+    """The file's lines; strings are written as in JSON, which YAML takes."""
+    generation = picture.generation
+    zones: Mapping[str, Any] = generation.document["zones"]
+    yield f"# Made by geosteer of generation {generation.number}; the next export writes it anew."
+    yield "domains:"
+    # The backend takes the first zone that a name is in.
+    for zone in sorted(zones, key=lambda name: -name.count(".")):
+        mine = {name: wanted for name, wanted in formats.items() if zone_of(name, zones) == zone}
+        yield from (f"- domain: {_quoted(zone)}", "  ttl: 60", "  records:")
+        for name, records in _statics(made, picture, zone).items():
+            yield f"    {_quoted(name)}:"
+            yield from (_record(*record) for record in records)
+        used = {wanted.partition(".")[2] for wanted in mine.values()}
+        for name, records in answers.items():
+            if name.partition(".")[2] in used:
+                yield f"    {name}:" if records else f"    {name}: []"
+                yield from (_record(*record) for record in records)
+        yield "  services:" if mine else "  services: {}"
+        for name, wanted in mine.items():
+            yield f"    {_quoted(name)}: [{_quoted(wanted)}]"
+    if not zones:
+        yield "  []"
+
+
+def _statics(made: Bundle, picture: Picture, zone: str) -> dict[str, Answers]:
+    """Name -> (type, content, 0, ttl) of all records of a zone that are the same for everybody."""
+    found: dict[str, Answers] = {}
+    for name, kind, content, ttl in static_records(picture.generation, zone):
+        if _PLACEHOLDER.search(content):
+            made.lose(f'zones."{zone}".records', f"{name} {kind}: the backend fills in what follows a %")
+        found.setdefault(name, []).append((kind, content, 0, ttl))
+    return found
+
+
+def _record(kind: str, content: str, weight: int, ttl: int) -> str:
+    more = f", weight: {weight}" if weight else ""
+    return f"    - {kind.lower()}: {{content: {_quoted(content)}, ttl: {ttl}{more}}}"
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _name(key: Key) -> str:
+    """The name of a class: the same as long as it is the same class."""
+    return "c" + hashlib.sha1(repr(key).encode(), usedforsecurity=False).hexdigest()[:14]
+
+
+def _settings(folder: Path) -> str:
+    return f"""# For pdns.conf: PowerDNS answers by itself what geosteer has published. Made by geosteer.
+launch=geoip
+geoip-zones-file={folder / ZONES}
+geoip-database-files=mmdb:{folder / DATABASE}
+edns-subnet-processing=yes
+"""

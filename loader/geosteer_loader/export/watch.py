@@ -1,0 +1,122 @@
+"""Writing files once, or as often as what is published changes, and telling the server that reads them."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+from geosteer.errors import GeosteerError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from geosteer_loader.export.bundle import Bundle
+    from geosteer_loader.export.picture import Picture
+
+log = logging.getLogger(__name__)
+
+RELOAD_SECONDS = 60
+"""How long a command may take that tells a server."""
+
+
+class ReloadFailed(GeosteerError):
+    """The files are written, but the server was not told."""
+
+
+class Writer:
+    """Writes what *make* gives into one folder."""
+
+    def __init__(
+        self, make: Callable[[], Bundle], folder: Path, command: str, needs_reload: Callable[[str], bool]
+    ) -> None:
+        """Args: command: tells the server, "" for none; needs_reload: whether it has to be told of a file, by its name."""
+        self._make = make
+        self._folder = folder
+        self._command = shlex.split(command)
+        self._needs_reload = needs_reload
+        self._untold = False
+        self._told: set[str] = set()
+
+    def once(self, *, lossy: bool) -> tuple[Bundle, list[str]]:
+        """Write the files and tell the server if any changed; the names of those.
+
+        Raises: Refused: something cannot be said, and *lossy* is false; nothing was written. NotWritten, ReloadFailed.
+        """
+        made = self._make()
+        made.check(lossy=lossy)
+        self._tell(made)
+        return made, self._write(made)
+
+    def follow(self, picture: Picture, interval: float, wait: Callable[[float], None] = time.sleep) -> None:
+        """Go on for ever: look every *interval* seconds, write what changed.
+
+        What cannot be said no longer stops it, since node states have to go on; it is told, once. Redis may be away: then
+        the files stay as they are.
+        """
+        trouble = ""
+        while True:
+            wait(interval)
+            try:
+                if picture.refresh():
+                    made = self._make()
+                    self._tell(made)
+                    if written := self._write(made):
+                        log.info("%s: %s", self._folder, ", ".join(written))
+                elif self._untold:
+                    self._reload()
+            except GeosteerError as exc:
+                if str(exc) != trouble:
+                    log.warning("%s; the server keeps what it has", exc)
+                trouble = str(exc)
+            else:
+                if trouble:
+                    log.warning("well again")
+                trouble = ""
+
+    def _write(self, made: Bundle) -> list[str]:
+        written = made.write(self._folder)
+        if any(map(self._needs_reload, written)):
+            self._untold = True
+        if self._untold:
+            self._reload()
+        return written
+
+    def _reload(self) -> None:
+        if self._command:
+            run(self._command)
+        self._untold = False
+
+    def _tell(self, made: Bundle) -> None:
+        for text in made.notes:
+            if text not in self._told:
+                log.info("%s", text)
+        for text in made.losses:
+            if text not in self._told:
+                log.warning("%s", text)
+        self._told = {*made.notes, *made.losses}
+
+
+def run(command: Sequence[str]) -> None:
+    """Run a command that tells a server.
+
+    Raises: ReloadFailed: it is not there, takes too long, or ends with an error.
+    """
+    shown = shlex.join(command)
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=RELOAD_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as exc:
+        raise ReloadFailed(f"{shown}: {getattr(exc, 'strerror', None) or exc}") from exc
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip() or "no word"
+        raise ReloadFailed(f"{shown}: exit status {done.returncode}: {said}")

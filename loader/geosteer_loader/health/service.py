@@ -1,0 +1,168 @@
+"""A prober as a service: every check at its own interval, and what changes is posted at once."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+from geosteer.errors import GeosteerError, StoreError
+from geosteer_loader.health import cadence
+from geosteer_loader.health.post import Post
+from geosteer_loader.health.prober import Prober
+
+if TYPE_CHECKING:
+    from geosteer_loader.health.watchlist import Check, Subject
+
+log = logging.getLogger(__name__)
+
+GATHER = 0.005
+"""Seconds in which changes are gathered before they are written together."""
+RETRY = 1.0
+"""Seconds after which a write that failed is tried again."""
+
+
+class Service(Prober):
+    """A prober that goes on until it is stopped."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """As a prober."""
+        super().__init__(*args, **kwargs)
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._stopped = asyncio.Event()
+        self._rest_until = 0.0
+        self._tasks: dict[tuple[str, str], tuple[Subject, Check, asyncio.Task[None]]] = {}
+        self._dirty: set[str] = set()
+
+    async def watch(self) -> None:
+        """Make every check at its own interval until `stop` is called; what changes is posted at once.
+
+        Nothing that Redis does ends it.
+        """
+        self._prepare_loop()
+        loop = asyncio.get_running_loop()
+        round_at, again_at, started = loop.time(), None, False
+        while not self._stopping:
+            await self._sleep_until(round_at if again_at is None else min(round_at, again_at))
+            if self._stopping:
+                break
+            full = loop.time() >= round_at
+            try:
+                if full:
+                    await self._follow()
+                    self._start_tasks()
+                    missed = max(loop.time() - round_at, 0.0) // self._watched.round
+                if started:  # before that there is nothing to say
+                    again = await self._post(full=full)
+                    again_at = None if again is None else loop.time() + max(again - self._board.time(), 0.01)
+                started = True
+                self._told.well("redis")
+            except GeosteerError as exc:
+                self._told.ill("redis", str(exc))
+                await self._pause(min(RETRY, self._watched.round))
+                self._wake.set()
+                continue
+            if full:
+                round_at += self._watched.round * (1 + missed)
+        await self._leave()
+
+    def stop(self) -> None:
+        """End `watch`; may be called from a signal handler of the loop."""
+        self._stopping = True
+        self._stopped.set()
+        self._wake.set()
+
+    async def _post(self, *, full: bool) -> float | None:
+        """Post all verdicts, or those that changed; when to post again if nothing else happens."""
+        loop = asyncio.get_running_loop()
+        if self._cut_off and not full:
+            return None
+        if not await self._trustworthy():
+            if not self._cut_off:
+                self._cut_off = True
+                self._dirty.clear()
+                log.warning(
+                    "nearly all nodes failed at once, and so does %s: cut off, verdicts are withdrawn",
+                    ", ".join(self._control),
+                )
+                await self._withdraw()
+            return None
+        if self._cut_off:
+            self._cut_off = False
+            self._trusted_from = loop.time()
+            log.warning("%s answers again: verdicts count from here on", ", ".join(self._control))
+        await asyncio.sleep(max(GATHER, self._rest_until - loop.time()))
+        began = loop.time()
+        dirty, self._dirty = self._dirty, set()
+        said = Post(
+            verdicts=self._ledger.verdicts(),
+            write=None if full else dirty,
+            period=self._watched.round if full else None,
+        )
+        try:
+            posted = await self._call(self._board.post, self._watched, said)
+        except BaseException:
+            self._dirty |= dirty
+            raise
+        # While everything changes, half of the time is for the probes.
+        self._rest_until = 2 * loop.time() - began
+        self._told.posted(posted)
+        self._told.troubles(posted)
+        return posted.judgement.again
+
+    async def _sleep_until(self, moment: float) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout_at(max(moment, loop.time())):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+        finally:
+            self._wake.clear()
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopped.wait()
+        except TimeoutError:
+            return
+
+    def _start_tasks(self) -> None:
+        """A task for each check, none for what is no longer configured."""
+        wanted = {(node.name, check.label): (node, check) for node, check in self._watched.checks()}
+        for key, (*made_for, task) in list(self._tasks.items()):
+            if wanted.get(key) != tuple(made_for):
+                task.cancel()
+                del self._tasks[key]
+        new = [pair for key, pair in wanted.items() if key not in self._tasks]
+        for number, (node, check) in enumerate(new):
+            task = asyncio.create_task(self._keep(node, check, number / len(new)))
+            self._tasks[node.name, check.label] = node, check, task
+
+    async def _keep(self, node: Subject, check: Check, position: float) -> None:
+        loop = asyncio.get_running_loop()
+        last = self._ledger.last(node.name, check)
+        # The ledger counts in the primary's time, the loop in its own.
+        ago = None if last is None else loop.time() - max(self._board.time() - last, 0.0)
+        due, after = cadence.first(check, ago, position, loop.time())
+        while True:
+            await asyncio.sleep(due - loop.time())
+            if await self._look(node, check):
+                self._dirty.add(node.name)
+                self._wake.set()
+            due = after if after > loop.time() else cadence.following(check, after, loop.time())
+            after = due + check.interval
+
+    async def _leave(self) -> None:
+        for *_, task in self._tasks.values():
+            task.cancel()
+        try:
+            if self._tasks and not self._cut_off:
+                last = Post(verdicts=self._ledger.verdicts())
+                await self._call(self._board.post, self._watched, last)
+            await self._call(self._board.resign)
+        except StoreError as exc:
+            self._told.ill("redis", str(exc))
+        finally:
+            self._redis.shutdown(wait=False)

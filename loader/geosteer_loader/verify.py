@@ -1,0 +1,248 @@
+"""`geosteer verify`: is what is published whole, is it what the sources say, and do workers see it so?"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from geosteer.client import parse
+from geosteer.errors import CorruptPage, GeosteerError, SourceError, StoreError
+from geosteer.model import Model
+from geosteer.schema import FAMILIES, TABLES, root_field
+from geosteer_loader import current as published
+from geosteer_loader import history, origin
+from geosteer_loader.collect import Collected, discard, sweep
+from geosteer_loader.coverage import country_of
+from geosteer_loader.difference import Pages, outline
+from geosteer_loader.inspection import Inspection, Inspector, Problem
+from geosteer_loader.lease import Lease
+from geosteer_loader.oracle import Oracle
+from geosteer_loader.sources.prefix import format_prefix
+from geosteer_loader.tables import roots
+from geosteer_loader.view import View
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from geosteer_loader.config import Config
+    from geosteer_loader.store import Store
+
+SHOWN = 20
+"""Addresses of one table that are named where the oracle disagrees; the others are counted."""
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What was found."""
+
+    generation: int
+    tables: dict[str, dict[str, int]] = field(default_factory=dict)
+    """`geo.v4` -> `pages`, `ranges`, `compared` (addresses)."""
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What could not be looked at, and why."""
+    orphans: int | None = None
+    """Objects of killed publishes that were removed; None: not looked for."""
+    damaged: int = 0
+    """Damaged objects that were removed, to be published again."""
+
+    def as_json(self) -> dict[str, Any]:
+        """As `geosteer verify --json` prints it."""
+        return {
+            "generation": self.generation,
+            "tables": self.tables,
+            "problems": [problem._asdict() for problem in self.problems],
+            "notes": self.notes,
+            "orphans": self.orphans,
+            "damaged": self.damaged,
+        }
+
+
+def verify(config: Config, store: Store, *, clean: bool = False, rng: random.Random | None = None) -> Verdict:
+    """Look at all that is published; a problem is an entry of the verdict, not an error.
+
+    Args:
+        clean: then remove what belongs to no generation, and damaged objects; needs the publisher's lock.
+        rng: chooses the addresses that are compared.
+
+    Raises: StoreError: Redis failed, or nothing is published. Refused: a publisher is at work.
+    """
+    fields = published.read(store)
+    if "generation" not in fields:
+        raise StoreError(f"{store.name}: nothing is published under {store.keys.braced} yet")
+    verdict = Verdict(generation=int(fields["generation"]))
+    document = _document(store, fields, verdict)
+    rng = rng or random.Random()  # noqa: S311  # a sample, no secret
+    inspector = Inspector(store, document.get("networks", ()), rng)
+    found = {
+        field: inspector.inspect(table, bits, fields[field])
+        for table in TABLES
+        for bits in FAMILIES.values()
+        if (field := root_field(table, bits)) in fields
+    }
+    for name, inspection in found.items():
+        verdict.problems += inspection.problems
+        verdict.tables[name] = {"pages": inspection.pages, "ranges": inspection.ranges, "compared": 0}
+    _check_fields(fields, found, verdict)
+    _check_history(store, fields, found, verdict)
+    _check_views(config, store, fields, found, verdict)
+    if clean:
+        _clean(store, found, verdict)
+    return verdict
+
+
+def _document(store: Store, fields: Mapping[str, str], verdict: Verdict) -> dict[str, Any]:
+    try:
+        document = published.document(store, fields)
+        Model(document)
+    except (StoreError, CorruptPage) as exc:
+        verdict.problems.append(Problem("config", str(exc)))
+        return {}
+    return document
+
+
+def _check_fields(fields: Mapping[str, str], found: Mapping[str, Inspection], verdict: Verdict) -> None:
+    """What `current` says of the tables."""
+    for table in TABLES:
+        names = [root_field(table, bits) for bits in FAMILIES.values()]
+        there = [name for name in names if name in found]
+        if len(there) == 1:
+            verdict.problems.append(Problem(table, f"has no root page but {there[0]}"))
+        counted = sum(found[name].ranges for name in there)
+        told = fields.get(f"{table}.ranges", "0")
+        if there and told != str(counted) and not any(found[name].problems for name in there):
+            verdict.problems.append(Problem(table, f"has {counted} ranges, `current` says {told}"))
+
+
+def _check_history(
+    store: Store, fields: Mapping[str, str], found: Mapping[str, Inspection], verdict: Verdict
+) -> None:
+    """Whether every generation that is kept could be gone back to."""
+    sound = set().union(*(inspection.sound for inspection in found.values()))
+    pages = Pages(store)
+    for entry in history.entries(store):
+        if entry.generation == int(fields["generation"]):
+            continue
+        wanted = {entry.fields["config"]} if "config" in entry.fields else set()
+        where = f"generation {entry.generation}"
+        try:
+            for table in TABLES:
+                for bits in FAMILIES.values():
+                    root = entry.fields.get(root_field(table, bits))
+                    if root not in sound:
+                        wanted |= outline(pages, bits, root).names
+        except CorruptPage as exc:
+            verdict.problems.append(Problem(where, f"a rollback to it would fail: {exc}"))
+            continue
+        names = sorted(wanted - sound)
+        lost = [name for name, there in zip(names, store.present(names), strict=True) if not there]
+        if lost:
+            what = f"a rollback to it would fail: {len(lost)} objects are missing, such as {lost[0]}"
+            verdict.problems.append(Problem(where, what))
+        sound.update(set(names) - set(lost))
+
+
+def _check_views(
+    config: Config, store: Store, fields: Mapping[str, str], found: Mapping[str, Inspection], verdict: Verdict
+) -> None:
+    """Look up addresses as workers do: canaries, and a sample that the sources are asked about as well."""
+    try:
+        view = View(store, fields)
+    except StoreError as exc:
+        verdict.problems.append(Problem("current", f"workers cannot use this generation: {exc}"))
+        return
+    for address, wanted in config.guard.canaries.items():
+        client = parse(address)
+        try:
+            record, length = view.cell("geo", client.bits, client.address)
+        except StoreError as exc:
+            verdict.problems.append(Problem(f"canary {address}", str(exc)))
+            continue
+        if country_of(record) != wanted:
+            prefix = format_prefix(
+                client.bits, client.address >> client.bits - length << client.bits - length, length
+            )
+            what = f"{prefix} has {record or 'no record'}, not {wanted}"
+            verdict.problems.append(Problem(f"canary {address}", what))
+    for table in TABLES:
+        wanted = {
+            bits: found[name].addresses
+            for bits in FAMILIES.values()
+            if (name := root_field(table, bits)) in found
+        }
+        if wanted:
+            _compare(config, table, fields, view, wanted, verdict)
+
+
+def _compare(
+    config: Config,
+    table: str,
+    fields: Mapping[str, str],
+    view: View,
+    wanted: dict[int, list[int]],
+    verdict: Verdict,
+) -> None:
+    try:
+        reason = _incomparable(config, table, fields)
+        if reason:
+            verdict.notes.append(f"{table}: not compared with its sources: {reason}")
+            return
+        oracle = Oracle(config, table, wanted)
+    except SourceError as exc:
+        verdict.notes.append(f"{table}: not compared with its sources: {exc}")
+        return
+    differing = 0
+    for bits, addresses in wanted.items():
+        name = root_field(table, bits)
+        for address in addresses:
+            try:
+                record, _ = view.cell(table, bits, address)
+            except StoreError:
+                continue  # its page is among the problems already
+            verdict.tables[name]["compared"] += 1
+            said = oracle.record(bits, address)
+            if record != said:
+                differing += 1
+                if differing <= SHOWN:
+                    place = format_prefix(bits, address, bits).partition("/")[0]
+                    what = f"has {record or 'no record'}, the sources say {said or 'nothing'}"
+                    verdict.problems.append(Problem(f"{name} {place}", what))
+    if differing > SHOWN:
+        verdict.problems.append(Problem(table, f"{differing - SHOWN} more addresses differ from the sources"))
+
+
+def _incomparable(config: Config, table: str, fields: Mapping[str, str]) -> str:
+    """Why the sources as they are now are not what the published table was made of; "" if they are."""
+    if table == "nets":
+        return (
+            ""
+            if origin.networks(config.networks) == fields.get("nets.source")
+            else "the networks changed since"
+        )
+    if not config.sources.get(table):
+        return "the configuration has none"
+    described = origin.describe(config.sources[table], fields.get(f"{table}.source", ""))
+    if not origin.same(fields.get(f"{table}.source", ""), described):
+        return "they changed since"
+    if fields.get(f"{table}.builder") != origin.builder(config.document["continents"]):
+        return "another version of geosteer made it"
+    return ""
+
+
+def _clean(store: Store, found: Mapping[str, Inspection], verdict: Verdict) -> None:
+    damaged = set().union(*(inspection.damaged for inspection in found.values()))
+    done = Collected()
+    with Lease(store) as lease:
+        try:
+            if damaged:
+                verdict.damaged = discard(store, lease, damaged)
+                verdict.notes.append("damaged objects were removed: `geosteer publish` writes them again")
+            else:
+                sweep(store, lease, done)
+        except GeosteerError as exc:
+            verdict.problems.append(Problem("sweep", str(exc)))
+    verdict.orphans = done.orphans
+
+
+__all__ = ["Verdict", "roots", "verify"]

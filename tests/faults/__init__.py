@@ -1,0 +1,1 @@
+"""What breaks, row by row, against real servers under load: `python -m faults` in this folder's parent prints the table."""

@@ -1,0 +1,275 @@
+"""Where a fault happens: a Redis, a PowerDNS with two workers and more, a table of many leaves, and nodes that must not be given."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import functools
+import ipaddress
+import json
+import re
+import time
+from typing import TYPE_CHECKING, Any, Self
+
+import dns.rcode
+
+from dns_setup import backend_toml
+from faults.load import Answer, Load, wrong
+from geosteer import trie
+from geosteer.schema import digest
+from servers import PowerDNS, RedisServer, wait_until
+from tiny import DOCUMENT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    import redis
+
+WWW = "www.cdn.example.net"
+LON, AMS, NYC, BAD, OUT = "192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.66", "192.0.2.77"
+"""Nodes. BAD is down by its probes and would be best for everybody, OUT was put down by an operator and is well connected."""
+COUNTRIES = ("GB", "NL", "FR", "US")
+BEST = {"GB": LON, "NL": AMS, "FR": AMS, "US": NYC}
+SECOND = {"GB": AMS, "NL": LON, "FR": LON, "US": NYC}
+"""Without the best one."""
+FALLBACK = {LON, AMS}
+LAST_RESORT_TTL = 10
+NETWORKS = 2048
+SETTINGS = """
+max_stale = {max_stale}
+{top}
+---
+{redis}
+[fallback.zones."cdn.example.net"]
+soa = {{ mname = "ns1.example.net", rname = "hostmaster.example.net" }}
+ns = ["ns1.example.net"]
+services = ["www"]
+[[fallback.servers]]
+name = "lon1"
+a = ["192.0.2.1"]
+[[fallback.servers]]
+name = "ams1"
+a = ["192.0.2.2"]
+"""
+
+
+def network(number: int) -> str:
+    """A client's network; its country goes by the number."""
+    return f"11.{number >> 8}.{number & 255}.0/24"
+
+
+def country(number: int) -> str:
+    """Of `network(number)`."""
+    return COUNTRIES[number % 4]
+
+
+TABLE = {network(number): country(number) for number in range(NETWORKS)}
+WARM = [network(number) for number in (0, 1, 2, 3, 300, 601, 902, 1203)]
+"""Networks that are asked for all the time, in several leaves."""
+COLD = [network(number) for number in range(1500, 2048, 7)]
+"""Networks that nobody asked for before."""
+
+
+def document(**changes: Any) -> dict[str, Any]:
+    """What is published: the small document with the two nodes that must not be given; *changes* replace members of its map."""
+    made = copy.deepcopy(DOCUMENT)
+    made["nodes"]["bad1"] = {"a": [BAD], "aaaa": ["2001:db8:66::1"]}
+    made["nodes"]["out1"] = {"a": [OUT], "aaaa": ["2001:db8:77::1"], "well_connected": 1000}
+    every = {"bad1": 1000, "out1": 900}
+    made["maps"]["default"]["countries"] = {
+        "GB": {**every, "lon1": 100, "ams1": 50}, "NL": {**every, "ams1": 100, "lon1": 50},
+    }  # fmt: skip
+    made["maps"]["default"]["continents"] = {"EU": {**every, "ams1": 100, "lon1": 50}}
+    made["maps"]["default"]["default"] = {**every, "nyc1": 100}
+    made["maps"]["default"].update(changes)
+    return made
+
+
+@functools.cache
+def tables() -> tuple[dict[str, str], dict[str, bytes]]:
+    """The table as published: the fields of `current` with its roots, and its pages by name."""
+    first = int(ipaddress.IPv4Address("11.0.0.0"))
+    starts = [0, *(first + (number << 8) for number in range(NETWORKS)), first + (NETWORKS << 8)]
+    v4 = trie.build(32, starts, ["", *(country(number) for number in range(NETWORKS)), ""])
+    v6 = trie.build(128, [0], [""])
+    pages = {name.hex(): page for built in (v4, v6) for name, page in built.pages.items()}
+    return {"geo.v4": v4.root.hex(), "geo.v6": v6.root.hex()}, pages
+
+
+class Scene:
+    """A server with workers that follow a Redis, asked all the time."""
+
+    def __init__(
+        self, folder: Path, *, redis_args: Sequence[str] = (), top: str = "", more: str = "", url: str = "",
+        max_stale: float = 300, env: Mapping[str, str] | None = None, published: bool = True, threads: int = 2,
+        command: str | None = None, settings: Mapping[str, str | int] | None = None, clients: Sequence[str] = (),
+        tcp: bool = False, server: RedisServer | None = None,
+    ) -> None:  # fmt: skip
+        """Make a scene that is not set up yet.
+
+        Args:
+            redis_args: of the Redis server; *tcp*: it has a TCP port too. server: another one instead.
+            top, more: lines of backend.toml, top-level and of its `[redis]`. url: that of Redis, `{port}` is its TCP port.
+            command: what PowerDNS runs, `{config}` is the settings' path.
+            published: what is to be answered lies in Redis already.
+        """
+        self.folder = folder
+        self.redis = server or RedisServer(*redis_args, tcp=tcp)
+        self.rows = {"top": top, "redis": more, "max_stale": max_stale}
+        self.url, self._env, self._published = url, env, published
+        self._threads, self._command, self._pdns_settings = threads, command, settings or {}
+        self.clients = tuple(clients or WARM)
+        self.right: dict[str, set[str]] = {net: {BEST[where]} for net, where in TABLE.items()}
+        """What steering may give each client."""
+        self.fallback = set(FALLBACK)
+        self.generation = 0
+        self.pdns: PowerDNS
+        self.load: Load
+        self.began = self.mended = self.well = 0.0
+        self._stack = contextlib.ExitStack()
+        self._log_at = 0
+
+    # ------------------------------------------------------------------ set up
+
+    def __enter__(self) -> Self:
+        if not self.redis.running:
+            self._stack.enter_context(self.redis)
+        if self._published:
+            self.publish()
+        url = self.url.format(port=self.redis.port) or self.redis.url
+        config = backend_toml(self.folder, url, SETTINGS.format(**self.rows))
+        command = self._command.format(config=config) if self._command else None
+        self.pdns = PowerDNS(
+            config, command=command, threads=self._threads, env=self._env, settings=self._pdns_settings
+        )
+        self._stack.enter_context(self.pdns)
+        self.load = Load(self.pdns.port, WWW, self.clients)
+        self._stack.enter_context(self.load)
+        self.begin(wait=self._published)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def begin(self, *, wait: bool = True) -> None:
+        """From here on it counts."""
+        wait_until(lambda: len(self.load.answers) > 40)
+        if wait:
+            wait_until(lambda: self.all_answered("steered"), 10, "a first round of answers")
+        self._log_at = len(self.pdns.log)
+        self.began = time.monotonic()
+
+    def client(self, **options: Any) -> redis.Redis:
+        """To the Redis that is written to."""
+        return self.redis.client(decode_responses=False, **options)
+
+    def publish(self, made: Mapping[str, Any] | None = None, *, states: bool = True, **more: str) -> dict[str, str]:
+        """Write the next generation, and what probes and operators say; *more*: fields of `current`."""
+        self.generation += 1
+        text = json.dumps(made or document()).encode()
+        roots, pages = tables()
+        fields = {
+            "schema": "1", "generation": str(self.generation), "published": f"2026-02-01T00:00:{self.generation:02}Z",
+            "config": digest(text).hex(), **roots, **more,
+        }  # fmt: skip
+        with self.client() as client, client.pipeline(transaction=True) as flip:
+            if states:
+                flip.hset("{geosteer}:node:bad1", mapping={"state": "down", "reason": "test"})
+                flip.hset("{geosteer}:override", "out1", json.dumps({"state": "down", "who": "test"}))
+            flip.hset("{geosteer}:object", mapping={**pages, digest(text).hex(): text})
+            flip.delete("{geosteer}:current")
+            flip.hset("{geosteer}:current", mapping=fields)
+            flip.execute()
+        return fields
+
+    # ------------------------------------------------------------------ what happens in it
+
+    def hold(self, seconds: float) -> None:
+        """Let questions be asked."""
+        time.sleep(seconds)
+
+    def repaired(self) -> None:
+        """From here on it should get well: take the best node away, and wait until that has been heard everywhere."""
+        for net in self.clients:
+            self.right[net] = self.right[net] | {SECOND[TABLE[net]]}
+        self.right.update({net: found | {SECOND[TABLE[net]]} for net, found in self.right.items()})
+        self.mended = time.monotonic()
+        with self.client() as client:
+            client.hset("{geosteer}:override", "lon1", json.dumps({"state": "down", "who": "test"}))
+        wait_until(self._heard, 12, "recovery")
+        bad = [
+            answer for answer in self.load.since(self.mended)
+            if answer.client in self._gb and answer.addresses != (AMS,)
+        ]  # fmt: skip
+        self.well = max((answer.at + answer.wait for answer in bad), default=self.mended)
+
+    @property
+    def _gb(self) -> list[str]:
+        return [net for net in self.clients if TABLE[net] == "GB"]
+
+    def _heard(self) -> bool:
+        """Whether the last six answers for clients of the node that was taken away were right (there are two workers)."""
+        answers = [one for one in self.load.since(self.mended) if one.client in self._gb][-6:]
+        return len(answers) == 6 and all(
+            one.addresses == (AMS,) and one.ttl != LAST_RESORT_TTL for one in answers
+        )
+
+    def all_answered(self, how: str, count: int = 16) -> bool:
+        """Whether the latest answers were all `steered`, or all of the `fallback`."""
+        ttl = LAST_RESORT_TTL
+        answers = self.load.answers[-count:]
+        return len(answers) == count and all(
+            one.good and (one.ttl == ttl) == (how == "fallback") for one in answers
+        )
+
+    def wait_for(self, how: str, seconds: float = 8) -> None:
+        """Until all answers are `steered`, or all of the `fallback`."""
+        wait_until(lambda: self.all_answered(how), seconds, f"answers all {how}")
+
+    def ask(self, client: str) -> Answer:
+        """One question more."""
+        with _asking(Load(self.pdns.port, WWW, [client], threads=1)) as load:
+            wait_until(lambda: load.answers)
+        answer = load.answers[0]
+        self.load.answers.append(answer)
+        return answer
+
+    # ------------------------------------------------------------------ what came of it
+
+    @property
+    def log(self) -> str:
+        """What workers and server said since `begin`."""
+        return self.pdns.log[self._log_at :]
+
+    @property
+    def tiers(self) -> set[str]:
+        """From where answers came since `begin`: as workers say, and as answers show."""
+        found = set(re.findall(r"answers are (\w+) now", self.log))
+        steered = [one for one in self.load.since(self.began) if one.good and one.ttl != LAST_RESORT_TTL]
+        if not found & {"live", "stale"} and steered:
+            found.add("live")
+        if any(one.good and one.ttl == LAST_RESORT_TTL for one in self.load.since(self.began)):
+            found.add("fallback")
+        return found
+
+    def outcome(self) -> dict[str, Any]:
+        """The row of the table."""
+        answers = self.load.since(self.began)
+        return {
+            "asked": len(answers),
+            "unanswered": sum(one.rcode is None for one in answers),
+            "failed": sum(one.rcode is not None and not one.good for one in answers),
+            "negative": sum(one.rcode in {dns.rcode.NXDOMAIN, dns.rcode.REFUSED} for one in answers),
+            "wrong": len(wrong(answers, self.right, self.fallback, LAST_RESORT_TTL)),
+            "longest": max(one.wait for one in answers),
+            "recovery": self.well - self.mended if self.mended else None,
+            "tiers": sorted(self.tiers),
+            "seconds": time.monotonic() - self.began,
+        }
+
+
+@contextlib.contextmanager
+def _asking(load: Load) -> Iterator[Load]:
+    with load:
+        yield load
