@@ -1,12 +1,20 @@
-"""Name servers that answer from exported files: PowerDNS with its geoip backend."""
+"""Name servers that answer from exported files: PowerDNS with its geoip backend, gdnsd."""
 
 from __future__ import annotations
 
+import contextlib
+import subprocess
 from typing import TYPE_CHECKING
 
-from servers import PowerDNS
+import dns.edns
+import dns.exception
+import dns.message
+import dns.query
+
+from servers import PowerDNS, _Server, free_port, need, wait_until
 
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Mapping
     from pathlib import Path
 
@@ -21,3 +29,53 @@ class GeoIP(PowerDNS):
         self.settings |= dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
         # What the pipe backend needs, and this one does not.
         self.settings |= {"consistent-backends": "yes", "zone-cache-refresh-interval": 300}
+
+
+class Gdnsd(_Server):
+    """A gdnsd on a high loopback port with an exported configuration directory, to which it adds its options."""
+
+    def __init__(self, exported: Path) -> None:
+        super().__init__()
+        self.exported = exported
+        self.port = 0
+
+    def start(self) -> None:
+        """Start on a free port and wait until a question is answered."""
+        program = need("gdnsd")
+        self.port = free_port()
+        (self.directory / "run").mkdir(exist_ok=True)
+        (self.directory / "state").mkdir(exist_ok=True)
+        options = (
+            f"options => {{ listen => 127.0.0.1:{self.port}, run_dir => {self.directory}/run, "
+            f"state_dir => {self.directory}/state, udp_threads => 1, tcp_threads => 1 }}\n"
+        )
+        (self.exported / "config").write_text(options + "$include{geosteer.cfg}\n")
+        self._launch([program, "-c", str(self.exported), "start"])
+        wait_until(self._ready, what="an answer from gdnsd")
+
+    def control(self, *words: str) -> str:
+        """What `gdnsdctl WORDS` prints."""
+        command = [need("gdnsdctl"), "-c", str(self.exported), *words]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+        return done.stdout
+
+    def query(self, name: str, kind: str = "A", subnet: str | None = None) -> dns.message.Message:
+        """Ask once."""
+        options = [] if subnet is None else [dns.edns.ECSOption.from_text(f"ECS {subnet}/0")]
+        question = dns.message.make_query(name, kind, use_edns=0, options=options)
+        return dns.query.udp(question, "127.0.0.1", 5, port=self.port)
+
+    def _end(self, how: signal.Signals) -> None:
+        # After `replace` another process serves, which is no child of this one.
+        if self.process is not None:
+            with contextlib.suppress(OSError, subprocess.SubprocessError):
+                self.control("stop")
+        super()._end(how)
+
+    def _ready(self) -> bool:
+        if not self.running:
+            raise self._failed("ended while starting")
+        with contextlib.suppress(dns.exception.DNSException, OSError):
+            dns.query.udp(dns.message.make_query("x.invalid", "A"), "127.0.0.1", 0.2, port=self.port)
+            return True
+        return False

@@ -22,7 +22,7 @@ def checks(settings: str) -> list[dict[str, object]]:
 
 def test_a_tcp_check_has_a_port_and_the_usual_pace():
     assert checks('type = "tcp"\nport = 443') == [
-        {"type": "tcp", "interval": 10, "timeout": 2, "profile": {"up": 3, "ok": 2, "down": 3}, "port": 443}
+        {"type": "tcp", "interval": 10, "timeout": 2, "profile": {"up": 3, "ok": 3, "down": 2}, "port": 443}
     ]
 
 
@@ -40,7 +40,7 @@ def test_an_https_check_verifies_the_certificate_unless_told_otherwise():
         'host = "www.example.net"\nbody = "ok"\nheaders = { Authorization = "Bearer ${T}", X-From = "prober" }'
     )
     assert check == {
-        "type": "https", "interval": 10, "timeout": 2, "profile": {"up": 3, "ok": 2, "down": 3},
+        "type": "https", "interval": 10, "timeout": 2, "profile": {"up": 3, "ok": 3, "down": 2},
         "url": "https://192.0.2.2:8443/", "status": [200, 204], "body": "ok", "host": "www.example.net",
         "headers": {"Authorization": "Bearer ${T}", "X-From": "prober"}, "sni": "www.example.net", "verify": True,
     }  # fmt: skip

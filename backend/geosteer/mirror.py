@@ -9,6 +9,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+FOREVER = 1e9
+"""Seconds; a longer period is none that anybody keeps."""
 MISSED = 3
 """Periods without a beat after which node states count as frozen."""
 
@@ -66,6 +68,8 @@ class Mirror:
                 when, period = parse_time(parts[1]), float(parts[2])
             except (ValueError, IndexError):
                 continue
+            if not 0 <= period < FOREVER:
+                continue
             if pushed:
                 self._clock_base = when - now  # a beat that stood there at the start may be of any age
             self._beats[writer] = (text, now, period)
@@ -75,16 +79,13 @@ class Mirror:
         return wall if self._clock_base is None else self._clock_base + now
 
     def frozen(self, now: float) -> list[str]:
-        """Writers that promised to keep node states and have fallen silent."""
-        return [
-            writer
-            for writer, (_, seen, period) in self._beats.items()
-            if period > 0 and now - seen > MISSED * period
-        ]
+        """The writers that promised to keep node states, when all of them have fallen silent; one that goes on is enough."""
+        ends = self.frozen_at()
+        return list(self._beats) if ends is not None and now > ends else []
 
     def frozen_at(self) -> float | None:
-        """Monotonic time at which the next writer counts as silent if it stays so."""
-        return min(
+        """Monotonic time at which the last writer counts as silent, if it stays so; None: nobody promised anything."""
+        return max(
             (seen + MISSED * period for _, seen, period in self._beats.values() if period > 0), default=None
         )
 

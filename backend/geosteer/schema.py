@@ -12,6 +12,8 @@
 | `{P}:lock` | string | the publisher's token | publish | the lease |
 
 Per table, `current` has the root digests T.v4 and T.v6, and T.source, T.built, T.prefixes, T.ranges.
+A node's hash has state, since, reason, failing, shed, and `before`: the state before this one, `down` after an outage.
+Verdicts expire when their prober has been silent for long.
 T.built is the date of the data, T.builder what made the pages; `swept` and `restored` say when orphans were looked for, and
 which generation a rollback went back to.
 `P` is braced, so that on Redis Cluster all keys share a slot.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,6 +15,7 @@ from geosteer_loader.sources.prefix import format_prefix
 from geosteer_loader.store import BATCH
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Collection, Iterator, Sequence
 
     from geosteer_loader.store import Store
@@ -200,7 +200,8 @@ class _Reservoir:
             self._kept[at] = span
 
     def addresses(self, bits: int) -> Iterator[int]:
-        """First, last and some address of every range kept, and as many from anywhere."""
+        """First, last and some address of every range kept, and addresses from anywhere."""
         for start, end in self._kept:
             yield from (start, end, self._rng.randint(start, end))
+        for _ in range(SAMPLE):
             yield self._rng.getrandbits(bits)

@@ -144,10 +144,9 @@ def _write(writer: Writer, proposal: Proposal) -> None:
     for table in proposal.tables:
         # A page that vanished from below one that stayed is found only by asking for each.
         thorough = not proposal.known.complete(table.name)
-        for built, name in (
-            (one, name) for one in table.pages for name in writer.lacking(one, thorough=thorough)
-        ):
-            (inner if name in built.children else leaves)[name.hex()] = built.pages[name]
+        for built in table.pages:
+            for name in writer.lacking(built, thorough=thorough):
+                (inner if name in built.children else leaves)[name.hex()] = built.pages[name]
     named = proposal.after["config"]
     if named == proposal.known.damaged or not writer.there(named):
         leaves[named] = proposal.text

@@ -106,6 +106,8 @@ def _nodes(nodes: Mapping[str, Any]) -> list[tuple[object, ...]]:
         word = (
             state(node["state"]) if not said else f"{state(node['state'])}, operator: {state(said['state'])}"
         )
+        if node["unchecked"] is not None:
+            word += f" (not checked for {span(node['unchecked'])})"
         why = _said(said) if said else (node["excluded"] or "").removeprefix("down: ") or node["reason"]
         if node["failing"]:
             why = f"checks fail; {why}".removesuffix("; ")

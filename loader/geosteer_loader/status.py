@@ -11,6 +11,7 @@ from geosteer.nodes import NodeState, Override
 from geosteer.schema import FAMILIES, TABLES, root_field
 from geosteer_loader import current as published
 from geosteer_loader import overrides
+from geosteer_loader.health.ages import alarm, unchecked
 from geosteer_loader.lease import holder
 from geosteer_loader.store import texts
 
@@ -30,6 +31,11 @@ def gather(store: Store) -> dict[str, Any]:
     now = store.now()
     said = overrides.read(store)
     nodes = _nodes(store, document, said, now)
+    neglected = unchecked(store, now)
+    for name, node in nodes.items():
+        node["unchecked"] = round(neglected[name], 1) if name in neglected else None
+    checked = [name for name, spec in document["nodes"].items() if spec.get("checks")]
+    alarmed = alarm(neglected, checked)
     return {
         "redis": store.name,
         "prefix": store.keys.braced.strip("{}"),
@@ -44,7 +50,7 @@ def gather(store: Store) -> dict[str, Any]:
         "overrides": said,
         "beats": _beats(store, now),
         "maps_without_node": _empty_maps(document, nodes),
-        "warnings": store.memory_warnings(),
+        "warnings": [*store.memory_warnings(), *([alarmed] if alarmed else [])],
     }
 
 

@@ -19,7 +19,6 @@ from geosteer_loader.inspection import Inspection, Inspector, Problem
 from geosteer_loader.lease import Lease
 from geosteer_loader.oracle import Oracle
 from geosteer_loader.sources.prefix import format_prefix
-from geosteer_loader.tables import roots
 from geosteer_loader.view import View
 
 if TYPE_CHECKING:
@@ -166,13 +165,10 @@ def _check_views(
             what = f"{prefix} has {record or 'no record'}, not {wanted}"
             verdict.problems.append(Problem(f"canary {address}", what))
     for table in TABLES:
-        wanted = {
-            bits: found[name].addresses
-            for bits in FAMILIES.values()
-            if (name := root_field(table, bits)) in found
-        }
-        if wanted:
-            _compare(config, table, fields, view, wanted, verdict)
+        names = {bits: root_field(table, bits) for bits in FAMILIES.values()}
+        sample = {bits: found[name].addresses for bits, name in names.items() if name in found}
+        if sample:
+            _compare(config, table, fields, view, sample, verdict)
 
 
 def _compare(
@@ -180,7 +176,7 @@ def _compare(
     table: str,
     fields: Mapping[str, str],
     view: View,
-    wanted: dict[int, list[int]],
+    sample: dict[int, list[int]],
     verdict: Verdict,
 ) -> None:
     try:
@@ -188,12 +184,12 @@ def _compare(
         if reason:
             verdict.notes.append(f"{table}: not compared with its sources: {reason}")
             return
-        oracle = Oracle(config, table, wanted)
+        oracle = Oracle(config, table, sample)
     except SourceError as exc:
         verdict.notes.append(f"{table}: not compared with its sources: {exc}")
         return
     differing = 0
-    for bits, addresses in wanted.items():
+    for bits, addresses in sample.items():
         name = root_field(table, bits)
         for address in addresses:
             try:
@@ -243,6 +239,3 @@ def _clean(store: Store, found: Mapping[str, Inspection], verdict: Verdict) -> N
         except GeosteerError as exc:
             verdict.problems.append(Problem("sweep", str(exc)))
     verdict.orphans = done.orphans
-
-
-__all__ = ["Verdict", "roots", "verify"]

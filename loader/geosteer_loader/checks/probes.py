@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 TYPES = ("tcp", "http", "https", "command")
 
 PROFILES: dict[str, Profile] = {
-    "fast": {"up": 3, "ok": 2, "down": 3},
+    "fast": {"up": 3, "ok": 3, "down": 2},
     "gdnsd": {"up": 20, "ok": 10, "down": 10},
 }
 """Named thresholds: quick to notice, or as patient as gdnsd is by default (gdnsd.config(5), `up_thresh`)."""

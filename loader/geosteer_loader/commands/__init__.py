@@ -6,7 +6,18 @@ import os
 
 import click
 
-from geosteer_loader.commands import export, looking, mismatch, operating, planning, publishing, shares, shell, verifying
+from geosteer_loader.commands import (
+    export,
+    looking,
+    mismatch,
+    operating,
+    planning,
+    publishing,
+    shares,
+    shell,
+    verifying,
+)
+from geosteer_loader.health.commands import feed, probe
 
 
 class HungUp(Exception):  # it is no error
@@ -49,6 +60,8 @@ for _command in (
     looking.lookup,
     looking.explain,
     operating.node,
+    probe,
+    feed,
     export.export,
     shares.shares,
     mismatch.mismatch,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -108,6 +109,40 @@ def pdns_geoip(
 
     command = ("pdns_control reload" if watch else "") if reload is None else reload
     _run(exporter, folder, config_path, command, lambda _: True, (lossy, watch, as_json), interval)
+
+
+@export.command(
+    epilog=options.examples(
+        "geosteer export gdnsd /etc/gdnsd",
+        "geosteer export gdnsd /etc/gdnsd --watch",
+        "geosteer export gdnsd gdnsd --lossy --watch --reload 'gdnsdctl -c gdnsd replace'",
+    ),
+)
+@_shared
+@click.option(
+    "--reload",
+    metavar="COMMAND",
+    help="Run after a change of more than networks and states; default with --watch: gdnsdctl -c DIR replace.",
+)
+@options.as_json
+@options.common
+def gdnsd(
+    *, folder: Path, lossy: bool, watch: bool, interval: float, reload: str | None, as_json: bool,
+    config_path: Path | None,
+) -> None:  # fmt: skip
+    """Write gdnsd's configuration directory.
+
+    Networks of all layers, zones, and files of node states, which gdnsd watches by itself. What gdnsd cannot
+    do is listed and refused. The file `config` is made once, and yours from then on.
+    """
+    from geosteer_loader.export.gdnsd import Exporter, needs_replace
+
+    def exporter(picture: Picture) -> Callable[[], Bundle]:
+        return Exporter(picture, folder).bundle
+
+    default = shlex.join(["gdnsdctl", "-c", str(folder), "replace"]) if watch else ""
+    command = default if reload is None else reload
+    _run(exporter, folder, config_path, command, needs_replace, (lossy, watch, as_json), interval)
 
 
 def _run(

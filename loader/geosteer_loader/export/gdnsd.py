@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from itertools import chain
 from math import lcm
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,7 +21,7 @@ from geosteer.lean import Address
 from geosteer_loader.checks.names import within, zone_of
 from geosteer_loader.export.bundle import Bundle
 from geosteer_loader.export.chances import Walk
-from geosteer_loader.export.compile import Spans, prefixes
+from geosteer_loader.export.compile import prefixes
 from geosteer_loader.export.statics import static_records
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
     from geosteer.model import Node, Service
     from geosteer.policy import Candidate
-    from geosteer_loader.export.compile import Cells, Records
+    from geosteer_loader.export.compile import Cells, Records, Spans
     from geosteer_loader.export.picture import Picture
 
     Ranking = tuple[str, ...]
@@ -57,6 +56,8 @@ class Area(NamedTuple):
 
     name: str
     services: list[Service]
+    kinds: tuple[str, ...]
+    """What its resources answer with: A, AAAA, or CNAME alone."""
 
 
 class Exporter:
@@ -78,17 +79,19 @@ class Exporter:
         services = [one for name, one in model.services.items() if zone_of(name, zones)]
         for service in services:
             _inexpressible(made, service)
-        types, maps, resources = [], [], []
-        for area in _areas(services):
+        types: list[str] = []
+        maps: list[str] = []
+        resources: list[str] = []
+        areas = _areas(made, services, zones)
+        for area in areas:
             groups = self._networks(made, area)
             nodes = area.services[0].map.nodes
             made.files[f"states/{area.name}"] = _states(made, nodes, area, picture)
             types.append(_service_type(area, self._folder))
             maps.append(_map(area, groups))
-            for service in area.services:
-                resources.append(_resource(made, area, service, groups, _answer(made, service, zones)))
+            resources += [_resource(area, service, groups) for service in area.services]
         for zone in zones:
-            made.files[f"zones/{zone}"] = _zone(made, picture, zone, services)
+            made.files[f"zones/{zone}"] = _zone(made, picture, zone, areas)
         made.files[PLUGINS] = _plugins(types, maps, resources)
         if not (self._folder / CONFIG).exists():
             made.files[CONFIG] = (
@@ -101,16 +104,18 @@ class Exporter:
         service, picture = area.services[0], self._picture
         groups: dict[str, list[Candidate]] = {}
 
+        up = _up(service.map.nodes, picture)
+
         def serving(node: Node) -> bool:
-            state = picture.states.get(node.name)
-            return state is None or node.name in _up(service.map.nodes, picture)
+            # Nodes that are not up are compared with others only where that makes no difference to these.
+            here = service.policy != "nearest" or node.name in up
+            return here and any(node.has(kind) for kind in area.kinds)
 
         def rank(records: Records) -> Ranking:
             said = dict(zip(cells.tables, records, strict=True))
             walk = Walk(picture.generation.director, service, said, picture.states, picture.now)
-            ranking = walk.ranking(serving) if service.policy == "nearest" else walk.ranking()
             names = []
-            for group in ranking:
+            for group in walk.ranking(serving):
                 names.append(_group_name(group))
                 groups[names[-1]] = group
             return tuple(names)
@@ -137,14 +142,15 @@ def needs_replace(name: str) -> bool:
 # ------------------------------------------------------------------------------------------------ services and maps
 
 
-def _areas(services: Iterable[Service]) -> list[Area]:
+def _areas(made: Bundle, services: Iterable[Service], zones: Mapping[str, Any]) -> list[Area]:
     found: dict[tuple[object, ...], Area] = {}
     for service in services:
+        kinds = _kinds(made, service, zones)
         near = service.near_km if service.policy == "nearest" else None
-        key = (service.map.name, service.policy, near)
+        key = (service.map.name, service.policy, near, kinds)
         if key not in found:
-            policy = service.policy if near is None else f"{service.policy}-{near:g}"
-            found[key] = Area(f"{service.map.name}-{policy}", [])
+            words = [service.map.name, service.policy, *([f"{near:g}"] if near is not None else [])]
+            found[key] = Area("-".join([*words, *(kind.lower() for kind in kinds)]), [], kinds)
         found[key].services.append(service)
     return list(found.values())
 
@@ -164,7 +170,7 @@ def _inexpressible(made: Bundle, service: Service) -> None:
                     made.lose(place, f"{kind}: node {node.name} has none, and its clients get none")
 
 
-def _answer(made: Bundle, service: Service, zones: Mapping[str, Any]) -> tuple[str, ...]:
+def _kinds(made: Bundle, service: Service, zones: Mapping[str, Any]) -> tuple[str, ...]:
     """The record types that its resource has; a CNAME into the zone itself is none that gdnsd gives."""
     if not service.cname:
         return service.kinds
@@ -187,8 +193,9 @@ def _group_name(group: Sequence[Candidate]) -> str:
 
 
 def _up(nodes: Sequence[Node], picture: Picture) -> set[str]:
-    """The nodes of a map that may be given, in the way of `geosteer.director`: where none may, those that are only drained;
-    then all that no operator put down; then all.
+    """The nodes of a map that may be given, as `geosteer.director` goes on where none may.
+
+    First those that are only drained count, then all that no operator put down, then all.
     """
     states, now = picture.states, picture.now
 
@@ -265,8 +272,11 @@ def _states(made: Bundle, nodes: Sequence[Node], area: Area, picture: Picture) -
 
 def _service_type(area: Area, folder: Path) -> str:
     path = _quoted(str(folder / "states" / area.name))
-    name = _quoted(f"geosteer-{area.name}")
-    return f"  {name} => {{ plugin => extfile, file => {path}, direct => true, interval => 1 }}"
+    return f"  {_quoted(_type_name(area))} => {{ plugin => extfile, file => {path}, direct => true, interval => 2 }}"
+
+
+def _type_name(area: Area) -> str:
+    return f"geosteer-{area.name}"
 
 
 def _map(area: Area, groups: Iterable[str]) -> str:
@@ -275,47 +285,35 @@ def _map(area: Area, groups: Iterable[str]) -> str:
     return f"    {_quoted(area.name)} => {{ datacenters => [{names}], nets => {nets} }}"
 
 
-def _resource(
-    made: Bundle,
-    area: Area,
-    service: Service,
-    groups: Mapping[str, Sequence[Candidate]],
-    kinds: Sequence[str],
-) -> str:
-    lines = [f"    {_quoted(service.name)} => {{", f"      map => {_quoted(area.name)}, dcmap => {{"]
-    for name, group in groups.items():
-        lines.append(f"        {_quoted(name)} => {{ {_choice(made, area, group, kinds)} }}")
-    return "\n".join([*lines, "      }", "    }"])
+def _resource(area: Area, service: Service, groups: Mapping[str, Sequence[Candidate]]) -> str:
+    choices = [f"        {_quoted(name)} => {{ {_choice(area, group)} }}" for name, group in groups.items()]
+    head = f"    {_quoted(service.name)} => {{ map => {_quoted(area.name)}, dcmap => {{"
+    return "\n".join([head, *choices, "    }}"])
 
 
-def _choice(made: Bundle, area: Area, group: Sequence[Candidate], kinds: Sequence[str]) -> str:
+def _choice(area: Area, group: Sequence[Candidate]) -> str:
+    """One of a group by weight, of those that are up."""
     weights = _weights(group)
     parts = [
-        "plugin => weighted", f"service_types => {_quoted(f'geosteer-{area.name}')}", f"up_thresh => {UP_THRESH:f}",
+        "plugin => weighted", f"service_types => {_quoted(_type_name(area))}", f"up_thresh => {UP_THRESH:f}",
     ]  # fmt: skip
-    if kinds == ("CNAME",):
+    if area.kinds == ("CNAME",):
         for candidate in group:
-            if candidate.node.hostname:
-                host = _quoted(f"{candidate.node.hostname}.")
-                parts.append(f"{_quoted(candidate.node.name)} => [{host}, {weights[candidate.node.name]}]")
+            host = _quoted(f"{candidate.node.hostname}.")
+            parts.append(f"{_quoted(candidate.node.name)} => [{host}, {weights[candidate.node.name]}]")
         return ", ".join(parts)
     for kind, key in (("A", "addrs_v4"), ("AAAA", "addrs_v6")):
         having = [candidate.node for candidate in group if candidate.node.has(kind)]
-        if kind in kinds and having:
+        if kind in area.kinds and having:
             # A node's weight is the sum of its addresses'; with equal ones all of them are given.
             even = lcm(*(len(node.contents(kind)) for node in having))
-            most = max(weights[node.name] for node in having) * even
-            scale = min(1.0, MAX_WEIGHT / most)
             members = []
             for node in having:
-                each = max(1, int(weights[node.name] * even // len(node.contents(kind)) * scale))
-                inside = ", ".join(
-                    f"{at} => [{_quoted(address)}, {each}]"
-                    for at, address in enumerate(node.contents(kind), 1)
-                )
+                each = weights[node.name] * even // len(node.contents(kind))
+                addresses = enumerate(node.contents(kind), 1)
+                inside = ", ".join(f"{at} => [{_quoted(address)}, {each}]" for at, address in addresses)
                 members.append(f"{_quoted(node.name)} => {{ {inside} }}")
             parts.append(f"{key} => {{ {', '.join(members)} }}")
-    del made
     return ", ".join(parts)
 
 
@@ -343,9 +341,8 @@ def _plugins(types: Sequence[str], maps: Sequence[str], resources: Sequence[str]
     )  # fmt: skip
 
 
-def _zone(made: Bundle, picture: Picture, zone: str, services: Iterable[Service]) -> str:
+def _zone(made: Bundle, picture: Picture, zone: str, areas: Iterable[Area]) -> str:
     zones: Mapping[str, Any] = picture.generation.document["zones"]
-    mine = [service for service in services if zone_of(service.name, zones) == zone]
     records = static_records(picture.generation, zone)
     addressed = {record.name for record in records if record.kind in {"A", "AAAA"}}
     place = f'zones."{zone}"'
@@ -360,9 +357,11 @@ def _zone(made: Bundle, picture: Picture, zone: str, services: Iterable[Service]
             made.lose(place, f"{name} {kind}: gdnsd has no such records, and it is left out")
         else:
             lines.append(f"{name}. {ttl} {written}")
-    for service in mine:
-        kind = "DYNC" if _answer(Bundle(), service, zones) == ("CNAME",) else "DYNA"
-        lines.append(f"{service.name}. {service.ttl}/{service.ttl_min} {kind} geoip!{service.name}")
+    for area in areas:
+        word = "DYNC" if area.kinds == ("CNAME",) else "DYNA"
+        for service in area.services:
+            if zone_of(service.name, zones) == zone:
+                lines.append(f"{service.name}. {service.ttl}/{service.ttl_min} {word} geoip!{service.name}")
     return "\n".join(lines) + "\n"
 
 
