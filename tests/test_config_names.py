@@ -248,7 +248,7 @@ CASES = {
     ),
     "max_answers": (
         changed(("map =", "max_answers = 0\nmap =")),
-        'services."www.cdn.example.net".max_answers: must be a whole number from 1 to 64, not 0',
+        'services."www.cdn.example.net".max_answers: must be a whole number from 1 to 8, not 0',
     ),
     "CNAME with several answers": (
         changed(("map =", 'answer = "cname"\nmax_answers = 2\nmap =')),

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from geosteer.errors import ConfigError
-from geosteer_loader.health.commands import feed, probe
+from geosteer_loader.commands.probing import feed, probe
 from geosteer_loader.health.feed import Item, parse, publish
 from geosteer_loader.health.settings import load
 from health import Place, document, tcp

@@ -219,7 +219,7 @@ def script(place: Place, clock: float = 0.0) -> list[str]:
         f"import time; real = time.time; time.time = lambda: real() + {clock}\n"
         "import asyncio, logging, sys\n"
         "from pathlib import Path\n"
-        "from geosteer_loader.health.commands import probe\n"
+        "from geosteer_loader.commands.probing import probe\n"
         "logging.basicConfig(level=logging.INFO)\n"
         "probe.main(['--watch', '--config', sys.argv[1]], standalone_mode=False)\n"
     )

@@ -85,7 +85,7 @@ def test_five_hundred_nodes_take_a_small_part_of_one_core(
     place.publish(configuration(ports))
     path = tmp_path / "probe.toml"
     path.write_text(f'[redis]\nurl = "{own_redis.url}"\n[prober]\nname = "lon"\n')
-    code = "import sys; from geosteer_loader.health.commands import probe; probe(['--watch', '--config', sys.argv[1]])"
+    code = "import sys; from geosteer_loader.commands.probing import probe; probe(['--watch', '--config', sys.argv[1]])"
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen([sys.executable, "-c", code, str(path)], stderr=log)
     try:

@@ -64,7 +64,7 @@ def _service(table: Table, maps: Collection[str]) -> Service:
         "ttl_min": table.get("ttl_min", seconds(), None),
         "near_km": table.get("near_km", number(0, 20040), 100),
         "answer": table.get("answer", choice("address", "cname"), "address"),
-        "max_answers": table.get("max_answers", integer(1, 64), 1),
+        "max_answers": table.get("max_answers", integer(1, 8), 1),
     }
     table.finish()
     if found["ttl_min"] is not None and found["ttl_min"] > found["ttl"]:

@@ -12,12 +12,12 @@ from geosteer_loader.commands import (
     mismatch,
     operating,
     planning,
+    probing,
     publishing,
     shares,
     shell,
     verifying,
 )
-from geosteer_loader.health.commands import feed, probe
 
 
 class HungUp(Exception):  # it is no error
@@ -60,8 +60,8 @@ for _command in (
     looking.lookup,
     looking.explain,
     operating.node,
-    probe,
-    feed,
+    probing.probe,
+    probing.feed,
     export.export,
     shares.shares,
     mismatch.mismatch,
