@@ -94,7 +94,8 @@ def test_nothing_is_opened_before_the_first_question(
 ) -> None:
     before, threads = descriptors(), threading.active_count()
     steering = Steering.open(make_settings(redis_server, prefix, tmp_path))
-    assert (descriptors(), threading.active_count()) == (before, threads)
+    assert descriptors() <= before
+    assert threading.active_count() == threads
     steering.close()
 
 
@@ -199,11 +200,13 @@ def test_closing_ends_the_thread_and_the_connection_and_says_nothing(
     redis_server: RedisServer, prefix: str, tmp_path: Path, recwarn: pytest.WarningsRecorder
 ) -> None:
     republish(redis_server, prefix, document())
+    gc.collect()  # what earlier tests left may go at any time
     before, threads, log = descriptors(), threading.active_count(), []
     with live_steering(redis_server, prefix, tmp_path, log) as steering:
         assert threading.active_count() == threads + 1
     gc.collect()
-    assert (descriptors(), threading.active_count()) == (before, threads)
+    assert descriptors() <= before
+    assert threading.active_count() == threads
     assert log == []
     assert not [warning for warning in recwarn if warning.category is ResourceWarning]
     steering.close()

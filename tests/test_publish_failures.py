@@ -90,7 +90,10 @@ def test_a_connection_that_dies_at_any_command_leaves_a_whole_generation(
     assert [b"HDEL", b"{geosteer}:object"] in [command[:2] for command in relay.commands]
     assert b"FCALL_RO" in [command[0] for command in relay.commands]
     assert len(flips) == 1
+    asking = [command[0] == b"HEXISTS" for command in relay.commands]
     for limit in range(1, total + 1):
+        if all(asking[limit - 2 : limit + 1]):
+            continue  # within a row of questions that are sent at once
         old = reset(client, days.config(1, own_redis.url))
         forget_sweep(client)
         before = current_of(client)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -39,7 +40,8 @@ class Site:
         return make_config(self.folder, self.server.url, geo=[self.folder / "geo.csv"], weight=day, **options)
 
     def publish(self, day: int, country: str, release: bool = False, **options: Any) -> Outcome:
-        write_csv(self.folder / "geo.csv", [f"10.0.0.0/8,{country}", "11.0.0.0/8,GB"])
+        geo = write_csv(self.folder / "geo.csv", [f"10.0.0.0/8,{country}", "11.0.0.0/8,GB"])
+        os.utime(geo, (day, day))
         config = self.config(day, **options)
         with connect(config.redis) as store:
             return publish(config, store, release=release)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class ClusterLink(Link):
     """Goes where MOVED says; while the slot is being migrated, asks a second node for what it has already (ASK)."""
 
-    __slots__ = ("_both", "_moved", "_nodes", "_owner", "_side", "_watched", "_well")
+    __slots__ = ("_both", "_moved", "_nodes", "_owner", "_side", "_well")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -35,7 +35,6 @@ class ClusterLink(Link):
         """The one redirection that a connection may take was taken."""
         self._side: Link | None = None
         self._both: epoll | None = None
-        self._watched: dict[int, int] = {}
 
     @property
     def several(self) -> bool:
@@ -46,17 +45,15 @@ class ClusterLink(Link):
     def fd(self) -> int:
         """What to poll, or -1: with two connections a descriptor that stands for both."""
         own = super().fd
-        if self._side is None:
+        if self._side is None or self._both is None:
             return own
-        wanted = {}
         for fd, write in ((own, super().wants_write), (self._side.fd, self._side.wants_write)):
             if fd >= 0:
-                wanted[fd] = POLLIN | POLLOUT if write else POLLIN
-        if self._both is None or self._watched != wanted:
-            self._unwatch()
-            self._watched, self._both = wanted, epoll(2)
-            for fd, mask in wanted.items():
-                self._both.register(fd, mask)
+                mask = POLLIN | POLLOUT if write else POLLIN
+                try:
+                    self._both.modify(fd, mask)
+                except OSError:  # a new one; those that were closed are gone by themselves
+                    self._both.register(fd, mask)
         return self._both.fileno()
 
     @property
@@ -98,6 +95,11 @@ class ClusterLink(Link):
         due = super().tick(now)
         return due if self._side is None else min(due, self._side.tick(now))
 
+    def leave(self, reason: str) -> None:
+        """Give the node up, and ask another who has the slot."""
+        self._owner, self._well = None, False
+        self.close(reason)
+
     def _take(self, command: Command, handler: Handler, reply: Any) -> None:
         if isinstance(reply, hiredis.ReplyError):
             word, _, rest = str(reply).partition(" ")
@@ -126,6 +128,11 @@ class ClusterLink(Link):
     def _ask_aside(self, place: Place, command: Command, handler: Handler) -> None:
         if self._side is None or self._side.place != place:
             self._end_side()
+            try:
+                self._both = epoll(2)
+            except OSError as exc:
+                self.close(str(exc))
+                return
             self._side = Link(
                 Address(f"redis://{shown(place)}"), self.timeout, self._clock, self._greet, _nothing, self._on_push,
                 self._side_closed,
@@ -148,14 +155,11 @@ class ClusterLink(Link):
 
     def _end_side(self) -> None:
         side, self._side = self._side, None
-        self._unwatch()
         if side is not None:
             side.close("")
-
-    def _unwatch(self) -> None:
         if self._both is not None:
             self._both.close()
-        self._both, self._watched = None, {}
+            self._both = None
 
 
 def _nothing() -> None:

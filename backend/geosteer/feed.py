@@ -30,6 +30,8 @@ BACKOFF = (0.05, 0.5)
 """Seconds before a connection is tried again: at first, at most."""
 POLL_EVERY = 1.0
 """Seconds between reads where pushes cannot be had, or where what is published cannot be used."""
+ELSEWHERE = 10.0
+"""Seconds between attempts to find a server whose node states are not frozen, where there are several."""
 
 
 class Feed:
@@ -84,6 +86,13 @@ class Feed:
         self._backoff = BACKOFF[0]
         self._pushes = True
         self._next_poll = 0.0
+        self._next_leave = 0.0
+        self._opened_well = False
+        """What was asked for on opening is in."""
+        self._adopting = False
+        """A generation is on its way in; a new connection is live only after that."""
+        self._void = False
+        """Nothing is published there: then what else is not there says nothing of node states either."""
 
     def start(self) -> None:
         """Begin to connect."""
@@ -100,6 +109,9 @@ class Feed:
             self._next_poll = now + POLL_EVERY  # no pushes, or nobody may announce that a damage was repaired
             self._dirty_all()
             self.pump()
+        if self.live and self.link.several and now >= self._next_leave and self.mirror.frozen(now):
+            self._next_leave = now + ELSEWHERE
+            self.link.leave("node states are frozen there")
         return due if self._retry_at is None else min(due, self._retry_at)
 
     def pump(self) -> None:
@@ -131,6 +143,7 @@ class Feed:
     def _opened(self) -> None:
         self.reading = 0
         self._adoption = None
+        self._opened_well = self._adopting = False
         self._asked.clear()
         self._dirty_all()
         self._read_dirty(pushed=False)
@@ -161,12 +174,16 @@ class Feed:
 
     def _arrived(self, reply: Any) -> None:
         """All that was asked for on opening is in."""
-        if not self._checked(reply):
-            return
-        self.live = True
-        self._backoff = BACKOFF[0]
-        self._say("link", "")
-        self._changed()
+        if self._checked(reply):
+            self._opened_well = True
+            self._come_alive()
+
+    def _come_alive(self) -> None:
+        if self._opened_well and not self._adopting and not self.live:
+            self.live = True
+            self._backoff = BACKOFF[0]
+            self._say("link", "")
+            self._changed()
 
     def _closed(self, reason: str) -> None:
         now = self._clock()
@@ -202,7 +219,8 @@ class Feed:
     def _read_dirty(self, *, pushed: bool) -> None:
         keys, link = self.keys, self.link
         dirty, self._dirty = self._dirty, {}
-        for key in dirty:
+        # `current` first: where it is gone, the others are not believed
+        for key in sorted(dirty, key=lambda key: key != keys.current):
             if key == keys.current:
                 link.ask(("HGETALL", key), self._take_current)
             elif key == keys.override:
@@ -223,13 +241,13 @@ class Feed:
 
     def _take_node(self, name: str, reply: Any) -> None:
         self.reading -= 1
-        if self._checked(reply) and self.mirror.set_node(name, _text(reply)):
+        if self._checked(reply) and not self._void and self.mirror.set_node(name, _text(reply)):
             self._changed()
             self._learnt()
 
     def _take_overrides(self, reply: Any) -> None:
         self.reading -= 1
-        if not self._checked(reply):
+        if not self._checked(reply) or self._void:
             return
         changed, bad = self.mirror.set_overrides(_text(reply))
         self._say(
@@ -240,7 +258,7 @@ class Feed:
             self._learnt()
 
     def _take_beats(self, reply: Any, *, pushed: bool) -> None:
-        if self._checked(reply):
+        if self._checked(reply) and not self._void:
             self.mirror.set_beats(_text(reply), self._clock(), pushed=pushed)
             self._changed()
 
@@ -248,6 +266,9 @@ class Feed:
         if not self._checked(reply):
             return
         fields = _text(reply)
+        if self._void and fields:
+            self._dirty_all()
+        self._void = not fields
         if self.generation is not None and fields == self.generation.fields:
             self._adoption = None
             self._well(well=True)
@@ -259,6 +280,7 @@ class Feed:
             self._say("current", f"{self.keys.current}: {exc}")
             self._well(well=False, foreign="schema" in fields)
             return
+        self._adopting = True
         self._adopt()
 
     def _adopt(self) -> None:
@@ -360,6 +382,8 @@ class Feed:
         if self.usable and not well:
             self.proof = self._clock()
         self.usable, self.foreign = well, foreign
+        self._adopting = False
+        self._come_alive()
         self._changed()
 
 

@@ -28,6 +28,11 @@ class SentinelLink(Link):
         self._believed = False
         self._dial(self._sentinels, self._ask_for_primary)
 
+    def leave(self, reason: str) -> None:
+        """Give the primary up for that which another sentinel names."""
+        self._believed = False
+        self.close(reason)
+
     def _ask_for_primary(self) -> None:
         self.ask(("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._address.name), self._take_primary)
 

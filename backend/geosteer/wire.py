@@ -245,6 +245,10 @@ class Link:
         self._hang_up()
         self._on_closed(reason if places == [place] else f"{shown(place)}: {reason}")
 
+    def leave(self, reason: str) -> None:
+        """Give the connection up for one to another server, where there are several."""
+        self.close(reason)
+
     # ------------------------------------------------------------------ for the links that look for their server
 
     def _enter(self) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 import dns.rcode
 
 from dns_setup import backend_toml
+from faults.around import Beats, Delay
 from faults.load import Answer, Load, wrong
 from geosteer import trie
 from geosteer.schema import digest
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     import redis
 
+REPLICATION = ("--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1")
 WWW = "www.cdn.example.net"
 LON, AMS, NYC, BAD, OUT = "192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.66", "192.0.2.77"
 """Nodes. BAD is down by its probes and would be best for everybody, OUT was put down by an operator and is well connected."""
@@ -104,18 +106,23 @@ class Scene:
         self, folder: Path, *, redis_args: Sequence[str] = (), top: str = "", more: str = "", url: str = "",
         max_stale: float = 300, env: Mapping[str, str] | None = None, published: bool = True, threads: int = 2,
         command: str | None = None, settings: Mapping[str, str | int] | None = None, clients: Sequence[str] = (),
-        tcp: bool = False, server: RedisServer | None = None,
+        tcp: bool = False, replica: bool = False, delay: float = 0.0, beats: float = 0.0,
     ) -> None:  # fmt: skip
         """Make a scene that is not set up yet.
 
         Args:
-            redis_args: of the Redis server; *tcp*: it has a TCP port too. server: another one instead.
+            redis_args: of the Redis server; *tcp*: it has a TCP port too.
+            replica: workers follow a replica of it. delay: seconds that each direction takes. beats: seconds between beats.
             top, more: lines of backend.toml, top-level and of its `[redis]`. url: that of Redis, `{port}` is its TCP port.
             command: what PowerDNS runs, `{config}` is the settings' path.
             published: what is to be answered lies in Redis already.
         """
         self.folder = folder
-        self.redis = server or RedisServer(*redis_args, tcp=tcp)
+        self.redis = RedisServer(*redis_args, *REPLICATION, tcp=tcp or replica)
+        self.replica: RedisServer | None = None
+        self._delay, self._beats = delay, beats
+        if replica:
+            self.replica = RedisServer("--replicaof", f"127.0.0.1 {self.redis.port}", *REPLICATION)
         self.rows = {"top": top, "redis": more, "max_stale": max_stale}
         self.url, self._env, self._published = url, env, published
         self._threads, self._command, self._pdns_settings = threads, command, settings or {}
@@ -129,15 +136,23 @@ class Scene:
         self.began = self.mended = self.well = 0.0
         self._stack = contextlib.ExitStack()
         self._log_at = 0
+        self._log_end: int | None = None
 
     # ------------------------------------------------------------------ set up
 
     def __enter__(self) -> Self:
-        if not self.redis.running:
-            self._stack.enter_context(self.redis)
+        self._stack.enter_context(self.redis)
         if self._published:
             self.publish()
         url = self.url.format(port=self.redis.port) or self.redis.url
+        if self.replica is not None:
+            self._stack.enter_context(self.replica)
+            url = self.replica.url
+            wait_until(self.synced, 10, "a first sync")
+        if self._delay:
+            url = self._stack.enter_context(Delay(self.folder, self.redis.socket, self._delay)).url
+        if self._beats:
+            self._stack.enter_context(Beats(self.redis, self._beats))
         config = backend_toml(self.folder, url, SETTINGS.format(**self.rows))
         command = self._command.format(config=config) if self._command else None
         self.pdns = PowerDNS(
@@ -159,6 +174,12 @@ class Scene:
             wait_until(lambda: self.all_answered("steered"), 10, "a first round of answers")
         self._log_at = len(self.pdns.log)
         self.began = time.monotonic()
+
+    def synced(self) -> bool:
+        """Whether the replica has what the primary has."""
+        assert self.replica is not None
+        with self.replica.client() as client:
+            return client.info("replication")["master_link_status"] == "up" and client.exists("{geosteer}:current")
 
     def client(self, **options: Any) -> redis.Redis:
         """To the Redis that is written to."""
@@ -195,6 +216,7 @@ class Scene:
             self.right[net] = self.right[net] | {SECOND[TABLE[net]]}
         self.right.update({net: found | {SECOND[TABLE[net]]} for net, found in self.right.items()})
         self.mended = time.monotonic()
+        self._log_end = len(self.pdns.log)
         with self.client() as client:
             client.hset("{geosteer}:override", "lon1", json.dumps({"state": "down", "who": "test"}))
         wait_until(self._heard, 12, "recovery")
@@ -244,12 +266,14 @@ class Scene:
 
     @property
     def tiers(self) -> set[str]:
-        """From where answers came since `begin`: as workers say, and as answers show."""
-        found = set(re.findall(r"answers are (\w+) now", self.log))
-        steered = [one for one in self.load.since(self.began) if one.good and one.ttl != LAST_RESORT_TTL]
-        if not found & {"live", "stale"} and steered:
+        """From where answers came between `begin` and `repaired`: as workers say, and as answers show."""
+        log = self.pdns.log[self._log_at : self._log_end]
+        answers = [one for one in self.load.since(self.began) if one.good and (not self.mended or one.at < self.mended)]
+        fallback = [one.ttl == LAST_RESORT_TTL for one in answers]
+        found = set(re.findall(r"answers are (\w+) now", log)) - {"fallback"}
+        if not found and not all(fallback):
             found.add("live")
-        if any(one.good and one.ttl == LAST_RESORT_TTL for one in self.load.since(self.began)):
+        if any(fallback):
             found.add("fallback")
         return found
 

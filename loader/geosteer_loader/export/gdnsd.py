@@ -90,8 +90,9 @@ class Exporter:
             types.append(_service_type(area, self._folder))
             maps.append(_map(area, groups))
             resources += [_resource(area, service, groups) for service in area.services]
-        for zone in zones:
-            made.files[f"zones/{zone}"] = _zone(made, picture, zone, areas)
+        tops = [zone for zone in zones if zone_of(zone.partition(".")[2], zones) is None]
+        for zone in tops:
+            made.files[f"zones/{zone}"] = _zone(made, picture, zone, tops, areas)
         made.files[PLUGINS] = _plugins(types, maps, resources)
         if not (self._folder / CONFIG).exists():
             made.files[CONFIG] = (
@@ -341,9 +342,17 @@ def _plugins(types: Sequence[str], maps: Sequence[str], resources: Sequence[str]
     )  # fmt: skip
 
 
-def _zone(made: Bundle, picture: Picture, zone: str, areas: Iterable[Area]) -> str:
-    zones: Mapping[str, Any] = picture.generation.document["zones"]
+def _zone(made: Bundle, picture: Picture, zone: str, tops: Sequence[str], areas: Iterable[Area]) -> str:
+    """A zone's file, with what the zones within it hold."""
     records = static_records(picture.generation, zone)
+    for inner in picture.generation.document["zones"]:
+        if inner != zone and within(inner, zone):
+            made.lose(f'zones."{inner}"', f"gdnsd has no zone within another: what it holds stands in {zone}")
+            records += [
+                record
+                for record in static_records(picture.generation, inner)
+                if record.name != inner or record.kind not in {"SOA", "NS"}
+            ]
     addressed = {record.name for record in records if record.kind in {"A", "AAAA"}}
     place = f'zones."{zone}"'
     number, when = picture.generation.number, format_time(picture.generation.serial)
@@ -359,9 +368,11 @@ def _zone(made: Bundle, picture: Picture, zone: str, areas: Iterable[Area]) -> s
             lines.append(f"{name}. {ttl} {written}")
     for area in areas:
         word = "DYNC" if area.kinds == ("CNAME",) else "DYNA"
-        for service in area.services:
-            if zone_of(service.name, zones) == zone:
-                lines.append(f"{service.name}. {service.ttl}/{service.ttl_min} {word} geoip!{service.name}")
+        lines += [
+            f"{service.name}. {service.ttl}/{service.ttl_min} {word} geoip!{service.name}"
+            for service in area.services
+            if zone_of(service.name, tops) == zone
+        ]
     return "\n".join(lines) + "\n"
 
 

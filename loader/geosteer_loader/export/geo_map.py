@@ -1,0 +1,237 @@
+"""`geosteer export geo-map`: director maps and the ip-map zone of the old PowerDNS geo backend (until 3.4).
+
+The ip-map zone gives each IPv4 prefix a number, a director map gives each number a host name. A country that all maps treat
+as such has its ISO number; whatever else the maps' layers tell apart has a number of its own, so that networks, AS numbers
+and subdivisions count here too. The numbers do not depend on node states: a change of those is a change of director maps.
+Source: PowerDNS 3.4.11, modules/geobackend (README, geobackend.cc, ippreftree.cc).
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from geosteer.errors import Refused
+from geosteer.lean import Address
+from geosteer_loader.checks.names import zone_of
+from geosteer_loader.countries import NUMERIC
+from geosteer_loader.export.bundle import Bundle
+from geosteer_loader.export.chances import Walk
+from geosteer_loader.export.compile import prefixes
+from geosteer_loader.export.statics import static_records
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from geosteer.model import Node, Service
+    from geosteer_loader.export.compile import Cells, Records
+    from geosteer_loader.export.picture import Picture
+
+    Key = tuple[Any, ...]
+
+IP_MAP = "zz.geosteer.rbldnsd"
+"""What the backend calls its ip-map zone file; the name is free."""
+FIRST_OWN = 1000
+"""Where numbers begin that are no country's; ISO 3166-1 ends at 999."""
+LAST = 32767
+"""The backend takes the low 15 bits of an address."""
+_ISO = {code: number for number, code in NUMERIC.items()} | {"XK": 983}
+_STATICS = {"SOA", "NS"}
+
+
+class Exporter:
+    """Makes the files again and again, and no more of them than changed."""
+
+    def __init__(self, picture: Picture, folder: Path) -> None:
+        """Args: folder: where the files will be."""
+        self._picture = picture
+        self._folder = folder.absolute()
+        self._kept: tuple[Cells, list[int], str] | None = None
+
+    def bundle(self) -> Bundle:
+        """The files for what is published now, the ip-map zone first.
+
+        Raises: StoreError: a page is absent or damaged, or Redis failed. Refused: more classes of clients than numbers.
+        """
+        picture, made = self._picture, Bundle()
+        model, zones = picture.generation.model, picture.generation.document["zones"]
+        services = [one for name, one in model.services.items() if zone_of(name, zones)]
+        cells = picture.cells(chain.from_iterable(service.tables for service in services))
+        if any(len(spans.starts) > 1 for bits, spans in cells.spans.items() if bits == 128):
+            made.lose(
+                "IPv6", "the backend knows none: every IPv6 client counts as one of whom nothing is known"
+            )
+
+        def key(records: Records) -> Key:
+            found = tuple(self._key(service, cells, records) for service in services)
+            sample.setdefault(found, records)
+            return found
+
+        sample: dict[Key, Records] = {}
+        nothing = key(("",) * len(cells.tables))
+        keys, mapped = cells.classes(key)
+        numbers = _numbers(keys, sample, nothing, cells)
+        made.files[IP_MAP] = self._ip_map(cells, [numbers[keys[place]] for place in mapped], sample, numbers)
+        for service in services:
+            zone = zone_of(service.name, zones)
+            lines = self._director(
+                made, service, cells, {numbers[one]: records for one, records in sample.items()}
+            )
+            made.files[f"{zone}/{service.name}"] = "\n".join(lines) + "\n"
+        for zone in zones:
+            made.files[f"{zone}.conf"] = _settings(made, picture, zone, self._folder)
+        return made
+
+    def _walk(self, service: Service, cells: Cells, records: Records) -> Walk:
+        said = dict(zip(cells.tables, records, strict=True))
+        picture = self._picture
+        return Walk(picture.generation.director, service, said, picture.states, picture.now)
+
+    def _key(self, service: Service, cells: Cells, records: Records) -> Key:
+        """What tells clients apart for a service, whatever the states are; places only by what they come to."""
+        walk = self._walk(service, cells, records)
+        if service.policy in {"nearest", "path"}:
+            return tuple(
+                sorted(candidate.node.name for candidate in group) for group in walk.ranking()
+            ).__repr__(), ""
+        return tuple(layer for layer, _ in walk.named())
+
+    def _ip_map(
+        self, cells: Cells, numbers: list[int], sample: Mapping[Key, Records], known: Mapping[Key, int]
+    ) -> str:
+        if self._kept is None or self._kept[0] is not cells or self._kept[1] != numbers:
+            words = {number: _word(number, sample[key]) for key, number in known.items()}
+            self._kept = cells, numbers, "".join(_prefix_lines(cells, numbers, words))
+        return self._kept[2]
+
+    def _director(
+        self, made: Bundle, service: Service, cells: Cells, samples: Mapping[int, Records]
+    ) -> Iterator[str]:
+        """The lines of a service's director map."""
+        place = f'services."{service.name}"'
+        _inexpressible(made, service)
+        yield f"# Made by geosteer of generation {self._picture.generation.number}; the next export writes it anew."
+        yield f"$RECORD {service.name}."
+        for number, records in sorted(samples.items()):
+            node = self._first(made, place, service, self._walk(service, cells, records))
+            if node is None:
+                made.lose(place, "a client whom no node may serve gets the best one all the same")
+                node = service.map.usable[0]
+            if not node.hostname:
+                made.lose(place, f"node {node.name} has no host name, which is all that the backend can give")
+                continue
+            if number:
+                yield f"# {_word(number, records)}"
+            yield f"{number} {node.hostname}."
+
+    @staticmethod
+    def _first(made: Bundle, place: str, service: Service, walk: Walk) -> Node | None:
+        settled = walk.settled()
+        kind = service.kinds[0] if service.kinds else "A"
+        if settled is not None:
+            if len({nodes[:1] for nodes in settled.values()}) > 1:
+                made.lose(place, "A and AAAA have different nodes; both are answered by that of A")
+            return next(iter(settled.get(kind, ())), None)
+        made.lose(place, "where equals or shares are drawn, one node gets all")
+        chances = walk.chances(kind)
+        return max(chances, key=lambda node: (chances[node], node.name), default=None)
+
+
+def _numbers(
+    keys: Sequence[Key], sample: Mapping[Key, Records], nothing: Key, cells: Cells
+) -> dict[Key, int]:
+    """0 for those of whom nothing is known, a country's number where that is all that tells, else a number of its own."""
+    found = {nothing: 0}
+    taken = {0}
+    own = FIRST_OWN
+    for key in keys:
+        if key in found:
+            continue
+        number = _country(sample[key], cells)
+        if number is None or number in taken:
+            while own in taken:
+                own += 1
+            number = own
+        if number > LAST:
+            raise Refused(f"more than {LAST - FIRST_OWN} classes of clients: the backend has no more numbers")
+        found[key] = number
+        taken.add(number)
+    return found
+
+
+def _country(records: Records, cells: Cells) -> int | None:
+    """The ISO number of clients of whom only the country is known."""
+    said = dict(zip(cells.tables, records, strict=True))
+    geo = said.pop("geo", "").partition(" ")[0]
+    return _ISO.get(geo) if not any(said.values()) else None
+
+
+def _word(number: int, records: Records) -> str:
+    """What stands in the zone file as text, for people: a country's code, else `-`."""
+    return records[0][:2].lower() if number < FIRST_OWN and records and records[0] else f"class-{number}"
+
+
+def _prefix_lines(cells: Cells, numbers: Sequence[int], words: Mapping[int, str]) -> Iterator[str]:
+    yield "# Made by geosteer. Prefixes with the number that director maps know them by; no line: number 0.\n"
+    last, spans = 0, cells.spans[32]
+    held: tuple[int, int] | None = None
+    for start, end, place in spans:
+        number = numbers[place]
+        if held is not None and number == held[1]:
+            last = end
+            continue
+        if held is not None:
+            yield from _lines(held[0], last, held[1], words)
+        held, last = (start, number), end
+    if held is not None:
+        yield from _lines(held[0], last, held[1], words)
+
+
+def _lines(start: int, end: int, number: int, words: Mapping[int, str]) -> Iterator[str]:
+    if number:
+        tail = f" :127.0.{number >> 8}.{number & 255}:{words[number]}\n"
+        for first, length in prefixes(start, end, 32):
+            yield f"{Address(first.to_bytes(4, 'big'))}/{length}{tail}"
+
+
+def _inexpressible(made: Bundle, service: Service) -> None:
+    place = f'services."{service.name}"'
+    if service.policy in {"weighted", "hash"}:
+        made.lose(f"{place}.policy", f"{service.policy}: all clients of one kind get one node")
+    if service.max_answers > 1:
+        made.lose(f"{place}.max_answers", "one node is given")
+    if service.name.startswith("*."):
+        made.lose(place, "the backend knows no wildcards: only the name as it is written is answered")
+
+
+def _settings(made: Bundle, picture: Picture, zone: str, folder: Path) -> str:
+    spec = picture.generation.document["zones"][zone]
+    services = [
+        one
+        for name, one in picture.generation.model.services.items()
+        if zone_of(name, picture.generation.document["zones"]) == zone
+    ]
+    ttls = {service.ttl for service in services} or {60}
+    if len(ttls) > 1:
+        made.lose(
+            f'zones."{zone}"', f"the backend has one TTL for all services; the least is taken: {min(ttls)}"
+        )
+    others = sum(record.kind not in _STATICS for record in static_records(picture.generation, zone))
+    if others:
+        made.note(f"zone {zone}: {others} static records are for another backend, such as `launch=geo,bind`")
+    return f"""# For pdns.conf of PowerDNS up to 3.4: zone {zone}. Made by geosteer.
+launch=geo
+geo-zone={zone}
+geo-soa-values={spec["soa"]["mname"]},{spec["soa"]["rname"]}
+geo-ns-records={",".join(spec["ns"])}
+geo-ttl={min(ttls)}
+geo-ns-ttl={spec.get("ns_ttl", 3600)}
+geo-ip-map-zonefile={folder / IP_MAP}
+geo-maps={folder / zone}
+query-cache-ttl=0
+cache-ttl=0
+"""
+
+
+__all__ = ["IP_MAP", "Exporter"]
