@@ -145,6 +145,37 @@ def gdnsd(
     _run(exporter, folder, config_path, command, needs_replace, (lossy, watch, as_json), interval)
 
 
+@export.command(
+    "geo-map",
+    epilog=options.examples(
+        "geosteer export geo-map /var/lib/geosteer/geo",
+        "geosteer export geo-map /var/lib/geosteer/geo --lossy --watch --reload 'pdns_control rediscover'",
+    ),
+)
+@_shared
+@click.option(
+    "--reload", metavar="COMMAND", help="Run after a change; default with --watch: pdns_control rediscover."
+)
+@options.as_json
+@options.common
+def geo_map(
+    *, folder: Path, lossy: bool, watch: bool, interval: float, reload: str | None, as_json: bool,
+    config_path: Path | None,
+) -> None:  # fmt: skip
+    """Write director maps for the geo backend of PowerDNS up to 3.4.
+
+    With the ip-map zone in which each prefix has a number, and settings for each zone. Services are answered
+    with a CNAME to the best node that serves. What the backend cannot do is listed and refused: IPv6, ties.
+    """
+    from geosteer_loader.export.geo_map import Exporter
+
+    def exporter(picture: Picture) -> Callable[[], Bundle]:
+        return Exporter(picture, folder).bundle
+
+    command = ("pdns_control rediscover" if watch else "") if reload is None else reload
+    _run(exporter, folder, config_path, command, lambda _: True, (lossy, watch, as_json), interval)
+
+
 def _run(
     exporter: Callable[[Picture], Callable[[], Bundle]],
     folder: Path,

@@ -9,14 +9,14 @@ Source: PowerDNS 3.4.11, modules/geobackend (README, geobackend.cc, ippreftree.c
 from __future__ import annotations
 
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from geosteer.errors import Refused
 from geosteer.lean import Address
 from geosteer_loader.checks.names import zone_of
 from geosteer_loader.countries import NUMERIC
 from geosteer_loader.export.bundle import Bundle
-from geosteer_loader.export.chances import Walk
+from geosteer_loader.export.classes import Classes
 from geosteer_loader.export.compile import prefixes
 from geosteer_loader.export.statics import static_records
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from geosteer.model import Node, Service
+    from geosteer_loader.export.chances import Walk
+    from geosteer_loader.export.classes import Key
     from geosteer_loader.export.compile import Cells, Records
     from geosteer_loader.export.picture import Picture
-
-    Key = tuple[Any, ...]
 
 IP_MAP = "zz.geosteer.rbldnsd"
 """What the backend calls its ip-map zone file; the name is free."""
@@ -63,16 +63,12 @@ class Exporter:
                 "IPv6", "the backend knows none: every IPv6 client counts as one of whom nothing is known"
             )
 
-        def key(records: Records) -> Key:
-            found = tuple(self._key(service, cells, records) for service in services)
-            sample.setdefault(found, records)
-            return found
-
-        sample: dict[Key, Records] = {}
-        nothing = key(("",) * len(cells.tables))
-        keys, mapped = cells.classes(key)
-        numbers = _numbers(keys, sample, nothing, cells)
-        made.files[IP_MAP] = self._ip_map(cells, [numbers[keys[place]] for place in mapped], sample, numbers)
+        classes = Classes(picture, services, cells)
+        nothing = classes.key(("",) * len(cells.tables))
+        keys, mapped = cells.classes(classes.key)
+        numbers = _numbers(keys, classes.sample, nothing, cells)
+        samples = {numbers[key]: records for key, records in classes.sample.items()}
+        made.files[IP_MAP] = self._ip_map(cells, [numbers[keys[place]] for place in mapped], samples)
         for service in services:
             zone = zone_of(service.name, zones)
             lines = self._director(
@@ -83,30 +79,13 @@ class Exporter:
             made.files[f"{zone}.conf"] = _settings(made, picture, zone, self._folder)
         return made
 
-    def _walk(self, service: Service, cells: Cells, records: Records) -> Walk:
-        said = dict(zip(cells.tables, records, strict=True))
-        picture = self._picture
-        return Walk(picture.generation.director, service, said, picture.states, picture.now)
-
-    def _key(self, service: Service, cells: Cells, records: Records) -> Key:
-        """What tells clients apart for a service, whatever the states are; places only by what they come to."""
-        walk = self._walk(service, cells, records)
-        if service.policy in {"nearest", "path"}:
-            return tuple(
-                sorted(candidate.node.name for candidate in group) for group in walk.ranking()
-            ).__repr__(), ""
-        return tuple(layer for layer, _ in walk.named())
-
-    def _ip_map(
-        self, cells: Cells, numbers: list[int], sample: Mapping[Key, Records], known: Mapping[Key, int]
-    ) -> str:
+    def _ip_map(self, cells: Cells, numbers: list[int], samples: Mapping[int, Records]) -> str:
         if self._kept is None or self._kept[0] is not cells or self._kept[1] != numbers:
-            words = {number: _word(number, sample[key]) for key, number in known.items()}
-            self._kept = cells, numbers, "".join(_prefix_lines(cells, numbers, words))
+            self._kept = cells, numbers, "".join(_prefix_lines(cells, numbers, samples))
         return self._kept[2]
 
     def _director(
-        self, made: Bundle, service: Service, cells: Cells, samples: Mapping[int, Records]
+        self, made: Bundle, service: Service, classes: Classes, samples: Mapping[int, Records]
     ) -> Iterator[str]:
         """The lines of a service's director map."""
         place = f'services."{service.name}"'
@@ -114,7 +93,7 @@ class Exporter:
         yield f"# Made by geosteer of generation {self._picture.generation.number}; the next export writes it anew."
         yield f"$RECORD {service.name}."
         for number, records in sorted(samples.items()):
-            node = self._first(made, place, service, self._walk(service, cells, records))
+            node = self._first(made, place, service, classes.walk(service, records))
             if node is None:
                 made.lose(place, "a client whom no node may serve gets the best one all the same")
                 node = service.map.usable[0]
@@ -172,27 +151,13 @@ def _word(number: int, records: Records) -> str:
     return records[0][:2].lower() if number < FIRST_OWN and records and records[0] else f"class-{number}"
 
 
-def _prefix_lines(cells: Cells, numbers: Sequence[int], words: Mapping[int, str]) -> Iterator[str]:
-    yield "# Made by geosteer. Prefixes with the number that director maps know them by; no line: number 0.\n"
-    last, spans = 0, cells.spans[32]
-    held: tuple[int, int] | None = None
-    for start, end, place in spans:
-        number = numbers[place]
-        if held is not None and number == held[1]:
-            last = end
-            continue
-        if held is not None:
-            yield from _lines(held[0], last, held[1], words)
-        held, last = (start, number), end
-    if held is not None:
-        yield from _lines(held[0], last, held[1], words)
-
-
-def _lines(start: int, end: int, number: int, words: Mapping[int, str]) -> Iterator[str]:
-    if number:
-        tail = f" :127.0.{number >> 8}.{number & 255}:{words[number]}\n"
-        for first, length in prefixes(start, end, 32):
-            yield f"{Address(first.to_bytes(4, 'big'))}/{length}{tail}"
+def _prefix_lines(cells: Cells, numbers: Sequence[int], samples: Mapping[int, Records]) -> Iterator[str]:
+    yield "# Made by geosteer. Prefixes with the numbers that director maps know them by; no line: 0.\n"
+    for start, end, number in cells.spread(numbers)[32]:
+        if number:
+            tail = f" :127.0.{number >> 8}.{number & 255}:{_word(number, samples[number])}\n"
+            for first, length in prefixes(start, end, 32):
+                yield f"{Address(first.to_bytes(4, 'big'))}/{length}{tail}"
 
 
 def _inexpressible(made: Bundle, service: Service) -> None:
@@ -206,13 +171,10 @@ def _inexpressible(made: Bundle, service: Service) -> None:
 
 
 def _settings(made: Bundle, picture: Picture, zone: str, folder: Path) -> str:
-    spec = picture.generation.document["zones"][zone]
-    services = [
-        one
-        for name, one in picture.generation.model.services.items()
-        if zone_of(name, picture.generation.document["zones"]) == zone
-    ]
-    ttls = {service.ttl for service in services} or {60}
+    zones = picture.generation.document["zones"]
+    spec = zones[zone]
+    services = picture.generation.model.services.items()
+    ttls = {service.ttl for name, service in services if zone_of(name, zones) == zone} or {60}
     if len(ttls) > 1:
         made.lose(
             f'zones."{zone}"', f"the backend has one TTL for all services; the least is taken: {min(ttls)}"

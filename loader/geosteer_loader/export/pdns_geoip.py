@@ -17,20 +17,21 @@ from typing import TYPE_CHECKING, Any
 from geosteer.clock import parse_time
 from geosteer_loader.checks.names import zone_of
 from geosteer_loader.export.bundle import Bundle
-from geosteer_loader.export.chances import Walk, lengths
+from geosteer_loader.export.classes import Classes
 from geosteer_loader.export.mmdb_writer import database
 from geosteer_loader.export.statics import static_records
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from geosteer.model import Node, Service
-    from geosteer_loader.export.compile import Cells, Records
+    from geosteer_loader.export.chances import Walk
+    from geosteer_loader.export.classes import Key
+    from geosteer_loader.export.compile import Cells
     from geosteer_loader.export.picture import Picture
 
     Answers = list[tuple[str, str, int, int]]
-    Key = tuple[Any, ...]
 
 ZONES = "geosteer.yaml"
 DATABASE = "geosteer.mmdb"
@@ -65,7 +66,7 @@ class Exporter:
         for places, service in variants.values():
             _inexpressible(made, places[0], service)
         cells = picture.cells(chain.from_iterable(service.tables for _, service in variants.values()))
-        classes = _Classes(picture, [service for _, service in variants.values()], cells)
+        classes = Classes(picture, [service for _, service in variants.values()], cells)
         keys, mapped = cells.classes(classes.key)
         made.files[DATABASE] = self._database(cells, keys, mapped)
         answers = {}
@@ -91,47 +92,6 @@ class Exporter:
             data = database(cells.spread(mapped), records, kind="geosteer-classes", built=built)
             self._kept = cells, keys, mapped, data
         return self._kept[3]
-
-
-class _Classes:
-    """Tells clients apart as far as the services do."""
-
-    def __init__(self, picture: Picture, services: Sequence[Service], cells: Cells) -> None:
-        self._picture = picture
-        self._services = services
-        self._tables = cells.tables
-        self.sample: dict[Key, Records] = {}
-        """Class -> records of some of its clients."""
-
-    def walk(self, service: Service, records: Records) -> Walk:
-        """The way of clients with those records through a service's map."""
-        generation = self._picture.generation
-        said = dict(zip(self._tables, records, strict=True))
-        return Walk(generation.director, service, said, self._picture.states, self._picture.now)
-
-    def key(self, records: Records) -> Key:
-        """What tells the class of clients with those records from others."""
-        key = tuple(self._part(service, records) for service in self._services)
-        self.sample.setdefault(key, records)
-        return key
-
-    def _part(self, service: Service, records: Records) -> Key:
-        walk = self.walk(service, records)
-        if service.policy == "nearest":
-            # Places are too many to have a class each; what they come to is one of few.
-            settled = walk.settled()
-            if settled is not None:
-                return tuple((kind, *(node.name for node in nodes)) for kind, nodes in settled.items())
-            return tuple(
-                (kind, *sorted((node.name, round(part, 6)) for node, part in walk.chances(kind).items()))
-                for kind in service.kinds
-            )
-        named = tuple(layer for layer, _ in walk.named())
-        if service.policy != "path":
-            return named
-        seen = lengths(dict(zip(self._tables, records, strict=True)).get("path", ""))
-        vantages = sorted({node.vantage or node.name for node in service.map.nodes} & seen.keys())
-        return (*named, *((vantage, seen[vantage]) for vantage in vantages))
 
 
 def _variants(services: Mapping[str, Service]) -> dict[Key, tuple[list[str], Service]]:
