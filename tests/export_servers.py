@@ -1,4 +1,4 @@
-"""Name servers that answer from exported files: PowerDNS with its geoip backend, gdnsd."""
+"""Name servers that answer from exported files: PowerDNS with its geoip backend, gdnsd; and dnsdist in front of one."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import dns.exception
 import dns.message
 import dns.query
 
+from data import ROOT
 from servers import PowerDNS, _Server, free_port, need, wait_until
 
 if TYPE_CHECKING:
@@ -78,4 +79,52 @@ class Gdnsd(_Server):
         with contextlib.suppress(dns.exception.DNSException, OSError):
             dns.query.udp(dns.message.make_query("x.invalid", "A"), "127.0.0.1", 0.2, port=self.port)
             return True
+        return False
+
+
+class Dnsdist(_Server):
+    """A dnsdist on a high loopback port, set up as conf/dnsdist.conf ships it, in front of a PowerDNS."""
+
+    def __init__(self, backend: PowerDNS) -> None:
+        super().__init__()
+        self._backend = backend
+        self.port = 0
+
+    def start(self) -> None:
+        """Start on a free port and wait until PowerDNS' answers come through."""
+        program = need("dnsdist")
+        self.port = free_port()
+        text = (ROOT / "conf" / "dnsdist.conf").read_text()
+        for shipped, ours in (
+            ('127.0.0.1:53"', f'127.0.0.1:{self.port}"'),
+            (':5300"', f':{self._backend.port}"'),
+        ):
+            assert text.count(shipped) == 1
+            text = text.replace(shipped, ours)
+        (self.directory / "dnsdist.conf").write_text(text)
+        self._launch(
+            [program, "--supervised", "--disable-syslog", "-C", str(self.directory / "dnsdist.conf")]
+        )
+        wait_until(self._ready, what="an answer from dnsdist")
+
+    def query(
+        self,
+        name: str,
+        kind: str = "A",
+        subnet: str | None = None,
+        source: str | None = None,
+        tcp: bool = False,
+    ) -> dns.message.Message:
+        """Ask once, from a loopback address."""
+        options = [] if subnet is None else [dns.edns.ECSOption.from_text(f"ECS {subnet}/0")]
+        question = dns.message.make_query(name, kind, use_edns=0, options=options)
+        ask = dns.query.tcp if tcp else dns.query.udp
+        return ask(question, "127.0.0.1", 5, port=self.port, source=source)
+
+    def _ready(self) -> bool:
+        if not self.running:
+            raise self._failed("ended while starting")
+        with contextlib.suppress(dns.exception.DNSException, OSError):
+            question = dns.message.make_query("x.invalid", "A")
+            return dns.query.udp(question, "127.0.0.1", 0.2, port=self.port).rcode() != 2
         return False

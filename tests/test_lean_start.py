@@ -34,7 +34,8 @@ MAIN = TELL + "from geosteer.pipe import main; main()"
 
 GEOSTEER = {
     "geosteer", "geosteer.address", "geosteer.book", "geosteer.client", "geosteer.clock", "geosteer.director",
-    "geosteer.errors", "geosteer.fallback", "geosteer.feed", "geosteer.generation", "geosteer.lean", "geosteer.mirror", "geosteer.model",
+    "geosteer.errors", "geosteer.fallback", "geosteer.feed", "geosteer.generation", "geosteer.leaf", "geosteer.lean",
+    "geosteer.mirror", "geosteer.model",
     "geosteer.names", "geosteer.nodes", "geosteer.pipe", "geosteer.policy", "geosteer.questions", "geosteer.responder",
     "geosteer.schema", "geosteer.settings", "geosteer.snapshot", "geosteer.tier", "geosteer.tree", "geosteer.trie",
     "geosteer.wire",

@@ -20,7 +20,8 @@ def explanation(
     told: dict[str, Any] = {
         "name": service.name, "type": "ANY", "client": str(client) if client is not None else None, "tier": tier,
         "generation": int(generation) if generation is not None else None, "map": service.map.name,
-        "policy": service.policy, "layer": None, "key": None, "matched": {}, "scope": 1, "candidates": [], "answer": [], "nodes": [],
+        "policy": service.policy, "layer": None, "key": None, "matched": {}, "scope": 1, "candidates": [], "answer": [],
+        "nodes": [],
         "refused": False, "warning": None, "valid_until": None,
     }  # fmt: skip
     if decision is None:

@@ -57,11 +57,12 @@ class Keeper:
         overrides: Mapping[str, str],
     ) -> str:
         """Write it; returns what went wrong, or ""."""
-        self.due = None
         self._rest = now + EVERY
-        return write(
+        trouble = write(
             self._path, current, document, dict(sorted(states.items())), dict(sorted(overrides.items()))
         )
+        self.due = self._rest if trouble else None  # a disk that is full now may not be so then
+        return trouble
 
 
 def read(path: str) -> Mapping[str, Any] | None:
@@ -105,13 +106,7 @@ def write(
         if there == seal:
             return ""
         aside = path + ".new"
-        handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-        try:
-            data = seal + b"\n" + body
-            while data:
-                data = data[os.write(handle, data) :]
-        finally:
-            os.close(handle)
+        _put(aside, seal + b"\n" + body)
         if there:  # a torn file must not take the place of a whole one
             os.replace(path, path + PREVIOUS)  # noqa: PTH105
         os.rename(aside, path)  # noqa: PTH104
@@ -121,6 +116,19 @@ def write(
         if lock >= 0:
             os.close(lock)
     return ""
+
+
+def _put(path: str, data: bytes) -> None:
+    """A new file; none when it cannot be written whole."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+    try:
+        while data:
+            data = data[os.write(handle, data) :]
+    except OSError:
+        os.unlink(path)  # noqa: PTH108  # half of it would take the room that others may need
+        raise
+    finally:
+        os.close(handle)
 
 
 def _seal_of(path: str) -> bytes:

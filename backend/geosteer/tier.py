@@ -15,7 +15,7 @@ from geosteer.feed import Feed
 from geosteer.generation import serial_of
 from geosteer.lean import bisect_right, load_json, socket
 from geosteer.model import Model
-from geosteer.tree import PageMissing
+from geosteer.tree import SEVERAL, PageMissing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -194,12 +194,13 @@ class Tier:
         try:
             if ":" not in text:
                 tree = self._v4[table]
-                address = _number(_pton(AF_INET, text), "big")
-                leaf = tree.slots[bisect_right(tree.tops, address)]  # type: ignore[index]
+                address = _number(_pton(AF_INET, text))
+                number = tree.quick[address >> 16]  # type: ignore[index]
+                leaf = tree.slots[number if number != SEVERAL else bisect_right(tree.tops, address)]  # type: ignore[index]
                 cell = leaf.cells[leaf.index[bisect_right(leaf.starts, address)]]  # type: ignore[union-attr]
                 return cell if cell[1] else leaf.measure(address)  # type: ignore[union-attr]
             tree = self._v6[table]
-            address = _number(_pton(AF_INET6, text), "big")
+            address = _number(_pton(AF_INET6, text))
             if address >> 112 not in CARRIERS or 0x20010000 < address >> 96 < 0x20020000:
                 leaf = tree.slots[bisect_right(tree.tops, address)]  # type: ignore[index]
                 cell = leaf.cells[leaf.index[bisect_right(leaf.starts, address >> leaf.shift)]]  # type: ignore[union-attr]

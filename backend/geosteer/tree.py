@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from geosteer.errors import CorruptPage
+from geosteer.leaf import Leaf, searchable
 from geosteer.lean import array, bisect_right, deque
 from geosteer.schema import digest
-from geosteer.trie import DIGEST, MAX_ENTRIES, MAX_HEIGHT, Page, decode
+from geosteer.trie import DIGEST, MAX_HEIGHT, Page, decode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,78 +15,15 @@ if TYPE_CHECKING:
 FLAT = 4096
 """Leaves of a table up to which one list holds them all; above, a list of lists."""
 
+MANY = 64
+"""Leaves of a table from which on 128 KiB are well spent on finding them by the first 16 bits of an address."""
+SEVERAL = 0xFFFF
 MOST = 1 << 20
 """Inner pages and leaves that a tree can have; a page may stand at two places, but not at a million."""
-LONGEST = 1024
-"""Entries of a leaf up to which they are cut into prefixes."""
 
 
 class PageMissing(Exception):  # a request for more, not a failure
     """A leaf that is needed and not here."""
-
-
-class Leaf:
-    """A leaf page made ready for search.
-
-    The hot path is `cells[index[bisect_right(starts, address >> shift)]]`: the entries' starts, but for the first, and for
-    each entry which (record, prefix length) it has. The length is 0 until an entry was asked for; then the entry is cut, so
-    that the widest prefix around the address is an entry of its own and its length need not be found again.
-    """
-
-    __slots__ = ("bits", "cells", "first", "grown", "host", "index", "ledger", "shift", "starts", "step")
-
-    def __init__(self, page: Page, first: int) -> None:
-        """Args: first: the first address of the page."""
-        self.bits = page.bits
-        self.host = page.bits - page.prefix_len
-        self.first = first
-        starts = [start for start, _ in page.spans(first)]
-        self.shift, self.starts = _searchable(page.bits, starts[1:])
-        self.index = bytearray(page.index)
-        self.step = _width(self.starts) + 1
-        """Bytes that an entry takes."""
-        self.grown = 0
-        """Bytes added by cutting entries."""
-        self.ledger = [0]
-        """The sum of these over all leaves of a cache."""
-        self.cells = [_cell(value, 0) for value in page.values]  # type: ignore[arg-type]
-
-    def measure(self, address: int) -> tuple[str, int]:
-        """Record of an address and length of the widest prefix around it that lies within one entry; remembers it."""
-        shift, host = self.shift, self.host
-        entry = bisect_right(self.starts, address >> shift)
-        low = self.starts[entry - 1] << shift if entry else self.first
-        after = self.starts[entry] << shift if entry < len(self.starts) else self.first + (1 << host)
-        if entry:
-            host = min(host, (address ^ (low - 1)).bit_length() - 1)
-        if entry < len(self.starts):
-            host = min(host, (address ^ after).bit_length() - 1)
-        cell = _cell(self.cells[self.index[entry]][0], self.bits - host)
-        block = address >> host << host
-        if host >= shift and len(self.index) < LONGEST:
-            self._cut(
-                entry,
-                cell,
-                block if block > low else None,
-                block + (1 << host) if block + (1 << host) < after else None,
-            )
-        return cell
-
-    def _cut(self, entry: int, cell: tuple[str, int], start: int | None, end: int | None) -> None:
-        """Give part of an entry its own cell: from *start*, or its beginning, to *end*, or its end."""
-        cells, index = self.cells, self.index
-        if cell not in cells:
-            if len(cells) == MAX_ENTRIES:
-                return
-            cells.append(cell)
-        rest = index[entry]
-        index[entry] = cells.index(cell)
-        for cut, place in ((end, entry + 1), (start, entry)):
-            if cut is not None:
-                self.starts.insert(entry, cut >> self.shift)
-                index.insert(place, rest)
-                self.grown += self.step
-                self.ledger[0] += self.step
 
 
 class Branch:
@@ -94,7 +32,7 @@ class Branch:
     __slots__ = ("digests", "end", "shift", "slots", "starts")
 
     def __init__(self, bits: int, starts: list[int], digests: bytes, end: int) -> None:
-        self.shift, self.starts = _searchable(bits, starts)
+        self.shift, self.starts = searchable(bits, starts)
         """Where each leaf begins."""
         self.digests = digests
         self.end = end
@@ -116,7 +54,7 @@ class Branch:
 class Tree:
     """One family of one table."""
 
-    __slots__ = ("bits", "branches", "root", "slots", "tops")
+    __slots__ = ("bits", "branches", "quick", "root", "slots", "tops")
 
     def __init__(
         self, bits: int, root: bytes, inner: dict[bytes, bytes], read: Callable[[bytes], Page] = decode
@@ -150,13 +88,17 @@ class Tree:
         )
         """Where each leaf but the first begins, or each branch where there are many: a list, which is searched fastest."""
         self.slots: list[Leaf | None] | None = self.branches[0].slots if flat else None
+        self.quick = _by_first_half(self.branches[0]) if flat and bits == 32 and len(level) >= MANY else None
+        """IPv4: for the first 16 bits of an address its leaf, or `SEVERAL`; None where it would not pay."""
 
     def cell(self, address: int) -> tuple[str, int]:
         """Record of an address, "" on a miss, and the length of the widest prefix around it that has it.
 
         Raises: PageMissing: its leaf is not here.
         """
-        number = bisect_right(self.tops, address)
+        number = self.quick[address >> 16] if self.quick is not None else SEVERAL
+        if number == SEVERAL:
+            number = bisect_right(self.tops, address)
         if self.slots is not None:
             leaf = self.slots[number]
         else:
@@ -182,27 +124,15 @@ class Tree:
                 yield branch, number
 
 
-_cells: dict[tuple[str, int], tuple[str, int]] = {}
-
-
-def _cell(record: str, length: int) -> tuple[str, int]:
-    """The pair, one object for all leaves where few records are many times there (countries, not coordinates)."""
-    cell = (record, length)
-    known = _cells.get(cell)
-    if known is not None:
-        return known
-    if len(_cells) < 8192:
-        _cells[cell] = cell
-    return cell
-
-
-def _searchable(bits: int, starts: list[int]) -> tuple[int, array[int] | list[int]]:
-    """Bits cut off behind, and the starts without them, as small as `bisect` can search them."""
-    if bits == 32:
-        return 0, array("I", starts)
-    if any(start & 0xFFFFFFFFFFFFFFFF for start in starts):
-        return 0, starts
-    return 64, array("Q", [start >> 64 for start in starts])
+def _by_first_half(branch: Branch) -> array[int]:
+    """For each value of an IPv4 address's first 16 bits the number of the leaf that holds all of them, or `SEVERAL`."""
+    numbers = array("H", (SEVERAL,)) * (1 << 16)
+    for number in range(len(branch.slots)):
+        start, end = branch.bounds(number)
+        low, high = (start + 0xFFFF) >> 16, (end + 1) >> 16
+        if low < high:
+            numbers[low:high] = array("H", (number,)) * (high - low)
+    return numbers
 
 
 def _children(page: Page, bits: int, height: int, start: int, end: int) -> tuple[list[int], list[bytes], int]:
@@ -272,7 +202,7 @@ class LeafCache:
         start, end = branch.bounds(number)
         if not page.fits(bits, 0, start, end):
             raise CorruptPage("a leaf is not the one its parent names")
-        self.keep(branch, number, Leaf(page, start))
+        self.keep(branch, number, Leaf(page, raw, start))
 
     def keep(self, branch: Branch, number: int, page: Leaf) -> None:
         """Keep a leaf that is ready for search."""
@@ -341,10 +271,6 @@ class LeafCache:
                     if page is not None:
                         fresh.keep(branch, number, page)
         return fresh
-
-
-def _width(starts: array[int] | list[int]) -> int:
-    return starts.itemsize if isinstance(starts, array) else 48
 
 
 def _cost(leaf: Leaf) -> int:

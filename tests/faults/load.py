@@ -63,14 +63,23 @@ class Load:
         self._wires = [(client, question(self.name, client)) for client in self.clients]
 
     def __enter__(self) -> Self:
+        self.go_on()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.rest()
+
+    def go_on(self) -> None:
+        """Ask, or ask again."""
+        self._ended.clear()
         self._running = [
             threading.Thread(target=self._ask, args=(number,), daemon=True) for number in range(self.threads)
         ]
         for thread in self._running:
             thread.start()
-        return self
 
-    def __exit__(self, *_: object) -> None:
+    def rest(self) -> None:
+        """Ask nothing more, when the questions under way are answered."""
         self._ended.set()
         for thread in self._running:
             thread.join()

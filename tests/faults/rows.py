@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import redis
 
-from faults.scene import COLD, LAST_RESORT_TTL, SECOND, TABLE, document, tables
+from faults.scene import COLD, LAST_RESORT_TTL, document, tables
 from servers import wait_until
 
 if TYPE_CHECKING:
@@ -330,7 +330,7 @@ def primary_killed(scene: Scene) -> None:
     scene.repaired()
 
 
-@row("a replica's primary is frozen", "stale", replica=True, beats=0.2)
+@row("a replica's primary is frozen", "stale", may="live", replica=True, beats=0.2)
 def primary_frozen(scene: Scene) -> None:
     scene.redis.freeze()
     wait_until(lambda: "frozen" in scene.log, what="frozen states")
@@ -394,8 +394,3 @@ def lossy(scene: Scene) -> None:
     scene.hold(0.5)
     scene.repaired()
     drop(scene)
-
-
-def second_for(countries: set[str]) -> dict[str, set[str]]:
-    """Per client of these countries, the second best node."""
-    return {net: {SECOND[where]} for net, where in TABLE.items() if where in countries}

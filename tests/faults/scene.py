@@ -22,7 +22,8 @@ from servers import PowerDNS, RedisServer, wait_until
 from tiny import DOCUMENT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     import redis
@@ -105,8 +106,9 @@ class Scene:
     def __init__(
         self, folder: Path, *, redis_args: Sequence[str] = (), top: str = "", more: str = "", url: str = "",
         max_stale: float = 300, env: Mapping[str, str] | None = None, published: bool = True, threads: int = 2,
-        command: str | None = None, settings: Mapping[str, str | int] | None = None, clients: Sequence[str] = (),
-        tcp: bool = False, replica: bool = False, delay: float = 0.0, beats: float = 0.0,
+        command: Callable[[Path], str] | None = None, settings: Mapping[str, str | int] | None = None,
+        clients: Sequence[str] = (), snapshot: str = "last-good.json",
+        around: Callable[[Path], AbstractContextManager[object]] | None = None, tcp: bool = False, replica: bool = False, delay: float = 0.0, beats: float = 0.0,
     ) -> None:  # fmt: skip
         """Make a scene that is not set up yet.
 
@@ -114,13 +116,14 @@ class Scene:
             redis_args: of the Redis server; *tcp*: it has a TCP port too.
             replica: workers follow a replica of it. delay: seconds that each direction takes. beats: seconds between beats.
             top, more: lines of backend.toml, top-level and of its `[redis]`. url: that of Redis, `{port}` is its TCP port.
-            command: what PowerDNS runs, `{config}` is the settings' path.
+            command: what PowerDNS runs, given the scene's folder; `{config}` is the settings' path.
+            snapshot: its path below the folder. around: what is made there first, and unmade in the end.
             published: what is to be answered lies in Redis already.
         """
         self.folder = folder
         self.redis = RedisServer(*redis_args, *REPLICATION, tcp=tcp or replica)
         self.replica: RedisServer | None = None
-        self._delay, self._beats = delay, beats
+        self._delay, self._beats, self._snapshot, self._around = delay, beats, snapshot, around
         if replica:
             self.replica = RedisServer("--replicaof", f"127.0.0.1 {self.redis.port}", *REPLICATION)
         self.rows = {"top": top, "redis": more, "max_stale": max_stale}
@@ -141,6 +144,8 @@ class Scene:
     # ------------------------------------------------------------------ set up
 
     def __enter__(self) -> Self:
+        if self._around is not None:
+            self._stack.enter_context(self._around(self.folder))
         self._stack.enter_context(self.redis)
         if self._published:
             self.publish()
@@ -154,7 +159,8 @@ class Scene:
         if self._beats:
             self._stack.enter_context(Beats(self.redis, self._beats))
         config = backend_toml(self.folder, url, SETTINGS.format(**self.rows))
-        command = self._command.format(config=config) if self._command else None
+        config.write_text(config.read_text().replace("/last-good.json", f"/{self._snapshot}"))
+        command = self._command(self.folder).format(config=config) if self._command else None
         self.pdns = PowerDNS(
             config, command=command, threads=self._threads, env=self._env, settings=self._pdns_settings
         )
@@ -257,6 +263,24 @@ class Scene:
         self.load.answers.append(answer)
         return answer
 
+    def restart_pdns(self) -> None:
+        """Start it again; questions go to its new port."""
+        self.load.rest()
+        self.pdns.stop()
+        self.pdns.start()
+        self.load.port = self.pdns.port
+        self.load.go_on()
+
+    def begin_at_rest(self) -> None:
+        """From here on it counts, while nobody asks."""
+        self._log_at = len(self.pdns.log)
+        self.began = time.monotonic()
+
+    def steered_as_is_right(self, count: int) -> bool:
+        """Whether the latest answers of the client whose answer is expected to change are right."""
+        answers = [one for one in self.load.answers.copy() if one.client in self._gb][-count:]
+        return len(answers) == count and not wrong(answers, self.right, self.fallback, LAST_RESORT_TTL)
+
     # ------------------------------------------------------------------ what came of it
 
     @property
@@ -271,7 +295,7 @@ class Scene:
         answers = [one for one in self.load.since(self.began) if one.good and (not self.mended or one.at < self.mended)]
         fallback = [one.ttl == LAST_RESORT_TTL for one in answers]
         found = set(re.findall(r"answers are (\w+) now", log)) - {"fallback"}
-        if not found and not all(fallback):
+        if not found and not (fallback and all(fallback)):
             found.add("live")
         if any(fallback):
             found.add("fallback")
@@ -286,7 +310,7 @@ class Scene:
             "failed": sum(one.rcode is not None and not one.good for one in answers),
             "negative": sum(one.rcode in {dns.rcode.NXDOMAIN, dns.rcode.REFUSED} for one in answers),
             "wrong": len(wrong(answers, self.right, self.fallback, LAST_RESORT_TTL)),
-            "longest": max(one.wait for one in answers),
+            "longest": max(one.wait for one in answers if one.rcode is not None),
             "recovery": self.well - self.mended if self.mended else None,
             "tiers": sorted(self.tiers),
             "seconds": time.monotonic() - self.began,

@@ -23,6 +23,10 @@ UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 YEAR = 366 * 86400
 """The longest duration that any setting takes, seconds."""
 
+SIZES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+"""Units of a size -> bytes."""
+
+_SIZE = re.compile(r"(\d{1,15})([KMG]?)", re.ASCII)
 _PARTS = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
 _DURATION = re.compile(f"(?:{_PARTS.pattern})+", re.ASCII)
 _LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,62}")
@@ -121,6 +125,15 @@ def duration(low: Number = 0, high: Number = YEAR, unit: str = "s") -> Callable[
         return int(amount) if amount == int(amount) else amount
 
     return parse
+
+
+def size(value: object) -> int:
+    """A number of bytes, or text such as `64M`, `2G` (KiB, MiB, GiB)."""
+    found = _SIZE.fullmatch(value) if isinstance(value, str) else None
+    amount = int(found[1]) * SIZES[found[2]] if found else value
+    if isinstance(amount, bool) or not isinstance(amount, int) or not 1 <= amount <= 1 << 50:
+        raise ValueError(f'must be a number of bytes, or text such as "64M" or "2G", not {shown(value)}')
+    return amount
 
 
 def choice(*options: Choice) -> Callable[[object], Choice]:

@@ -71,10 +71,9 @@ class Exporter:
         made.files[IP_MAP] = self._ip_map(cells, [numbers[keys[place]] for place in mapped], samples)
         for service in services:
             zone = zone_of(service.name, zones)
-            lines = self._director(
-                made, service, cells, {numbers[one]: records for one, records in sample.items()}
-            )
-            made.files[f"{zone}/{service.name}"] = "\n".join(lines) + "\n"
+            lines = "\n".join(self._director(made, service, classes, samples))
+            if any(node.hostname for node in service.map.usable):  # else there is nothing to point to
+                made.files[f"{zone}/{service.name}"] = lines + "\n"
         for zone in zones:
             made.files[f"{zone}.conf"] = _settings(made, picture, zone, self._folder)
         return made
@@ -99,7 +98,7 @@ class Exporter:
                 node = service.map.usable[0]
             if not node.hostname:
                 made.lose(place, f"node {node.name} has no host name, which is all that the backend can give")
-                continue
+                node = next((one for one in service.map.usable if one.hostname), node)
             if number:
                 yield f"# {_word(number, records)}"
             yield f"{number} {node.hostname}."

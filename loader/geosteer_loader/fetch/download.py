@@ -1,0 +1,212 @@
+"""One download: conditional, resumable, bounded in size and time; over TLS only, also after redirects.
+
+Source: RFC 9110 (conditional requests 13, ranges 14, redirects 15.4).
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import ssl
+import time
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING
+from urllib.parse import quote, urljoin, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import urllib3
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NameResolutionError,
+    NewConnectionError,
+    ProtocolError,
+    ReadTimeoutError,
+    SSLError,
+)
+
+from geosteer_loader.fetch.errors import FetchFailed, Useless
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from urllib3 import BaseHTTPResponse
+
+    from geosteer_loader.health.expand import Expander
+
+STALL = 30.0
+"""Seconds without a byte after which a server counts as gone."""
+
+REDIRECTS = 5
+
+CHUNK = 1 << 16
+
+# urllib3 logs every request with its whole URL, and that may hold a credential.
+logging.getLogger("urllib3").setLevel(logging.WARNING)
+
+_MOVED = frozenset((301, 302, 303, 307, 308))
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(?:(\d+)|\*)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What to get, with `${NAME}` where secrets go."""
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    username: str | None = None
+    password: str | None = None
+    ca: Path | None = None
+    """Certificates to trust; None: the system's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What came of a request."""
+
+    status: int
+    """200: from the beginning, 206: from the offset asked for, 304: not changed, 416: no such offset."""
+    etag: str | None = None
+    modified: str | None = None
+    """Last-Modified, as the server writes it."""
+
+
+class Client:
+    """Makes requests; messages tell of URLs and secrets only as the configuration writes them."""
+
+    def __init__(self, expander: Expander, seconds: float) -> None:
+        """Args: seconds: until everything that this client does has to be done."""
+        self._expander = expander
+        self._end = time.monotonic() + seconds
+        self._seconds = seconds
+
+    def get(
+        self,
+        asked: Request,
+        conditions: Mapping[str, str],
+        target: IO[bytes],
+        offset: int,
+        limit: int,
+        begun: Callable[[Answer], None] = lambda _answer: None,
+    ) -> Answer:
+        """Get a body and write it to *target*, which holds *offset* bytes already: kept on 206, cut on 200.
+
+        Args:
+            conditions: headers such as If-None-Match and Range.
+            limit: bytes that *target* may come to hold.
+            begun: told before a body is read.
+
+        Raises: FetchFailed: *target* holds what came until then. Useless: that cannot be used. OSError: it cannot be written.
+        """
+        try:
+            response = self._request(asked, conditions)
+            try:
+                answer = Answer(
+                    status=response.status,
+                    etag=response.headers.get("ETag"),
+                    modified=response.headers.get("Last-Modified"),
+                )
+                if answer.status in {200, 206}:
+                    start = self._begin(response, target, offset)
+                    begun(answer)
+                    self._body(response, target, start, limit)
+                elif answer.status not in {304, 416}:
+                    raise FetchFailed(f"status {answer.status} {response.reason or ''}".rstrip())
+            finally:
+                response.close()
+        except (HTTPError, ValueError) as exc:
+            raise FetchFailed(self._expander.redact(_reason(exc))) from None  # its text may hold the URL
+        return answer
+
+    def _request(self, asked: Request, conditions: Mapping[str, str]) -> BaseHTTPResponse:
+        # Taken apart before values are put in, so that no value changes where the request goes.
+        parts = urlsplit(asked.url)
+        path = self._expander.expand(parts.path + (f"?{parts.query}" if parts.query else ""), _escaped)
+        location = f"https://{parts.netloc}{path}"
+        secret = {name: self._expander.expand(value) for name, value in asked.headers.items()}
+        if asked.username is not None:
+            login = f"{self._expander.expand(asked.username)}:{self._expander.expand(asked.password or '')}"
+            secret.update(urllib3.make_headers(basic_auth=login))
+        context = ssl.create_default_context(cafile=str(asked.ca) if asked.ca else None)
+        plain = {"User-Agent": "geosteer", "Accept": "*/*", "Accept-Encoding": "identity", **conditions}
+        home = _origin(location)
+        for _ in range(REDIRECTS + 1):
+            # Credentials are for the host that the configuration names, and for no other.
+            headers = {**plain, **secret} if _origin(location) == home else plain
+            response = self._pool(location, context).request(
+                "GET", location, headers=headers, redirect=False, retries=False, preload_content=False,
+                decode_content=False, timeout=self._patience(),
+            )  # fmt: skip
+            if response.status not in _MOVED:
+                return response
+            following = urljoin(location, response.headers.get("Location", ""))
+            response.close()
+            if urlsplit(following).scheme != "https":
+                raise FetchFailed("redirects to something that is not https")
+            location = following
+        raise FetchFailed(f"redirects more than {REDIRECTS} times")
+
+    def _pool(self, location: str, context: ssl.SSLContext) -> urllib3.PoolManager:
+        proxy = getproxies().get("https")
+        if proxy and not proxy_bypass(urlsplit(location).hostname or ""):
+            return urllib3.ProxyManager(proxy, ssl_context=context)
+        return urllib3.PoolManager(ssl_context=context)
+
+    def _begin(self, response: BaseHTTPResponse, target: IO[bytes], offset: int) -> int:
+        """Where the body goes; what is behind that is cut off."""
+        start = 0
+        if response.status == 206:
+            found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+            if not found or int(found[1]) != offset:
+                raise Useless("sends another part than the one asked for")
+            start = offset
+        target.seek(start)
+        target.truncate()
+        return start
+
+    def _body(self, response: BaseHTTPResponse, target: IO[bytes], size: int, limit: int) -> None:
+        length = response.headers.get("Content-Length", "")
+        expected = size + int(length) if length.isdecimal() else None
+        if expected is not None and expected > limit:
+            raise Useless(f"has {expected} bytes, more than max_size, {limit}")
+        while chunk := response.read1(CHUNK, decode_content=False):
+            size += len(chunk)
+            if size > limit:
+                raise Useless(f"sends more than max_size, {limit} bytes")
+            target.write(chunk)
+            self._patience()
+        if expected is not None and size != expected:
+            raise FetchFailed(f"the connection was cut off after {size} of {expected} bytes")
+
+    def _patience(self) -> urllib3.Timeout:
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise FetchFailed(f"not done within {self._seconds:g} s")
+        return urllib3.Timeout(connect=min(left, STALL), read=min(left, STALL))
+
+
+def _escaped(value: str) -> str:
+    return quote(value, safe="")
+
+
+def _origin(location: str) -> tuple[str | None, int]:
+    parts = urlsplit(location)
+    return parts.hostname, parts.port or 443
+
+
+def _reason(exc: Exception) -> str:
+    """What went wrong, in words that hold no URL."""
+    if isinstance(exc, ConnectTimeoutError | ReadTimeoutError):
+        return "no answer in time"
+    if isinstance(exc, NameResolutionError):
+        return "the host's name is not known"
+    if isinstance(exc, NewConnectionError):
+        cause = exc.__cause__
+        return f"cannot connect: {getattr(cause, 'strerror', None) or 'refused'}"
+    if isinstance(exc, SSLError):
+        cause = exc.args[0] if exc.args else exc
+        return f"TLS: {getattr(cause, 'verify_message', None) or getattr(cause, 'reason', None) or 'failed'}"
+    if isinstance(exc, ProtocolError):
+        return "the connection was cut off"
+    return f"{type(exc).__name__}"

@@ -1,0 +1,243 @@
+"""The rows whose cause is the worker, its files, its clock, or PowerDNS."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dns.exception
+import dns.rcode
+import pytest
+
+from data import ROOT
+from faults.load import Answer
+from faults.rows import ROWS, row
+from faults.scene import AMS, COLD, TABLE, WWW
+from servers import addresses, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from faults.scene import Scene
+
+__all__ = ["ROWS"]
+
+PIPE = ROOT / "bin" / "geosteer-pipe"
+
+
+@row("a worker's file descriptors are used up", "stale")
+def no_descriptors(scene: Scene) -> None:
+    workers = scene.pdns.workers()
+    for pid in workers:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, 1024))
+    with scene.client() as client:
+        client.client_kill_filter(_type="normal", skipme=True)
+    wait_until(lambda: "too many open files" in scene.log, what="too many open files")
+    scene.hold(0.7)
+    for pid in workers:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (1024, 1024))
+    scene.repaired()
+
+
+@row("a start without Redis, the snapshot corrupt", "fallback", published=False)
+def corrupt_snapshot(scene: Scene) -> None:
+    """The second run of PowerDNS here: the first left a good snapshot."""
+    scene.publish()
+    wait_until((scene.folder / "last-good.json").exists, what="a snapshot")
+    for path in scene.folder.glob("last-good.json*"):
+        if path.name in {"last-good.json", "last-good.json.previous"}:
+            good = path.read_bytes()
+            path.write_bytes(good[: len(good) // 2] + b"\0" * 9 + good[len(good) // 2 :])
+    with scene.client() as client:
+        client.save()
+    scene.redis.kill()
+    scene.restart_pdns()
+    scene.begin(wait=False)
+    scene.wait_for("fallback")
+    scene.hold(0.4)
+    scene.redis.start()
+    scene.repaired()
+
+
+@row("a start without Redis, from the snapshot", "fallback", published=False)
+def from_snapshot(scene: Scene) -> None:
+    scene.publish()
+    wait_until((scene.folder / "last-good.json").exists, what="a snapshot")
+    with scene.client() as client:
+        client.save()
+    scene.redis.kill()
+    scene.restart_pdns()
+    scene.begin(wait=False)
+    scene.wait_for("fallback")
+    scene.hold(0.4)
+    scene.redis.start()
+    scene.repaired()
+
+
+@row("the snapshot's folder is not there", "live", snapshot="nowhere/last-good.json")
+def unwritable_snapshot(scene: Scene) -> None:
+    with scene.client() as client:
+        client.hset("{geosteer}:node:bad1", "reason", "a change")
+    wait_until(lambda: "No such file or directory" in scene.pdns.log, what="a complaint")
+    scene.hold(0.3)
+    assert scene.pdns.log.count("No such file or directory") <= len(scene.pdns.workers())
+    scene.repaired()
+
+
+@contextlib.contextmanager
+def full_disk(folder: Path) -> Iterator[Path]:
+    """A file system without room."""
+    small = folder / "small"
+    small.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=8k", "none", str(small)], capture_output=True, text=True
+    )
+    if mounted.returncode:
+        pytest.skip(f"no small file system can be mounted here: {mounted.stderr.strip()}")
+    try:
+        (small / "filler").write_bytes(b"x" * 4096)
+        yield small
+    finally:
+        subprocess.run(["umount", "--lazy", str(small)], check=True)
+
+
+@row("the snapshot's disk is full", "live", around=full_disk, snapshot="small/last-good.json")
+def disk_full(scene: Scene) -> None:
+    wait_until(lambda: "No space left on device" in scene.pdns.log, what="a complaint")
+    scene.hold(0.3)
+    assert not (scene.folder / "small" / "last-good.json").exists()
+    assert not (scene.folder / "small" / "last-good.json.new").exists()
+    scene.repaired()
+
+
+def faketime() -> str:
+    """The library that lies about the time; without it the test is skipped, or fails where `CI` is set."""
+    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+    if not found:
+        reason = "libfaketime is not installed (apt-get install libfaketime)"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+    return str(found[0])
+
+
+def _stepped(hours: int) -> None:
+    @row(
+        f"workers' clocks stepped by {hours:+} h", "live", may="stale", beats=0.3,
+        command=lambda folder: (
+            f"/usr/bin/env LD_PRELOAD={faketime()} FAKETIME_TIMESTAMP_FILE={folder}/time FAKETIME_NO_CACHE=1 "
+            f"FAKETIME_DONT_FAKE_MONOTONIC=1 {PIPE} --config {{config}}"
+        ),
+    )  # fmt: skip
+    def clock_stepped(scene: Scene) -> None:
+        """Two overrides tell: one that has half an hour to go, and one that ended half an hour ago."""
+        now = time.time()
+        for node, until in (("lon1", now + 1800), ("ams1", now - 1800)):
+            stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(until))
+            with scene.client() as client:
+                client.hset(
+                    "{geosteer}:override", node, json.dumps({"state": "down", "until": stamp, "who": "test"})
+                )
+        british = {net for net, where in TABLE.items() if where == "GB"}
+        scene.right.update({net: {AMS} for net in british})
+        wait_until(lambda: scene.steered_as_is_right(12), what="the overrides")
+        scene.begin()
+        (scene.folder / "time").write_text(f"{hours:+}h\n")
+        scene.hold(1)
+        with scene.client() as client:
+            client.client_kill_filter(_type="normal", skipme=True)  # all is read again
+        scene.hold(0.5)
+        scene.repaired()
+
+
+_stepped(1)
+_stepped(-1)
+
+
+def _killed_idle(seconds: int) -> None:
+    @row(
+        f"a worker killed while idle (negquery-cache-ttl={seconds})", "live", threads=1, failed=10_000 if seconds else 1,
+        settings={"negquery-cache-ttl": seconds}, longest=0.6,
+    )  # fmt: skip
+    def killed_idle(scene: Scene) -> None:
+        """PowerDNS takes its silence for "nothing there", once; and keeps that for as long as it is told to."""
+        scene.load.pause = 0.02
+        scene.hold(0.3)
+        began = time.monotonic()
+        for pid in scene.pdns.workers():
+            os.kill(pid, signal.SIGKILL)
+        scene.hold(seconds + 1.5)
+        bad = [answer for answer in scene.load.since(began) if not answer.good]
+        assert all(answer.rcode in {dns.rcode.NXDOMAIN, dns.rcode.REFUSED} for answer in bad)
+        # PowerDNS counts whole seconds
+        assert max((answer.at for answer in bad), default=began) - began < seconds + 1.2
+        scene.repaired()
+
+
+_killed_idle(5)
+_killed_idle(0)
+
+
+@row("a worker killed in mid-answer (UDP)", "live", threads=1, longest=1.5, failed=1)
+def killed_in_mid_answer(scene: Scene) -> None:
+    """Frozen until a question waits, then killed: PowerDNS asks a new worker the same once more."""
+    workers = scene.pdns.workers()
+    for _ in range(3):
+        for pid in workers:
+            os.kill(pid, signal.SIGSTOP)
+        scene.hold(0.15)
+        for pid in workers:
+            os.kill(pid, signal.SIGKILL)
+        scene.hold(0.5)
+        workers = scene.pdns.workers()
+    scene.repaired()
+
+
+@row("a worker killed in mid-answer (TCP)", "live", threads=1, failed=10_000, unanswered=1)
+def killed_in_mid_answer_over_tcp(scene: Scene) -> None:
+    """The connection is closed without an answer; the client's next one is answered."""
+    net = COLD[0]
+    assert addresses(scene.pdns.query(WWW, subnet=net, tcp=True))
+    scene.load.rest()
+    scene.begin_at_rest()
+    workers = scene.pdns.workers()
+    for pid in workers:
+        os.kill(pid, signal.SIGSTOP)
+    outcome: list[object] = []
+
+    def over_tcp() -> None:
+        try:
+            outcome.append(addresses(scene.pdns.query(WWW, subnet=net, tcp=True)))
+        except (EOFError, OSError, dns.exception.DNSException) as exc:
+            outcome.append(exc)
+
+    asking = threading.Thread(target=over_tcp)
+    asking.start()
+    scene.hold(0.15)
+    began = time.monotonic()
+    for pid in workers:
+        os.kill(pid, signal.SIGKILL)
+    asking.join()
+    assert isinstance(outcome[0], EOFError | OSError), outcome
+    scene.load.answers.append(Answer(began, time.monotonic() - began, net, None))
+    assert addresses(scene.pdns.query(WWW, subnet=net, tcp=True))
+    scene.hold(5.2)  # for as long as PowerDNS keeps what the idle worker's death made it believe
+    scene.load.go_on()
+    scene.repaired()
+
+
+@row("PowerDNS killed and restarted", "live", unanswered=10_000, longest=4.5)
+def restarted(scene: Scene) -> None:
+    scene.pdns.kill()
+    scene.hold(0.2)
+    scene.restart_pdns()
+    moment = time.monotonic()
+    wait_until(lambda: scene.load.since(moment), what="an answer")
+    assert all(answer.good for answer in scene.load.since(moment)), "the client's retry is answered"
+    scene.repaired()
