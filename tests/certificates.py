@@ -39,6 +39,15 @@ class Certificates:
         return self.folder / f"{name}-key.pem"
 
     def _make(self, name: str, *more: str) -> None:
-        command = [self._openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+        command = [
+            self._openssl,
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+        ]
         command += ["-days", "2", "-keyout", str(self.key(name)), "-out", str(self[name]), *more]
         subprocess.run(command, check=True, capture_output=True)

@@ -16,7 +16,7 @@ SETTING = re.compile(r"^(?:#|# Example: )?([a-z_]+) = ", re.MULTILINE)
 
 LOADER_SETTINGS = {
     "url", "prefix", "username", "password", "password_file", "timeout", "ca", "cert", "key",
-    "format", "path", "vantage", "prefixes", "file",
+    "format", "path", "vantage", "prefixes", "file", "cache", "checksum", "member", "max_size",
     "a", "aaaa", "hostname", "weight", "location", "well_connected", "capacity", "assume", "ramp", "settle", "near_km",
     "type", "status", "body", "host", "headers", "sni", "verify", "port", "command", "interval", "profile",
     "order", "all_down", "max_down",

@@ -105,7 +105,19 @@ def test_resolvers_without_a_client_network_are_told_apart_by_their_whole_addres
 
 
 @pytest.mark.parametrize(
-    "subnet", ["0.0.0.0/0", "::/0", "10.0.0.0/8", "192.168.1.0/24", "172.16.0.0/12", "fd00::/48", "fe80::/64"]
+    "subnet",
+    [
+        "0.0.0.0/0",
+        "::/0",
+        "10.0.0.0/8",
+        "192.168.1.0/24",
+        "172.16.0.0/12",
+        "fd00::/48",
+        "fe80::/64",
+        "::ffff:10.0.0.0/120",
+        "64:ff9b::a00:0/120",
+        "2002:a00::/40",
+    ],
 )
 def test_a_network_that_says_nothing_is_no_key_and_the_resolver_counts(dnsdist: Dnsdist, subnet: str) -> None:
     for _ in range(3):

@@ -183,7 +183,7 @@ def test_the_shard_of_a_cluster_that_has_the_keys_is_found() -> None:
             ]
         assert client.hget("{geosteer}:current", "schema") == b"1"
     with pytest.raises(StoreError, match="refused"):
-        connect(settings(f"redis+cluster://127.0.0.1:{free_port()}"))
+        connect(settings(f"redis+cluster://127.0.0.1:{free_port()}")).call("PING")
 
 
 @contextmanager

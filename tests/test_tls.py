@@ -45,7 +45,9 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 
 @contextmanager
-def tls_redis(certificates: Certificates, name: str = "server", clients: str = "yes") -> Iterator[RedisServer]:
+def tls_redis(
+    certificates: Certificates, name: str = "server", clients: str = "yes"
+) -> Iterator[RedisServer]:
     """A Redis with a TLS port; `port` is that one."""
     port = free_port()
     server = RedisServer(
@@ -136,7 +138,10 @@ def test_a_peer_that_never_shakes_hands_holds_nothing_up(certificates: Certifica
 def test_the_loader_publishes_through_tls(certificates: Certificates, tmp_path: Path) -> None:
     with tls_redis(certificates) as server:
         path = write_config(
-            tmp_path, f"rediss://localhost:{server.port}", geo=[write_csv(tmp_path / "geo.csv")], prefix="other"
+            tmp_path,
+            f"rediss://localhost:{server.port}",
+            geo=[write_csv(tmp_path / "geo.csv")],
+            prefix="other",
         )
         files = f'ca = "{certificates["ca"]}"\ncert = "{certificates["client"]}"\nkey = "{certificates.key("client")}"\n'
         path.write_text(path.read_text().replace('prefix = "other"\n', f'prefix = "other"\n{files}'))
@@ -215,9 +220,7 @@ def test_a_tunnel_refuses_what_is_no_tls(certificates: Certificates) -> None:
 def test_files_that_cannot_be_used_are_named(
     certificates: Certificates, files: dict[str, str], reason: str
 ) -> None:
-    paths = {
-        kind: name if name.endswith(".pem") else str(certificates[name]) for kind, name in files.items()
-    }
+    paths = {kind: name if name.endswith(".pem") else str(certificates[name]) for kind, name in files.items()}
     with pytest.raises(TLSError, match=reason):
         client_context(paths)
 

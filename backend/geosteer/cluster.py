@@ -84,6 +84,7 @@ class ClusterLink(Link):
         super().readable()
         if self._side is not None:
             self._side.readable()
+            self.writable()  # what came there may have led to questions here
 
     def suspect_at(self) -> float | None:
         """When the first of the connections becomes suspect."""

@@ -195,7 +195,8 @@ class Tier:
             if ":" not in text:
                 tree = self._v4[table]
                 address = _number(_pton(AF_INET, text))
-                number = tree.quick[address >> 16]  # type: ignore[index]
+                quick = tree.quick
+                number = quick[address >> 16] if quick is not None else SEVERAL
                 leaf = tree.slots[number if number != SEVERAL else bisect_right(tree.tops, address)]  # type: ignore[index]
                 cell = leaf.cells[leaf.index[bisect_right(leaf.starts, address)]]  # type: ignore[union-attr]
                 return cell if cell[1] else leaf.measure(address)  # type: ignore[union-attr]

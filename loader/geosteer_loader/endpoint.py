@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import redis
 from redis.backoff import NoBackoff
 from redis.crc import key_slot
+from redis.exceptions import AskError
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
@@ -15,6 +16,8 @@ from geosteer.errors import ConfigError
 from geosteer.schema import Keys
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from geosteer_loader.config import RedisSettings
 
 SENTINEL_PORT = 26379
@@ -24,8 +27,7 @@ REDIS_PORT = 6379
 def client_for(settings: RedisSettings) -> redis.Redis:
     """A client of the server that the settings name; of a Cluster the primary that has the prefix's slot.
 
-    Only a Cluster is asked something here, all others at the first command.
-    Raises: ConfigError: the URL cannot be used. redis.RedisError: no node of the Cluster answers.
+    Nothing is asked before the first command. Raises: ConfigError: the URL cannot be used.
     """
     parts = urlsplit(settings.url)
     options = _options(settings)
@@ -89,21 +91,51 @@ def _sentinel(netloc: str, path: str, options: dict[str, Any]) -> redis.Redis:
 def _cluster(netloc: str, settings: RedisSettings, options: dict[str, Any]) -> redis.Redis:
     """All keys of a prefix share a slot, so the loader deals with one server and needs no cluster client."""
     slot = key_slot(Keys(settings.prefix).current.encode())
-    failure: redis.RedisError = redis.ConnectionError("the Cluster names no node")
-    for host, port in _hosts(netloc, REDIS_PORT):
+    pool = redis.ConnectionPool(
+        connection_class=_OwnerConnection, seeds=_hosts(netloc, REDIS_PORT), slot=slot, **options
+    )
+    return redis.Redis(connection_pool=pool)
+
+
+class _OwnerConnection(redis.Connection):
+    """A connection to the primary of a Cluster that has a slot at the time of connecting."""
+
+    def __init__(self, *, seeds: Sequence[tuple[str, int]], slot: int, **options: Any) -> None:
+        self._seeds, self._slot, self._options = list(seeds), slot, options
+        super().__init__(**options)  # type: ignore[no-untyped-call]
+
+    def connect(self) -> None:
+        """Connect to the node that the Cluster names. Raises: redis.RedisError: no node answers, or none has the slot."""
+        if self._sock is None:
+            self.host, self.port = self._owner()
+        super().connect()  # type: ignore[no-untyped-call]
+
+    def read_response(self, *args: Any, **options: Any) -> Any:
+        """Of a node that has the slot no longer the next command is kept away."""
         try:
-            with redis.Redis(host=host, port=port, **options) as node:
-                return redis.Redis(**_owner(node, slot, host), **options)
-        except redis.RedisError as exc:
-            failure = exc
-    raise failure
+            return super().read_response(*args, **options)
+        except AskError as exc:  # MovedError is one too
+            self.disconnect()  # type: ignore[no-untyped-call]
+            raise redis.ConnectionError(f"the slot is moving, or has moved, to another node: {exc}") from exc
+
+    def _owner(self) -> tuple[str, int]:
+        names = ("username", "password", "socket_timeout", "socket_connect_timeout", "retry", "protocol")
+        options = {name: self._options[name] for name in names if name in self._options}
+        failure: redis.RedisError = redis.ConnectionError("the Cluster names no node")
+        for host, port in self._seeds:
+            try:
+                with redis.Redis(host=host, port=port, **options) as node:
+                    return _owner(node, self._slot, host)
+            except redis.RedisError as exc:
+                failure = exc
+        raise failure
 
 
-def _owner(node: redis.Redis, slot: int, asked: str) -> dict[str, Any]:
+def _owner(node: redis.Redis, slot: int, asked: str) -> tuple[str, int]:
     """Host and port of the primary that has *slot*; an empty host means the one that was asked."""
     for first, last, primary, *_ in _slots(node):
         if first <= slot <= last:
-            return {"host": primary[0].decode() or asked, "port": int(primary[1])}
+            return primary[0].decode() or asked, int(primary[1])
     raise redis.ConnectionError(f"no node of the Cluster has slot {slot}")
 
 

@@ -33,7 +33,8 @@ class Lens:
     def __init__(self, director: Director, service: Service, table: str) -> None:
         self._keys = director.keys
         self._layers = [(layer, entries) for layer, asked, entries in service.map.layers if asked == table]
-        self._place = service.policy == "nearest" and table == "geo"
+        self.place = service.policy == "nearest" and table == "geo"
+        """Whether places make a difference, not only regions."""
         self._lengths = service.policy == "path" and table == "path"
 
     def __call__(self, record: str) -> Regard:
@@ -41,7 +42,7 @@ class Lens:
         seen: list[Hashable] = []
         for layer, entries in self._layers:
             seen.append(next((key for key in self._keys(layer, record) if key in entries), None))
-        if self._place:
+        if self.place:
             seen.append(place_of(record))
         if self._lengths:
             seen.append(record)
@@ -53,11 +54,12 @@ class Forecast:
 
     def __init__(self, model: Model, states: Mapping[str, NodeState], now: float) -> None:
         """Args: now: seconds since 1970, for overrides that end and nodes that ramp up."""
-        self._standing = {
+        self.standing = {
             (name, kind): found
             for name, node in model.nodes.items()
             for kind, found in _standing(model, node, states, now).items()
         }
+        """Node and record type -> what has to be ignored for it to serve, and its share then; absent: it never does."""
 
     def chances(self, service: Service, seen: Mapping[str, Regard]) -> dict[str, Chances]:
         """Record type -> node -> probability, for clients of which *seen* holds what the service's lenses saw, by table.
@@ -78,7 +80,7 @@ class Forecast:
         everyone = service.map.everyone
         ignore = min(
             (
-                self._standing[node.name, kind][0]
+                self.standing[node.name, kind][0]
                 for node, weight in everyone
                 if self._known(node, kind, weight)
             ),
@@ -108,13 +110,13 @@ class Forecast:
 
     def _serving(self, entries: Entries, kind: str, ignore: int) -> list[Candidate]:
         return [
-            policy.Candidate(node, weight, self._standing[node.name, kind][1])
+            policy.Candidate(node, weight, self.standing[node.name, kind][1])
             for node, weight in entries
-            if self._known(node, kind, weight) and self._standing[node.name, kind][0] <= ignore
+            if self._known(node, kind, weight) and self.standing[node.name, kind][0] <= ignore
         ]
 
     def _known(self, node: Node, kind: str, weight: float) -> bool:
-        return weight > 0 and (node.name, kind) in self._standing
+        return weight > 0 and (node.name, kind) in self.standing
 
 
 def all_up(model: Model) -> dict[str, NodeState]:

@@ -118,7 +118,8 @@ def _impact(
     }
     tables: Impact = {}
     if any(old != new for old, new in moved.values()) or between != proposal.document:
-        side = Side(model=Model(between), after=False)
+        model = after.model if between == proposal.document else Model(between)
+        side = Side(model=model, after=False)
         tables = measure(pages, moved, side, after, states, now, traffic)
         for services, family, share in moving(tables):
             if share > config.guard.max_impact:

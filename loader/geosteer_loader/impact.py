@@ -17,6 +17,7 @@ from geosteer_loader.sweep import Case, Same, Side, Sweep, view_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from geosteer.model import Model
     from geosteer.nodes import NodeState
     from geosteer_loader.chances import Chances
     from geosteer_loader.difference import Pages
@@ -150,14 +151,11 @@ class _Judge:
 
     def __init__(self, sweep: Sweep, states: Mapping[str, NodeState], now: float) -> None:
         self._sweep = sweep
+        forecasts = _Forecasts(states, now)
         self._forecasts = [
-            {
-                "all_up": Forecast(side.model, all_up(side.model), now),
-                "now": Forecast(side.model, states, now),
-            }
-            for side in sweep.sides
+            {moment: forecasts.of(side.model, moment) for moment in MOMENTS} for side in sweep.sides
         ]
-        self._decided: dict[tuple[object, ...], tuple[float, Chances, Chances]] = {}
+        self._chances: dict[tuple[object, ...], dict[str, Chances]] = {}
 
     def weigh(self, impact: Impact, part: str, cases: Mapping[Case, float]) -> None:
         """Add what becomes of the clients in each case to that part of the impact."""
@@ -178,7 +176,8 @@ class _Judge:
             shift.total += size
             shift.known += size if known else 0.0
             for moment in MOMENTS:
-                apart, old, new = self._decide(moment, view, was, now)
+                before, after = self._get(0, moment, view, was), self._get(1, moment, view, now)
+                apart, old, new = _compared(before, after)
                 _count(shift.moved, moment, apart * size)
                 _count(shift.moved_known, moment, apart * size if known else 0.0)
                 if known or not anybody:
@@ -198,23 +197,45 @@ class _Judge:
             any(said and (was[number] or now[number]) for was, now, said in letters),
         )
 
-    def _decide(
-        self, moment: str, view: tuple[Same, Same], was: tuple[Regard, ...], now: tuple[Regard, ...]
-    ) -> tuple[float, Chances, Chances]:
-        key = (moment, view, was, now)
-        found = self._decided.get(key)
+    def _get(
+        self, number: int, moment: str, view: tuple[Same, Same], seen: tuple[Regard, ...]
+    ) -> dict[str, Chances]:
+        """What one side gives to the clients of one case; the same object where both sides and moments decide alike."""
+        forecast = self._forecasts[number][moment]
+        name = view[number].name
+        key = (id(forecast), name, seen)
+        found = self._chances.get(key)
         if found is None:
-            sides = []
-            for number, seen in enumerate((was, now)):
-                service = self._sweep.sides[number].model.services[view[number].name]
-                regards = dict(zip(self._sweep.tables, seen, strict=True))
-                sides.append(self._forecasts[number][moment].chances(service, regards))
-            found = self._decided[key] = _compared(*sides)
+            service = self._sweep.sides[number].model.services[name]
+            found = forecast.chances(service, dict(zip(self._sweep.tables, seen, strict=True)))
+            self._chances[key] = found
         return found
+
+
+class _Forecasts:
+    """One forecast for all sides and moments that have the same configuration and nodes that fare the same."""
+
+    def __init__(self, states: Mapping[str, NodeState], now: float) -> None:
+        self._states = states
+        self._now = now
+        self._made: list[tuple[Model, Forecast]] = []
+
+    def of(self, model: Model, moment: str) -> Forecast:
+        """The forecast for a configuration at a moment."""
+        states = all_up(model) if moment == "all_up" else self._states
+        fresh = Forecast(model, states, self._now)
+        for known, forecast in self._made:
+            if known is model and forecast.standing == fresh.standing:
+                return forecast
+        self._made.append((model, fresh))
+        return fresh
 
 
 def _compared(before: Mapping[str, Chances], after: Mapping[str, Chances]) -> tuple[float, Chances, Chances]:
     """How far apart two answers are: by the record type of both that changes most; the nodes by the first of them."""
+    if before is after:
+        first = next(iter(after.values()), {})
+        return 0.0, first, first
     kinds = [kind for kind in before if kind in after]
     if not kinds:
         return 1.0, next(iter(before.values()), {}), next(iter(after.values()), {})

@@ -133,14 +133,8 @@ class Store:
 
 
 def connect(settings: RedisSettings) -> Store:
-    """The store that the configuration names; but for a Cluster nothing is sent yet.
-
-    Raises: ConfigError: the URL cannot be used. StoreError: no node of a Cluster answers.
-    """
-    try:
-        return Store(client_for(settings), settings.prefix, settings.url)
-    except redis.RedisError as exc:
-        raise translated(settings.url, exc) from exc
+    """The store that the configuration names; nothing is sent yet. Raises: ConfigError: the URL cannot be used."""
+    return Store(client_for(settings), settings.prefix, settings.url)
 
 
 def texts(fields: Mapping[bytes, bytes]) -> dict[str, str]:

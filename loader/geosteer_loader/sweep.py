@@ -43,8 +43,10 @@ class Side:
 class Alphabet:
     """What all services see of one table, before and after, as a small number for each different sight."""
 
-    def __init__(self, lenses: tuple[Sequence[Lens], Sequence[Lens]]) -> None:
+    def __init__(self, table: str, lenses: tuple[Sequence[Lens], Sequence[Lens]]) -> None:
         self._lenses = lenses
+        # Where nobody asks for places, regions are all there is to a record; and these are few.
+        self._regions = table == "geo" and not any(lens.place for side in lenses for lens in side)
         self._seen: tuple[dict[str, tuple[Regard, ...]], ...] = ({}, {})
         self._letters: dict[tuple[object, ...], int] = {}
         self._memo: dict[tuple[str, str], int] = {}
@@ -53,6 +55,8 @@ class Alphabet:
 
     def letter(self, was: str, now: str) -> int:
         """The letter for records before and after."""
+        if self._regions:
+            was, now = was.partition(" ")[0], now.partition(" ")[0]
         known = self._memo.get((was, now))
         if known is None:
             if len(self._memo) >= MEMORY:
@@ -153,7 +157,7 @@ class Sweep:
             for number, side in enumerate(self.sides):
                 service = side.model.services[view[number].name]
                 lenses[number].append(Lens(Director(side.model), service, table))
-        return Alphabet(lenses)
+        return Alphabet(table, lenses)
 
 
 @dataclass(frozen=True, slots=True)

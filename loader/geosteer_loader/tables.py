@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 from geosteer import trie
 from geosteer.clock import format_time
+from geosteer.errors import SourceError
 from geosteer.schema import FAMILIES, TABLES, root_field
 from geosteer_loader import origin
+from geosteer_loader.fetch import Copies
 from geosteer_loader.overlay import flatten
 from geosteer_loader.path import flatten_views
 from geosteer_loader.sources import Report, open_source
@@ -82,7 +84,7 @@ def build_tables(
     meter: Callable[[str], Meter],
     now: float,
 ) -> list[Table]:
-    """All tables that the configuration has, in the order of `TABLES`.
+    """All tables that the configuration has, in the order of `TABLES`; what comes from URLs is fetched if it changed.
 
     Args:
         config: the checked configuration.
@@ -93,6 +95,26 @@ def build_tables(
 
     Raises: SourceError: a source cannot be read or is malformed.
     """
+    copies = Copies(chain.from_iterable(config.sources.values()))
+    copies.refresh()
+    try:
+        tables = _all(config, current, whole, meter, now)
+    except SourceError as exc:
+        if not copies.take_back(str(exc)):
+            raise
+        log.warning("%s; the copy before it is used", exc)
+        tables = _all(config, current, whole, meter, now)
+    copies.accept()
+    return tables
+
+
+def _all(
+    config: Config,
+    current: Mapping[str, str],
+    whole: Callable[[str], bool],
+    meter: Callable[[str], Meter],
+    now: float,
+) -> list[Table]:
     tables = []
     for name in TABLES:
         if name == "nets":

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 def nft(*commands: str) -> None:
     """Change the packet filter of the namespace that this process is in."""
-    subprocess.run([need("nft"), "-f", "-"], input="\n".join(commands), text=True, check=True, capture_output=True)
+    subprocess.run(
+        [need("nft"), "-f", "-"], input="\n".join(commands), text=True, check=True, capture_output=True
+    )
 
 
 def why_not() -> str:

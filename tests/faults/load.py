@@ -94,7 +94,9 @@ class Load:
 
     def _ask(self, number: int) -> None:
         ids = itertools.count(number << 12)
-        turns = itertools.cycle(self._wires[number % len(self._wires) :] + self._wires[: number % len(self._wires)])
+        turns = itertools.cycle(
+            self._wires[number % len(self._wires) :] + self._wires[: number % len(self._wires)]
+        )
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
             udp.connect((self.where, self.port))
             while not self._ended.wait(self.pause):
@@ -130,7 +132,9 @@ def _read(began: float, wait: float, client: str, came: bytes) -> Answer:
     return Answer(began, wait, client, message.rcode(), addresses, sets[0].ttl if sets else 0)
 
 
-def wrong(answers: Iterable[Answer], right: Mapping[str, set[str]], fallback: set[str], ttl: int) -> list[Answer]:
+def wrong(
+    answers: Iterable[Answer], right: Mapping[str, set[str]], fallback: set[str], ttl: int
+) -> list[Answer]:
     """Answers with an address that their client must not get.
 
     Args: right: per client, what steering may give; fallback: what the round robin of last resort may, with *ttl*.

@@ -1,4 +1,4 @@
-"""Where a fault happens: a Redis, a PowerDNS with two workers and more, a table of many leaves, and nodes that must not be given."""
+"""Where a fault happens: a Redis, a PowerDNS with workers, a table of many leaves, and nodes that must not be given."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any, Self
 
 import dns.rcode
+import redis
 
 from dns_setup import backend_toml
 from faults.around import Beats, Delay
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
-
-    import redis
 
 REPLICATION = ("--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1")
 WWW = "www.cdn.example.net"
@@ -75,7 +74,7 @@ COLD = [network(number) for number in range(1500, 2048, 7)]
 
 
 def document(**changes: Any) -> dict[str, Any]:
-    """What is published: the small document with the two nodes that must not be given; *changes* replace members of its map."""
+    """What is published: the small document with two nodes that must not be given; *changes* replace members of its map."""
     made = copy.deepcopy(DOCUMENT)
     made["nodes"]["bad1"] = {"a": [BAD], "aaaa": ["2001:db8:66::1"]}
     made["nodes"]["out1"] = {"a": [OUT], "aaaa": ["2001:db8:77::1"], "well_connected": 1000}
@@ -108,12 +107,13 @@ class Scene:
         max_stale: float = 300, env: Mapping[str, str] | None = None, published: bool = True, threads: int = 2,
         command: Callable[[Path], str] | None = None, settings: Mapping[str, str | int] | None = None,
         clients: Sequence[str] = (), snapshot: str = "last-good.json",
-        around: Callable[[Path], AbstractContextManager[object]] | None = None, tcp: bool = False, replica: bool = False, delay: float = 0.0, beats: float = 0.0,
+        around: Callable[[Path], AbstractContextManager[object]] | None = None, tcp: bool = False,
+        replica: bool = False, server: RedisServer | None = None, delay: float = 0.0, beats: float = 0.0,
     ) -> None:  # fmt: skip
         """Make a scene that is not set up yet.
 
         Args:
-            redis_args: of the Redis server; *tcp*: it has a TCP port too.
+            redis_args: of the Redis server; *tcp*: it has a TCP port too. server: one that runs, to be written to instead.
             replica: workers follow a replica of it. delay: seconds that each direction takes. beats: seconds between beats.
             top, more: lines of backend.toml, top-level and of its `[redis]`. url: that of Redis, `{port}` is its TCP port.
             command: what PowerDNS runs, given the scene's folder; `{config}` is the settings' path.
@@ -121,7 +121,7 @@ class Scene:
             published: what is to be answered lies in Redis already.
         """
         self.folder = folder
-        self.redis = RedisServer(*redis_args, *REPLICATION, tcp=tcp or replica)
+        self.redis = server or RedisServer(*redis_args, *REPLICATION, tcp=tcp or replica)
         self.replica: RedisServer | None = None
         self._delay, self._beats, self._snapshot, self._around = delay, beats, snapshot, around
         if replica:
@@ -146,7 +146,8 @@ class Scene:
     def __enter__(self) -> Self:
         if self._around is not None:
             self._stack.enter_context(self._around(self.folder))
-        self._stack.enter_context(self.redis)
+        if not self.redis.running:
+            self._stack.enter_context(self.redis)
         if self._published:
             self.publish()
         url = self.url.format(port=self.redis.port) or self.redis.url
@@ -185,13 +186,17 @@ class Scene:
         """Whether the replica has what the primary has."""
         assert self.replica is not None
         with self.replica.client() as client:
-            return client.info("replication")["master_link_status"] == "up" and client.exists("{geosteer}:current")
+            return client.info("replication")["master_link_status"] == "up" and client.exists(
+                "{geosteer}:current"
+            )
 
     def client(self, **options: Any) -> redis.Redis:
         """To the Redis that is written to."""
         return self.redis.client(decode_responses=False, **options)
 
-    def publish(self, made: Mapping[str, Any] | None = None, *, states: bool = True, **more: str) -> dict[str, str]:
+    def publish(
+        self, made: Mapping[str, Any] | None = None, *, states: bool = True, **more: str
+    ) -> dict[str, str]:
         """Write the next generation, and what probes and operators say; *more*: fields of `current`."""
         self.generation += 1
         text = json.dumps(made or document()).encode()
@@ -216,21 +221,26 @@ class Scene:
         """Let questions be asked."""
         time.sleep(seconds)
 
-    def repaired(self) -> None:
+    def repaired(self, seconds: float = 12) -> None:
         """From here on it should get well: take the best node away, and wait until that has been heard everywhere."""
         for net in self.clients:
             self.right[net] = self.right[net] | {SECOND[TABLE[net]]}
         self.right.update({net: found | {SECOND[TABLE[net]]} for net, found in self.right.items()})
         self.mended = time.monotonic()
         self._log_end = len(self.pdns.log)
-        with self.client() as client:
-            client.hset("{geosteer}:override", "lon1", json.dumps({"state": "down", "who": "test"}))
-        wait_until(self._heard, 12, "recovery")
+        wait_until(self._take_away, 5, "a write")
+        wait_until(self._heard, seconds, "recovery")
         bad = [
             answer for answer in self.load.since(self.mended)
             if answer.client in self._gb and answer.addresses != (AMS,)
         ]  # fmt: skip
         self.well = max((answer.at + answer.wait for answer in bad), default=self.mended)
+
+    def _take_away(self) -> bool:
+        with contextlib.suppress(redis.ConnectionError), self.client() as client:
+            client.hset("{geosteer}:override", "lon1", json.dumps({"state": "down", "who": "test"}))
+            return True
+        return False
 
     @property
     def _gb(self) -> list[str]:
@@ -292,7 +302,11 @@ class Scene:
     def tiers(self) -> set[str]:
         """From where answers came between `begin` and `repaired`: as workers say, and as answers show."""
         log = self.pdns.log[self._log_at : self._log_end]
-        answers = [one for one in self.load.since(self.began) if one.good and (not self.mended or one.at < self.mended)]
+        answers = [
+            one
+            for one in self.load.since(self.began)
+            if one.good and (not self.mended or one.at < self.mended)
+        ]
         fallback = [one.ttl == LAST_RESORT_TTL for one in answers]
         found = set(re.findall(r"answers are (\w+) now", log)) - {"fallback"}
         if not found and not (fallback and all(fallback)):

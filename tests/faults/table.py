@@ -56,5 +56,13 @@ def line(row: Row, found: Mapping[str, Any]) -> str:
     lost = found["unanswered"] + found["failed"]
     recovery = "" if found["recovery"] is None else f"{1000 * found['recovery']:.0f} ms"
     tiers = ", ".join(tier for tier in ("live", "stale", "fallback") if tier in found["tiers"])
-    cells = [row.name, found["asked"], lost, found["wrong"], f"{1000 * found['longest']:.0f} ms", tiers, recovery]
+    cells = [
+        row.name,
+        found["asked"],
+        lost,
+        found["wrong"],
+        f"{1000 * found['longest']:.0f} ms",
+        tiers,
+        recovery,
+    ]
     return f"| {' | '.join(str(cell) for cell in cells)} |"

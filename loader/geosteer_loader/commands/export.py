@@ -21,7 +21,13 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-@click.group(short_help="Write files for workers and for other name servers.")
+@click.group(
+    short_help="Write files for workers and for other name servers.",
+    epilog=options.examples(
+        "geosteer export fallback /etc/geosteer/backend.toml",
+        "geosteer export pdns-geoip /var/lib/geosteer/geoip --watch",
+    ),
+)
 def export() -> None:
     """Write files made of what is published: for workers, and for name servers that answer by themselves.
 

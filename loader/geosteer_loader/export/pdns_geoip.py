@@ -211,4 +211,6 @@ launch=geoip
 geoip-zones-file={folder / ZONES}
 geoip-database-files=mmdb:{folder / DATABASE}
 edns-subnet-processing=yes
+# Seconds until a zone that is new is served.
+zone-cache-refresh-interval=30
 """

@@ -9,6 +9,7 @@ import logging
 import re
 import ssl
 import time
+from base64 import b64encode
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 from urllib.parse import quote, urljoin, urlsplit
@@ -127,7 +128,7 @@ class Client:
         secret = {name: self._expander.expand(value) for name, value in asked.headers.items()}
         if asked.username is not None:
             login = f"{self._expander.expand(asked.username)}:{self._expander.expand(asked.password or '')}"
-            secret.update(urllib3.make_headers(basic_auth=login))
+            secret["Authorization"] = f"Basic {b64encode(login.encode()).decode()}"
         context = ssl.create_default_context(cafile=str(asked.ca) if asked.ca else None)
         plain = {"User-Agent": "geosteer", "Accept": "*/*", "Accept-Encoding": "identity", **conditions}
         home = _origin(location)
@@ -170,14 +171,16 @@ class Client:
         expected = size + int(length) if length.isdecimal() else None
         if expected is not None and expected > limit:
             raise Useless(f"has {expected} bytes, more than max_size, {limit}")
-        while chunk := response.read1(CHUNK, decode_content=False):
-            size += len(chunk)
-            if size > limit:
-                raise Useless(f"sends more than max_size, {limit} bytes")
-            target.write(chunk)
-            self._patience()
-        if expected is not None and size != expected:
-            raise FetchFailed(f"the connection was cut off after {size} of {expected} bytes")
+        try:
+            while chunk := response.read1(CHUNK, decode_content=False):
+                size += len(chunk)
+                if size > limit:
+                    raise Useless(f"sends more than max_size, {limit} bytes")
+                target.write(chunk)
+                self._patience()
+        except ProtocolError as exc:
+            of = f" of {expected}" if expected is not None else ""
+            raise FetchFailed(f"the connection was cut off after {size}{of} bytes") from exc
 
     def _patience(self) -> urllib3.Timeout:
         left = self._end - time.monotonic()
@@ -197,13 +200,13 @@ def _origin(location: str) -> tuple[str | None, int]:
 
 def _reason(exc: Exception) -> str:
     """What went wrong, in words that hold no URL."""
-    if isinstance(exc, ConnectTimeoutError | ReadTimeoutError):
-        return "no answer in time"
     if isinstance(exc, NameResolutionError):
         return "the host's name is not known"
-    if isinstance(exc, NewConnectionError):
+    if isinstance(exc, NewConnectionError):  # before the next one, of which it is a kind
         cause = exc.__cause__
         return f"cannot connect: {getattr(cause, 'strerror', None) or 'refused'}"
+    if isinstance(exc, ConnectTimeoutError | ReadTimeoutError):
+        return "no answer in time"
     if isinstance(exc, SSLError):
         cause = exc.args[0] if exc.args else exc
         return f"TLS: {getattr(cause, 'verify_message', None) or getattr(cause, 'reason', None) or 'failed'}"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from geosteer_loader.fetch.checksum import Checksum
 
@@ -88,12 +88,15 @@ class State:
         return {"If-Modified-Since": dates[0]} if dates else {}
 
     def has(self, wanted: Checksum | None) -> bool:
-        """Whether what has that checksum was fetched already."""
-        return (
-            wanted is not None
-            and self.copy is not None
-            and str(wanted) in {one.sum for one in (self.copy, self.rejected) if one is not None}
-        )
+        """Whether the copy is of what has that checksum."""
+        return wanted is not None and self.copy is not None and self.copy.sum == str(wanted)
+
+    def rejects(self, *, checksum: Checksum | None = None, etag: str | None = None) -> bool:
+        """Whether a version is the one from which no table could be built."""
+        if self.rejected is None:
+            return False
+        same_sum = checksum is not None and self.rejected.sum == str(checksum)
+        return same_sum or (etag is not None and self.rejected.etag == etag)
 
 
 def read_json(path: Path) -> Mapping[str, Any]:

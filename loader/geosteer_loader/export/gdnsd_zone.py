@@ -1,0 +1,76 @@
+"""Zone files as gdnsd reads them (gdnsd.zonefile(5))."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import dns.exception
+import dns.rdata
+
+from geosteer.clock import format_time
+from geosteer_loader.checks.names import within, zone_of
+from geosteer_loader.export.statics import static_records
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from geosteer_loader.export.bundle import Bundle
+    from geosteer_loader.export.gdnsd_config import Area
+    from geosteer_loader.export.picture import Picture
+
+_TYPES = {"SOA", "A", "AAAA", "NS", "PTR", "CNAME", "MX", "SRV", "TXT", "NAPTR", "CAA"}
+"""Types that gdnsd has; others are written as RFC 3597 has them."""
+_HOSTS = {"NS", "CNAME", "PTR", "MX", "SRV", "SOA", "NAPTR"}
+"""Types whose content ends in a name, which is absolute."""
+
+
+def zone_file(made: Bundle, picture: Picture, zone: str, tops: Sequence[str], areas: Iterable[Area]) -> str:
+    """A zone's file, with what the zones within it hold."""
+    records = static_records(picture.generation, zone)
+    for inner in picture.generation.document["zones"]:
+        if inner != zone and within(inner, zone):
+            made.lose(f'zones."{inner}"', f"gdnsd has no zone within another: what it holds stands in {zone}")
+            records += [
+                record
+                for record in static_records(picture.generation, inner)
+                if record.name != inner or record.kind not in {"SOA", "NS"}
+            ]
+    addressed = {record.name for record in records if record.kind in {"A", "AAAA"}}
+    place = f'zones."{zone}"'
+    number, when = picture.generation.number, format_time(picture.generation.serial)
+    lines = [f"; Made by geosteer of generation {number}, published {when}; the next export writes it anew."]
+    for name, kind, content, ttl in records:
+        if kind == "NS" and within(content, zone) and content not in addressed:
+            made.lose(place, f"name server {content} has no static address, and is left out")
+            continue
+        written = _content(kind, content)
+        if written is None:
+            made.lose(place, f"{name} {kind}: gdnsd has no such records, and it is left out")
+        else:
+            lines.append(f"{name}. {ttl} {written}")
+    for area in areas:
+        word = "DYNC" if area.kinds == ("CNAME",) else "DYNA"
+        lines += [
+            f"{service.name}. {service.ttl}/{service.ttl_min} {word} geoip!{service.name}"
+            for service in area.services
+            if zone_of(service.name, tops) == zone
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _content(kind: str, content: str) -> str | None:
+    """Type and content as gdnsd reads them; None where it cannot."""
+    if kind == "HINFO":
+        return None
+    if kind == "SOA":
+        mname, rname, rest = content.split(" ", 2)
+        return f"SOA {mname}. {rname}. ( {rest} )"
+    if kind in _HOSTS:
+        return f"{kind} {content if content.endswith('.') else content + '.'}"
+    if kind in _TYPES:
+        return f"{kind} {content}"
+    try:
+        found = dns.rdata.from_text("IN", kind, content).to_generic()
+    except (dns.exception.DNSException, ValueError):
+        return None
+    return f"TYPE{int(found.rdtype)} {found.to_text()}"
