@@ -16,7 +16,8 @@ from geosteer.schema import FAMILIES, root_field
 from geosteer_loader.chances import distance
 from geosteer_loader.difference import Pages
 from geosteer_loader.forecast import Forecast, Lens, all_up
-from geosteer_loader.impact import Impact, measure
+from geosteer_loader.impact import measure
+from geosteer_loader.shift import Impact
 from geosteer_loader.sweep import Side
 from geosteer_loader.traffic import Traffic, networks
 

@@ -8,15 +8,12 @@ from geosteer.errors import CorruptPage
 from geosteer.lean import load_json
 from geosteer.model import Model
 from geosteer.schema import FAMILIES, SCHEMA, TABLES, digest, root_field
-from geosteer.tree import Tree, inner_digests
-from geosteer.trie import decode
+from geosteer.tree import Inner, Tree, inner_digests
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
-
-    from geosteer.trie import Page
 
 
 class Unusable(Exception):  # a state of Redis, told to the log
@@ -85,7 +82,7 @@ class Adoption:
                     except ValueError:
                         raise Unusable(f"the field {field} of `current` is no digest") from None
         self._have: dict[bytes, bytes] = {}
-        self._decoded: dict[bytes, Page] = {}
+        self._decoded: dict[bytes, Inner] = {}
         self._text: str | None = None
         if previous is not None and previous.fields.get("config") == fields["config"]:
             self._text = previous.text
@@ -133,9 +130,9 @@ class Adoption:
         tree = self._previous.trees.get((table, bits)) if self._previous is not None else None
         return tree if tree is not None and tree.root == self._trees[table, bits] else None
 
-    def _read(self, raw: bytes) -> Page:
+    def _read(self, raw: bytes) -> Inner:
         """A page, decoded once: it is looked at for what is missing, and again for the tree."""
         page = self._decoded.get(raw)
         if page is None:
-            page = self._decoded[raw] = decode(raw)
+            page = self._decoded[raw] = Inner(raw)
         return page

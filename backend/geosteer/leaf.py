@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from geosteer.errors import CorruptPage
 from geosteer.lean import array, bisect_right
-from geosteer.trie import HEADER, MAX_ENTRIES, Page
+from geosteer.trie import HEADER, MAX_ENTRIES, SHORT, Page, outline, places, records
 
 LONGEST = 1024
 """Entries of a leaf up to which they are cut into prefixes."""
 FEW = 32
-"""Distinct records of a leaf up to which they are taken for names that other leaves have as well."""
+"""Distinct records of a leaf from which on they are made into objects one by one, when asked for."""
+OBJECTS = 120
+"""Bytes of a record's objects besides its text."""
 
 
 class Leaf:
@@ -17,26 +20,47 @@ class Leaf:
     The hot path is `cells[index[bisect_right(starts, address >> shift)]]`: the entries' starts, but for the first, and for
     each entry which (record, prefix length) it has. The length is 0 until an entry was asked for; then the entry is cut, so
     that the widest prefix around the address is an entry of its own and its length need not be found again.
+
+    Where a leaf has many records, each stays as bytes until it is asked for: places take ten times as much as objects.
     """
 
-    __slots__ = ("bits", "cells", "first", "grown", "host", "index", "ledger", "shift", "starts", "step")
+    __slots__ = (
+        "_ends", "_raw", "_texts", "bits", "cells", "first", "grown", "host", "index", "ledger", "shift", "starts", "step",
+    )  # fmt: skip
 
-    def __init__(self, page: Page, raw: bytes, first: int) -> None:
-        """Args: page, raw: the page, decoded and as it came; first: its first address."""
-        self.bits = page.bits
-        self.host = page.bits - page.prefix_len
+    def __init__(self, raw: bytes, bits: int, first: int, last: int) -> None:
+        """Args: raw: the page; first, last: the addresses that it is for.
+
+        Raises: CorruptPage: it is damaged, or not the leaf for these addresses.
+        """
+        page, at, count = outline(raw)
+        if not page.fits(bits, 0, first, last):
+            raise CorruptPage("a leaf is not the one its parent names")
+        self.bits = bits
+        self.host = bits - page.prefix_len
         self.first = first
         self.shift, self.starts = _starts(page, raw, first)
         self.index = bytearray(page.index)
         self.step = 1 + (self.starts.itemsize if isinstance(self.starts, array) else 48)
         """Bytes that an entry takes."""
         self.grown = 0
-        """Bytes added by cutting entries."""
+        """Bytes added since."""
         self.ledger = [0]
         """The sum of these over all leaves of a cache."""
-        values: tuple[str, ...] = page.values  # type: ignore[assignment]
-        self.cells = (
-            [_shared(value, 0) for value in values] if len(values) < FEW else [(value, 0) for value in values]
+        self.cells: list[tuple[str, int] | None]
+        if count < FEW:
+            self._raw, self._texts, self._ends = b"", array("H"), array("H")
+            self.cells = [_shared(record, 0) for record in records(raw, at, count)]
+        else:
+            texts, ends = places(raw, at, count)
+            self._raw, self._texts, self._ends = raw, array("H", texts), array("H", ends)
+            self.cells = [None] * count
+
+    @property
+    def cost(self) -> int:
+        """About the bytes that it takes when it is fresh."""
+        return (
+            500 + len(self.index) * self.step + 16 * len(self.cells) + len(self._raw) + 4 * len(self._texts)
         )
 
     def measure(self, address: int) -> tuple[str, int]:
@@ -51,8 +75,16 @@ class Leaf:
             after = starts[entry] << shift
             host = min(host, (address ^ after).bit_length() - 1)
         rest = index[entry]
-        cell = _shared(cells[rest][0], self.bits - host)
+        known = cells[rest]
+        record = known[0] if known is not None else self._record(rest)
+        cell = _shared(record, self.bits - host)
+        start = address >> host << host
+        end = start + (1 << host)
         if host < shift or len(index) >= LONGEST:
+            return cell
+        if known is None and start <= low and end >= after and index.count(rest) == 1:
+            cells[rest] = cell
+            self._grow(_weight(record))
             return cell
         try:
             number = cells.index(cell)
@@ -61,9 +93,8 @@ class Leaf:
             if number == MAX_ENTRIES:
                 return cell
             cells.append(cell)
+            self._grow(_weight(record))
         index[entry] = number
-        start = address >> host << host
-        end = start + (1 << host)
         for cut, place in (
             (end if end < after else None, entry + 1),
             (start if start > low else None, entry),
@@ -71,9 +102,20 @@ class Leaf:
             if cut is not None:
                 starts.insert(entry, cut >> shift)
                 index.insert(place, rest)
-                self.grown += self.step
-                self.ledger[0] += self.step
+                self._grow(self.step)
         return cell
+
+    def _record(self, number: int) -> str:
+        return self._raw[self._texts[number] : self._ends[number]].decode("utf-8", "replace")
+
+    def _grow(self, size: int) -> None:
+        self.grown += size
+        self.ledger[0] += size
+
+
+def _weight(record: str) -> int:
+    """Bytes that a cell adds to a leaf: names are shared between leaves."""
+    return 8 if len(record) <= SHORT else OBJECTS + len(record)
 
 
 _known: dict[tuple[str, int], tuple[str, int]] = {}
@@ -82,6 +124,8 @@ _known: dict[tuple[str, int], tuple[str, int]] = {}
 def _shared(record: str, length: int) -> tuple[str, int]:
     """The pair, one object for all leaves where few records are many times there (countries, not coordinates)."""
     cell = (record, length)
+    if len(record) > SHORT:
+        return cell
     known = _known.get(cell)
     if known is not None:
         return known
@@ -104,7 +148,7 @@ def _starts(page: Page, raw: bytes, first: int) -> tuple[int, array[int] | list[
     size, front, width, count = page.bits // 8, raw[4], raw[5], len(page.index)
     step = 4 if size == 4 else 8
     if front + width > step:
-        return searchable(page.bits, [start for start, _ in page.spans(first)][1:])
+        return searchable(page.bits, list(page.absolute(first))[1:])
     whole = bytearray(step * (count - 1))
     for place, byte in enumerate(first.to_bytes(size, "big")[:front]):
         if byte:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from geosteer.tier import Tier
     from geosteer.tree import Tree
 
-REMEMBERED = 4096
+REMEMBERED = 2048
 """Replies remembered at most, by the question's bytes; as many by name and record."""
 ATTEMPTS = 8
 """Times that pages are fetched for one answer, at most."""

@@ -6,7 +6,7 @@ from geosteer.errors import CorruptPage
 from geosteer.leaf import Leaf, searchable
 from geosteer.lean import array, bisect_right, deque
 from geosteer.schema import digest
-from geosteer.trie import DIGEST, MAX_HEIGHT, Page, decode
+from geosteer.trie import DIGEST, MAX_HEIGHT, names, outline
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Tree:
     __slots__ = ("bits", "branches", "quick", "root", "slots", "tops")
 
     def __init__(
-        self, bits: int, root: bytes, inner: dict[bytes, bytes], read: Callable[[bytes], Page] = decode
+        self, bits: int, root: bytes, inner: dict[bytes, bytes], read: Callable[[bytes], Inner] | None = None
     ) -> None:
         """Args: inner: digest -> bytes of every inner page, and of the root; read: decodes one.
 
@@ -65,30 +65,38 @@ class Tree:
         """
         self.bits = bits
         self.root = root
+        read = read or Inner
         last = (1 << bits) - 1
-        height = read(inner[root]).height
-        parts: list[tuple[list[int], list[bytes], int]] = [([0], [root], last)]
         level = [(root, 0, last)]
-        while height > 0:
+        height = read(inner[root]).height
+        branches = [Branch(bits, [0], root, last)] if not height else []
+        while height > 0 and not branches:
             if len(level) > MOST:
                 raise CorruptPage("an inner page that names its pages over and over")
-            parts = [_children(read(inner[name]), bits, height, start, end) for name, start, end in level]
-            level = [
-                (name, start, after - 1)
-                for starts, names, end in parts
-                for name, start, after in zip(names, starts, [*starts[1:], end + 1], strict=True)
-            ]
-            height -= 1
-        flat = len(level) <= FLAT
-        if flat:
-            parts = [([start for _, start, _ in level], [name for name, _, _ in level], last)]
-        self.branches = [Branch(bits, starts, b"".join(names), end) for starts, names, end in parts]
+            pages = (read(inner[name]).children(bits, height, start, end) for name, start, end in level)
+            if height == 1:  # branch by branch, since this is where a large table has most of its objects
+                branches = [Branch(bits, starts, names, end) for (starts, names, end) in pages]
+            else:
+                level = [
+                    (names[DIGEST * number : DIGEST * (number + 1)], start, after - 1)
+                    for starts, names, end in pages
+                    for number, (start, after) in enumerate(zip(starts, [*starts[1:], end + 1], strict=True))
+                ]
+                height -= 1
+        leaves = sum(len(branch.slots) for branch in branches)
+        flat = leaves <= FLAT
+        if flat and len(branches) > 1:
+            starts = [branch.bounds(number)[0] for branch in branches for number in range(len(branch.slots))]
+            branches = [Branch(bits, starts, b"".join([branch.digests for branch in branches]), last)]
+        self.branches = branches
         self.tops = (
-            [start for _, start, _ in level[1:]] if flat else [starts[0] for starts, _, _ in parts[1:]]
+            [branches[0].bounds(number)[0] for number in range(1, leaves)]
+            if flat
+            else [branch.bounds(0)[0] for branch in branches[1:]]
         )
         """Where each leaf but the first begins, or each branch where there are many: a list, which is searched fastest."""
-        self.slots: list[Leaf | None] | None = self.branches[0].slots if flat else None
-        self.quick = _by_first_half(self.branches[0]) if flat and bits == 32 and len(level) >= MANY else None
+        self.slots: list[Leaf | None] | None = branches[0].slots if flat else None
+        self.quick = _by_first_half(branches[0]) if flat and bits == 32 and leaves >= MANY else None
         """IPv4: for the first 16 bits of an address its leaf, or `SEVERAL`; None where it would not pay."""
 
     def cell(self, address: int) -> tuple[str, int]:
@@ -107,7 +115,7 @@ class Tree:
         if leaf is None:
             raise PageMissing
         cell = leaf.cells[leaf.index[bisect_right(leaf.starts, address >> leaf.shift)]]
-        return cell if cell[1] else leaf.measure(address)
+        return cell if cell is not None and cell[1] else leaf.measure(address)
 
     def locate(self, address: int) -> tuple[Branch, int]:
         """The leaf of an address: its branch and number."""
@@ -135,16 +143,38 @@ def _by_first_half(branch: Branch) -> array[int]:
     return numbers
 
 
-def _children(page: Page, bits: int, height: int, start: int, end: int) -> tuple[list[int], list[bytes], int]:
-    """Starts and digests of the pages below an inner page for the addresses *start* to *end*."""
-    if not page.fits(bits, height, start, end):
-        raise CorruptPage("an inner page is not the one its parent names")
-    starts = [first for first, _ in page.spans(start)]
-    return starts, [page.values[position] for position in page.index], end  # type: ignore[misc]
+class Inner:
+    """A page above the leaves, or a leaf that is a whole table."""
+
+    __slots__ = ("_names", "_page", "height")
+
+    def __init__(self, raw: bytes) -> None:
+        """Raises: CorruptPage: it is damaged."""
+        self._page, at, count = outline(raw)
+        self.height = self._page.height
+        self._names = names(self._page, raw, at, count) if self.height else b""
+
+    def children(self, bits: int, height: int, start: int, end: int) -> tuple[list[int], bytes, int]:
+        """For the addresses *start* to *end*: where the pages below begin, their digests end to end, and *end*.
+
+        Raises: CorruptPage: it is not the page for these addresses.
+        """
+        if not self._page.fits(bits, height, start, end):
+            raise CorruptPage("an inner page is not the one its parent names")
+        return list(self._page.absolute(start)), self._names, end
+
+    def below(self, bits: int, height: int) -> Iterator[bytes]:
+        """Digests of the pages below.
+
+        Raises: CorruptPage: it is of another family or height.
+        """
+        if self._page.height != height or self._page.bits != bits:
+            raise CorruptPage("an inner page has the wrong height or family")
+        return (self._names[at : at + DIGEST] for at in range(0, len(self._names), DIGEST))
 
 
 def inner_digests(
-    bits: int, root: bytes, have: dict[bytes, bytes], read: Callable[[bytes], Page] = decode
+    bits: int, root: bytes, have: dict[bytes, bytes], read: Callable[[bytes], Inner] | None = None
 ) -> list[bytes]:
     """Which pages above the leaves are still to be fetched, given those that are here; none: all are here.
 
@@ -152,27 +182,16 @@ def inner_digests(
     """
     if root not in have:
         return [root]
+    read = read or Inner
     top = read(have[root])
+    if top.height > MAX_HEIGHT:
+        raise CorruptPage("a tree of more levels than there can be")
     missing: list[bytes] = []
     level = [top]
     for height in range(top.height, 1, -1):
-        below = []
-        seen: set[bytes] = set()
-        for page in level:
-            if page.height != height or page.bits != bits:
-                raise CorruptPage("an inner page has the wrong height or family")
-            for name in page.values:
-                assert isinstance(name, bytes)
-                if name in seen:
-                    continue
-                seen.add(name)
-                if name in have:
-                    below.append(read(have[name]))
-                else:
-                    missing.append(name)
-        level = below
-    if top.height > MAX_HEIGHT:
-        raise CorruptPage("a tree of more levels than there can be")
+        found: dict[bytes, None] = dict.fromkeys(name for page in level for name in page.below(bits, height))
+        missing += [name for name in found if name not in have]
+        level = [read(have[name]) for name in found if name in have]
     return missing
 
 
@@ -198,17 +217,13 @@ class LeafCache:
         """
         if digest(raw) != branch.digest(number):
             raise CorruptPage("a page is not what its name says")
-        page = decode(raw)
-        start, end = branch.bounds(number)
-        if not page.fits(bits, 0, start, end):
-            raise CorruptPage("a leaf is not the one its parent names")
-        self.keep(branch, number, Leaf(page, raw, start))
+        self.keep(branch, number, Leaf(raw, bits, *branch.bounds(number)))
 
     def keep(self, branch: Branch, number: int, page: Leaf) -> None:
         """Keep a leaf that is ready for search."""
         if branch.slots[number] is not None:
             return
-        cost = _cost(page)
+        cost = page.cost + page.grown
         while self._order and self.size + cost > self.limit:
             old, at, freed = self._order.popleft()
             leaf, old.slots[at] = old.slots[at], None
@@ -271,11 +286,3 @@ class LeafCache:
                     if page is not None:
                         fresh.keep(branch, number, page)
         return fresh
-
-
-def _cost(leaf: Leaf) -> int:
-    """About the bytes that a leaf takes: objects, starts, index, cells, and the records that are its own."""
-    count, distinct = len(leaf.index), len(leaf.cells)
-    # places are a leaf's own records, countries everybody's
-    own = 120 if any(" " in record for record, _ in leaf.cells) else 8
-    return 430 + count * leaf.step + distinct * own

@@ -75,11 +75,15 @@ class Page:
             host = min(host, (key ^ (starts[entry + 1] << shift)).bit_length() - 1)
         return self.bits - host
 
+    def absolute(self, base: int) -> Iterator[int]:
+        """Start of each entry as an address, for a page whose prefix begins at *base*."""
+        front = base & ~((self.mask << self.shift) | ((1 << self.shift) - 1))
+        return (front | (start << self.shift) for start in self.starts)
+
     def spans(self, base: int) -> Iterator[tuple[int, str | bytes]]:
         """Absolute start and value of each entry, for a page whose prefix begins at *base*."""
-        front = base & ~((self.mask << self.shift) | ((1 << self.shift) - 1))
-        for start, position in zip(self.starts, self.index, strict=True):
-            yield front | (start << self.shift), self.values[position]
+        for start, position in zip(self.absolute(base), self.index, strict=True):
+            yield start, self.values[position]
 
     def fits(self, bits: int, height: int, start: int, end: int) -> bool:
         """Whether the page is the one for the addresses *start* to *end* (inclusive) at that height."""
@@ -214,6 +218,16 @@ def decode(page: bytes) -> Page:
 
     Raises: CorruptPage: says what is wrong. That the page is the one asked for is the caller's to check (`Page.fits`).
     """
+    found, at, distinct = outline(page)
+    found.values = _digests(page, at, distinct) if found.height else records(page, at, distinct)
+    return found
+
+
+def outline(page: bytes) -> tuple[Page, int, int]:
+    """Read a page but for its values; where they begin, and how many there are.
+
+    Raises: CorruptPage: as `decode`.
+    """
     if len(page) < HEADER:
         raise CorruptPage(f"page of {len(page)} bytes")
     version, size, height, prefix_len, front, width = page[:6]
@@ -247,8 +261,7 @@ def decode(page: bytes) -> Page:
     index = page[index_at:values_at]
     if max(index) >= distinct:
         raise CorruptPage("an entry names a value that is not there")
-    values = _digests(page, values_at, distinct) if height else _records(page, values_at, distinct)
-    return Page(bits, height, prefix_len, shift, mask, starts, index, values)
+    return Page(bits, height, prefix_len, shift, mask, starts, index, ()), values_at, distinct
 
 
 def _keys(raw: bytes, width: int, count: int) -> Sequence[int]:
@@ -270,32 +283,65 @@ def _keys(raw: bytes, width: int, count: int) -> Sequence[int]:
 
 _TYPES = {1: "B", 2: "H", 4: "I", 8: "Q"}
 _LITTLE = array("H", (1,)).tobytes() == b"\x01\x00"
+_IN_ORDER = bytes(range(256))
+SHORT = 8
+"""Bytes of a record up to which it is taken for a name that many pages have."""
 _interned: dict[bytes, str] = {}
 
 
-def _records(page: bytes, at: int, count: int) -> tuple[str, ...]:
-    records = []
-    for _ in range(count):
-        if at >= len(page):
-            raise CorruptPage("page ends within its records")
-        end = at + 1 + page[at]
-        raw = page[at + 1 : end]
+def records(page: bytes, at: int, count: int) -> tuple[str, ...]:
+    """The records of a leaf that begin at a place of its bytes.
+
+    Raises: CorruptPage: they are not whole, or not UTF-8.
+    """
+    found = []
+    for start, end in zip(*places(page, at, count), strict=True):
+        raw = page[start:end]
         record = _interned.get(raw)
         if record is None:
             try:
                 record = raw.decode()
             except UnicodeDecodeError as exc:
                 raise CorruptPage("a record is not UTF-8") from exc
-            if len(_interned) < 4096:  # countries repeat in every page, coordinates do not
+            if (
+                len(raw) <= SHORT and len(_interned) < 4096
+            ):  # countries repeat in every page, coordinates do not
                 _interned[raw] = record
-        records.append(record)
-        at = end
-    if at != len(page):
+        found.append(record)
+    return tuple(found)
+
+
+def places(page: bytes, at: int, count: int) -> tuple[list[int], list[int]]:
+    """Where each record of a leaf begins and ends.
+
+    Raises: CorruptPage: they are not whole.
+    """
+    starts, ends, size = [], [], len(page)
+    for _ in range(count):
+        if at >= size:
+            raise CorruptPage("page ends within its records")
+        starts.append(at + 1)
+        at += 1 + page[at]
+        ends.append(at)
+    if at != size:
         raise CorruptPage("page is longer or shorter than its records")
-    return tuple(records)
+    return starts, ends
 
 
 def _digests(page: bytes, at: int, count: int) -> tuple[bytes, ...]:
     if len(page) - at != count * DIGEST:
         raise CorruptPage("page is longer or shorter than its digests")
     return tuple([page[i : i + DIGEST] for i in range(at, len(page), DIGEST)])
+
+
+def names(page: Page, raw: bytes, at: int, count: int) -> bytes:
+    """The digests of the pages below an inner page, one for each entry, end to end.
+
+    Raises: CorruptPage: they are not whole.
+    """
+    if len(raw) - at != count * DIGEST:
+        raise CorruptPage("page is longer or shorter than its digests")
+    blob = raw[at:]
+    if page.index == _IN_ORDER[: len(page.index)]:
+        return blob
+    return b"".join([blob[DIGEST * number : DIGEST * (number + 1)] for number in page.index])

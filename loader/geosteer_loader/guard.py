@@ -11,8 +11,9 @@ from geosteer.errors import CorruptPage, Refused
 from geosteer.model import Model
 from geosteer.schema import FAMILIES, root_field
 from geosteer_loader.coverage import Tally, countries, country_of, record_at
-from geosteer_loader.impact import Impact, measure, moving
+from geosteer_loader.impact import measure
 from geosteer_loader.nodestates import read_states
+from geosteer_loader.shift import Impact, moving
 from geosteer_loader.sweep import Side
 from geosteer_loader.unserved import unserved
 

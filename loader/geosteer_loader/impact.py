@@ -6,16 +6,16 @@ so that half a million ranges come down to few different cases, and each case is
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from geosteer.schema import FAMILIES
 from geosteer_loader.chances import distance
 from geosteer_loader.forecast import Forecast, all_up
+from geosteer_loader.shift import MOMENTS, Impact, Shift, count
 from geosteer_loader.sweep import Case, Same, Side, Sweep, view_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from geosteer.model import Model
     from geosteer.nodes import NodeState
@@ -24,52 +24,6 @@ if TYPE_CHECKING:
     from geosteer_loader.forecast import Regard
     from geosteer_loader.sweep import Roots
     from geosteer_loader.traffic import Traffic
-
-MOMENTS = ("all_up", "now")
-"""How nodes may stand: all serving, or as they are."""
-
-
-NOISE = 1e-12
-"""Sums of many parts differ by less than this in nothing but rounding."""
-
-
-@dataclass(slots=True)
-class Shift:
-    """What changes for a number of clients; amounts are addresses (IPv4), /48s (IPv6), or counts of real traffic."""
-
-    total: float = 0.0
-    """All clients there are."""
-    known: float = 0.0
-    """Those of whom some table says something, before or after."""
-    moved: dict[str, float] = field(default_factory=dict)
-    """Moment -> those that would get another node."""
-    moved_known: dict[str, float] = field(default_factory=dict)
-    """The same of those known."""
-    before: dict[str, Chances] = field(default_factory=dict)
-    """Moment -> node -> clients it has of those known; of all where none is known."""
-    after: dict[str, Chances] = field(default_factory=dict)
-
-    def share(self, moment: str) -> float:
-        """0..1: the part of all clients that would get another node."""
-        return self.moved.get(moment, 0.0) / self.total if self.total else 0.0
-
-    def share_known(self, moment: str) -> float:
-        """0..1: the same of those of whom tables say something."""
-        return self.moved_known.get(moment, 0.0) / self.known if self.known else 0.0
-
-    def parts(self, moment: str) -> dict[str, tuple[float, float]]:
-        """Node -> its part of the known clients before and after, 0..1, of the nodes for which it changes."""
-        old, new = self.before.get(moment, {}), self.after.get(moment, {})
-        size = self.known or self.total or 1.0
-        both = {
-            node: (old.get(node, 0.0) / size, new.get(node, 0.0) / size)
-            for node in sorted(old.keys() | new.keys())
-        }
-        return {node: pair for node, pair in both.items() if abs(pair[0] - pair[1]) > NOISE}
-
-
-Impact = dict[str, dict[str, Shift]]
-"""Service -> `v4`, `v6` or `clients` -> what changes."""
 
 
 def measure(
@@ -108,44 +62,6 @@ def measure(
     return impact
 
 
-def moving(impact: Impact) -> Iterator[tuple[str, str, float]]:
-    """Services (those that fare alike as one text), family, and the share of its known clients that move, all nodes up."""
-    alike: dict[tuple[str, float], list[str]] = {}
-    for service, parts in impact.items():
-        for part in FAMILIES:
-            if part in parts:
-                alike.setdefault((part, parts[part].share_known("all_up")), []).append(service)
-    for (part, share), services in alike.items():
-        more = f" and {len(services) - 1} more services" if len(services) > 1 else ""
-        yield services[0] + more, part, share
-
-
-def as_json(impact: Impact) -> dict[str, Any]:
-    """Service -> part -> `clients`, `known`, and for `all_up` and `now`: `moved`, `share`, `share_known`, `nodes`.
-
-    `nodes` has those whose part of the known clients changes: the part before and after, 0 to 1.
-    """
-    return {
-        service: {
-            part: {
-                "clients": shift.total,
-                "known": shift.known,
-                **{
-                    moment: {
-                        "moved": shift.moved[moment],
-                        "share": shift.share(moment),
-                        "share_known": shift.share_known(moment),
-                        "nodes": shift.parts(moment),
-                    }
-                    for moment in MOMENTS
-                },
-            }
-            for part, shift in parts.items()
-        }
-        for service, parts in impact.items()
-    }
-
-
 class _Judge:
     """Decides the cases."""
 
@@ -163,7 +79,7 @@ class _Judge:
             shift = self._shift(number, view, cases)
             for name, pair in self._sweep.services.items():
                 if view_of(pair) == view:
-                    _add(impact[name], part, shift)
+                    impact[name].setdefault(part, Shift()).add(shift)
 
     def _shift(self, number: int, view: tuple[Same, Same], cases: Mapping[Case, float]) -> Shift:
         shift = Shift()
@@ -178,8 +94,8 @@ class _Judge:
             for moment in MOMENTS:
                 before, after = self._get(0, moment, view, was), self._get(1, moment, view, now)
                 apart, old, new = _compared(before, after)
-                _count(shift.moved, moment, apart * size)
-                _count(shift.moved_known, moment, apart * size if known else 0.0)
+                count(shift.moved, moment, apart * size)
+                count(shift.moved_known, moment, apart * size if known else 0.0)
                 if known or not anybody:
                     _spread(shift.before.setdefault(moment, {}), old, size)
                     _spread(shift.after.setdefault(moment, {}), new, size)
@@ -245,21 +161,4 @@ def _compared(before: Mapping[str, Chances], after: Mapping[str, Chances]) -> tu
 
 def _spread(nodes: Chances, chances: Chances, size: float) -> None:
     for node, chance in chances.items():
-        nodes[node] = nodes.get(node, 0.0) + chance * size
-
-
-def _count(amounts: dict[str, float], name: str, more: float) -> None:
-    amounts[name] = amounts.get(name, 0.0) + more
-
-
-def _add(parts: dict[str, Shift], part: str, more: Shift) -> None:
-    """Real clients are of both families and add up; the families themselves come once."""
-    known = parts.setdefault(part, Shift())
-    known.total += more.total
-    known.known += more.known
-    for moment in MOMENTS:
-        _count(known.moved, moment, more.moved.get(moment, 0.0))
-        _count(known.moved_known, moment, more.moved_known.get(moment, 0.0))
-        for mine, theirs in ((known.before, more.before), (known.after, more.after)):
-            for node, amount in theirs.get(moment, {}).items():
-                _count(mine.setdefault(moment, {}), node, amount)
+        count(nodes, node, chance * size)

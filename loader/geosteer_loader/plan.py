@@ -12,10 +12,10 @@ from geosteer_loader import current as published
 from geosteer_loader.confdiff import differences
 from geosteer_loader.difference import Outline, changes, outline
 from geosteer_loader.guard import examine
-from geosteer_loader.impact import as_json
 from geosteer_loader.objects import Writer
 from geosteer_loader.progress import meter as usual_meter
 from geosteer_loader.proposal import Proposal, propose
+from geosteer_loader.shift import as_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable

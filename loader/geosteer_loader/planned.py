@@ -93,8 +93,9 @@ def _moved(service: str, part: str, shift: Mapping[str, Any]) -> tuple[object, .
 
 def _gains(nodes: Mapping[str, tuple[float, float]]) -> str:
     ordered = sorted(nodes.items(), key=lambda one: -abs(one[1][1] - one[1][0]))
-    shown = [f"{name} {percent(before)} -> {percent(after)}" for name, (before, after) in ordered[:NODES]]
-    return ", ".join(shown) + (", ..." if len(ordered) > NODES else "")
+    told = [(name, percent(before), percent(after)) for name, (before, after) in ordered]
+    shown = [f"{name} {before} -> {after}" for name, before, after in told if before != after]
+    return ", ".join(shown[:NODES]) + (", ..." if len(shown) > NODES else "")
 
 
 def percent(share: float) -> str:

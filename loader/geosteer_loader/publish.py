@@ -17,11 +17,11 @@ from geosteer_loader import current as published
 from geosteer_loader import functions
 from geosteer_loader.collect import SWEEP_EVERY, Collected, collect, sweep
 from geosteer_loader.guard import examine, guard
-from geosteer_loader.impact import as_json, moving
 from geosteer_loader.lease import SECONDS, Lease
 from geosteer_loader.objects import Writer, Written
 from geosteer_loader.progress import meter as usual_meter
 from geosteer_loader.proposal import propose
+from geosteer_loader.shift import as_json, moving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping

@@ -6,29 +6,22 @@ import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from geosteer.client import parse
-from geosteer.errors import CorruptPage, GeosteerError, SourceError, StoreError
+from geosteer.errors import CorruptPage, GeosteerError, StoreError
 from geosteer.model import Model
 from geosteer.schema import FAMILIES, TABLES, root_field
 from geosteer_loader import current as published
-from geosteer_loader import history, origin
+from geosteer_loader import history
 from geosteer_loader.collect import Collected, discard, sweep
-from geosteer_loader.coverage import country_of
 from geosteer_loader.difference import Pages, outline
 from geosteer_loader.inspection import Inspection, Inspector, Problem
 from geosteer_loader.lease import Lease
-from geosteer_loader.oracle import Oracle
-from geosteer_loader.sources.prefix import format_prefix
-from geosteer_loader.view import View
+from geosteer_loader.witness import check_views
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from geosteer_loader.config import Config
     from geosteer_loader.store import Store
-
-SHOWN = 20
-"""Addresses of one table that are named where the oracle disagrees; the others are counted."""
 
 
 @dataclass(slots=True)
@@ -85,7 +78,7 @@ def verify(config: Config, store: Store, *, clean: bool = False, rng: random.Ran
         verdict.tables[name] = {"pages": inspection.pages, "ranges": inspection.ranges, "compared": 0}
     _check_fields(fields, found, verdict)
     _check_history(store, fields, found, verdict)
-    _check_views(config, store, fields, found, verdict)
+    check_views(config, store, fields, found, verdict)
     if clean:
         _clean(store, found, verdict)
     return verdict
@@ -140,90 +133,6 @@ def _check_history(
             what = f"a rollback to it would fail: {len(lost)} objects are missing, such as {lost[0]}"
             verdict.problems.append(Problem(where, what))
         sound.update(set(names) - set(lost))
-
-
-def _check_views(
-    config: Config, store: Store, fields: Mapping[str, str], found: Mapping[str, Inspection], verdict: Verdict
-) -> None:
-    """Look up addresses as workers do: canaries, and a sample that the sources are asked about as well."""
-    try:
-        view = View(store, fields)
-    except StoreError as exc:
-        verdict.problems.append(Problem("current", f"workers cannot use this generation: {exc}"))
-        return
-    for address, wanted in config.guard.canaries.items():
-        client = parse(address)
-        try:
-            record, length = view.cell("geo", client.bits, client.address)
-        except StoreError as exc:
-            verdict.problems.append(Problem(f"canary {address}", str(exc)))
-            continue
-        if country_of(record) != wanted:
-            prefix = format_prefix(
-                client.bits, client.address >> client.bits - length << client.bits - length, length
-            )
-            what = f"{prefix} has {record or 'no record'}, not {wanted}"
-            verdict.problems.append(Problem(f"canary {address}", what))
-    for table in TABLES:
-        names = {bits: root_field(table, bits) for bits in FAMILIES.values()}
-        sample = {bits: found[name].addresses for bits, name in names.items() if name in found}
-        if sample:
-            _compare(config, table, fields, view, sample, verdict)
-
-
-def _compare(
-    config: Config,
-    table: str,
-    fields: Mapping[str, str],
-    view: View,
-    sample: dict[int, list[int]],
-    verdict: Verdict,
-) -> None:
-    try:
-        reason = _incomparable(config, table, fields)
-        if reason:
-            verdict.notes.append(f"{table}: not compared with its sources: {reason}")
-            return
-        oracle = Oracle(config, table, sample)
-    except SourceError as exc:
-        verdict.notes.append(f"{table}: not compared with its sources: {exc}")
-        return
-    differing = 0
-    for bits, addresses in sample.items():
-        name = root_field(table, bits)
-        for address in addresses:
-            try:
-                record, _ = view.cell(table, bits, address)
-            except StoreError:
-                continue  # its page is among the problems already
-            verdict.tables[name]["compared"] += 1
-            said = oracle.record(bits, address)
-            if record != said:
-                differing += 1
-                if differing <= SHOWN:
-                    place = format_prefix(bits, address, bits).partition("/")[0]
-                    what = f"has {record or 'no record'}, the sources say {said or 'nothing'}"
-                    verdict.problems.append(Problem(f"{name} {place}", what))
-    if differing > SHOWN:
-        verdict.problems.append(Problem(table, f"{differing - SHOWN} more addresses differ from the sources"))
-
-
-def _incomparable(config: Config, table: str, fields: Mapping[str, str]) -> str:
-    """Why the sources as they are now are not what the published table was made of; "" if they are."""
-    if table == "nets":
-        return (
-            ""
-            if origin.networks(config.networks) == fields.get("nets.source")
-            else "the networks changed since"
-        )
-    if not config.sources.get(table):
-        return "the configuration has none"
-    described = origin.describe(config.sources[table], fields.get(f"{table}.source", ""))
-    if not origin.same(fields.get(f"{table}.source", ""), described):
-        return "they changed since"
-    if fields.get(f"{table}.builder") != origin.builder(config.document["continents"]):
-        return "another version of geosteer made it"
-    return ""
 
 
 def _clean(store: Store, found: Mapping[str, Inspection], verdict: Verdict) -> None:

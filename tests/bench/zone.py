@@ -41,7 +41,7 @@ def question(network: str, qtype: str = "ANY") -> bytes:
     return f"Q\t{NAME}\tIN\t{qtype}\t1\t127.0.0.1\t127.0.0.1\t{network}\n".encode()
 
 
-def geosteer_toml(path: Path, url: str, sources: Mapping[str, Path], *, asns: bool = False) -> Path:
+def geosteer_toml(path: Path, url: str, sources: Mapping[str, Path], *, asns: bool = False, keep: int = 2) -> Path:
     """The loader's configuration; with *asns* some origins have a node of their own, so that workers ask the BGP table."""
     listed = "".join(
         f'[[sources.{table}]]\nformat = "{"mmdb" if table == "geo" else "pyasn"}"\npath = "{source}"\n'
@@ -60,7 +60,7 @@ def geosteer_toml(path: Path, url: str, sources: Mapping[str, Path], *, asns: bo
         f"default = {{ {DEFAULT} = 100, ams1 = 50 }}\n"
         f'[zones."{ZONE}"]\nsoa = {{ mname = "ns1.example.net", rname = "hostmaster.example.net" }}\n'
         f'ns = ["ns1.example.net", "ns2.example.net"]\n[services."{NAME}"]\nmap = "default"\nttl = {TTL}\n'
-        "[guard]\nmax_shrink = 1.0\nmax_country_change = 1.0\nmax_impact = 1.0\nkeep = 2\ngrace = 0\n"
+        f"[guard]\nmax_shrink = 1.0\nmax_country_change = 1.0\nmax_impact = 1.0\nkeep = {keep}\ngrace = 0\n"
     )
     return path
 

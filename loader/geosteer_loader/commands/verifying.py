@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 @options.common
 @click.pass_context
 def verify(ctx: click.Context, *, clean: bool, as_json: bool, config_path: Path | None) -> None:
-    """Check everything that is published; exit code 1 when anything is wrong.
+    """Check everything that is published.
 
-    Every page of every table is read: digests, order, coverage, prefix boundaries, records. A sample of
-    addresses is compared with the sources, and the canaries are looked up as workers do it.
+    The exit code is 1 when anything is wrong. Every page of every table is read: digests, order,
+    coverage, prefix boundaries, records. A sample of addresses is compared with the sources, and the
+    canaries are looked up as workers do it.
     """
     from geosteer_loader.store import connect
     from geosteer_loader.verify import verify as run
