@@ -17,13 +17,13 @@ from geosteer_loader.chances import distance
 from geosteer_loader.difference import Pages
 from geosteer_loader.forecast import Forecast, Lens, all_up
 from geosteer_loader.impact import measure
-from geosteer_loader.shift import Impact
 from geosteer_loader.sweep import Side
 from geosteer_loader.traffic import Traffic, networks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from geosteer_loader.shift import Impact
     from tiny import Entries
 
 NOW = 1_770_000_000.0
