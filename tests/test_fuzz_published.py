@@ -23,14 +23,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    import redis
-
     from servers import RedisServer
 
 WWW = b"www.cdn.example.net"
 QUESTIONS = [
     b"\t".join((b"Q", name, b"IN", kind, b"-1", b"198.51.100.53", b"127.0.0.1", net))
-    for name in (WWW, b"cname.cdn.example.net", b"cdn.example.net", b"lon1.cdn.example.net", b"x.cdn.example.net")
+    for name in (
+        WWW,
+        b"cname.cdn.example.net",
+        b"cdn.example.net",
+        b"lon1.cdn.example.net",
+        b"x.cdn.example.net",
+    )
     for kind in (b"SOA", b"NS", b"ANY")
     for net in (b"192.0.2.0/24", b"203.0.113.200/32", b"2001:db8:b::/56")
 ]
@@ -47,7 +51,9 @@ class Reader:
     def __init__(self, config: Path) -> None:
         self.log: list[str] = []
         self.tier = Tier(load(str(config)), lambda limit: random.randrange(limit), log=self.log.append)
-        self.responder = Responder(self.tier, lambda limit: random.randrange(limit), random.random, self.log.append)
+        self.responder = Responder(
+            self.tier, lambda limit: random.randrange(limit), random.random, self.log.append
+        )
         self.tier.start()
 
     def settle(self) -> None:
@@ -132,7 +138,9 @@ def exchanged(document: dict[str, Any], path: tuple[Any, ...], new: Any, how: st
     return dict(made)
 
 
-def test_any_configuration_document_is_taken_or_left(redis_server: RedisServer, prefix: str, reader: Reader) -> None:
+def test_any_configuration_document_is_taken_or_left(
+    redis_server: RedisServer, prefix: str, reader: Reader
+) -> None:
     dice = random.Random(1)
     everywhere = list(places(RICH))
     with redis_server.client() as client:
@@ -141,7 +149,9 @@ def test_any_configuration_document_is_taken_or_left(redis_server: RedisServer, 
             for _ in range(dice.choice((1, 1, 1, 2, 5))):
                 path = dice.choice(everywhere)
                 try:
-                    made = exchanged(made, path, dice.choice(ODD), dice.choice(("new", "new", "gone", "named")))
+                    made = exchanged(
+                        made, path, dice.choice(ODD), dice.choice(("new", "new", "gone", "named"))
+                    )
                 except (KeyError, IndexError, TypeError):
                     continue  # what was exchanged before is in the way
             publish_tiny(client, prefix, made, generation=number + 2)
@@ -155,15 +165,31 @@ def test_any_configuration_document_is_taken_or_left(redis_server: RedisServer, 
 
 
 RICH: dict[str, Any] = copy.deepcopy(DOCUMENT)
-RICH["nodes"]["lon1"].update({"weight": 100, "location": [51.5, 0.1], "capacity": 10, "ramp": 30, "settle": 60, "assume": "up"})
-RICH["nodes"]["ams1"].update({"location": [52.3, 4.9], "vantage": "ams", "checks": [{"type": "tcp", "port": 80}]})
+RICH["nodes"]["lon1"].update(
+    {"weight": 100, "location": [51.5, 0.1], "capacity": 10, "ramp": 30, "settle": 60, "assume": "up"}
+)
+RICH["nodes"]["ams1"].update(
+    {"location": [52.3, 4.9], "vantage": "ams", "checks": [{"type": "tcp", "port": 80}]}
+)
 RICH["networks"]["lab"] = {}
 RICH["maps"]["default"].update(
-    {"networks": {"lab": {"lon1": 1}}, "asns": {"AS1": {"ams1": 1}}, "subdivisions": {"US-CA": {"nyc1": 1}}, "max_down": 0.5}
+    {
+        "networks": {"lab": {"lon1": 1}},
+        "asns": {"AS1": {"ams1": 1}},
+        "subdivisions": {"US-CA": {"nyc1": 1}},
+        "max_down": 0.5,
+    }
 )
 RICH["services"].update(
     {
-        f"{policy}.cdn.example.net": {"map": "default", "ttl": 30, "policy": policy, "max_answers": 2, "near_km": 100, "ttl_min": 5}
+        f"{policy}.cdn.example.net": {
+            "map": "default",
+            "ttl": 30,
+            "policy": policy,
+            "max_answers": 2,
+            "near_km": 100,
+            "ttl_min": 5,
+        }
         for policy in ("best", "weighted", "hash", "nearest", "path")
     }
 )
@@ -180,13 +206,64 @@ def test_any_node_state_override_and_beat_is_taken_or_left(
     redis_server: RedisServer, prefix: str, reader: Reader
 ) -> None:
     dice = random.Random(2)
-    words = [b"", b"up", b"down", b"unknown", b"yes", b"no", b"0", b"1", b"-1", b"nan", b"inf", b"1e999", b"0.5", b"\xff\0\n", b"x" * 500]
-    words += [b"2026-02-01T00:00:00Z", b"2026-13-41T99:99:99Z", b"9999999999-01-01T00:00:00Z", b"1 2026-02-01T00:00:00Z 1", b"1 x 1"]
-    words += [b"1 2026-02-01T00:00:00Z nan", b"1 2026-02-01T00:00:00Z -1", b"1 2026-02-01T00:00:00Z 1e999", b"null", b"[]", b"{}", b"{" * 9999]
-    words += [json.dumps(dict.fromkeys(("state", "percent", "until", "since", "who"), odd)).encode() for odd in ODD]
-    words += [json.dumps({"state": state, "percent": odd, "until": odd}).encode() for state in ("up", "down", "drain") for odd in ODD]
-    fields = [b"state", b"since", b"shed", b"failing", b"reason", b"other", b"lon1", b"ams1", b"nyc1", b"\xff", b"no such node"]
-    keys = [f"{{{prefix}}}:{key}" for key in ("override", "beat", "node:lon1", "node:ams1", "node:nyc1", "node:none", "node:")]
+    words = [
+        b"",
+        b"up",
+        b"down",
+        b"unknown",
+        b"yes",
+        b"no",
+        b"0",
+        b"1",
+        b"-1",
+        b"nan",
+        b"inf",
+        b"1e999",
+        b"0.5",
+        b"\xff\0\n",
+        b"x" * 500,
+    ]
+    words += [
+        b"2026-02-01T00:00:00Z",
+        b"2026-13-41T99:99:99Z",
+        b"9999999999-01-01T00:00:00Z",
+        b"1 2026-02-01T00:00:00Z 1",
+        b"1 x 1",
+    ]
+    words += [
+        b"1 2026-02-01T00:00:00Z nan",
+        b"1 2026-02-01T00:00:00Z -1",
+        b"1 2026-02-01T00:00:00Z 1e999",
+        b"null",
+        b"[]",
+        b"{}",
+        b"{" * 9999,
+    ]
+    words += [
+        json.dumps(dict.fromkeys(("state", "percent", "until", "since", "who"), odd)).encode() for odd in ODD
+    ]
+    words += [
+        json.dumps({"state": state, "percent": odd, "until": odd}).encode()
+        for state in ("up", "down", "drain")
+        for odd in ODD
+    ]
+    fields = [
+        b"state",
+        b"since",
+        b"shed",
+        b"failing",
+        b"reason",
+        b"other",
+        b"lon1",
+        b"ams1",
+        b"nyc1",
+        b"\xff",
+        b"no such node",
+    ]
+    keys = [
+        f"{{{prefix}}}:{key}"
+        for key in ("override", "beat", "node:lon1", "node:ams1", "node:nyc1", "node:none", "node:")
+    ]
     with redis_server.client() as client:
         for _ in range(300 * ROUNDS):
             for _ in range(dice.randrange(1, 6)):
@@ -205,7 +282,19 @@ def test_any_current_is_taken_or_left(redis_server: RedisServer, prefix: str, re
     key = f"{{{prefix}}}:current"
     with redis_server.client() as client:
         good = client.hgetall(key)
-        words = [b"", b"1", b"2", b"-1", b"x", b"\xff", b"00" * 16, b"zz" * 16, b"0" * 31, b"1" * 10_000, *good.values()]
+        words = [
+            b"",
+            b"1",
+            b"2",
+            b"-1",
+            b"x",
+            b"\xff",
+            b"00" * 16,
+            b"zz" * 16,
+            b"0" * 31,
+            b"1" * 10_000,
+            *good.values(),
+        ]
         fields = [*good, b"bgp.v4", b"bgp.v6", b"path.v4", b"nets.v6", b"geo.v5", b"", b"\xff", b"held"]
         for _ in range(300 * ROUNDS):
             for _ in range(dice.randrange(1, 4)):
@@ -223,12 +312,19 @@ def test_any_current_is_taken_or_left(redis_server: RedisServer, prefix: str, re
         assert reader.tier.name == "live"
 
 
-def test_any_page_under_its_right_name_is_taken_or_left(redis_server: RedisServer, prefix: str, reader: Reader) -> None:
+def test_any_page_under_its_right_name_is_taken_or_left(
+    redis_server: RedisServer, prefix: str, reader: Reader
+) -> None:
     """Whoever may write there may write pages with right digests; none makes a worker loop, or take more than its cache."""
     dice = random.Random(4)
-    key, wide = f"{{{prefix}}}:object", {f"11.{n >> 8}.{n & 255}.0/24": ("GB", "NL", "FR")[n % 3] for n in range(700)}
+    key, wide = (
+        f"{{{prefix}}}:object",
+        {f"11.{n >> 8}.{n & 255}.0/24": ("GB", "NL", "FR")[n % 3] for n in range(700)},
+    )
     leaf = build(GEO, 32)
-    tree = trie.build(32, [0, *(0x0B000000 + (n << 8) for n in range(700))], ["", *(wide[net] for net in wide)])
+    tree = trie.build(
+        32, [0, *(0x0B000000 + (n << 8) for n in range(700))], ["", *(wide[net] for net in wide)]
+    )
     pages = [*leaf.pages.values(), *tree.pages.values(), *build(GEO, 128).pages.values()]
     with redis_server.client() as client:
         for number in range(300 * ROUNDS):
@@ -238,7 +334,9 @@ def test_any_page_under_its_right_name_is_taken_or_left(redis_server: RedisServe
             named = dice.choice([bytes(made), *pages])
             if made[2] and dice.random() < 0.5:  # an inner page that names whatever there is, over and over
                 made[-16:] = digest(named)
-            fields = {f"geo.{family}": digest(dice.choice((bytes(made), named))).hex() for family in ("v4", "v6")}
+            fields = {
+                f"geo.{family}": digest(dice.choice((bytes(made), named))).hex() for family in ("v4", "v6")
+            }
             client.hset(key, mapping={digest(page).hex(): page for page in (bytes(made), named)})
             client.hset(f"{{{prefix}}}:current", mapping={**fields, "generation": str(number + 2)})
             began = time.monotonic()

@@ -43,6 +43,8 @@ class Book:
 
 def _names(tier: Tier, abi: int) -> Names:
     known, settings = tier.known, tier.settings
+    if tier.generation is not None and abi >= 3:
+        return tier.generation.names
     if known is not None:
         services, nodes = known.model.services.values(), known.model.nodes.values()
         names = zones.from_document(known.document, services, nodes, known.serial, abi)

@@ -7,6 +7,7 @@ from geosteer.director import Director
 from geosteer.errors import CorruptPage
 from geosteer.lean import load_json
 from geosteer.model import Model
+from geosteer.names import from_document
 from geosteer.schema import FAMILIES, SCHEMA, TABLES, digest, root_field
 from geosteer.tree import Inner, Tree, inner_digests
 
@@ -14,6 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
+
+    from geosteer.names import Names
 
 
 class Unusable(Exception):  # a state of Redis, told to the log
@@ -23,7 +26,7 @@ class Unusable(Exception):  # a state of Redis, told to the log
 class Generation:
     """What one atomic publish made known."""
 
-    __slots__ = ("director", "document", "fields", "model", "number", "serial", "text", "trees")
+    __slots__ = ("director", "document", "fields", "model", "names", "number", "serial", "text", "trees")
 
     def __init__(self, fields: Mapping[str, str], text: str, trees: dict[tuple[str, int], Tree]) -> None:
         """Args: fields: of `current`; text: the configuration document.
@@ -43,6 +46,23 @@ class Generation:
         self.number = fields.get("generation", "0")
         self.serial = serial_of(fields)
         """Of every zone's SOA."""
+        self.names = names_of(self.document, self.model, self.serial)
+        """What exists at which DNS name, in the form of versions 3 to 5 of the protocol."""
+
+
+def names_of(document: Mapping[str, Any], model: Model, serial: int) -> Names:
+    """Every name of a configuration document, in the form of versions 3 to 5 of the protocol.
+
+    Raises: CorruptPage: something in it would make a line that PowerDNS does not take.
+    """
+    try:
+        names = from_document(document, model.services.values(), model.nodes.values(), serial, 3)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as exc:
+        raise CorruptPage(f"configuration document: {type(exc).__name__} {exc}") from exc
+    for entry in names.entries.values():
+        if not entry.sound():
+            raise CorruptPage(f"configuration document: no DNS record can be made of {entry.name!r}")
+    return names
 
 
 def serial_of(fields: Mapping[str, str]) -> int:

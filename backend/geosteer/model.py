@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from geosteer.errors import CorruptPage
+from geosteer.lean import pack_address
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ LAYER_TABLE = {
 RAMP = 60
 """Seconds until a node that came back has its whole share, unless its configuration says otherwise."""
 
+MOST = 2**31 - 1
+"""Of any weight, time or distance; of a TTL too (RFC 2181, 8)."""
+
 FORMAT = 1
 """The configuration document's format that this code reads."""
 
@@ -32,20 +36,21 @@ class Node:
 
     def __init__(self, name: str, spec: Mapping[str, Any]) -> None:
         self.name = name
-        self.a: tuple[str, ...] = tuple(spec.get("a") or ())
-        self.aaaa: tuple[str, ...] = tuple(spec.get("aaaa") or ())
-        self.hostname: str | None = spec.get("hostname")
-        self.weight: float = spec.get("weight", 100)
+        self.a = _addresses(spec.get("a"), 4)
+        self.aaaa = _addresses(spec.get("aaaa"), 16)
+        self.hostname = _host_name(spec.get("hostname"))
+        self.weight = _number(spec.get("weight", 100))
         """Per cent."""
         place = spec.get("location")
-        self.location: tuple[float, float] | None = (place[0], place[1]) if place else None
-        self.well_connected: int = spec.get("well_connected") or 0
+        self.location = (_number(place[0], -360, 360), _number(place[1], -360, 360)) if place else None
+        self.well_connected = _whole(spec.get("well_connected") or 0)
         """Weight in the round robin of last resort; 0: not used there."""
         self.assume: str | None = spec.get("assume")
         """What `unknown` counts as."""
-        self.near_km: float | None = spec.get("near_km")
+        near = spec.get("near_km")
+        self.near_km = None if near is None else _number(near)
         """Kilometres further than the nearest node at which it still counts as equal; None: as the service says."""
-        self.ramp: float = spec.get("ramp", RAMP)
+        self.ramp = _number(spec.get("ramp", RAMP))
         """Seconds until a node that came back has its whole share."""
         self.vantage: str | None = spec.get("vantage")
 
@@ -104,14 +109,14 @@ class Service:
         self.name = name
         self.map = maps[spec["map"]]
         self.policy: str = spec.get("policy", "best")
-        self.ttl: int = spec.get("ttl", 60)
+        self.ttl = _whole(spec.get("ttl", 60))
         """Seconds."""
         least = spec.get("ttl_min")
-        self.ttl_min: int = min(self.ttl, max(self.ttl // 2, 5) if least is None else least)
+        self.ttl_min = min(self.ttl, max(self.ttl // 2, 5) if least is None else _whole(least))
         """Seconds, while a chosen node's checks fail."""
-        self.near_km: float = spec.get("near_km", 100)
+        self.near_km = _number(spec.get("near_km", 100))
         self.cname: bool = spec.get("answer") == "cname"
-        self.max_answers: int = spec.get("max_answers", 1)
+        self.max_answers = _whole(spec.get("max_answers", 1))
         self.kinds: tuple[str, ...] = (
             ("CNAME",)
             if self.cname
@@ -142,9 +147,38 @@ class Model:
                 name: Service(name, spec, self.maps) for name, spec in document["services"].items()
             }
             self.continents: Mapping[str, str] = document.get("continents") or {}
-        except (KeyError, TypeError, AttributeError, IndexError) as exc:
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as exc:
             raise CorruptPage(f"configuration document: {type(exc).__name__} {exc}") from exc
 
 
 def _entries(weights: Mapping[str, float], nodes: Mapping[str, Node]) -> Entries:
-    return tuple((nodes[name], weight * nodes[name].weight / 100) for name, weight in weights.items())
+    return tuple((nodes[name], _number(weight) * nodes[name].weight / 100) for name, weight in weights.items())
+
+
+def _number(value: Any, low: float = 0, high: float = MOST) -> float:
+    """The value. Raises: ValueError, TypeError: it is no number from *low* to *high*."""
+    if not low <= value <= high:  # neither is what is not a number
+        raise ValueError(f"{value!r} is not from {low} to {high}")
+    return value  # type: ignore[no-any-return]
+
+
+def _whole(value: Any) -> int:
+    """The value. Raises: ValueError, TypeError: it is no whole number from 0 to MOST."""
+    if not isinstance(value, int):
+        raise TypeError(f"{value!r} is no whole number")
+    return int(_number(value))
+
+
+def _addresses(value: Any, size: int) -> tuple[str, ...]:
+    """The value as a tuple. Raises: ValueError, TypeError, AttributeError: it is no list of addresses of so many bytes."""
+    found = tuple(value or ())
+    if any(len(pack_address(text)) != size for text in found):
+        raise ValueError(f"{value!r} is not of one family")
+    return found
+
+
+def _host_name(value: Any) -> str | None:
+    """The value. Raises: ValueError, TypeError, AttributeError: it is something that cannot stand in a reply."""
+    if value and (not value.isascii() or not value.isprintable() or " " in value or len(value) > 253):
+        raise ValueError(f"{value!r} is no host name")
+    return value  # type: ignore[no-any-return]

@@ -18,6 +18,8 @@ FAIL = b"FAIL\n"
 FAIL_END = b"FAIL\nEND\n"
 """To a question for SOA: PowerDNS reads on after a bare FAIL there, until its timeout."""
 
+TTL_MOST = 2**31 - 1
+"""Seconds (RFC 2181, 8)."""
 NODE_TTL = 3600
 """Seconds, of the addresses at a node's own host name."""
 _TWO_FIELDS = {"MX", "SRV"}
@@ -45,6 +47,20 @@ class Entry:
 
     def __repr__(self) -> str:
         return f"Entry({self.name})"
+
+    def sound(self) -> bool:
+        """Whether PowerDNS takes every line that is the same for everybody; one that it does not take costs it its place."""
+        name = self.name.encode("ascii", "replace")
+        if not 0 < len(name) < 254 or not name.isascii() or name.split() != [name]:
+            return False
+        for reply in (self.soa, self.ns, self.lines):
+            for line in reply.removesuffix(END).split(b"\n")[:-1]:
+                fields = line.split(b"\t")
+                if len(fields) < 9 or fields[0] != b"DATA" or not fields[6].isdigit() or int(fields[6]) > TTL_MOST:
+                    return False
+                if not all(fields) or not line.isascii() or not str(line, "ascii").replace("\t", "").isprintable():
+                    return False
+        return True
 
 
 class Names:

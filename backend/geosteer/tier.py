@@ -12,7 +12,7 @@ from geosteer import snapshot
 from geosteer.client import CARRIERS, parse
 from geosteer.errors import CorruptPage, GeosteerError
 from geosteer.feed import Feed
-from geosteer.generation import serial_of
+from geosteer.generation import names_of, serial_of
 from geosteer.lean import bisect_right, load_json, socket
 from geosteer.model import Model
 from geosteer.tree import SEVERAL, PageMissing
@@ -50,6 +50,7 @@ class LastGood:
         self.document: dict[str, Any] = load_json(data["document"])
         self.model = Model(self.document)
         self.serial = serial_of(data["current"])
+        names_of(self.document, self.model, self.serial)
 
 
 class Tier:

@@ -283,6 +283,6 @@ class LeafCache:
             for tree in trees:
                 for branch, number in tree.leaves():
                     page = pages.get((branch.digest(number), branch.bounds(number)[0]))
-                    if page is not None:
+                    if page is not None and page.bits == tree.bits:
                         fresh.keep(branch, number, page)
         return fresh

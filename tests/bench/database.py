@@ -6,7 +6,7 @@ import os
 import random
 import sys
 from bisect import bisect_right
-from functools import cache
+from functools import cache, cached_property
 from itertools import accumulate, islice
 from pathlib import Path
 from socket import AF_INET, AF_INET6, inet_ntop
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from geosteer_loader.countries import CONTINENT
 from geosteer_loader.overlay import flatten
-from geosteer_loader.ranges import RangeBuilder
+from geosteer_loader.ranges import RangeBuilder, Ranges
 from geosteer_loader.sources import Report, open_source
 
 from . import mmdb
@@ -22,12 +22,12 @@ from . import mmdb
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from geosteer_loader.ranges import Ranges
-
     Tables = dict[int, Ranges]
     """Address bits -> ranges."""
 
 ROOT = Path(__file__).resolve().parents[2]
+CHANGED = 100
+"""Ranges that differ between two made-up tables."""
 REAL = ("country-2026-02-01.mmdb", "country-2026-01-31.mmdb")
 """Two days of a country table, the later one first."""
 ROUTES = ("bgp/ipasn_20140513.dat.gz", "bgp/ipasn6_20151101.dat.gz")
@@ -68,6 +68,13 @@ class Country:
         self.shared = mmdb.write(work / "country.mmdb", self.tables)
         """The same table with continents, for all competitors."""
 
+    @cached_property
+    def earlier(self) -> Tables:
+        """The same table a day earlier, or made up to differ a little."""
+        if self.before is None:
+            return altered(self.tables)
+        return flatten([open_source("geo", "mmdb", self.before)], Report())
+
     @property
     def about(self) -> dict[str, object]:
         """What the report says of it."""
@@ -77,10 +84,23 @@ class Country:
             "bytes": self.shared.stat().st_size,
         }
 
-    def record(self, bits: int, address: int) -> str:
+    def record(self, bits: int, address: int, *, earlier: bool = False) -> str:
         """What the table says of an address."""
-        ranges = self.tables[bits]
+        ranges = (self.earlier if earlier else self.tables)[bits]
         return ranges.records[bisect_right(ranges.starts, address) - 1]
+
+
+def altered(tables: Tables) -> Tables:
+    """The same tables with another record for some ranges; neighbours still differ."""
+    dice = random.Random(7)
+    made = dict(tables)
+    ranges = tables[32]
+    records = list(ranges.records)
+    for at in dice.sample(range(1, len(records) - 1), min(CHANGED, len(records) // 3)):
+        around = {"", *records[at - 1 : at + 2]}
+        records[at] = next(record for record in iter(lambda: dice.choice(ranges.records), None) if record not in around)
+    made[32] = Ranges(bits=32, starts=ranges.starts, records=records, prefixes=ranges.prefixes)
+    return made
 
 
 def synthetic_country(prefixes: int, seed: int = SEED) -> Tables:

@@ -62,9 +62,9 @@ class Stage:
         """The country table."""
         return database.Country(self._given, self.folder, self.quick)
 
-    def redis(self, *arguments: str) -> RedisServer:
-        """A new Redis on the servers' core, ended with the run."""
-        with self.cores.serving():
+    def redis(self, *arguments: str, pinned: bool = True) -> RedisServer:
+        """A new Redis, on the servers' core unless it is not *pinned*, ended with the run."""
+        with self.cores.serving() if pinned else contextlib.nullcontext():
             return self._exit.enter_context(RedisServer(*arguments))
 
     @cached_property

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from geosteer_loader.ranges import Ranges
-
 from . import database, mmdb, zone
 from .report import Budget, Section, Table
 from .rounds import Spread
@@ -24,13 +22,10 @@ if TYPE_CHECKING:
 
     from servers import RedisServer
 
-    from .database import Tables
     from .stage import Stage
 
 GEOSTEER, ZSET, HASH = "geosteer", "zset", "hash"
 LABELS = {GEOSTEER: "geosteer", ZSET: "one sorted set", HASH: "one hash of prefixes"}
-CHANGED = 100
-"""Ranges that differ between the two files of a made-up table."""
 GROWTH = (50_000, 500_000, 5_000_000)
 ROUTES = 1_200_000
 
@@ -73,8 +68,8 @@ def _cases(stage: Stage) -> Iterator[Case]:
     if country.before is not None:
         yield Case("country", "geo", "mmdb", country.before, path, "a day's change", min(stage.rounds, 5))
     else:
-        other = mmdb.write(stage.folder / "country-before.mmdb", altered(country.tables))
-        yield Case("country", "geo", "mmdb", other, path, f"{CHANGED} ranges change", min(stage.rounds, 5))
+        other = mmdb.write(stage.folder / "country-before.mmdb", country.earlier)
+        yield Case("country", "geo", "mmdb", other, path, f"{database.CHANGED} ranges change", min(stage.rounds, 5))
     routes = database.real(database.ROUTES[1])
     if routes is not None and not stage.quick:
         yield Case("origin AS", "bgp", "pyasn", routes, routes, "nothing changes", min(stage.rounds, 3))
@@ -82,11 +77,11 @@ def _cases(stage: Stage) -> Iterator[Case]:
     made = [stage.folder / f"routes{turn}" for turn in (1, 2)]
     database.write_routes(made[0], count)
     _alter_lines(made[0], made[1])
-    yield Case(f"BGP of {count:,} routes", "bgp", "pyasn", *made, f"{CHANGED} routes change", 1)
+    yield Case(f"BGP of {count:,} routes", "bgp", "pyasn", *made, f"{database.CHANGED} routes change", 1)
     for size in GROWTH if not stage.quick else (2000, 20_000):
         stage.say(f"table: making a city database of {size:,} networks")
         first, second = city_files(stage.folder, size)
-        yield Case(f"city of {size:,} networks", "geo", "mmdb", first, second, f"{CHANGED} ranges change", min(stage.rounds, 3) if size < 1_000_000 else 1)
+        yield Case(f"city of {size:,} networks", "geo", "mmdb", first, second, f"{database.CHANGED} ranges change", min(stage.rounds, 3) if size < 1_000_000 else 1)
         first.unlink()
         second.unlink()
 
@@ -95,25 +90,12 @@ def city_files(folder: Path, size: int) -> tuple[Path, Path]:
     """A City database, and one in which some ranges differ."""
     tables = database.synthetic_city(size)
     first = mmdb.write(folder / f"city{size}.mmdb", tables, "GeoLite2-City")
-    return first, mmdb.write(folder / f"city{size}-changed.mmdb", altered(tables), "GeoLite2-City")
-
-
-def altered(tables: Tables) -> Tables:
-    """The same tables with another record for some ranges; neighbours still differ."""
-    dice = random.Random(7)
-    made = dict(tables)
-    ranges = tables[32]
-    records = list(ranges.records)
-    for at in dice.sample(range(1, len(records) - 1), min(CHANGED, len(records) // 3)):
-        around = {"", *records[at - 1 : at + 2]}
-        records[at] = next(record for record in iter(lambda: dice.choice(records), None) if record not in around)
-    made[32] = Ranges(bits=32, starts=ranges.starts, records=records, prefixes=ranges.prefixes)
-    return made
+    return first, mmdb.write(folder / f"city{size}-changed.mmdb", database.altered(tables), "GeoLite2-City")
 
 
 def _alter_lines(first: Path, second: Path) -> None:
     lines = first.read_text().splitlines()
-    for at in random.Random(7).sample(range(len(lines)), CHANGED):
+    for at in random.Random(7).sample(range(len(lines)), database.CHANGED):
         prefix = lines[at].partition("\t")[0]
         lines[at] = f"{prefix}\t{random.Random(at).randrange(1, 64000)}"
     second.write_text("\n".join(lines) + "\n")

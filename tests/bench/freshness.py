@@ -1,0 +1,200 @@
+"""Freshness: from a write of a node's status on the primary to a worker's changed answer, directly and through a replica.
+
+Nothing is pinned to a core here: how long it takes depends on how many processes can run at once, so the machine shows what it has.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import time
+from ipaddress import IPv4Address
+from typing import TYPE_CHECKING, Any, Self
+
+from servers import RedisServer, wait_until
+
+from . import zone
+from .report import Budget, Section, Table
+from .stage import WORKER, publish
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from .stage import Stage
+
+MANY = (1, 8, 64)
+PATIENCE = 5.0
+"""Seconds until a worker that goes on with its old answer counts as deaf."""
+PACE = 20e-6
+"""Seconds between two questions to any worker, however many there are: a busy host, not a flood."""
+REST = 0.01
+"""Seconds of silence before each write."""
+
+
+def run(stage: Stage) -> Section:
+    """Both ways, for several numbers of workers."""
+    section = Section("freshness")
+    primary = RedisServer(tcp=True)
+    primary.start()
+    try:
+        publish(zone.geosteer_toml(stage.folder / "fresh.toml", primary.url, {"geo": stage.country.shared}))
+        replica = stage.redis(
+            "--replicaof", "127.0.0.1", str(primary.port), "--repl-diskless-sync-delay", "0", pinned=False
+        )
+        with replica.client() as client:
+            wait_until(lambda: client.exists("{geosteer}:current"), what="the first sync of the replica")
+        samples: dict[str, dict[str, list[float]]] = {}
+        for count in MANY if not stage.quick else (1, 8):
+            for way, server in (("direct", primary), ("through a replica", replica)):
+                with Crowd(count, _settings(stage, server, way), _network(stage)) as crowd:
+                    samples[f"{count} {way}"] = _trials(primary, crowd, stage.scaled(max(4800 // count, 60) // 4, 10))
+                stage.say(f"freshness: {count} workers, {way}")
+    finally:
+        primary.close()
+    table = Table(
+        "Freshness: status write on the primary to changed answer, ms",
+        ["workers", "way", "state: p50", "p99", "override: p50", "p99", "worst"],
+        notes=["of all workers and writes; nothing is pinned to a core, and of many workers each waits for the others"],
+    )
+    for label, kinds in samples.items():
+        count, _, way = label.partition(" ")
+        every = [value for values in kinds.values() for value in values]
+        row = [part(values, share) for values in kinds.values() for share in (0.5, 0.99)]
+        table.rows.append([count, way, *row, max(every)])
+    section.tables.append(table)
+    section.data = samples
+    for way in ("direct", "through a replica"):
+        for count in (8, 64):
+            found = samples.get(f"{count} {way}")
+            section.budgets.append(
+                Budget(
+                    name=f"status write to changed answer, p99, {way}", bar=5, aim=2, unit=" ms", note=f"{count} workers",
+                    measured=part(found["state"], 0.99) if found else None,
+                )
+            )  # fmt: skip
+    return section
+
+
+class Crowd:
+    """Workers that are asked the same question, over and over, until their answer changes."""
+
+    def __init__(self, count: int, settings: Path, network: str) -> None:
+        self._question = zone.question(network)
+        self._processes = [
+            subprocess.Popen([str(WORKER), "--config", str(settings)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+            for _ in range(count)
+        ]
+        self._pace = PACE * count
+        self.fds = {process.stdout.fileno(): process for process in self._processes if process.stdout is not None}
+
+    def __enter__(self) -> Self:
+        for process in self._processes:
+            self._tell(process, b"HELO\t3\n")
+        for fd in self.fds:
+            os.read(fd, 4096)
+        end = time.monotonic() + PATIENCE
+        while len({self.ask(fd) for fd in self.fds}) > 1 or time.monotonic() < end - PATIENCE + 0.2:
+            if time.monotonic() > end:
+                raise TimeoutError("the workers do not agree on the first answer")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self._processes:
+            assert process.stdin is not None
+            process.stdin.close()
+        for process in self._processes:
+            process.wait(10)
+
+    def ask(self, fd: int) -> bytes:
+        """One worker's answer."""
+        self._tell(self.fds[fd], self._question)
+        return os.read(fd, 65536)
+
+    def changed(self, began: float) -> list[float]:
+        """Milliseconds from *began* until each worker's answer was another than that of now.
+
+        Raises: TimeoutError: one never changed its mind.
+        """
+        last = self._last
+        took = []
+        poller = select.poll()
+        for fd, process in self.fds.items():
+            poller.register(fd, select.POLLIN)
+            self._tell(process, self._question)
+        later: list[tuple[float, int]] = []
+        waiting = len(self.fds)
+        while waiting:
+            now = time.monotonic()
+            if now - began > PATIENCE:
+                raise TimeoutError(f"{waiting} of {len(self.fds)} workers never heard of the change")
+            while later and later[0][0] <= now:
+                self._tell(self.fds[later.pop(0)[1]], self._question)
+            for fd, _ in poller.poll(0 if later else 100):
+                answer = os.read(fd, 65536)
+                now = time.monotonic()
+                if answer != last:
+                    took.append((now - began) * 1000)
+                    waiting -= 1
+                else:
+                    later.append((now + self._pace, fd))
+        return took
+
+    def settle(self) -> None:
+        """Remember what all of them answer now."""
+        answers = {self.ask(fd) for fd in self.fds}
+        if len(answers) != 1:
+            raise RuntimeError("the workers do not agree")
+        self._last = answers.pop()
+
+    @staticmethod
+    def _tell(process: subprocess.Popen[bytes], data: bytes) -> None:
+        assert process.stdin is not None
+        process.stdin.write(data)
+
+
+def _trials(primary: RedisServer, crowd: Crowd, count: int) -> dict[str, list[float]]:
+    """Milliseconds of each worker for writes of a node's state, and of an override."""
+    found: dict[str, list[float]] = {"state": [], "override": []}
+    node = zone.COUNTRIES["GB"]
+    with primary.client() as client:
+        for number in range(count):
+            down = number % 2 == 0
+            state = {"state": "down" if down else "up", "since": "2026-02-01T00:00:00Z", "reason": "bench", "failing": "no"}
+            found["state"] += _trial(crowd, lambda state=state: client.hset(f"{{geosteer}}:node:{node}", mapping=state))
+        client.delete(f"{{geosteer}}:node:{node}")
+        crowd.settle()
+        time.sleep(0.1)
+        for number in range(count):
+            if number % 2 == 0:
+                found["override"] += _trial(crowd, lambda: client.hset("{geosteer}:override", node, '{"state": "down"}'))
+            else:
+                found["override"] += _trial(crowd, lambda: client.hdel("{geosteer}:override", node))
+        client.delete("{geosteer}:override")
+    return found
+
+
+def _trial(crowd: Crowd, write: Any) -> list[float]:
+    crowd.settle()
+    time.sleep(REST)
+    began = time.monotonic()
+    write()
+    return crowd.changed(began)
+
+
+def _settings(stage: Stage, server: RedisServer, way: str) -> Path:
+    folder = stage.folder / f"fresh-{way.split()[-1]}"
+    folder.mkdir(exist_ok=True)
+    return zone.backend_toml(folder / "backend.toml", server.url)
+
+
+def _network(stage: Stage) -> str:
+    """A client of the node that goes down."""
+    node = zone.COUNTRIES["GB"]
+    return next(f"{IPv4Address(network)}/24" for network in stage.networks if stage.node(network) == node)
+
+
+def part(values: Sequence[float], share: float) -> float:
+    """The value below which that share of them lies."""
+    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
