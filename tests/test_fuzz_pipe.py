@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -289,6 +290,9 @@ def test_a_flood_of_client_networks_asks_nothing_of_redis_once_the_table_is_cach
 
             for number in range(0, NETWORKS, 8):
                 worker.ask(WWW, subnet=network(number))
+            for bit in range(32):  # all around the table
+                for base in ("11.0.0.0", "11.8.0.0"):
+                    worker.ask(WWW, subnet=str(IPv4Address(int(IPv4Address(base)) ^ (1 << bit))) + "/32")
             ask(20_000)
             before, start = memory(worker.pid), asked(server)
             ask(count)

@@ -278,14 +278,15 @@ def test_options_reach_the_answers_of_every_process(config: Path, tmp_path: Path
 def test_a_worker_process_that_dies_is_replaced(config: Path) -> None:
     server, port = start_http(config, "--workers", "2")
     with server:
-        children = [
-            pid
-            for path in Path(f"/proc/{server.process.pid}/task").glob("*/children")
-            for pid in path.read_text().split()
-        ]
-        workers = [pid for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-        assert len(workers) == 2
-        os.kill(int(workers[0]), signal.SIGKILL)
+
+        def workers() -> list[str]:
+            listed = Path(f"/proc/{server.process.pid}/task").glob("*/children")
+            children = [pid for path in listed for pid in path.read_text().split()]
+            return [pid for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+        wait_until(lambda: len(workers()) == 2)  # the port is open before they are there
+        assert ask(port).status == 302
+        os.kill(int(workers()[0]), signal.SIGKILL)
         for _ in range(20):
             assert ask(port).status == 302
             time.sleep(0.05)

@@ -53,8 +53,8 @@ class Entry:
         name = self.name.encode("ascii", "replace")
         if not 0 < len(name) < 254 or not name.isascii() or name.split() != [name]:
             return False
-        for reply in (self.soa, self.ns, self.lines):
-            for line in reply.removesuffix(END).split(b"\n")[:-1]:
+        for lines in (self.soa.removesuffix(END), self.ns.removesuffix(END), self.lines):
+            for line in lines.split(b"\n")[:-1]:
                 fields = line.split(b"\t")
                 if len(fields) < 9 or fields[0] != b"DATA" or not fields[6].isdigit() or int(fields[6]) > TTL_MOST:
                     return False
