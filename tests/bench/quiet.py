@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
     from .stage import Stage
 
-IDLE, PUBLISHING, FLIPPING = "idle", "publishing in a loop", "a new generation every 50 ms"
+IDLE, PUBLISHING, FLIPPING = "idle", "publishing in a loop", "a new generation every 200 ms"
 KILLED, FROZEN = "Redis killed, then started", "Redis frozen, then thawed"
 RATE = 2000
-FLIP = 0.05
+FLIP = 0.2
 
 
 def run(stage: Stage) -> Section:
