@@ -152,7 +152,9 @@ class Model:
 
 
 def _entries(weights: Mapping[str, float], nodes: Mapping[str, Node]) -> Entries:
-    return tuple((nodes[name], _number(weight) * nodes[name].weight / 100) for name, weight in weights.items())
+    return tuple(
+        (nodes[name], _number(weight) * nodes[name].weight / 100) for name, weight in weights.items()
+    )
 
 
 def _number(value: Any, low: float = 0, high: float = MOST) -> float:

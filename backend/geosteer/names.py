@@ -56,9 +56,18 @@ class Entry:
         for lines in (self.soa.removesuffix(END), self.ns.removesuffix(END), self.lines):
             for line in lines.split(b"\n")[:-1]:
                 fields = line.split(b"\t")
-                if len(fields) < 9 or fields[0] != b"DATA" or not fields[6].isdigit() or int(fields[6]) > TTL_MOST:
+                if (
+                    len(fields) < 9
+                    or fields[0] != b"DATA"
+                    or not fields[6].isdigit()
+                    or int(fields[6]) > TTL_MOST
+                ):
                     return False
-                if not all(fields) or not line.isascii() or not str(line, "ascii").replace("\t", "").isprintable():
+                if (
+                    not all(fields)
+                    or not line.isascii()
+                    or not str(line, "ascii").replace("\t", "").isprintable()
+                ):
                     return False
         return True
 

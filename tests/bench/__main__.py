@@ -32,7 +32,9 @@ def main() -> int:
     )
     began = time.time()
     machine = about()
-    print(f"geosteer {machine['geosteer']} on {machine['cores']} cores ({machine['cpu']}); {stage.cores.about}")
+    print(
+        f"geosteer {machine['geosteer']} on {machine['cores']} cores ({machine['cpu']}); {stage.cores.about}"
+    )
     country = stage.country.about
     print(f"country table: {country}; {stage.rounds} rounds\n", flush=True)
     sections: list[Section] = []
@@ -64,7 +66,7 @@ def main() -> int:
     if options.plot:
         from . import plots
 
-        for path in plots.draw(found, options.plot):
+        for path in plots.draw(sections, options.plot):
             print(f"written: {path}")
     return 0
 
@@ -80,10 +82,16 @@ def _options() -> argparse.Namespace:
         epilog="Sections: dns (answers through real servers), worker (start, memory, lookups), table (publishing, Redis memory), "
         "freshness (a node's state to changed answers), publish (answers while publishing, and with Redis killed or frozen).",
     )
-    parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"any of {' '.join(SECTIONS)}; default all")
+    parser.add_argument(
+        "sections", nargs="*", metavar="SECTION", help=f"any of {' '.join(SECTIONS)}; default all"
+    )
     parser.add_argument("--rounds", type=int, metavar="N", help=f"alternating rounds, default {ROUNDS}")
-    parser.add_argument("--quick", action="store_true", help="seconds instead of minutes: shows that it works, no more")
-    parser.add_argument("--data", type=Path, metavar="FILE.mmdb", help="a country or city database; default: see README")
+    parser.add_argument(
+        "--quick", action="store_true", help="seconds instead of minutes: shows that it works, no more"
+    )
+    parser.add_argument(
+        "--data", type=Path, metavar="FILE.mmdb", help="a country or city database; default: see README"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured there")
     parser.add_argument("--plot", type=Path, metavar="DIR", help="write plots (PNG) there")
     parser.add_argument("--no-pin", action="store_true", help="leave it to the system which core does what")

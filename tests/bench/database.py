@@ -98,7 +98,9 @@ def altered(tables: Tables) -> Tables:
     records = list(ranges.records)
     for at in dice.sample(range(1, len(records) - 1), min(CHANGED, len(records) // 3)):
         around = {"", *records[at - 1 : at + 2]}
-        records[at] = next(record for record in iter(lambda: dice.choice(ranges.records), None) if record not in around)
+        records[at] = next(
+            record for record in iter(lambda: dice.choice(ranges.records), None) if record not in around
+        )
     made[32] = Ranges(bits=32, starts=ranges.starts, records=records, prefixes=ranges.prefixes)
     return made
 
@@ -180,7 +182,9 @@ def synthetic_city(prefixes: int, seed: int = SEED) -> Tables:
     def record(_: str) -> str:
         nonlocal at
         # a provider's customers live near each other
-        at = dice.randrange(len(places)) if dice.random() < 0.25 else (at + dice.randrange(1, 4)) % len(places)
+        at = (
+            dice.randrange(len(places)) if dice.random() < 0.25 else (at + dice.randrange(1, 4)) % len(places)
+        )
         return places[at]
 
     return _tables(dice, prefixes, 0.9, record)
@@ -229,7 +233,9 @@ def _tiles(dice: random.Random, bits: int, count: int) -> Iterator[tuple[int, in
     """*count* prefixes side by side, as (start, length), without special space, of lengths that about fill the space."""
     first, end = (UNICAST[0], UNICAST[1] + 1) if bits == 32 else (0x2400 << 112, 0x2C10 << 112)
     shift = -8
-    while shift < 8:  # longer prefixes, until a few thousand of them take no more than their part of the space
+    while (
+        shift < 8
+    ):  # longer prefixes, until a few thousand of them take no more than their part of the space
         trial = list(islice(_endless(random.Random(SEED), bits, first, shift), 2000))
         if (trial[-1][0] - first) / 2000 * count < (end - first) * 0.8:
             break

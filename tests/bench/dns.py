@@ -93,7 +93,16 @@ def _rounds(stage: Stage, servers: dict[str, Rival], clients: str, seconds: floa
 def _throughput(found: Rounds, label: str) -> Table:
     table = Table(
         f"DNS, client set {label}: answers a second, {WINDOW} questions under way",
-        ["server", "answers/s", "of Python's nothing", "of C's", "CPU us/question", "p50 us", "p99 us", "wrong, failed, lost"],
+        [
+            "server",
+            "answers/s",
+            "of Python's nothing",
+            "of C's",
+            "CPU us/question",
+            "p50 us",
+            "p99 us",
+            "wrong, failed, lost",
+        ],
     )
     for name, results in found.results.items():
         bad = [sum(int(result[key]) for result in results) for key in ("wrong", "failed", "lost")]
@@ -117,7 +126,9 @@ def _latencies(stage: Stage, found: Rounds, memory: dict[str, float]) -> Table:
         table.rows.append(
             [name, *(found.spread(name, key).middle for key in ("p50", "p99", "p999")), memory[name]]
         )
-    table.notes.append("memory after the rounds; geosteer's Redis is not in it, nor is a page cache that others share")
+    table.notes.append(
+        "memory after the rounds; geosteer's Redis is not in it, nor is a page cache that others share"
+    )
     return table
 
 

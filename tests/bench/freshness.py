@@ -49,14 +49,18 @@ def run(stage: Stage) -> Section:
         for count in MANY if not stage.quick else (1, 8):
             for way, server in (("direct", primary), ("through a replica", replica)):
                 with Crowd(count, _settings(stage, server, way), _network(stage)) as crowd:
-                    samples[f"{count} {way}"] = _trials(primary, crowd, stage.scaled(max(4800 // count, 60) // 4, 10))
+                    samples[f"{count} {way}"] = _trials(
+                        primary, crowd, stage.scaled(max(4800 // count, 60) // 4, 10)
+                    )
                 stage.say(f"freshness: {count} workers, {way}")
     finally:
         primary.close()
     table = Table(
         "Freshness: status write on the primary to changed answer, ms",
         ["workers", "way", "state: p50", "p99", "override: p50", "p99", "worst"],
-        notes=["of all workers and writes; nothing is pinned to a core, and of many workers each waits for the others"],
+        notes=[
+            "of all workers and writes; nothing is pinned to a core, and of many workers each waits for the others"
+        ],
     )
     for label, kinds in samples.items():
         count, _, way = label.partition(" ")
@@ -83,11 +87,18 @@ class Crowd:
     def __init__(self, count: int, settings: Path, network: str) -> None:
         self._question = zone.question(network)
         self._processes = [
-            subprocess.Popen([str(WORKER), "--config", str(settings)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+            subprocess.Popen(
+                [str(WORKER), "--config", str(settings)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                bufsize=0,
+            )
             for _ in range(count)
         ]
         self._pace = PACE * count
-        self.fds = {process.stdout.fileno(): process for process in self._processes if process.stdout is not None}
+        self.fds = {
+            process.stdout.fileno(): process for process in self._processes if process.stdout is not None
+        }
 
     def __enter__(self) -> Self:
         for process in self._processes:
@@ -161,14 +172,23 @@ def _trials(primary: RedisServer, crowd: Crowd, count: int) -> dict[str, list[fl
     with primary.client() as client:
         for number in range(count):
             down = number % 2 == 0
-            state = {"state": "down" if down else "up", "since": "2026-02-01T00:00:00Z", "reason": "bench", "failing": "no"}
-            found["state"] += _trial(crowd, lambda state=state: client.hset(f"{{geosteer}}:node:{node}", mapping=state))
+            state = {
+                "state": "down" if down else "up",
+                "since": "2026-02-01T00:00:00Z",
+                "reason": "bench",
+                "failing": "no",
+            }
+            found["state"] += _trial(
+                crowd, lambda state=state: client.hset(f"{{geosteer}}:node:{node}", mapping=state)
+            )
         client.delete(f"{{geosteer}}:node:{node}")
         crowd.settle()
         time.sleep(0.1)
         for number in range(count):
             if number % 2 == 0:
-                found["override"] += _trial(crowd, lambda: client.hset("{geosteer}:override", node, '{"state": "down"}'))
+                found["override"] += _trial(
+                    crowd, lambda: client.hset("{geosteer}:override", node, '{"state": "down"}')
+                )
             else:
                 found["override"] += _trial(crowd, lambda: client.hdel("{geosteer}:override", node))
         client.delete("{geosteer}:override")
@@ -184,7 +204,7 @@ def _trial(crowd: Crowd, write: Any) -> list[float]:
 
 
 def _settings(stage: Stage, server: RedisServer, way: str) -> Path:
-    folder = stage.folder / f"fresh-{way.split()[-1]}"
+    folder = stage.folder / f"fresh-{way.rsplit(maxsplit=1)[-1]}"
     folder.mkdir(exist_ok=True)
     return zone.backend_toml(folder / "backend.toml", server.url)
 

@@ -16,6 +16,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import hiredis
+
 from bench.lookups import ready_tier
 from geosteer.settings import load
 
@@ -43,7 +44,11 @@ class Plain:
     def reads(self) -> int:
         """How many reading commands the server has run for anybody."""
         lines = self.call("INFO", "commandstats").decode().splitlines()
-        calls = {line.partition(":")[0]: int(line.partition("calls=")[2].partition(",")[0]) for line in lines if "calls=" in line}
+        calls = {
+            line.partition(":")[0]: int(line.partition("calls=")[2].partition(",")[0])
+            for line in lines
+            if "calls=" in line
+        }
         return sum(calls.get(f"cmdstat_{name}", 0) for name in READS)
 
 

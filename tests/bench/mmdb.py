@@ -6,9 +6,8 @@ from array import array
 from bisect import bisect_left
 from typing import TYPE_CHECKING
 
-from mmdb_writer import MARKER, encode
-
 from geosteer_loader.countries import CONTINENT
+from mmdb_writer import MARKER, encode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -77,7 +76,14 @@ class _Tree:
         self.v4: tuple[Sequence[int], Sequence[int]] | None = None
 
     def add(
-        self, bits: int, starts: Sequence[int], targets: Sequence[int], start: int, host: int, low: int, high: int
+        self,
+        bits: int,
+        starts: Sequence[int],
+        targets: Sequence[int],
+        start: int,
+        host: int,
+        low: int,
+        high: int,
     ) -> int:
         """The target for the prefix of *host* free bits at *start*, which the ranges *low* to *high* lie in."""
         if bits == 128 and start == 0 and host == 32 and self.v4 is not None:

@@ -101,7 +101,9 @@ def main() -> None:
     entries = 0
     for bits, ranges in found.items():
         arguments = zset(ranges) if layout == "zset" else hashed(ranges)
-        entries += write(server, f"{layout}:{table}:{bits}", "ZADD" if layout == "zset" else "HSET", arguments)
+        entries += write(
+            server, f"{layout}:{table}:{bits}", "ZADD" if layout == "zset" else "HSET", arguments
+        )
     print(json.dumps({"entries": entries, "ranges": sum(len(ranges.starts) for ranges in found.values())}))
 
 

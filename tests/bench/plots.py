@@ -12,41 +12,47 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from .report import Budget, Section
 
 OURS, THEIRS = "#c2410c", "#64748b"
 DOTS = 6000
 """Samples of a timeline that are drawn."""
 
 
-def draw(found: Mapping[str, Any], folder: Path) -> Iterator[Path]:
-    """Draw what the sections of a run allow into *folder*; every file that was written."""
+def draw(sections: Sequence[Section], folder: Path) -> Iterator[Path]:
+    """Draw what was found into *folder*, one file a section and one of all budgets; the files."""
     folder.mkdir(parents=True, exist_ok=True)
-    sections = found["sections"]
-    for name, plot in (
-        ("dns", _dns), ("worker", _worker), ("table", _table), ("freshness", _freshness), ("publish", _publish),
-    ):  # fmt: skip
-        if name in sections:
-            figure = plot(sections[name])
-            path = folder / f"{name}.png"
-            figure.savefig(path, dpi=120, bbox_inches="tight")
-            plt.close(figure)
-            yield path
-    if found["budgets"]:
-        figure = _budgets(found["budgets"])
-        figure.savefig(folder / "budgets.png", dpi=120, bbox_inches="tight")
+    plots = {"dns": _dns, "worker": _worker, "table": _table, "freshness": _freshness}
+    figures = {
+        section.name: plots[section.name](section.data) if section.name in plots else _publish(section.series)
+        for section in sections
+    }
+    budgets = [budget for section in sections for budget in section.budgets]
+    if any(budget.value is not None for budget in budgets):
+        figures["budgets"] = _budgets(budgets)
+    for name, figure in figures.items():
+        path = folder / f"{name}.png"
+        figure.savefig(path, dpi=120)
         plt.close(figure)
-        yield folder / "budgets.png"
+        yield path
 
 
-def _bars(axes: Axes, values: Mapping[str, tuple[float, float, float]], title: str, unit: str, log: bool = False) -> None:
+def _bars(
+    axes: Axes, values: Mapping[str, tuple[float, float, float]], title: str, unit: str, log: bool = False
+) -> None:
     """Horizontal bars: median, with the least and the greatest as a line."""
     names = list(values)[::-1]
     middle = [values[name][0] for name in names]
-    spread = [[values[name][0] - values[name][1] for name in names], [values[name][2] - values[name][0] for name in names]]
+    spread = [
+        [values[name][0] - values[name][1] for name in names],
+        [values[name][2] - values[name][0] for name in names],
+    ]
     colours = [OURS if name.startswith("geosteer") else THEIRS for name in names]
     axes.barh(names, middle, xerr=spread, color=colours, error_kw={"elinewidth": 1, "ecolor": "#0f172a"})
     axes.set_title(title, fontsize=10)
@@ -54,8 +60,12 @@ def _bars(axes: Axes, values: Mapping[str, tuple[float, float, float]], title: s
     if log:
         axes.set_xscale("log")
     for at, value in enumerate(middle):
-        axes.annotate(f" {value:,.0f}" if value >= 100 else f" {value:.2f}", (value, at), va="center", fontsize=8)
+        axes.annotate(
+            f" {value:,.0f}" if value >= 100 else f" {value:.2f}", (value, at), va="center", fontsize=8
+        )
     axes.margins(x=0.2)
+    if log:
+        axes.set_xlim(left=1000)  # or the shortest bar would vanish
     axes.tick_params(labelsize=8)
     axes.spines[["top", "right"]].set_visible(False)
 
@@ -65,35 +75,52 @@ def _of(results: list[dict[str, Any]], key: str) -> tuple[float, float, float]:
     return median(values), min(values), max(values)
 
 
-def _dns(data: Mapping[str, Any]) -> Any:
+def _dns(data: Mapping[str, Any]) -> Figure:
     figure, axes = plt.subplots(2, 2, figsize=(12, 7), layout="constrained")
     for place, clients in zip(axes[0], ("wide", "hot"), strict=True):
         values = {name: _of(results, "qps") for name, results in data[clients].items()}
         _bars(place, values, f"answers a second, client set {clients} (logarithmic)", "answers/s", log=True)
-    _bars(axes[1][0], {name: _of(results, "cpu") for name, results in data["wide"].items()}, "processor time, all processes", "us/question")
+    _bars(
+        axes[1][0],
+        {name: _of(results, "cpu") for name, results in data["wide"].items()},
+        "processor time, all processes",
+        "us/question",
+    )
     memory = {name: (value, value, value) for name, value in data["memory"].items()}
     _bars(axes[1][1], memory, "memory of all processes (PSS)", "MiB")
     return figure
 
 
-def _worker(data: Mapping[str, Any]) -> Any:
+def _worker(data: Mapping[str, Any]) -> Figure:
     figure, axes = plt.subplots(1, 3, figsize=(14, 3.4), layout="constrained")
-    _bars(axes[0], {name: _of(results, "cpu") for name, results in data["questions"]["wide"].items()}, "processor time for a question, wide", "us")
-    starts = {name: tuple(value / 1000 for value in _of(results, "first")) for name, results in data["starts"].items()}
+    _bars(
+        axes[0],
+        {name: _of(results, "cpu") for name, results in data["questions"]["wide"].items()},
+        "processor time for a question, wide",
+        "us",
+    )
+    starts = {
+        name: tuple(value / 1000 for value in _of(results, "first"))
+        for name, results in data["starts"].items()
+    }
     _bars(axes[1], starts, "start to first answer", "ms")  # type: ignore[arg-type]
-    after = {name: (median(values), min(values), max(values)) for name, values in data["crowds"]["after"].items()}
+    after = {
+        name: (median(values), min(values), max(values)) for name, values in data["crowds"]["after"].items()
+    }
     _bars(axes[2], after, "eight workers, every client has asked each", "MiB (PSS)")
     return figure
 
 
-def _table(data: Mapping[str, Any]) -> Any:
+def _table(data: Mapping[str, Any]) -> Figure:
     figure, axes = plt.subplots(1, 2, figsize=(12, 4), layout="constrained")
     for layout, colour in (("geosteer", OURS), ("zset", THEIRS), ("hash", "#0f766e")):
         cities = [found[layout][0] for name, found in data.items() if name.startswith("city")]
         ranges = [city["ranges"] for city in cities]
         for place, key in zip(axes, ("memory", "change_entries"), strict=True):
             place.plot(ranges, [max(city[key], 1) for city in cities], "o-", color=colour, label=layout)
-    for place, title in zip(axes, ("bytes in Redis, city tables", "entries written when 100 ranges change"), strict=True):
+    for place, title in zip(
+        axes, ("bytes in Redis, city tables", "entries written when 100 ranges change"), strict=True
+    ):
         place.set_xscale("log")
         place.set_yscale("log")
         place.set_xlabel("ranges", fontsize=9)
@@ -103,7 +130,7 @@ def _table(data: Mapping[str, Any]) -> Any:
     return figure
 
 
-def _freshness(data: Mapping[str, Any]) -> Any:
+def _freshness(data: Mapping[str, Any]) -> Figure:
     figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
     for label, kinds in data.items():
         values = sorted(value for found in kinds.values() for value in found)
@@ -119,13 +146,20 @@ def _freshness(data: Mapping[str, Any]) -> Any:
     return figure
 
 
-def _publish(data: Mapping[str, Any]) -> Any:
-    phases = data["timelines"]
-    figure, axes = plt.subplots(len(phases), 1, figsize=(10, 1.7 * len(phases)), layout="constrained", sharex=True, sharey=True)
-    for place, (name, text) in zip(axes, phases.items(), strict=True):
-        samples = array("f", bytes.fromhex(text))
+def _publish(phases: Mapping[str, bytes]) -> Figure:
+    figure, axes = plt.subplots(
+        len(phases), 1, figsize=(10, 1.7 * len(phases)), layout="constrained", sharex=True, sharey=True
+    )
+    for place, (name, raw) in zip(axes, phases.items(), strict=True):
+        samples = array("f", raw)
         step = max(1, len(samples) // 2 // DOTS)
-        place.plot(samples[:: 2 * step], [value / 1000 for value in samples[1 :: 2 * step]], ".", markersize=1.5, color=OURS)
+        place.plot(
+            samples[:: 2 * step],
+            [value / 1000 for value in samples[1 :: 2 * step]],
+            ".",
+            markersize=1.5,
+            color=OURS,
+        )
         place.set_yscale("log")
         place.set_title(name, fontsize=9, loc="left")
         place.grid(alpha=0.3)
@@ -135,18 +169,24 @@ def _publish(data: Mapping[str, Any]) -> Any:
     return figure
 
 
-def _budgets(budgets: list[dict[str, Any]]) -> Any:
-    """How near each bar is: 1 is the bar itself, less is better."""
+def _budgets(budgets: Sequence[Budget]) -> Figure:
+    """How much of each bar is used up: 1 is the bar itself, less is better."""
     rows = []
     for one in budgets:
-        if one["measured"] is not None and one["bar"]:
-            used = one["bar"] / one["measured"] if one["at_least"] and one["measured"] else one["measured"] / one["bar"]
-            rows.append((f"{one['name']}{', ' + one['note'] if one['note'] else ''}", used, one["met"]))
+        if one.value is not None and one.bar:
+            used = one.bar / one.value if one.at_least and one.value else one.value / one.bar
+            rows.append(
+                (
+                    one.name + (f", {one.note}" if one.note else ""),
+                    used,
+                    "#15803d" if one.meets(one.bar) else "#b91c1c",
+                )
+            )
+    names, used, colours = zip(*reversed(rows), strict=True)
     figure, axes = plt.subplots(figsize=(9, 0.32 * len(rows) + 1), layout="constrained")
-    names = [row[0] for row in rows][::-1]
-    axes.barh(names, [row[1] for row in rows][::-1], color=["#15803d" if row[2] else "#b91c1c" for row in rows][::-1])
+    axes.barh(names, used, color=colours)
     axes.axvline(1, color="#0f172a", linewidth=1)
-    axes.set_xlabel("of what is allowed (1 = the bar)", fontsize=9)
+    axes.set_xlabel("part of the bar that is used up", fontsize=9)
     axes.tick_params(labelsize=7)
     axes.spines[["top", "right"]].set_visible(False)
     return figure

@@ -81,6 +81,8 @@ class Section:
     budgets: list[Budget] = field(default_factory=list)
     data: dict[str, Any] = field(default_factory=dict)
     """For the JSON file and the plots."""
+    series: dict[str, bytes] = field(default_factory=dict)
+    """For the plots alone: samples as pairs of floats, seconds and microseconds."""
 
 
 def budget_table(budgets: Sequence[Budget]) -> Table:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import dns.exception
 import dns.message
 import dns.query
+
 from servers import PowerDNS, free_port, shipped_settings
 
 from . import zone
@@ -62,7 +63,14 @@ class Geoip(Pipe):
 
     def __init__(self, stage: Stage) -> None:
         database = f"mmdb:{stage.country.shared}"
-        wanted = ("local-address", "edns-subnet-processing", "consistent-backends", "cache-ttl", "query-cache-ttl", "disable-axfr")
+        wanted = (
+            "local-address",
+            "edns-subnet-processing",
+            "consistent-backends",
+            "cache-ttl",
+            "query-cache-ttl",
+            "disable-axfr",
+        )
         shipped = {key: value for key, value in shipped_settings().items() if key in wanted}
         self.server = PowerDNS(command="-", threads=1)
         self.server.settings = {
@@ -81,7 +89,9 @@ class Process:
     def __init__(self, folder: Path, command: list[str], port: int) -> None:
         self.port = port
         with (folder / "log").open("wb") as log:
-            self._process = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self._process = subprocess.Popen(
+                command, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
         question = dns.message.make_query(zone.NAME, "A")
         end = time.monotonic() + 15
         while True:
@@ -167,11 +177,17 @@ def knot(stage: Stage) -> Rival:
     folder = stage.folder / "knot"
     folder.mkdir(exist_ok=True)
     port = free_port()
-    rules = [("*;*", zone.DEFAULT), *((f"{continent};*", node) for continent, node in zone.CONTINENTS.items())]
+    rules = [
+        ("*;*", zone.DEFAULT),
+        *((f"{continent};*", node) for continent, node in zone.CONTINENTS.items()),
+    ]
     rules += [(f"{zone.continent_of(country)};{country}", node) for country, node in zone.COUNTRIES.items()]
     (folder / "rules.yaml").write_text(
         f"{zone.NAME}:\n"
-        + "".join(f'  - geo: "{key}"\n    A: {zone.ipv4(node)}\n    AAAA: {zone.ipv6(node)}\n' for key, node in rules)
+        + "".join(
+            f'  - geo: "{key}"\n    A: {zone.ipv4(node)}\n    AAAA: {zone.ipv6(node)}\n'
+            for key, node in rules
+        )
     )
     (folder / "zone").write_text(
         f"$ORIGIN {zone.ZONE}.\n@ {zone.TTL} SOA ns1.example.net. hostmaster.example.net. 1 3600 600 604800 30\n"
@@ -214,7 +230,7 @@ def _geoip_zones(path: Path) -> Path:
 def installed(name: str) -> bool:
     """Whether a rival's program is here."""
     if name == "geoip backend":
-        return any(Path(root).glob("**/pdns/libgeoipbackend.so") for root in _SYSTEM_MODULES if Path(root).is_dir())
+        return any(
+            Path(root).glob("**/pdns/libgeoipbackend.so") for root in _SYSTEM_MODULES if Path(root).is_dir()
+        )
     return shutil.which({"knot": "knotd"}.get(name, name)) is not None
-
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import random
 import subprocess
 import time
@@ -11,12 +12,11 @@ from ipaddress import IPv4Address
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
+from geosteer_loader.countries import CONTINENT
 from servers import RedisServer
 
-from geosteer_loader.countries import CONTINENT
-
 from . import database, mmdb, zone
-from .machine import ROOT, Cores, Programs
+from .machine import HERE, PYTHON, ROOT, Cores, Programs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -120,7 +120,9 @@ class Stage:
             if name != "all":
                 count = self.clients_of(name)
                 sums = list(accumulate(1 / rank for rank in range(1, count + 1)))
-                order = random.Random(1).choices(range(count), cum_weights=sums, k=self.scaled(STREAM, 20_000))
+                order = random.Random(1).choices(
+                    range(count), cum_weights=sums, k=self.scaled(STREAM, 20_000)
+                )
             lines = [zone.question(f"{IPv4Address(network)}/24") for network in self.networks]
             path.write_bytes(b"".join([lines[number] for number in order]))
         return path
@@ -142,6 +144,19 @@ class Stage:
                 arguments += [f"-{key}"] if value is True else [f"-{key}", value]
         with self.cores.serving():
             return self.programs.run("driver", *arguments, questions, "--", *command)
+
+    def python(self, script: str, *arguments: object) -> dict[str, Any]:
+        """What a program of this folder prints in JSON, run on the servers' core.
+
+        Raises: RuntimeError: it failed.
+        """
+        command = [str(PYTHON), str(HERE / script), *map(str, arguments)]
+        with self.cores.serving():
+            done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+        if done.returncode:
+            raise RuntimeError(f"{script}: exit {done.returncode}\n{done.stderr[-2000:]}")
+        result: dict[str, Any] = json.loads(done.stdout)
+        return result
 
 
 class Large:

@@ -14,7 +14,6 @@ from . import database, mmdb, zone
 from .report import Budget, Section, Table
 from .rounds import Spread
 from .stage import PUBLISH
-from .worker import python
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,7 +68,9 @@ def _cases(stage: Stage) -> Iterator[Case]:
         yield Case("country", "geo", "mmdb", country.before, path, "a day's change", min(stage.rounds, 5))
     else:
         other = mmdb.write(stage.folder / "country-before.mmdb", country.earlier)
-        yield Case("country", "geo", "mmdb", other, path, f"{database.CHANGED} ranges change", min(stage.rounds, 5))
+        yield Case(
+            "country", "geo", "mmdb", other, path, f"{database.CHANGED} ranges change", min(stage.rounds, 5)
+        )
     routes = database.real(database.ROUTES[1])
     if routes is not None and not stage.quick:
         yield Case("origin AS", "bgp", "pyasn", routes, routes, "nothing changes", min(stage.rounds, 3))
@@ -81,7 +82,15 @@ def _cases(stage: Stage) -> Iterator[Case]:
     for size in GROWTH if not stage.quick else (2000, 20_000):
         stage.say(f"table: making a city database of {size:,} networks")
         first, second = city_files(stage.folder, size)
-        yield Case(f"city of {size:,} networks", "geo", "mmdb", first, second, f"{database.CHANGED} ranges change", min(stage.rounds, 3) if size < 1_000_000 else 1)
+        yield Case(
+            f"city of {size:,} networks",
+            "geo",
+            "mmdb",
+            first,
+            second,
+            f"{database.CHANGED} ranges change",
+            min(stage.rounds, 3) if size < 1_000_000 else 1,
+        )
         first.unlink()
         second.unlink()
 
@@ -109,7 +118,9 @@ def _publish_twice(stage: Stage, case: Case, layout: str) -> dict[str, Any]:
         with server.client() as client:
             client.config_set("slowlog-log-slower-than", -1)
             longest = max((entry["duration"] for entry in client.slowlog_get(1000)), default=500) / 1000
-            keys = [b"{geosteer}:object"] if layout == GEOSTEER else list(client.scan_iter(match=layout + ":*"))
+            keys = (
+                [b"{geosteer}:object"] if layout == GEOSTEER else list(client.scan_iter(match=layout + ":*"))
+            )
             memory = sum(client.memory_usage(key, samples=0) or 0 for key in keys)
             if layout == GEOSTEER:
                 ranges = int(client.hget("{geosteer}:current", f"{case.table}.ranges"))
@@ -126,13 +137,17 @@ def _publish_twice(stage: Stage, case: Case, layout: str) -> dict[str, Any]:
 def _publish(stage: Stage, server: RedisServer, case: Case, layout: str, file: Path) -> dict[str, Any]:
     if layout != GEOSTEER:
         began = time.perf_counter()
-        result = python(stage, "other_layouts.py", layout, server.socket, case.table, case.kind, file)
+        result = stage.python("other_layouts.py", layout, server.socket, case.table, case.kind, file)
         return {**result, "seconds": time.perf_counter() - began}
     # `keep` 1 and no grace, so that the second table does not count on top of the first
-    config = zone.geosteer_toml(stage.folder / "table.toml", server.url, {case.table: file}, asns=case.table == "bgp", keep=1)
+    config = zone.geosteer_toml(
+        stage.folder / "table.toml", server.url, {case.table: file}, asns=case.table == "bgp", keep=1
+    )
     began = time.perf_counter()
     with stage.cores.serving():
-        done = subprocess.run([str(PUBLISH), "publish", "--json", "--config", str(config)], capture_output=True, text=True)
+        done = subprocess.run(
+            [str(PUBLISH), "publish", "--json", "--config", str(config)], capture_output=True, text=True
+        )
     if done.returncode:
         raise RuntimeError(f"geosteer publish: exit {done.returncode}\n{done.stderr[-2000:]}")
     return {"seconds": time.perf_counter() - began, "entries": json.loads(done.stdout)["written"]["objects"]}
@@ -142,7 +157,15 @@ def _shown(case: Case, results: dict[str, list[dict[str, Any]]]) -> Table:
     ranges = results[GEOSTEER][0]["ranges"]
     table = Table(
         f"Table: {case.name}, {ranges:,} ranges",
-        ["layout", "publish s", "entries written", "Redis bytes/range", f"then {case.change}: s", "entries written", "longest command ms"],
+        [
+            "layout",
+            "publish s",
+            "entries written",
+            "Redis bytes/range",
+            f"then {case.change}: s",
+            "entries written",
+            "longest command ms",
+        ],
     )
     for layout, runs in results.items():
         table.rows.append(
@@ -157,7 +180,18 @@ def _shown(case: Case, results: dict[str, list[dict[str, Any]]]) -> Table:
 
 def _growth(results: dict[str, dict[str, list[dict[str, Any]]]]) -> Table:
     table = Table(
-        "Table: as a city table grows", ["networks", "publish s", "sorted set s", "hash s", "Redis MB", "sorted set", "hash", "entries of the change", "sorted set"]
+        "Table: as a city table grows",
+        [
+            "networks",
+            "publish s",
+            "sorted set s",
+            "hash s",
+            "Redis MB",
+            "sorted set",
+            "hash",
+            "entries of the change",
+            "sorted set",
+        ],
     )
     for name, found in results.items():
         if name.startswith("city"):
@@ -173,10 +207,19 @@ def _growth(results: dict[str, dict[str, list[dict[str, Any]]]]) -> Table:
 
 
 def _budgets(results: dict[str, dict[str, list[dict[str, Any]]]]) -> list[Budget]:
-    routes = next((name for name in ("origin AS", *results) if name in results and (name == "origin AS" or name.startswith("BGP"))), None)
+    routes = next(
+        (
+            name
+            for name in ("origin AS", *results)
+            if name in results and (name == "origin AS" or name.startswith("BGP"))
+        ),
+        None,
+    )
     budgets = []
     for name, label, bar in (("country", "country", 8), (routes, "origin AS", 12)):
         runs = results.get(name or "", {}).get(GEOSTEER, [])
         measured = Spread([run["memory"] / run["ranges"] for run in runs]) if runs else None
-        budgets.append(Budget(name=f"Redis memory a range, {label}", measured=measured, bar=bar, unit=" bytes"))
+        budgets.append(
+            Budget(name=f"Redis memory a range, {label}", measured=measured, bar=bar, unit=" bytes")
+        )
     return budgets

@@ -1,14 +1,12 @@
-"""Workers: start, memory, processor time for a question, lookups; and that a worker does not grow with the table."""
+"""Workers: start, memory, processor time for a question; what they read of the tables is in `reading`."""
 
 from __future__ import annotations
 
-import json
-import subprocess
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from . import database, rivals
-from .machine import HERE, PYTHON, ROOT
+from . import rivals
+from .reading import large_tables, lookups
 from .report import Budget, Section, Table
 from .rounds import Rounds, Spread
 from .stage import WORKER
@@ -19,7 +17,13 @@ if TYPE_CHECKING:
 
     from .stage import Stage
 
-GEOSTEER, NOTHING, C, PEER, RADIX = "geosteer", "nothing, in Python", "nothing, in C", "peer, mmap", "peer, radix in RAM"
+GEOSTEER, NOTHING, C, PEER, RADIX = (
+    "geosteer",
+    "nothing, in Python",
+    "nothing, in C",
+    "peer, mmap",
+    "peer, radix in RAM",
+)
 MANY = (1, 8, 64)
 """Workers started at once."""
 
@@ -27,7 +31,7 @@ MANY = (1, 8, 64)
 def run(stage: Stage) -> Section:
     """Everything about one worker, and many."""
     section = Section("worker")
-    for part in (_questions, _starts, _crowds, _lookups, _large):
+    for part in (_questions, _starts, _crowds, lookups, large_tables):
         part(stage, section)
     return section
 
@@ -57,10 +61,14 @@ def _questions(stage: Stage, section: Section) -> None:
         path = stage.questions(clients)
         started = commands(stage)
 
-        def one(name: str, path: Path = path, started: dict[str, list[str]] = started) -> Callable[[int], dict[str, Any]]:
+        def one(
+            name: str, path: Path = path, started: dict[str, list[str]] = started
+        ) -> Callable[[int], dict[str, Any]]:
             return lambda _: stage.drive(path, started[name], a=asked, u=uncounted)
 
-        found[clients] = Rounds.run(stage, {name: one(name) for name in kinds}, f"worker, questions, {clients}")
+        found[clients] = Rounds.run(
+            stage, {name: one(name) for name in kinds}, f"worker, questions, {clients}"
+        )
     for name in kinds:
         row = []
         for clients in ("wide", "hot"):
@@ -91,7 +99,10 @@ def _round_trips(stage: Stage) -> Budget:
         command = commands(stage)[GEOSTEER]
         path = stage.questions("all")
         counts = []
-        for asking in (asked, 2 * asked):  # the same start and the same warming up, once with more questions behind them
+        for asking in (
+            asked,
+            2 * asked,
+        ):  # the same start and the same warming up, once with more questions behind them
             before = sent()
             stage.drive(path, command, a=asking, u=len(stage.networks))
             counts.append(sent() - before)
@@ -110,21 +121,33 @@ def _starts(stage: Stage, section: Section) -> None:
     def one(name: str) -> Callable[[int], dict[str, Any]]:
         def starts(_: int) -> dict[str, Any]:
             runs = [stage.drive(path, started[name], s=True) for _ in range(repeats)]
-            return {"first": median(result["first"][0] for result in runs), "pss": median(result["pss_total"] for result in runs)}
+            return {
+                "first": median(result["first"][0] for result in runs),
+                "pss": median(result["pss_total"] for result in runs),
+            }
 
         return starts
 
     found = Rounds.run(stage, {name: one(name) for name in (GEOSTEER, PEER, NOTHING, C)}, "worker, starts")
-    table = Table("Worker: start to first answer", ["worker", "ms", "of the peer's", "memory then, MiB (PSS)"])
+    table = Table(
+        "Worker: start to first answer", ["worker", "ms", "of the peer's", "memory then, MiB (PSS)"]
+    )
     for name in found.results:
         first = Spread([value / 1000 for value in found.values(name, "first")])
-        table.rows.append([name, first, found.ratio(name, "first", PEER), found.spread(name, "pss").middle / 1024])
+        table.rows.append(
+            [name, first, found.ratio(name, "first", PEER), found.spread(name, "pss").middle / 1024]
+        )
     if not stage.quick:
         result = stage.drive(path, started[RADIX], s=True)
         table.rows.append([RADIX, result["first"][0] / 1000, None, result["pss_total"] / 1024])
     section.tables.append(table)
     section.budgets.append(
-        Budget(name="worker start to first answer, of the peer worker's", measured=found.ratio(GEOSTEER, "first", PEER), bar=0.4, aim=0.33)
+        Budget(
+            name="worker start to first answer, of the peer worker's",
+            measured=found.ratio(GEOSTEER, "first", PEER),
+            bar=0.4,
+            aim=0.33,
+        )
     )
     section.data["starts"] = found.to_json()
 
@@ -135,7 +158,8 @@ def _crowds(stage: Stage, section: Section) -> None:
     started = commands(stage)
     rounds = min(stage.rounds, 3)
     table = Table(
-        "Workers started at once on one core", ["worker", "workers", "until all have answered, ms", "memory MiB (PSS)", "of the peer's"]
+        "Workers started at once on one core",
+        ["worker", "workers", "until all have answered, ms", "memory MiB (PSS)", "of the peer's"],
     )
     data: dict[str, Any] = {}
     for count in MANY if not stage.quick else (1, 8):
@@ -148,7 +172,9 @@ def _crowds(stage: Stage, section: Section) -> None:
         for name, runs in results.items():
             memory = median(run["pss_total"] for run in runs)
             peers = median(run["pss_total"] for run in results[PEER])
-            table.rows.append([name, count, median(run["all_first"] for run in runs) / 1000, memory / 1024, memory / peers])
+            table.rows.append(
+                [name, count, median(run["all_first"] for run in runs) / 1000, memory / 1024, memory / peers]
+            )
         data[str(count)] = results
         stage.say(f"worker: {count} at once")
     section.tables.append(table)
@@ -162,95 +188,18 @@ def _crowds(stage: Stage, section: Section) -> None:
         stage.say("worker: eight, asked by every client")
     ratio = Spread([mine / theirs for mine, theirs in zip(after[GEOSTEER], after[PEER], strict=True)])
     clients = len(stage.networks)
-    table = Table(f"Eight workers, each asked by {clients:,} distinct clients: memory MiB (PSS)", ["worker", "all eight", "of the peer's"])
+    table = Table(
+        f"Eight workers, each asked by {clients:,} distinct clients: memory MiB (PSS)",
+        ["worker", "all eight", "of the peer's"],
+    )
     table.rows += [[GEOSTEER, Spread(after[GEOSTEER]), ratio], [PEER, Spread(after[PEER]), 1.0]]
     section.tables.append(table)
     section.budgets.append(
-        Budget(name="worker memory (PSS, 8 workers, all clients), of the peer worker's", measured=ratio, bar=0.75, aim=0.6)
+        Budget(
+            name="worker memory (PSS, 8 workers, all clients), of the peer worker's",
+            measured=ratio,
+            bar=0.75,
+            aim=0.6,
+        )
     )
     section.data["crowds"] = {**data, "after": after}
-
-
-def _lookups(stage: Stage, section: Section) -> None:
-    """Lookups a second in one process."""
-    rounds = stage.rounds
-    count = stage.scaled(100_000, 5000)
-    table = Table(
-        f"Lookups in one process, {count:,} addresses never asked before in each round",
-        ["reader", "warm us (CPU)", "rate, of maxminddb's get", "same addresses again", "first 1,000 of a new one, us"],
-    )
-    for bits, label, bar, aim in ((32, "IPv4", 1.0, 1.14), (128, "IPv6", 0.85, 1.0)):
-        path = stage.folder / f"addresses{bits}"
-        wanted = database.addresses(stage.country.tables, bits, count * (rounds + 1), 3, stage.quick)
-        path.write_text("\n".join(wanted) + "\n")
-        found = python(stage, "lookups.py", stage.backend, stage.country.path, path, rounds)
-        warm, cold = found["warm"], found["cold"]
-        ratios = {
-            name: Spread([theirs / mine for mine, theirs in zip(warm[name], warm["maxminddb"], strict=True)])
-            for name in ("geosteer", "geosteer again")
-        }
-        table.rows += [
-            [f"geosteer, {label}", Spread(warm["geosteer"]), ratios["geosteer"], ratios["geosteer again"], Spread(cold["geosteer"])],
-            [f"maxminddb, {label}", Spread(warm["maxminddb"]), 1.0, 1.0, Spread(cold["maxminddb"])],
-        ]
-        section.budgets.append(
-            Budget(
-                name=f"warm lookups/s, {label}, of maxminddb's C get", measured=ratios["geosteer"], bar=bar, aim=aim, at_least=True
-            )
-        )
-        section.data[f"lookups {label}"] = found
-        stage.say(f"worker: lookups, {label}")
-    section.tables.append(table)
-
-
-def _large(stage: Stage, section: Section) -> None:
-    """The same worker in front of tables many times as large."""
-    large = stage.large
-    count = stage.scaled(4, 2)
-    everybody = stage.questions("all")
-    asked = stage.scaled(len(stage.networks), 4000)
-    table = Table(
-        f"A worker and the size of the tables ({count} workers, each asked by {asked:,} distinct clients)",
-        ["tables", "ranges", "memory MiB (PSS), each", "of the country table's", "CPU us/question"],
-    )
-    memory, cpu = {}, {}
-    for name, backend in (("country", stage.backend), ("city and BGP", large.backend)):
-        result = stage.drive(everybody, [str(WORKER), "--config", str(backend)], w=count, a=asked)
-        memory[name], cpu[name] = result["pss_total"] / 1024 / count, result["cpu"]
-        stage.say(f"worker: {count} in front of {name}")
-    growth = memory["city and BGP"] / memory["country"]
-    table.rows += [
-        ["country", sum(len(ranges.starts) for ranges in stage.country.tables.values()), memory["country"], 1.0, cpu["country"]],
-        ["city and BGP", large.ranges, memory["city and BGP"], growth, cpu["city and BGP"]],
-    ]
-    path = stage.folder / "misses"
-    path.write_text("\n".join(large.addresses(stage.scaled(20_000, 2000))) + "\n")
-    found = python(stage, "misses.py", large.backend, path)
-    misses = Table("A lookup that misses the cache, in front of city and BGP", ["", "value"])
-    misses.rows += [
-        ["lookup that misses, p50 us", found["miss"]], ["GET of a page's size, p50 us", found["get"]],
-        ["ratio", found["miss"] / found["get"]], ["commands sent for a miss", found["commands"]],
-        ["share of lookups that missed", found["missed"] / found["lookups"]],
-    ]  # fmt: skip
-    section.tables += [table, misses]
-    scale = f"{large.ranges:,} ranges"
-    section.budgets += [
-        Budget(name="worker memory with city and BGP tables, of the country table's", measured=growth, bar=1.3, aim=1.1, note=scale),
-        Budget(name="round trips of a lookup that misses the cache", measured=found["commands"], bar=1, note=scale),
-        Budget(name="p50 of a lookup that misses, of a GET's", measured=found["miss"] / found["get"], bar=3, note=scale),
-    ]
-    section.data["large"] = {"memory": memory, "cpu": cpu, "ranges": large.ranges, "misses": found}
-
-
-def python(stage: Stage, script: str, *arguments: object) -> dict[str, Any]:
-    """What a program of this folder prints in JSON, run on the servers' core.
-
-    Raises: RuntimeError: it failed.
-    """
-    command = [str(PYTHON), str(HERE / script), *map(str, arguments)]
-    with stage.cores.serving():
-        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
-    if done.returncode:
-        raise RuntimeError(f"{script}: exit {done.returncode}\n{done.stderr[-2000:]}")
-    result: dict[str, Any] = json.loads(done.stdout)
-    return result

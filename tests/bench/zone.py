@@ -41,14 +41,17 @@ def question(network: str, qtype: str = "ANY") -> bytes:
     return f"Q\t{NAME}\tIN\t{qtype}\t1\t127.0.0.1\t127.0.0.1\t{network}\n".encode()
 
 
-def geosteer_toml(path: Path, url: str, sources: Mapping[str, Path], *, asns: bool = False, keep: int = 2) -> Path:
+def geosteer_toml(
+    path: Path, url: str, sources: Mapping[str, Path], *, asns: bool = False, keep: int = 2
+) -> Path:
     """The loader's configuration; with *asns* some origins have a node of their own, so that workers ask the BGP table."""
     listed = "".join(
         f'[[sources.{table}]]\nformat = "{"mmdb" if table == "geo" else "pyasn"}"\npath = "{source}"\n'
         for table, source in sources.items()
     )
     nodes = "".join(
-        f'[nodes.{node}]\na = ["{ipv4(node)}"]\naaaa = ["{ipv6(node)}"]\nwell_connected = 10\n' for node in NODES
+        f'[nodes.{node}]\na = ["{ipv4(node)}"]\naaaa = ["{ipv6(node)}"]\nwell_connected = 10\n'
+        for node in NODES
     )
 
     def layer(entries: Mapping[str, str]) -> str:

@@ -1,6 +1,7 @@
 """`python -m faults [WORD...]`: run the rows whose names hold one of the words (default: all), and print the table.
 
-`--json NAME FOLDER` runs one row and prints its outcome.
+`--json NAME FOLDER` runs one row and prints its outcome. `--soak SECONDS` lets load, publishes, changes and restarts go on for
+so long, and tells what grew.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from faults.soak import soak
 from faults.table import HEAD, check, line, outcome, rows
 
 
@@ -19,6 +21,11 @@ def main(arguments: list[str]) -> int:
         (row,) = [row for row in rows() if row.name == arguments[1]]
         print(json.dumps(outcome(row, Path(arguments[2]), inside=True)))
         return 0
+    if arguments[:1] == ["--soak"]:
+        with tempfile.TemporaryDirectory(prefix="gs-") as folder:
+            soaked = soak(Path(folder), float(arguments[1]))
+        print(soaked)
+        return int(bool(soaked.lost or soaked.wrong))
     bad = 0
     print(HEAD, flush=True)
     for row in rows():

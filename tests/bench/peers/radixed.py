@@ -17,7 +17,9 @@ def main() -> None:
         for network, found in reader:
             country = found.get("country", {}).get("iso_code")
             continent = found.get("continent", {}).get("code")
-            tree.add(str(network)).data["node"] = COUNTRIES.get(country) or CONTINENTS.get(continent) or DEFAULT
+            tree.add(str(network)).data["node"] = (
+                COUNTRIES.get(country) or CONTINENTS.get(continent) or DEFAULT
+            )
     while data := read(0, 65536):
         write(1, answer(tree, data.decode().rstrip("\n").split("\t")))
 
