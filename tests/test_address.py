@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import socket
+import threading
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from dns_setup import backend_toml
+from geosteer import lookup
 from geosteer.address import Address
 from geosteer.errors import ConfigError
 from geosteer.settings import Settings, load
@@ -19,9 +20,6 @@ from geosteer_loader import config as loader_config
 from servers import RedisServer, free_port, wait_until
 from tiny import publish_tiny
 from workers import Worker
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 WWW = "www.cdn.example.net"
 GB = "192.0.2.0/24"
@@ -144,10 +142,6 @@ def test_a_lookup_without_descriptors_left_is_a_failure_like_others(tmp_path: Pa
 
 def test_a_resolver_that_is_slow_holds_nothing_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The system's resolver is asked in a thread; here it takes as long as the test wants."""
-    import threading
-
-    from geosteer import lookup
-
     go_on = threading.Event()
     real = lookup.socket.getaddrinfo
 
@@ -163,7 +157,7 @@ def test_a_resolver_that_is_slow_holds_nothing_up(tmp_path: Path, monkeypatch: p
     with RedisServer(tcp=True) as server, server.client() as client:
         publish_tiny(client, "geosteer")
         tier = Tier(load(str(backend_toml(tmp_path, f"redis://localhost:{server.port}"))), lambda _: 0)
-        before = len(os.listdir("/proc/self/fd"))
+        before = len(list(Path("/proc/self/fd").iterdir()))
         tier.start()
         for _ in range(30):
             began = time.monotonic()
@@ -174,4 +168,4 @@ def test_a_resolver_that_is_slow_holds_nothing_up(tmp_path: Path, monkeypatch: p
         go_on.set()
         wait_until(lambda: tier.wait(time.monotonic(), lambda: tier.name == "live") or tier.tick(), 3)
         tier.close()
-        assert len(os.listdir("/proc/self/fd")) == before - 0
+        assert len(list(Path("/proc/self/fd").iterdir())) == before

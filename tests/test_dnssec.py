@@ -40,18 +40,25 @@ def keys_in_sqlite(folder: Path, narrow: bool) -> dict[str, str | int]:
     }  # fmt: skip
     config = folder / "pdns.conf"
     config.write_text(
-        "launch=gsqlite3\n" + "".join(f"{key}={value}\n" for key, value in settings.items() if key != "launch")
+        "launch=gsqlite3\n"
+        + "".join(f"{key}={value}\n" for key, value in settings.items() if key != "launch")
     )
     tool = [need("pdnsutil"), f"--config-dir={folder}"]
     subprocess.run([*tool, "secure-zone", ZONE], check=True, capture_output=True)
-    subprocess.run([*tool, "set-nsec3", ZONE, "1 0 0 -", *(["narrow"] if narrow else [])], check=True, capture_output=True)
+    subprocess.run(
+        [*tool, "set-nsec3", ZONE, "1 0 0 -", *(["narrow"] if narrow else [])],
+        check=True,
+        capture_output=True,
+    )
     return settings
 
 
 @contextmanager
 def signed(folder: Path, redis: RedisServer, prefix: str, **settings: str | int) -> Iterator[PowerDNS]:
     what = document()
-    what["zones"][ZONE]["records"].append({"name": f"a.empty.{ZONE}", "type": "TXT", "content": '"x"', "ttl": 60})
+    what["zones"][ZONE]["records"].append(
+        {"name": f"a.empty.{ZONE}", "type": "TXT", "content": '"x"', "ttl": 60}
+    )
     with redis.client() as client:
         publish_tiny(client, prefix, what)
     config = backend_toml(folder, redis, prefix=prefix)
@@ -69,12 +76,22 @@ class Delv:
         ]
         self._anchors = folder / "anchors"
         text = "".join(key.to_text().split(" ", 3)[3].split())
-        self._anchors.write_text(f'trust-anchors {{ {ZONE}. static-key 257 3 {int(key.algorithm)} "{text}"; }};\n')
+        self._anchors.write_text(
+            f'trust-anchors {{ {ZONE}. static-key 257 3 {int(key.algorithm)} "{text}"; }};\n'
+        )
         self._server = server
 
     def __call__(self, name: str, rtype: str) -> str:
         """What it prints."""
-        command = [need("delv"), "@127.0.0.1", "-p", str(self._server.port), "-a", str(self._anchors), f"+root={ZONE}"]
+        command = [
+            need("delv"),
+            "@127.0.0.1",
+            "-p",
+            str(self._server.port),
+            "-a",
+            str(self._anchors),
+            f"+root={ZONE}",
+        ]
         done = subprocess.run([*command, name, rtype], capture_output=True, text=True, timeout=30)
         return done.stdout + done.stderr
 
@@ -139,5 +156,3 @@ def test_a_transfer_is_refused(redis_server: RedisServer, prefix: str, tmp_path:
         with pytest.raises((dns.xfr.TransferError, dns.exception.FormError, EOFError)):
             dns.zone.from_xfr(dns.query.xfr("127.0.0.1", ZONE, port=server.port, timeout=5))
         assert addresses(server.query(f"www.{ZONE}", subnet=GB)) == ["192.0.2.1"]
-
-

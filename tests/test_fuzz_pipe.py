@@ -121,12 +121,12 @@ class Lines:
         return GOOD.replace(WWW.encode(), name)
 
     def _subnets(self) -> bytes:
-        dice = self._dice
-        text = dice.choice(
+        some = self._dice.randrange
+        text = self._dice.choice(
             (
-                f"{dice.randrange(999)}.{dice.randrange(300)}.1.2/{dice.randrange(-3, 200)}", f"::ffff:1.2.3.4/{dice.randrange(300)}",
-                f"2001:0:{dice.randrange(70000):x}::/{dice.randrange(150)}", "1.2.3.4", "/", "0/0", "fe80::1%eth0/64", "::/0", "0x7f.1/8",
-                f"{dice.randrange(1 << 40)}/24", "1.2.3.4/1e1", "1.2.3.4/ 8", "64:ff9b::1.2.3.4/96", "2002:102:304::/48", "１.2.3.4/24",
+                f"{some(999)}.{some(300)}.1.2/{some(-3, 200)}", f"::ffff:1.2.3.4/{some(300)}", "1.2.3.4", "/", "0/0", "::/0",
+                f"2001:0:{some(70000):x}::/{some(150)}", f"{some(1 << 40)}/24", "fe80::1%eth0/64", "0x7f.1/8", "1.2.3.4/1e1",
+                "1.2.3.4/ 8", "64:ff9b::1.2.3.4/96", "2002:102:304::/48", "１.2.3.4/24",
             )
         )  # fmt: skip
         return GOOD.replace(b"192.0.2.0/24", text.encode())
@@ -302,10 +302,11 @@ def test_a_flood_of_client_networks_asks_nothing_of_redis_once_the_table_is_cach
 
 def anywhere(dice: random.Random) -> str:
     """A client's network: in the table, outside of it, of IPv6, of any length."""
+    some = dice.randrange
     return dice.choice(
         (
-            f"11.{dice.randrange(8)}.{dice.randrange(256)}.{dice.randrange(256)}/{dice.randrange(20, 33)}",
-            f"{dice.randrange(256)}.{dice.randrange(256)}.{dice.randrange(256)}.0/24",
-            f"{dice.randrange(0x2000, 0x4000):x}:{dice.randrange(65536):x}:{dice.randrange(65536):x}::/{dice.randrange(20, 129)}",
+            f"11.{some(8)}.{some(256)}.{some(256)}/{some(20, 33)}",
+            f"{some(256)}.{some(256)}.{some(256)}.0/24",
+            f"{some(0x2000, 0x4000):x}:{some(65536):x}:{some(65536):x}::/{some(20, 129)}",
         )
-    )  # fmt: skip
+    )

@@ -25,6 +25,7 @@ from tiny import publish_tiny
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
     from servers import RedisServer
 
 HASHED = {"hash.cdn.example.net": {"map": "ties", "policy": "hash"}}

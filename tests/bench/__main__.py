@@ -89,9 +89,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--quick", action="store_true", help="seconds instead of minutes: shows that it works, no more"
     )
-    parser.add_argument(
-        "--data", type=Path, metavar="FILE.mmdb", help="a country or city database; default: see README"
-    )
+    parser.add_argument("--data", type=Path, metavar="FILE.mmdb", help="a country or city database")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured there")
     parser.add_argument("--plot", type=Path, metavar="DIR", help="write plots (PNG) there")
     parser.add_argument("--no-pin", action="store_true", help="leave it to the system which core does what")

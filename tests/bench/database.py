@@ -134,7 +134,7 @@ def routed(tables: Tables, count: int, quick: bool) -> list[int]:
             break
         point = dice.randrange(sums[-1])
         number = bisect_right(sums, point)
-        low, high = whole[number]
+        high = whole[number][1]
         network = (high - (sums[number] - point)) * 256
         if UNICAST[0] <= network <= UNICAST[1] and geo.records[bisect_right(geo.starts, network) - 1]:
             found[network] = None

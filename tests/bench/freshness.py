@@ -1,6 +1,6 @@
 """Freshness: from a write of a node's status on the primary to a worker's changed answer, directly and through a replica.
 
-Nothing is pinned to a core here: how long it takes depends on how many processes can run at once, so the machine shows what it has.
+Nothing is pinned to a core here: how long it takes depends on how many processes can run at once.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Lookups a second in one process: `Tier.lookup` against maxminddb's C reader, pass by pass in turn.
 
-Run as a program: `lookups.py BACKEND DATABASE ADDRESSES ROUNDS`; ADDRESSES is a file of addresses, one a line. Each round takes the
-next part of the file, so that no address was ever asked before; every part has as many addresses. Prints JSON: for each
-round and reader, microseconds of processor time for a lookup. The first round warms up: pages come from Redis, the database's pages
-from the file.
+Run as a program: `lookups.py BACKEND DATABASE ADDRESSES ROUNDS`; ADDRESSES is a file of addresses, one a line. Each round
+takes the next part of the file, so that no address was ever asked before. Prints JSON: for each round and reader,
+microseconds of processor time for a lookup. One round more than asked for warms up: pages come from Redis, and the
+database's from its file.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Lookups that find no page in the cache, against a plain GET from the same Redis, in one process.
 
-Run as a program: `misses.py BACKEND ADDRESSES`. Prints JSON: median microseconds of a lookup that misses and of a GET of as many
-bytes as a page has, how many missed, and how many commands Redis was sent for each.
+Run as a program: `misses.py BACKEND ADDRESSES`. Prints JSON: median microseconds of a lookup that misses and of a GET of
+as many bytes as a page has, how many missed, and how many commands Redis was sent for each.
 """
 
 from __future__ import annotations

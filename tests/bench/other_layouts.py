@@ -1,9 +1,10 @@
 """Publishes a table the plain way: as one sorted set of ranges, or one hash of prefixes, for each family.
 
-Run as a program: `other_layouts.py LAYOUT SOCKET TABLE FORMAT FILE`. Reads the file as geosteer's loader does, writes a new key, in
-commands of many members that are sent ahead of their replies, and renames it over the old one. Prints JSON: how many entries and ranges.
+Run as a program: `other_layouts.py LAYOUT SOCKET TABLE FORMAT FILE`. Reads the file as geosteer's loader does, writes a
+new key, in commands of many members that are sent ahead of their replies, and renames it over the old one. Prints JSON:
+how many entries and ranges.
 
-- `zset`: score 0, member = first address + record; `ZREVRANGEBYLEX key [address\\xff - LIMIT 0 1` finds the range of an address.
+- `zset`: score 0, member = first address + record; `ZREVRANGEBYLEX key [address\\xff - LIMIT 0 1` finds an address.
 - `hash`: prefix in binary -> record; a client asks for all lengths that occur.
 """
 

@@ -182,9 +182,9 @@ def _budgets(budgets: Sequence[Budget]) -> Figure:
                     "#15803d" if one.meets(one.bar) else "#b91c1c",
                 )
             )
-    names, used, colours = zip(*reversed(rows), strict=True)
+    names, parts, colours = zip(*reversed(rows), strict=True)
     figure, axes = plt.subplots(figsize=(9, 0.32 * len(rows) + 1), layout="constrained")
-    axes.barh(names, used, color=colours)
+    axes.barh(names, parts, color=colours)
     axes.axvline(1, color="#0f172a", linewidth=1)
     axes.set_xlabel("part of the bar that is used up", fontsize=9)
     axes.tick_params(labelsize=7)

@@ -7,36 +7,24 @@ generator's core, as if on another machine: what is measured is what a publish d
 from __future__ import annotations
 
 import contextlib
-import subprocess
-import threading
-import time
-from ipaddress import IPv4Address
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from . import mmdb, rivals, zone
 from .report import Budget, Section, Table
 from .rounds import Rounds
-from .stage import PUBLISH, WORKER, publish
+from .scene import broken, opened
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from servers import RedisServer
-
     from .stage import Stage
 
 IDLE, PUBLISHING, FLIPPING = "idle", "publishing in a loop", "a new generation every 200 ms"
 KILLED, FROZEN = "Redis killed, then started", "Redis frozen, then thawed"
-RATE = 2000
-FLIP = 0.2
 
 
 def run(stage: Stage) -> Section:
     """All phases in turn, every round."""
     section = Section("publish")
     seconds = stage.scaled(60, 12) / 10
-    with _scene(stage) as scene:
+    with opened(stage) as scene:
         found = Rounds.run(
             stage,
             {
@@ -44,10 +32,10 @@ def run(stage: Stage) -> Section:
                 PUBLISHING: scene.phase(PUBLISHING, seconds, scene.publishing),
                 FLIPPING: scene.phase(FLIPPING, seconds, scene.flipping),
                 KILLED: scene.phase(
-                    KILLED, seconds, lambda: _broken(seconds, scene.redis.kill, scene.restart)
+                    KILLED, seconds, lambda: broken(seconds, scene.redis.kill, scene.restart)
                 ),
                 FROZEN: scene.phase(
-                    FROZEN, seconds, lambda: _broken(seconds, scene.redis.freeze, scene.redis.thaw)
+                    FROZEN, seconds, lambda: broken(seconds, scene.redis.freeze, scene.redis.thaw)
                 ),
             },
             "publish",
@@ -89,5 +77,3 @@ def run(stage: Stage) -> Section:
         )
     )
     return section
-
-

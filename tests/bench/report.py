@@ -107,7 +107,7 @@ def budget_table(budgets: Sequence[Budget]) -> Table:
 def _measured(one: Budget) -> str:
     if one.measured is None:
         return "not measured"
-    return (f"{one.measured:.2f}" if isinstance(one.measured, Spread) else f"{one.measured:.2f}") + one.unit
+    return f"{one.measured:.2f}" + one.unit
 
 
 def _text(cell: Cell) -> str:

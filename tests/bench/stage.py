@@ -1,9 +1,10 @@
-"""What the sections of a run share: a folder, the data, a Redis of our own with the country table published, question files."""
+"""What the sections of a run share: a folder, the data, a Redis with the country table published, questions."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
 import random
 import subprocess
 import time
@@ -151,8 +152,9 @@ class Stage:
         Raises: RuntimeError: it failed.
         """
         command = [str(PYTHON), str(HERE / script), *map(str, arguments)]
+        environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}
         with self.cores.serving():
-            done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+            done = subprocess.run(command, capture_output=True, text=True, env=environment)
         if done.returncode:
             raise RuntimeError(f"{script}: exit {done.returncode}\n{done.stderr[-2000:]}")
         result: dict[str, Any] = json.loads(done.stdout)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+__all__ = ["ASNS", "CONTINENTS", "COUNTRIES", "DEFAULT", "NAME", "NODES", "TTL", "ZONE"]
 
 ASNS = {"AS3320": "fra1", "AS2856": "lon1", "AS1136": "ams1", "AS7018": "nyc1"}
 

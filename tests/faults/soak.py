@@ -44,9 +44,9 @@ class Soak:
     def __str__(self) -> str:
         return (
             f"{self.questions} questions, {self.lost} without an answer, {self.wrong} wrong, longest wait "
-            f"{1000 * self.longest:.0f} ms; {self.publishes} publishes, {self.changes} changes of state, {self.restarts} restarts "
-            f"of Redis; workers' memory {self.memory[len(self.memory) // 5]:.1f} -> {self.memory[-1]:.1f} MiB "
-            f"(grown by {self.growth():.2f}), descriptors {min(self.descriptors)} to {max(self.descriptors)}"
+            f"{1000 * self.longest:.0f} ms; {self.publishes} publishes, {self.changes} changes of state, "
+            f"{self.restarts} restarts of Redis; workers' memory {self.memory[len(self.memory) // 5]:.1f} -> "
+            f"{self.memory[-1]:.1f} MiB (grown by {self.growth():.2f}), descriptors {min(self.descriptors)} to {max(self.descriptors)}"
         )
 
 
@@ -62,8 +62,9 @@ def soak(folder: Path, seconds: float, every: float = 4.0) -> Soak:
                 _look(scene, found)
                 next_look = now + SAMPLE
             if now >= next_publish:
-                extra = {"countries": {**document()["maps"]["default"]["countries"], "US": {"bad1": 9, "lon1": 1 + found.publishes}}}
-                scene.publish(document(**extra) if found.publishes % 2 else None)
+                countries = document()["maps"]["default"]["countries"]
+                countries["US"] = {"bad1": 900, "lon1": 1 + found.publishes % 1000}
+                scene.publish(document(countries=countries) if found.publishes % 2 else None)
                 found.publishes += 1
                 next_publish = now + every / 4
             if now >= next_restart:
@@ -75,7 +76,8 @@ def soak(folder: Path, seconds: float, every: float = 4.0) -> Soak:
                 found.restarts += 1
                 next_restart = now + every
             with scene.client() as client:
-                client.hset("{geosteer}:node:nyc1", mapping={"state": dice.choice(("up", "unknown")), "since": "2026-02-01T00:00:00Z"})
+                state = {"state": dice.choice(("up", "unknown")), "since": "2026-02-01T00:00:00Z"}
+                client.hset("{geosteer}:node:nyc1", mapping=state)
             found.changes += 1
             scene.hold(0.05)
             if len(scene.load.answers) > 20_000:

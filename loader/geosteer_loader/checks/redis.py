@@ -121,11 +121,20 @@ def _url(environ: Mapping[str, str] | None) -> Callable[[object], _Url]:
         user, _, password = (found["user"] or "").partition(":")
         return _Url(
             f"{scheme}://{hosts}{path}" + (f"?{query}" if query else ""),
-            unquote(user) or None,
-            secret(environ)(unquote(password)) if password else None,
+            _unquoted(user) or None,
+            secret(environ)(_unquoted(password)) if password else None,
         )
 
     return parse
+
+
+def _unquoted(text: str) -> str:
+    try:
+        if not re.search("%(?![0-9A-Fa-f]{2})", text):
+            return unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        pass  # its message would show the password
+    raise ValueError("has a % that is not followed by two hexadecimal digits of UTF-8")
 
 
 def _prefix(value: object) -> str:

@@ -1,4 +1,4 @@
-"""A coprocess in Python that does nothing: a bare `read`/`write` loop with constant replies, the least that Python can cost."""
+"""A coprocess in Python that does nothing: a bare `read`/`write` loop with constant replies, the least it can cost."""
 
 from os import read, write
 

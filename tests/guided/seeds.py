@@ -1,0 +1,49 @@
+"""Where fuzzing begins: a few inputs of each kind that are as they should be."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from data import ROOT
+from tiny import DOCUMENT, GEO, build
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+QUESTION = b"Q\twww.cdn.example.net\tIN\tANY\t-1\t198.51.100.53\t127.0.0.1\t192.0.2.0/24\n"
+TEXTS: dict[str, list[bytes]] = {
+    "pipe": [QUESTION, b"HELO\t3\n" + QUESTION, b"CMD\tstatus\nAXFR\t1\n"],
+    "squid": [
+        b"http://www.cdn.example.net/a?b 192.0.2.1/- - GET\n",
+        b"0 http://www.cdn.example.net:80/ 2001:db8::1/- - HEAD x=y\n",
+    ],
+    "client": [
+        b"192.0.2.0/24",
+        b"2001:db8::/56",
+        b"::ffff:192.0.2.0/120",
+        b"64:ff9b::1.2.3.4",
+        b"2002:c000:201::/48",
+    ],
+    "document": [json.dumps(DOCUMENT).encode()],
+    "csv": [b"network,country\n192.0.2.0/24,GB\n198.51.100.0/25,US-CA,37.75,-122.42\n2001:db8::/32,NL\n"],
+    "nerd": [b":127.0.0.2:x\n192.0.2.0/24 :127.0.1.44:gb\n"],
+    "pyasn": [b"; comment\n192.0.2.0/24\t64500\n2001:db8::/32\t64501\n"],
+    "prefix2as": [b"192.0.2.0\t24\t64500\n198.51.100.0\t24\t64500_64501,64502\n"],
+    "bgpdump": [
+        b"TABLE_DUMP2|1|B|192.0.2.1|64500|192.0.2.0/24|64500 64501 {64502}|IGP|192.0.2.1|0|0||NAG||\n"
+    ],
+}
+
+
+def write(target: str, folder: Path) -> None:
+    """A file for each."""
+    found = list(TEXTS.get(target, ()))
+    if target == "page":
+        found = [page for bits in (32, 128) for page in build(GEO, bits).pages.values()]
+    elif target == "configuration":
+        found = [(ROOT / "conf" / "geosteer.toml").read_bytes()]
+    elif target in {"mmdb", "mrt"}:
+        found = []  # their headers are found by what the code compares with
+    for number, data in enumerate(found):
+        (folder / f"seed{number}").write_bytes(data)
