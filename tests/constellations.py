@@ -38,6 +38,15 @@ class SentinelServer(RedisServer):
 class Watched:
     """A primary, a replica, and three sentinels."""
 
+    def agreed(self) -> bool:
+        """Whether all sentinels name the replica as the primary; before that one may still lead to the old one."""
+        for sentinel in self.sentinels:
+            with sentinel.client() as client:
+                found = client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "steer")
+            if int(found[1]) != self.replica.port:
+                return False
+        return True
+
     def __init__(self, *args: str) -> None:
         self.primary = RedisServer(*args, *QUICK, tcp=True)
         self.replica = RedisServer(*args, *QUICK, "--replicaof", f"127.0.0.1 {self.primary.port}", tcp=True)
