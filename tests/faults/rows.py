@@ -314,8 +314,18 @@ def output_limit(scene: Scene) -> None:
     scene.repaired()
 
 
+def _beats_seen(scene: Scene) -> bool:
+    """Whether a beat has reached the replica, and the workers have had time to see it move."""
+    assert scene.replica is not None
+    with scene.replica.client() as client:
+        there = bool(client.hgetall("{geosteer}:beat"))
+    scene.hold(0.5)
+    return there
+
+
 @row("a replica loses its primary", "stale", may="live", replica=True, beats=0.2, recovery=3)
 def primary_killed(scene: Scene) -> None:
+    wait_until(lambda: _beats_seen(scene), what="a beat on the replica")
     with scene.client() as client:
         client.save()
     scene.redis.kill()
@@ -328,6 +338,7 @@ def primary_killed(scene: Scene) -> None:
 
 @row("a replica's primary is frozen", "stale", may="live", replica=True, beats=0.2)
 def primary_frozen(scene: Scene) -> None:
+    wait_until(lambda: _beats_seen(scene), what="a beat on the replica")
     scene.redis.freeze()
     wait_until(lambda: "frozen" in scene.log, what="frozen states")
     scene.hold(0.4)
