@@ -1,4 +1,4 @@
-"""Fuzzing by coverage, of everything that may be given any bytes (`python -m guided TARGET` goes on for as long as one likes)."""
+"""Fuzzing by coverage, of everything that may be given any bytes (`python -m guided TARGET` goes on as long as one likes)."""
 
 from __future__ import annotations
 

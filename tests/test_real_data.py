@@ -130,7 +130,9 @@ def test_twenty_workers_see_one_of_both_databases_while_they_are_published_in_tu
                 problems.append(f"{text}: {answers}, not of {wanted}")
             time.sleep(0.005)
 
-    settings = backend_toml(tmp_path, own_redis, "timeout = 1000")  # two cores, twenty workers and as many askers
+    settings = backend_toml(
+        tmp_path, own_redis, "timeout = 1000"
+    )  # two cores, twenty workers and as many askers
     workers = [Worker(settings) for _ in range(20)]
     for worker in workers:
         worker.greet()

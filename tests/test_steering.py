@@ -263,9 +263,7 @@ def test_the_share_of_draws_that_explain_tells_is_what_all_tickets_come_to(world
     client = next(
         net
         for net, record in world.tables["geo"].items()
-        if record == "GB"
-        and ":" not in net
-        and world.explain(seen, "weighted", net)["key"] == "GB"
+        if record == "GB" and ":" not in net and world.explain(seen, "weighted", net)["key"] == "GB"
     )
     counts: Counter[str] = Counter()
     for step in range(steps):

@@ -79,7 +79,8 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="bin/bench",
         description="Measure geosteer side by side with what one would use instead, and print ratios.",
-        epilog="Sections: dns (answers through real servers), worker (start, memory, lookups), table (publishing, Redis memory), "
+        epilog="Sections: dns (answers through real servers), worker (start, memory, lookups), "
+        "table (publishing, Redis memory), "
         "freshness (a node's state to changed answers), publish (answers while publishing, and with Redis killed or frozen).",
     )
     parser.add_argument(

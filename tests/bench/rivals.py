@@ -191,7 +191,8 @@ def knot(stage: Stage) -> Rival:
     )
     (folder / "zone").write_text(
         f"$ORIGIN {zone.ZONE}.\n@ {zone.TTL} SOA ns1.example.net. hostmaster.example.net. 1 3600 600 604800 30\n"
-        f"@ 3600 NS ns1.example.net.\nwww {zone.TTL} A {zone.ipv4(zone.DEFAULT)}\nwww {zone.TTL} AAAA {zone.ipv6(zone.DEFAULT)}\n"
+        f"@ 3600 NS ns1.example.net.\nwww {zone.TTL} A {zone.ipv4(zone.DEFAULT)}\n"
+        f"www {zone.TTL} AAAA {zone.ipv6(zone.DEFAULT)}\n"
     )
     (folder / "knot.conf").write_text(
         f'server:\n  rundir: "{folder}"\n  listen: 127.0.0.1@{port}\n  udp-workers: 1\n  tcp-workers: 1\n'

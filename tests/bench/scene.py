@@ -76,7 +76,7 @@ class Scene:
 
     @contextlib.contextmanager
     def flipping(self) -> Iterator[None]:
-        """`current` set to one and the other of two whole generations: adoption alone, far more often than anybody publishes."""
+        """`current` set to two whole generations in turn: adoption alone, far more often than anybody publishes."""
         with self.redis.client() as client:
             key = "{geosteer}:current"
             generations = []

@@ -78,7 +78,9 @@ def _cases(stage: Stage) -> Iterator[Case]:
     made = [stage.folder / f"routes{turn}" for turn in (1, 2)]
     database.write_routes(made[0], count)
     _alter_lines(made[0], made[1])
-    yield Case(f"BGP of {count:,} routes", "bgp", "pyasn", made[0], made[1], f"{database.CHANGED} routes change", 1)
+    yield Case(
+        f"BGP of {count:,} routes", "bgp", "pyasn", made[0], made[1], f"{database.CHANGED} routes change", 1
+    )
     for size in GROWTH if not stage.quick else (2000, 20_000):
         stage.say(f"table: making a city database of {size:,} networks")
         first, second = city_files(stage.folder, size)

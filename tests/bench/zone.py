@@ -60,7 +60,7 @@ def geosteer_toml(
 
     path.write_text(
         f'[redis]\nurl = "{url}"\n{listed}{nodes}'
-        f"[maps.default]\n{f'asns = {layer(ASNS)}' if asns else ''}\ncountries = {layer(COUNTRIES)}\ncontinents = {layer(CONTINENTS)}\n"
+        f"[maps.default]\n{f'asns = {layer(ASNS)}' if asns else ''}\ncountries = {layer(COUNTRIES)}\ncontinents = {layer(CONTINENTS)}\n"  # noqa: E501
         f"default = {{ {DEFAULT} = 100, ams1 = 50 }}\n"
         f'[zones."{ZONE}"]\nsoa = {{ mname = "ns1.example.net", rname = "hostmaster.example.net" }}\n'
         f'ns = ["ns1.example.net", "ns2.example.net"]\n[services."{NAME}"]\nmap = "default"\nttl = {TTL}\n'

@@ -46,7 +46,8 @@ class Soak:
             f"{self.questions} questions, {self.lost} without an answer, {self.wrong} wrong, longest wait "
             f"{1000 * self.longest:.0f} ms; {self.publishes} publishes, {self.changes} changes of state, "
             f"{self.restarts} restarts of Redis; workers' memory {self.memory[len(self.memory) // 5]:.1f} -> "
-            f"{self.memory[-1]:.1f} MiB (grown by {self.growth():.2f}), descriptors {min(self.descriptors)} to {max(self.descriptors)}"
+            f"{self.memory[-1]:.1f} MiB (grown by {self.growth():.2f}), "
+            f"descriptors {min(self.descriptors)} to {max(self.descriptors)}"
         )
 
 
