@@ -47,6 +47,15 @@ def test_setup_has_nothing_to_say_and_takes_no_time_when_nothing_is_missing() ->
     assert time.monotonic() - start < 1
 
 
+def test_setup_tells_what_it_takes_and_takes_nothing_else() -> None:
+    done = run(ROOT / "bin" / "setup", "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "bin/setup bench" in done.stdout
+    done = run(ROOT / "bin" / "setup", "test")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "no such word: test" in done.stderr
+
+
 def test_setup_without_a_package_index_says_so_and_can_be_run_again(tmp_path: Path) -> None:
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tmp_path)
