@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 import subprocess
 import sys
 import textwrap
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import geosteer
+from data import ROOT
 from geosteer import ConfigError, NotReady, Steering, library
 from servers import wait_until
 from steering import WWW, document, live_steering, make_settings, republish, set_state, write_settings
@@ -53,13 +55,41 @@ def test_every_name_of_the_package_is_there_and_a_wrong_one_is_an_attribute_erro
         geosteer.nonsense  # noqa: B018
 
 
-def test_the_documented_example_runs(redis_server: RedisServer, prefix: str, tmp_path: Path) -> None:
+def documented() -> dict[str, str]:
+    """The examples of the README and of the module, by where they stand."""
+    readme = (ROOT / "README.md").read_text()
+    found = {
+        f"README {number}": textwrap.dedent(block.rpartition("\n")[0])
+        for number, block in enumerate(
+            re.findall(r"^ *```python\n(.*?)```$", readme, re.MULTILINE | re.DOTALL)
+        )
+    }
+    assert library.__doc__ is not None
+    blocks = re.findall(r"(?:^    .*\n|^\n)+", library.__doc__, re.MULTILINE)
+    examples = [block for block in blocks if block.strip()]
+    return found | {f"library {number}": textwrap.dedent(block) for number, block in enumerate(examples)}
+
+
+DOCUMENTED = documented()
+
+
+@pytest.mark.parametrize("place", DOCUMENTED)
+def test_the_documented_examples_run(
+    redis_server: RedisServer, prefix: str, tmp_path: Path, place: str
+) -> None:
     republish(redis_server, prefix, document())
     path = write_settings(redis_server, prefix, tmp_path)
-    assert library.__doc__ is not None
-    example = library.__doc__.partition("\n\n")[2].rpartition("\n\n")[0]
-    code = textwrap.dedent(example).replace("/etc/geosteer/backend.toml", str(path))
-    assert run_python(code) == "ams1.cdn.example.net live 60\n"
+    assert "/etc/geosteer/backend.toml" in DOCUMENTED[place]
+    code = DOCUMENTED[place].replace("/etc/geosteer/backend.toml", str(path))
+    assert len([line for line in code.splitlines() if line.strip()]) <= 10
+    assert run_python(code) == ("25\n" if "Director" in code else "ams1.cdn.example.net live 60\n")
+
+
+def test_the_names_of_the_two_halves_are_in_an_example_of_both_documents() -> None:
+    for document_ in ("README", "library"):
+        codes = [code for place, code in DOCUMENTED.items() if place.startswith(document_)]
+        assert any("import Director, Steering, Tier" in code for code in codes)
+        assert any("from geosteer import Steering\n" in code for code in codes)
 
 
 def test_tier_and_director_can_be_driven_by_hand(
@@ -194,6 +224,83 @@ def test_a_child_process_starts_anew_and_leaves_its_parent_alone(
     lines = run_python(code, str(write_settings(redis_server, prefix, tmp_path))).splitlines()
     lon, ams = f"Choice({WWW}, ['lon1'], live)", f"Choice({WWW}, ['ams1'], live)"
     assert lines == [lon, ams, ams, f"{lon} live"]
+
+
+def test_a_process_may_fork_while_its_threads_begin_ask_and_hold(
+    redis_server: RedisServer, prefix: str, tmp_path: Path
+) -> None:
+    republish(redis_server, prefix, document())
+    code = """
+        import os, sys, threading
+        from geosteer import Steering
+
+        path = sys.argv[1]
+        ended = threading.Event()
+        shared = Steering.open(path)
+
+        def ask():
+            while not ended.is_set():
+                assert shared.decide("www.cdn.example.net", "192.0.2.1").node.name == "lon1"
+                with Steering.open(path) as other:
+                    other.start()
+
+        threads = [threading.Thread(target=ask, daemon=True) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        fresh = Steering.open(path)
+        with fresh._beginning:  # another thread is about to begin
+            child = os.fork()
+        children = [child]
+        for _ in range(30 if child else 0):
+            child = os.fork()
+            if not child:
+                break
+            children.append(child)
+        if not child:
+            for steering in (fresh, shared):
+                assert steering.decide("www.cdn.example.net", "192.0.2.1").node.name == "lon1"
+                steering.close()
+            os._exit(0)
+        assert {os.waitpid(child, 0)[1] for child in children} == {0}
+        with shared.held() as (tier, director):
+            child = os.fork()
+            if not child:
+                assert shared.decide("www.cdn.example.net", "192.0.2.1").tier == "live"
+                os._exit(0)
+            assert os.waitpid(child, 0)[1] == 0
+        ended.set()
+        for thread in threads:
+            thread.join()
+        print(shared.decide("www.cdn.example.net", "192.0.2.1"), shared.tier)
+    """
+    lines = run_python(
+        code, str(write_settings(redis_server, prefix, tmp_path, "timeout = 5000"))
+    ).splitlines()
+    assert lines == [f"Choice({WWW}, ['lon1'], live) live"]
+
+
+def test_closing_while_threads_ask_is_told_to_each_of_them(
+    redis_server: RedisServer, prefix: str, tmp_path: Path
+) -> None:
+    republish(redis_server, prefix, document())
+    for _ in range(20):
+        told: list[str] = []
+
+        def ask(steering: Steering, told: list[str]) -> None:
+            try:
+                while True:
+                    steering.decide(WWW, "192.0.2.1")
+            except Exception as exc:  # noqa: BLE001
+                told.append(str(exc))
+
+        with live_steering(redis_server, prefix, tmp_path) as steering:
+            threads = [threading.Thread(target=ask, args=(steering, told)) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            time.sleep(0.01)
+        for thread in threads:
+            thread.join()
+        assert told == ["this Steering is closed"] * 4
 
 
 def test_closing_ends_the_thread_and_the_connection_and_says_nothing(

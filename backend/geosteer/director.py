@@ -60,6 +60,8 @@ class Director:
 
     def __init__(self, model: Model) -> None:
         self._model = model
+        self.services: Mapping[str, Service] = model.services
+        """By name, wildcards as `*.x`."""
         self._keys: dict[str, tuple[str, str, str]] = {}
 
     def decide(

@@ -167,6 +167,7 @@ def _token(path: str) -> str:
         token = Path(path).read_text(encoding="ascii").strip()
     except (OSError, ValueError) as exc:
         raise ConfigError([f"--token-file {path}: {getattr(exc, 'strerror', None) or 'not ASCII'}"]) from exc
+    token = token.partition("\n")[0].strip()
     if len(token) < 16:
         raise ConfigError([f"--token-file {path}: a token has 16 characters at least"])
     return token

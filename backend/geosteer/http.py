@@ -32,6 +32,8 @@ STATUSES = (302, 307, 308)
 """301 is not among them: caches keep it without being told to, and clients may turn a POST into a GET."""
 LONGEST = 8192
 """Bytes of a path with its query (RFC 9110, 4.1, asks for 8000 at least)."""
+REMEMBERED = 256
+"""Bytes of what proxies say, of which the outcome is remembered at most: clients can have them say anything."""
 OWN = "/.geosteer/"
 """Paths that are this program's on every host."""
 
@@ -129,7 +131,8 @@ class Redirector:
             service = self._routes.service(_host(host or b""), path)
         except OddHost:
             return _refuse(HTTPStatus.BAD_REQUEST, "not a host")
-        client, scheme = self._asker(peer, scheme, tuple(said), tuple(protos))
+        asker = self._asker if sum(map(len, said)) + sum(map(len, protos)) <= REMEMBERED else self._find_asker
+        client, scheme = asker(peer, scheme, tuple(said), tuple(protos))
         return self._redirect(service, client, target, path, scheme, wait=wait)
 
     def _redirect(

@@ -6,31 +6,47 @@
         choice = steering.decide("www.cdn.example.net", "203.0.113.7")
         print(choice.node.hostname if choice.node else "nowhere", choice.tier, choice.ttl)
 
-It never waits for Redis longer than the settings say, and always answers as the DNS front end would.
+It never waits for Redis longer than the settings say, and always answers as the DNS front end would. What it does not offer is
+to be had from the `Tier` and the `Director` below it:
+
+    from geosteer import Director, Steering, Tier, parse_client
+
+    def scope(tier: Tier, director: Director, name: str, address: str) -> int:
+        client, service = parse_client(address), director.services[name]
+        look = tier.reach(client, service.tables)
+        return director.decide(service, client, look, tier.mirror.states, tier.now()).scope
+
+    with Steering.open("/etc/geosteer/backend.toml") as steering, steering.held() as (tier, director):
+        print(scope(tier, director, "www.cdn.example.net", "203.0.113.7"))
 """
 
 from __future__ import annotations
 
 import os
 import threading
+from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Self
+from weakref import WeakSet
 
 from geosteer.chooser import Choice, Chooser
 from geosteer.client import Client, parse
 from geosteer.dice import below, ticket
 from geosteer.pump import Pump
 from geosteer.settings import DEFAULT_PATH, Settings, load
-from geosteer.tier import Tier
+from geosteer.tier import NotReady, Tier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
-    from geosteer.director import Decision
+    from geosteer.director import Decision, Director
     from geosteer.model import Service
 
     Asker = str | IPv4Address | IPv6Address | IPv4Network | IPv6Network | Client | None
+
+
+_CLOSED = "this Steering is closed"
 
 
 class Steering:
@@ -46,6 +62,7 @@ class Steering:
         self._running: _Running | None = None
         self._beginning = threading.Lock()
         self._closed = False
+        _everyone.add(self)
 
     @classmethod
     def open(
@@ -77,12 +94,8 @@ class Steering:
         who = client if isinstance(client, Client) or client is None else parse(str(client))
         name = service if service.islower() and service[-1] != "." else service.lower().rstrip(".")
         running, asked = self._here(), monotonic()
-        with running.lock:
-            try:
-                return running.chooser.choose(name, who, asked, path=path, limit=limit, wait=wait)
-            finally:
-                if running.pump.outdated:
-                    running.wake()
+        with running:
+            return running.chooser.choose(name, who, asked, path=path, limit=limit, wait=wait)
 
     def explain(
         self, service: str, client: Asker = None, *, path: str = "", ticket: float = 0.0
@@ -92,26 +105,31 @@ class Steering:
         Raises: NoService: not configured. ValueError: *client* is no address.
         """
         who = client if isinstance(client, Client) or client is None else parse(str(client))
-        running = self._here()
-        with running.lock:
-            found = running.chooser.explain(
+        with self._here() as running:
+            return running.chooser.explain(
                 service.lower().rstrip("."), who, monotonic(), path=path, ticket=ticket
             )
-            running.wake()
-        return found
 
     def lookup(self, address: str | IPv4Address | IPv6Address, table: str = "geo") -> tuple[str, int]:
         """Record of an address, "" on a miss, and the length of the widest prefix around it with that record.
 
         Raises: ValueError: no address. NotReady: Redis is away and the page is not here.
         """
-        running = self._here()
-        with running.lock:
-            try:
-                return running.tier.lookup(str(address), table)
-            finally:
-                if running.pump.outdated:
-                    running.wake()
+        with self._here() as running:
+            return running.tier.lookup(str(address), table)
+
+    @contextmanager
+    def held(self) -> Iterator[tuple[Tier, Director]]:
+        """The tier and its director, for what this class does not offer; other threads' questions wait until the block ends.
+
+        Raises: NotReady: nothing is published, or Redis was never there.
+        """
+        with self._here() as running:
+            running.tier.settle(monotonic())
+            generation = running.tier.generation
+            if generation is None:
+                raise NotReady("nothing is known of what is published")
+            yield running.tier, generation.director
 
     @property
     def tier(self) -> str:
@@ -127,24 +145,28 @@ class Steering:
     @property
     def able(self) -> bool:
         """Whether a service can be answered at all now."""
-        running = self._here()
-        with running.lock:
+        with self._here() as running:
             return running.chooser.able
 
     def start(self) -> None:
         """Connect now rather than with the first question, and wait for it as long as a question may."""
-        running = self._here()
-        with running.lock:
+        with self._here() as running:
             running.tier.settle(monotonic())
-            running.wake()
 
     def close(self) -> None:
         """End the thread and the connection; a question afterwards is a RuntimeError."""
         self._closed = True
         with self._beginning:
             running, self._running = self._running, None
-        if running is not None and running.pid == os.getpid():
+        if running is not None:
             running.close()
+
+    def forget(self) -> None:
+        """In a child process: leave all to the parent, whatever its threads were about to do, and begin anew when asked."""
+        self._beginning = threading.Lock()
+        running, self._running = self._running, None
+        if running is not None:
+            running.abandon()
 
     def __enter__(self) -> Self:
         return self
@@ -154,21 +176,23 @@ class Steering:
 
     def _here(self) -> _Running:
         running = self._running
-        if running is not None and running.pid == os.getpid():
+        if running is not None:
             return running
         with self._beginning:
             if self._closed:
-                raise RuntimeError("this Steering is closed")
-            if self._running is None or self._running.pid != os.getpid():
+                raise RuntimeError(_CLOSED)
+            if self._running is None:
                 self._running = _Running(self.settings, self._log)
             return self._running
 
 
+_everyone: WeakSet[Steering] = WeakSet()
+
+
 class _Running:
-    """A tier with its thread, in one process."""
+    """A tier with its thread, in one process; `with` it, a thread has it to itself."""
 
     def __init__(self, settings: Settings, log: Callable[[str], None]) -> None:
-        self.pid = os.getpid()
         self.lock = threading.Lock()
         self.tier = Tier(settings, below, log=log)
         self.chooser = Chooser(self.tier, below, ticket, log)
@@ -178,6 +202,20 @@ class _Running:
         self.tier.start()
         self._thread = threading.Thread(target=self._run, name="geosteer", daemon=True)
         self._thread.start()
+
+    def __enter__(self) -> Self:
+        self.lock.acquire()
+        if self._ended:
+            self.lock.release()
+            raise RuntimeError(_CLOSED)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            if not self._ended and self.pump.outdated:
+                self.wake()
+        finally:
+            self.lock.release()
 
     def wake(self) -> None:
         """Have the thread look again at what is to be waited for."""
@@ -209,9 +247,23 @@ class _Running:
         if self._thread is not threading.current_thread():
             self._thread.join()
         self.tier.finish()
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Let go of what is open, without a word to anybody."""
+        self._ended = True
         self.tier.close()
         os.close(self._wake_read)
         os.close(self._wake_write)
+
+
+def _forget() -> None:
+    """In a new child process: of the threads there is only the one that forked, and connections are the parent's."""
+    for steering in list(_everyone):
+        steering.forget()
+
+
+os.register_at_fork(after_in_child=_forget)
 
 
 def _warn(text: str) -> None:

@@ -172,6 +172,20 @@ class Tier:
 
         return cell
 
+    def reach(self, client: Client, tables: tuple[str, ...]) -> Callable[[str], tuple[str, int]]:
+        """As `look`, once the pages of these tables are here.
+
+        Raises: NotReady: Redis did not give them in time.
+        """
+        asked = self._clock()
+        for _ in range(ATTEMPTS):
+            generation = self.generation
+            if generation is None or not self.fetch(client, tables, asked):
+                break
+            if generation is self.generation:
+                return self.look(client)
+        raise NotReady(f"{client}: Redis did not answer in time")
+
     def fetch(self, client: Client, tables: tuple[str, ...], asked: float) -> bool:
         """Ask for the leaves of a client that are not here, in one request; returns whether they came in time."""
         generation = self.generation
