@@ -164,12 +164,25 @@ def test_a_name_that_is_no_service_is_an_error_once_something_is_published(
 def test_the_next_best_nodes_are_given_on_request_and_the_best_one_stays(
     redis_server: RedisServer, prefix: str, tmp_path: Path
 ) -> None:
-    republish(redis_server, prefix, document())
+    republish(
+        redis_server, prefix, document(services={"two.cdn.example.net": {"map": "default", "max_answers": 2}})
+    )
     with live_steering(redis_server, prefix, tmp_path) as steering:
         names = {
             limit: [node.name for node in steering.decide(WWW, "203.0.113.1", limit=limit).nodes] for limit in (0, 1, 2, 9)
         }  # fmt: skip
-    assert names == {0: ["ams1"], 1: ["ams1"], 2: ["ams1", "lon1"], 9: ["ams1", "lon1"]}
+        one_layer = [node.name for node in steering.decide("two.cdn.example.net", "192.0.2.1").nodes]
+        assert [node.name for node in steering.decide(WWW, "192.0.2.1", limit=3).nodes] == [
+            "lon1",
+            "ams1",
+            "nyc1",
+        ]
+        set_state(redis_server, prefix, "lon1", "down")
+        wait_until(lambda: steering.decide(WWW, "192.0.2.1").nodes[0].name == "ams1")
+        assert [node.name for node in steering.decide(WWW, "192.0.2.1", limit=3).nodes] == ["ams1", "nyc1"]
+    # The next layers make up for what is missing, in the order in which the client would go there; in DNS they don't.
+    assert names == {0: ["ams1"], 1: ["ams1"], 2: ["ams1", "lon1"], 9: ["ams1", "lon1", "nyc1"]}
+    assert one_layer == ["lon1"]
 
 
 def test_hash_goes_by_the_path_where_there_is_one_so_that_an_object_lives_on_one_node(

@@ -124,7 +124,7 @@ def test_a_target_that_is_too_long_is_refused(steering: Steering) -> None:
 @pytest.mark.parametrize(
     "host",
     ["www.cdn.example.net", "WWW.cdn.EXAMPLE.net", "www.cdn.example.net.", "www.cdn.example.net:8080",
-     "www.cdn.example.net:", "a.b.wild.example.org"],
+     "www.cdn.example.net:", " www.cdn.example.net:80 \t", "a.b.wild.example.org"],
 )  # fmt: skip
 def test_the_host_names_the_service(steering: Steering, host: str) -> None:
     assert field(get(steering, host=host), b"location") == LON + b"/"
@@ -208,7 +208,12 @@ def test_the_next_best_nodes_are_named_when_asked_for(steering: Steering) -> Non
     assert field(get(steering, peer="203.0.113.1"), b"link") is None
     reply = get(steering, b"/a?b", peer="203.0.113.1", duplicates=5)
     assert field(reply, b"location") == AMS + b"/a?b"
-    assert field(reply, b"link") == b"<http://lon1.cdn.example.net/a?b>; rel=duplicate; pri=2"
+    assert [value for name, value in reply.headers if name == b"link"] == [
+        b"<http://lon1.cdn.example.net/a?b>; rel=duplicate; pri=2",
+        b"<http://nyc1.cdn.example.net/a?b>; rel=duplicate; pri=3",
+    ]
+    one = get(steering, b"/a?b", peer="203.0.113.1", duplicates=1)
+    assert field(one, b"link") == b"<http://lon1.cdn.example.net/a?b>; rel=duplicate; pri=2"
 
 
 # ---------------------------------------------------------------------- failures
@@ -343,6 +348,7 @@ CHAINS = {
     "a stranger's word": (("10.0.0.0/8",), "203.0.113.9", ["192.0.2.1"], "203.0.113.9"),
     "a proxy's word": (("10.0.0.0/8",), "10.1.1.1", ["192.0.2.1"], "192.0.2.1"),
     "no word": (("10.0.0.0/8",), "10.1.1.1", [], "10.1.1.1"),
+    "empty members of the list": (("10.0.0.0/8",), "10.1.1.1", [",192.0.2.1, ,", " ", "10.3.3.3,"], "192.0.2.1"),
     "an empty word": (("10.0.0.0/8",), "10.1.1.1", [""], "10.1.1.1"),
     "what the client made up": (("10.0.0.0/8",), "10.1.1.1", ["6.6.6.6, 192.0.2.1"], "192.0.2.1"),
     "what the client made up in a field of its own": (("10.0.0.0/8",), "10.1.1.1", ["6.6.6.6", "192.0.2.1"], "192.0.2.1"),
@@ -444,6 +450,17 @@ def test_a_network_that_is_none_cannot_be_trusted() -> None:
     with pytest.raises(ConfigError) as caught:
         Proxies(["10.0.0.0/8", "x", "10.0.0.0/33"])
     assert len(caught.value.problems) == 2
+
+
+def test_what_clients_make_up_is_not_kept(steering: Steering) -> None:
+    """A field may have thousands of bytes, and each request another one."""
+    redirector = Redirector(steering, proxies=Proxies(["10.0.0.0/8"]))
+    for peer in ("10.1.1.1", "192.0.2.1"):
+        for number in range(20):
+            for name in (b"x-forwarded-for", b"x-forwarded-proto"):
+                fields = [(b"host", b"www.cdn.example.net"), (name, b"x" * 4000 + b", 192.0.2.%d" % number)]
+                assert redirector.reply("GET", b"/", "http", peer, fields).status == 302
+    assert redirector._asker.cache_info().currsize == 0
 
 
 def test_a_chain_without_end_costs_no_more_than_a_long_one() -> None:

@@ -153,13 +153,24 @@ ODD_HEADS = {
     "another protocol": b"GET / SPDY/3\r\n" + HOST,
     "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
     "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n",
+    "a transfer encoding that is none": b"GET /evil HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: xchunked\r\n",
+    "chunked that is not the last": b"GET / HTTP/1.1\r\n"
+    + HOST
+    + b"Transfer-Encoding: chunked, identity\r\n",
+    "a length and chunks": b"GET / HTTP/1.1\r\n"
+    + HOST
+    + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+    "lines that end with LF alone": b"GET / HTTP/1.1\n" + HOST.replace(b"\r", b"") + b"\n",
+    "a folded line": b"GET / HTTP/1.1\r\n" + HOST + b"X: a\r\n b\r\n",
+    "a CR in a header": b"GET / HTTP/1.1\r\n" + HOST + b"X: a\rHost: evil.example\r\n",
+    "a host that ends with two dots": b"GET / HTTP/1.1\r\nHost: www.cdn.example.net..\r\n",
     "lengths that differ": b"GET / HTTP/1.1\r\n" + HOST + b"Content-Length: 1\r\nContent-Length: 2\r\n",
 }
 
 
 @pytest.mark.parametrize("case", ODD_HEADS)
 def test_odd_requests_are_refused(port: int, case: str) -> None:
-    came = raw(port, ODD_HEADS[case] + b"\r\n")
+    came = raw(port, ODD_HEADS[case] + b"\r\n" + b"GET /next HTTP/1.1\r\n" + HOST + b"\r\n")
     assert heads(came)[:1] == [b"400"], came
     assert b"location" not in came
     assert b"evil" not in came
@@ -254,7 +265,7 @@ def test_state_changes_and_outages_show_in_the_next_answer(own_redis: RedisServe
 
 def test_options_reach_the_answers_of_every_process(config: Path, tmp_path: Path) -> None:
     token = tmp_path / "token"
-    token.write_text("0123456789abcdef\n")
+    token.write_text("0123456789abcdef\nof no account\n")
     options = ["--workers", "2", "--status=307", "--trust", "127.0.0.1", "--duplicates", "2", "--port", "81"]
     options += [
         "--token-file",

@@ -93,7 +93,7 @@ class Chooser:
             client: None where nobody is known.
             asked: monotonic time at which the question came; nothing waits longer than the timeout after that.
             path: the policy `hash` goes by it; "": by the client's network, as in DNS.
-            limit: nodes at most; 0: as many as the service's `max_answers`.
+            limit: nodes at most; those of the next layers too, where it is more than the service's `max_answers`; 0: that.
             wait: may wait for Redis, for the time of the settings.
 
         Raises: NoService: not configured. NotReady: it would have to wait, and may not.
@@ -297,6 +297,7 @@ class Chooser:
             for slot in Service.__slots__:
                 setattr(found, slot, getattr(service, slot))
             found.kinds, found.max_answers = (kind,), limit
+            found.spare = limit > service.max_answers
         return found
 
 

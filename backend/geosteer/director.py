@@ -195,15 +195,27 @@ class _Walk:
             if candidates:
                 kept = self._rank(candidates, met, layer)
                 if kept:
-                    return self._answer(layer, kept)
+                    return self._answer(layer, kept, ignore)
         if met:
             layer, kept = self._highest(met)
-            return self._answer(layer, kept)
+            return self._answer(layer, kept, ignore)
         candidates = self._serving(self.service.map.everyone, ignore, "any")
         if not candidates:
             return None
         kept = self._rank(candidates, met, "any")
-        return self._answer("any", kept or self._highest(met)[1])
+        return self._answer("any", kept or self._highest(met)[1], ignore)
+
+    def _next_best(self, kept: Sequence[policy.Candidate], ignore: int) -> list[policy.Candidate]:
+        """Who would get the client if these could not serve, layer by layer, as many as are still wanted."""
+        seen, found = {candidate.node.name for candidate in kept}, []
+        for layer, entries in (*self._named(), ("any", self.service.map.everyone)):
+            for candidate in self._rank(self._serving(entries, ignore, layer), [], layer):
+                if candidate.node.name not in seen:
+                    seen.add(candidate.node.name)
+                    found.append(candidate)
+            if len(seen) >= self.service.max_answers:
+                break
+        return found[: self.service.max_answers - len(kept)]
 
     def _highest(
         self, met: Sequence[tuple[float, policy.Candidate, str]]
@@ -339,8 +351,10 @@ class _Walk:
             self.network = self.client.network
         return self.network
 
-    def _answer(self, layer: str, kept: Sequence[policy.Candidate]) -> tuple[Node, ...]:
+    def _answer(self, layer: str, kept: Sequence[policy.Candidate], ignore: int) -> tuple[Node, ...]:
         self.decision.layer[self.kind] = layer
+        if self.service.spare and len(kept) < self.service.max_answers:
+            kept = [*kept, *self._next_best(kept, ignore)]
         return tuple([candidate.node for candidate in kept])
 
 

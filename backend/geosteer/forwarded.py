@@ -104,7 +104,8 @@ class Proxies:
     def _chain(self, values: Sequence[bytes]) -> list[str]:
         if self.header == b"forwarded":
             return [element.get("for", "") for element in _elements(values)]
-        return b",".join(values).decode("latin-1").split(",")
+        # Empty members of a list count for nothing (RFC 9110, 5.6.1.2).
+        return [text for text in b",".join(values).decode("latin-1").split(",") if text.strip()]
 
     def _trusts(self, text: str | None) -> bool:
         """By the address itself: one that carries another (6to4, Teredo) does not share its trust."""

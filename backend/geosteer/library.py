@@ -86,7 +86,7 @@ class Steering:
             service: a service's name, or a host name that falls under a service `*.x`.
             client: an address or network; None where nobody is known.
             path: what the policy `hash` goes by; "": the client's network, as in DNS.
-            limit: nodes at most; 0: as many as the service's `max_answers`.
+            limit: nodes at most; those of the next layers too, where it is more than the service's `max_answers`; 0: that.
             wait: may wait for Redis, for `timeout` milliseconds (50) of the settings at most.
 
         Raises: NoService: not configured. ValueError: *client* is no address. NotReady: it would have to wait, and may not.

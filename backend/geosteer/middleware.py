@@ -50,7 +50,9 @@ class _Middleware:
             elif name == self._proxies.header:
                 said.append(value)
         try:
-            service = self._service or host_of(hosts[0].decode("latin-1") if len(hosts) == 1 else "")
+            service = self._service or host_of(
+                hosts[0].decode("latin-1").strip(" \t") if len(hosts) == 1 else ""
+            )
             client = self._proxies.client(peer, said)
             path = target.partition(b"?")[0].decode("latin-1")
             return self._steering.decide(service, client, path=path, limit=self._limit, wait=wait)

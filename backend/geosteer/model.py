@@ -100,6 +100,7 @@ class Service:
         "name",
         "near_km",
         "policy",
+        "spare",
         "tables",
         "ttl",
         "ttl_min",
@@ -117,6 +118,8 @@ class Service:
         self.near_km = _number(spec.get("near_km", 100))
         self.cname: bool = spec.get("answer") == "cname"
         self.max_answers = _whole(spec.get("max_answers", 1))
+        self.spare = False
+        """Nodes of the next layers make up for what the layer that answers has too few of; never so in DNS."""
         self.kinds: tuple[str, ...] = (
             ("CNAME",)
             if self.cname

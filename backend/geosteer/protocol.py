@@ -6,6 +6,7 @@ Built on `uvicorn.protocols.http.httptools_impl`, which is no public interface: 
 from __future__ import annotations
 
 import asyncio
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -99,7 +100,10 @@ class Protocol(HttpToolsProtocol):
     def _answer(self, reply: Reply, method: str) -> None:
         parser = self.parser
         keep = (
-            parser.get_http_version() == "1.1" and parser.should_keep_alive() and not parser.should_upgrade()
+            reply.status != HTTPStatus.BAD_REQUEST  # where it ends is then none too certain
+            and parser.get_http_version() == "1.1"
+            and parser.should_keep_alive()
+            and not parser.should_upgrade()
         )
         lines = [STATUS_LINE[reply.status]]
         for name, value in self.server_state.default_headers:

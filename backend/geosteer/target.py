@@ -38,7 +38,7 @@ def host_of(authority: str) -> str:
             raise OddHost(authority) from None
         return host[1:-1]
     host = host.removesuffix(".")
-    if not host or len(host) > _LONGEST_NAME or not _NAME.issuperset(host) or host[0] == "." or ".." in host:
+    if not host or len(host) > _LONGEST_NAME or not _NAME.issuperset(host) or "" in host.split("."):
         raise OddHost(authority)
     return host
 
