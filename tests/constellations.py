@@ -30,7 +30,7 @@ class SentinelServer(RedisServer):
 
     def start(self, wait: bool = True) -> None:
         """Start, and wait until it answers unless *wait* is false."""
-        self._launch([need("redis-server"), str(self.directory / "sentinel.conf"), "--sentinel"])
+        self._launch([need(self.program), str(self.directory / "sentinel.conf"), "--sentinel"])
         if wait:
             self.wait_ready()
 
@@ -141,7 +141,8 @@ class Cluster:
             slots = shard["slots"]
             if any(low <= slot <= high for low, high in zip(slots[::2], slots[1::2], strict=True)):
                 for one in map(_pairs, shard["nodes"]):
-                    if _text(one["role"]) == "master":
+                    # Valkey goes on to list a primary that has failed.
+                    if _text(one["role"]) == "master" and _text(one["health"]) == "online":
                         return next(node for node in self.nodes if node.port == one["port"])
         raise LookupError(key)
 

@@ -28,6 +28,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from data import ROOT
+from geosteer_loader.endpoint import SILENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -174,6 +175,9 @@ class RedisServer(_Server):
     `own_redis.client().save()` before a restart makes the next start load what there was.
     """
 
+    program = os.environ.get("GEOSTEER_REDIS_SERVER") or "redis-server"
+    """Another one that speaks the same protocol, such as valkey-server, takes its place here."""
+
     def __init__(self, *args: str, tcp: bool = False) -> None:
         """*args* go to redis-server as they are; with *tcp* it listens on a free loopback port as well."""
         super().__init__()
@@ -197,7 +201,7 @@ class RedisServer(_Server):
 
     def start(self, wait: bool = True) -> None:
         """Start, and wait until PING is answered (LOADING is not an answer), unless *wait* is false."""
-        command = [need("redis-server"), "--port", str(self.port), "--bind", "127.0.0.1"]
+        command = [need(self.program), "--port", str(self.port), "--bind", "127.0.0.1"]
         command += ["--unixsocket", str(self.socket), "--dir", str(self.directory), "--save", ""]
         command += ["--appendonly", "no", "--enable-debug-command", "yes", *self.args]
         self._launch(command)
@@ -218,6 +222,7 @@ class RedisServer(_Server):
             "socket_timeout": 5,
             "socket_connect_timeout": 5,
             "retry": never,
+            **SILENT,
             **options,
         }
         return redis.Redis(unix_socket_path=str(self.socket), **settings)  # type: ignore[arg-type]

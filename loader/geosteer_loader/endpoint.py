@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 
 SENTINEL_PORT = 26379
 REDIS_PORT = 6379
+SILENT: dict[str, None] = (
+    {"driver_info": None}
+    if int(redis.__version__.partition(".")[0]) >= 8
+    else {"lib_name": None, "lib_version": None}
+)
+"""Keeps redis-py from telling its name, which conf/users.acl does not allow: from 7.2 on Redis would log a denial each time."""
 
 
 def client_for(settings: RedisSettings) -> redis.Redis:
@@ -50,6 +56,7 @@ def _options(settings: RedisSettings) -> dict[str, Any]:
         # From redis-py 6 on the timeouts bound nothing without this: it tries again by itself.
         "retry": Retry(NoBackoff(), 0),
         "protocol": 2,
+        **SILENT,
     }
     if settings.username is not None:
         options["username"] = settings.username
@@ -80,7 +87,10 @@ def _sentinel(netloc: str, path: str, options: dict[str, Any]) -> redis.Redis:
     _, name, *database = path.split("/")
     if database:
         options["db"] = int(database[0])
-    asked = {key: options[key] for key in ("socket_timeout", "socket_connect_timeout", "retry", "protocol")}
+    asked = {
+        key: options[key]
+        for key in ("socket_timeout", "socket_connect_timeout", "retry", "protocol", *SILENT)
+    }
     kind: Any = Sentinel  # redis-py leaves it without types
     client: redis.Redis = kind(_hosts(netloc, SENTINEL_PORT), sentinel_kwargs=asked, **options).master_for(
         name
@@ -119,7 +129,15 @@ class _OwnerConnection(redis.Connection):
             raise redis.ConnectionError(f"the slot is moving, or has moved, to another node: {exc}") from exc
 
     def _owner(self) -> tuple[str, int]:
-        names = ("username", "password", "socket_timeout", "socket_connect_timeout", "retry", "protocol")
+        names = (
+            "username",
+            "password",
+            "socket_timeout",
+            "socket_connect_timeout",
+            "retry",
+            "protocol",
+            *SILENT,
+        )
         options = {name: self._options[name] for name in names if name in self._options}
         failure: redis.RedisError = redis.ConnectionError("the Cluster names no node")
         for host, port in self._seeds:
