@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.quiet
+
 WWW = "www.cdn.example.net"
 GB = "192.0.2.0/24"
 KEY = "{geosteer}:current"
@@ -89,8 +91,8 @@ def test_a_primary_that_is_killed_under_load_is_followed_to_its_successor(
         scene.repaired()
         outcome = scene.outcome()
         assert (outcome["unanswered"], outcome["failed"], outcome["wrong"]) == (0, 0, 0), outcome
-        assert outcome["longest"] < 0.3
-        assert outcome["recovery"] < 3
+        assert outcome["longest"] < 0.3 + outcome["stalled"]
+        assert outcome["recovery"] < 3 + outcome["stalled"]
         assert all(scene.ask(net).ttl != LAST_RESORT_TTL for net in COLD[:4])
 
 
@@ -116,8 +118,8 @@ def test_a_slot_that_is_migrated_under_load_is_followed_key_by_key(quiet: Cluste
         scene.repaired()
         outcome = scene.outcome()
         assert (outcome["unanswered"], outcome["failed"], outcome["wrong"]) == (0, 0, 0), outcome
-        assert outcome["longest"] < 0.3
-        assert outcome["recovery"] < 2
+        assert outcome["longest"] < 0.3 + outcome["stalled"]
+        assert outcome["recovery"] < 2 + outcome["stalled"]
         assert set(took) >= {KEY, "{geosteer}:object", "{geosteer}:override", "{geosteer}:node:bad1"}
 
 

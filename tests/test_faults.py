@@ -12,6 +12,8 @@ from faults.table import Row, check, outcome, rows
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.quiet
+
 
 @pytest.mark.parametrize("row", rows(), ids=lambda row: row.name)
 def test_every_question_is_answered_as_expected_when(row: Row, tmp_path: Path) -> None:

@@ -17,9 +17,12 @@ from geosteer.clock import parse_time
 from geosteer.nodes import NodeState
 from health import Place, document, switches, tcp, until, watching
 from servers import PowerDNS, RedisServer, addresses, wait_until
+from stalls import Stalls
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+pytestmark = pytest.mark.quiet
 
 NAMES = ("a", "b", "c")
 ADDRESS = dict(zip(NAMES, ("192.0.2.1", "192.0.2.2", "192.0.2.3"), strict=True))
@@ -102,13 +105,14 @@ def test_a_closed_port_is_answered_no_longer_50_ms_after_the_threshold(
         backend_toml(tmp_path, own_redis), threads=8, settings={"cache-ttl": 0, "query-cache-ttl": 0}
     ) as server:
         wait_until(lambda: addresses(server.query(WWW)))
-        after_close, after_verdict, asked = asyncio.run(main(server))
+        with Stalls() as machine:
+            after_close, after_verdict, asked = asyncio.run(main(server))
     print(
         f"{policy}: {asked} answers; the last with the node came {after_close:.3f} s after its port was closed"
     )
     print(f"{policy}: ... and {1000 * after_verdict:.1f} ms after the verdict")
-    assert after_verdict < 0.05
-    assert after_close < 2 + 0.05
+    assert after_verdict < 0.05 + machine.longest()
+    assert after_close < 2 + 0.05 + machine.longest()
     place.close()
 
 

@@ -22,6 +22,8 @@ from servers import RedisServer, wait_until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.quiet
+
 COUNT, PORTS, INTERVAL = 500, 20, 10
 
 

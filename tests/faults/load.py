@@ -15,6 +15,8 @@ import dns.exception
 import dns.message
 import dns.rcode
 
+from stalls import Stalls
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -56,6 +58,8 @@ class Load:
     """Seconds between an answer and a thread's next question."""
     where: str = "127.0.0.1"
     answers: list[Answer] = field(default_factory=list)
+    stalls: Stalls = field(default_factory=Stalls)
+    """What the machine took for itself while it was asked."""
 
     def __post_init__(self) -> None:
         self._ended = threading.Event()
@@ -71,6 +75,7 @@ class Load:
 
     def go_on(self) -> None:
         """Ask, or ask again."""
+        self.stalls.__enter__()
         self._ended.clear()
         self._running = [
             threading.Thread(target=self._ask, args=(number,), daemon=True) for number in range(self.threads)
@@ -83,6 +88,7 @@ class Load:
         self._ended.set()
         for thread in self._running:
             thread.join()
+        self.stalls.__exit__()
 
     def since(self, moment: float) -> list[Answer]:
         """What was asked since then."""

@@ -42,6 +42,7 @@ def no_descriptors(scene: Scene) -> None:
         client.client_kill_filter(_type="normal", skipme=True)
     wait_until(lambda: "too many open files" in scene.log, what="too many open files")
     scene.hold(0.7)
+    scene.mending()
     for pid in workers:
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (1024, 1024))
     scene.repaired()
@@ -63,6 +64,7 @@ def corrupt_snapshot(scene: Scene) -> None:
     scene.begin(wait=False)
     scene.wait_for("fallback")
     scene.hold(0.4)
+    scene.mending()
     scene.redis.start()
     scene.repaired()
 
@@ -78,6 +80,7 @@ def from_snapshot(scene: Scene) -> None:
     scene.begin(wait=False)
     scene.wait_for("fallback")
     scene.hold(0.4)
+    scene.mending()
     scene.redis.start()
     scene.repaired()
 

@@ -65,6 +65,7 @@ def killed(scene: Scene) -> None:
         client.save()
     scene.redis.kill()
     scene.hold(0.7)
+    scene.mending()
     scene.redis.start()
     scene.repaired()
 
@@ -75,6 +76,7 @@ def killed_for_long(scene: Scene) -> None:
         client.save()
     scene.redis.kill()
     scene.wait_for("fallback")
+    scene.mending()
     scene.redis.start()
     scene.repaired()
 
@@ -86,6 +88,7 @@ def frozen(scene: Scene) -> None:
     for net in COLD[:10]:
         assert scene.ask(net).good
     scene.hold(1.2)
+    scene.mending()
     scene.redis.thaw()
     scene.repaired()
 
@@ -95,6 +98,7 @@ def emptied_by_restart(scene: Scene) -> None:
     scene.redis.kill()
     scene.redis.start()
     scene.hold(1)
+    scene.mending()
     scene.publish()
     scene.repaired()
 
@@ -104,6 +108,7 @@ def flushed(scene: Scene) -> None:
     with scene.client() as client:
         client.flushall()
     scene.hold(0.5)
+    scene.mending()
     scene.publish()
     scene.repaired()
 
@@ -135,6 +140,8 @@ def loading(scene: Scene) -> None:
     scene.redis.start(wait=False)
     time.sleep(0.1)
     wait_until(lambda: "LOADING" in scene.log, 5, "LOADING")
+    scene.hold(0.3)
+    scene.mending()
     scene.redis.wait_ready()
     scene.repaired()
 
@@ -159,6 +166,7 @@ def password_set(scene: Scene) -> None:
         client.client_kill_filter(_type="normal", skipme=True)
         wait_until(lambda: "NOAUTH" in scene.log, what="NOAUTH")
         scene.hold(0.4)
+        scene.mending()
         client.config_set("requirepass", "")
     scene.repaired()
 
@@ -176,6 +184,7 @@ def password_changed(scene: Scene) -> None:
         client.client_kill_filter(user="worker")
         wait_until(lambda: "WRONGPASS" in scene.log, what="WRONGPASS")
         scene.hold(0.4)
+        scene.mending()
         client.execute_command("ACL", "SETUSER", "worker", "<new", ">old")
     scene.repaired()
 
@@ -190,6 +199,7 @@ def permission_taken(scene: Scene) -> None:
         client.hset("{geosteer}:node:bad1", "reason", "still")
         wait_until(lambda: "NOPERM" in scene.log.upper(), what="NOPERM")
         scene.hold(0.4)
+        scene.mending()
         client.execute_command("ACL", "SETUSER", "worker", "+hgetall")
     scene.repaired()
 
@@ -220,6 +230,7 @@ def _wrong_type(key: str) -> None:
             if key == "object":
                 assert scene.ask(COLD[0]).ttl == LAST_RESORT_TTL
                 scene.hold(0.3)
+            scene.mending()
             client.delete(name)
             if there:
                 client.restore(name, 0, there)
@@ -234,6 +245,7 @@ for _key in ("current", "object", "override", "beat", "node:bad1"):
 def missing_object(scene: Scene) -> None:
     scene.publish(**{"geo.v4": "00" * 16})
     scene.hold(0.4)
+    scene.mending()
     scene.publish()
     scene.repaired()
 
@@ -248,6 +260,7 @@ def flipped_root(scene: Scene) -> None:
         client.hset("{geosteer}:current", "geo.v6", "11" * 16)
         client.hset("{geosteer}:object", "11" * 16, bytes(damaged))
         scene.hold(0.4)
+    scene.mending()
     scene.publish(made)
     scene.repaired()
 
@@ -262,6 +275,7 @@ def flipped_leaf(scene: Scene) -> None:
             client.hset("{geosteer}:object", name, bytes(damaged))
         assert scene.ask(COLD[0]).ttl == LAST_RESORT_TTL
         scene.hold(0.3)
+        scene.mending()
         client.hset("{geosteer}:object", mapping=pages)
         wait_until(lambda: scene.ask(COLD[0]).ttl != LAST_RESORT_TTL, 3)
     scene.repaired()
@@ -276,6 +290,7 @@ def collected(scene: Scene) -> None:
     asked = [scene.ask(net) for net in COLD[:3]]
     assert all(one.good for one in asked)
     scene.hold(0.3)
+    scene.mending()
     scene.publish()
     wait_until(lambda: scene.ask(COLD[5]).ttl != LAST_RESORT_TTL, 3)
     scene.repaired()
@@ -285,6 +300,7 @@ def collected(scene: Scene) -> None:
 def newer_schema(scene: Scene) -> None:
     scene.publish(schema="2")
     scene.hold(1)
+    scene.mending()
     scene.publish()
     scene.repaired()
 
@@ -310,6 +326,7 @@ def output_limit(scene: Scene) -> None:
         client.config_set("client-output-buffer-limit", "normal 20000 0 0")
         scene.publish(made)
         scene.hold(1.5)
+        scene.mending()
         client.config_set("client-output-buffer-limit", "normal 0 0 0")
     scene.repaired()
 
@@ -331,6 +348,7 @@ def primary_killed(scene: Scene) -> None:
     scene.redis.kill()
     wait_until(lambda: "frozen" in scene.log, what="frozen states")
     scene.hold(0.4)
+    scene.mending()
     scene.redis.start()
     wait_until(scene.synced, what="a sync")
     scene.repaired()
@@ -342,6 +360,7 @@ def primary_frozen(scene: Scene) -> None:
     scene.redis.freeze()
     wait_until(lambda: "frozen" in scene.log, what="frozen states")
     scene.hold(0.4)
+    scene.mending()
     scene.redis.thaw()
     scene.repaired()
 
@@ -395,6 +414,7 @@ def black_hole(scene: Scene) -> None:
     for net in COLD[:10]:
         assert scene.ask(net).good
     scene.hold(2.4)
+    scene.mending()
     drop(scene)
     scene.repaired()
 

@@ -139,7 +139,7 @@ class Scene:
         self.began = self.mended = self.well = 0.0
         self._stack = contextlib.ExitStack()
         self._log_at = 0
-        self._log_end: int | None = None
+        self._fault_over: tuple[float, int] | None = None
 
     # ------------------------------------------------------------------ set up
 
@@ -178,9 +178,19 @@ class Scene:
         """From here on it counts."""
         wait_until(lambda: len(self.load.answers) > 40)
         if wait:
-            wait_until(lambda: self.all_answered("steered"), 10, "a first round of answers")
+            self._warm()
         self._log_at = len(self.pdns.log)
         self.began = time.monotonic()
+
+    def _warm(self) -> None:
+        """Let each worker answer each client that is asked for: PowerDNS deals questions to its threads in turn."""
+        self.load.rest()
+        rounds = [client for client in self.clients for _ in range(self._threads)]
+        with Load(self.pdns.port, WWW, rounds, threads=1, pause=0.0) as load:
+            wait_until(
+                lambda: _steered(load.answers[-len(rounds) :], len(rounds)), 20, "every worker's answers"
+            )
+        self.load.go_on()
 
     def synced(self) -> bool:
         """Whether the replica has what the primary has."""
@@ -221,13 +231,18 @@ class Scene:
         """Let questions be asked."""
         time.sleep(seconds)
 
+    def mending(self) -> None:
+        """From here on it is being repaired: whatever answers come from now on is no longer the fault's doing."""
+        self._fault_over = time.monotonic(), len(self.pdns.log)
+
     def repaired(self, seconds: float = 12) -> None:
         """From here on it should get well: take the best node away, and wait until that has been heard everywhere."""
+        if self._fault_over is None:
+            self.mending()
         for net in self.clients:
             self.right[net] = self.right[net] | {SECOND[TABLE[net]]}
         self.right.update({net: found | {SECOND[TABLE[net]]} for net, found in self.right.items()})
         self.mended = time.monotonic()
-        self._log_end = len(self.pdns.log)
         wait_until(self._take_away, 5, "a write")
         wait_until(self._heard, seconds, "recovery")
         bad = [
@@ -255,11 +270,10 @@ class Scene:
 
     def all_answered(self, how: str, count: int = 16) -> bool:
         """Whether the latest answers were all `steered`, or all of the `fallback`."""
-        ttl = LAST_RESORT_TTL
         answers = self.load.answers[-count:]
-        return len(answers) == count and all(
-            one.good and (one.ttl == ttl) == (how == "fallback") for one in answers
-        )
+        if how == "fallback":
+            return len(answers) == count and all(one.good and one.ttl == LAST_RESORT_TTL for one in answers)
+        return _steered(answers, count)
 
     def wait_for(self, how: str, seconds: float = 8) -> None:
         """Until all answers are `steered`, or all of the `fallback`."""
@@ -300,13 +314,10 @@ class Scene:
 
     @property
     def tiers(self) -> set[str]:
-        """From where answers came between `begin` and `repaired`: as workers say, and as answers show."""
-        log = self.pdns.log[self._log_at : self._log_end]
-        answers = [
-            one
-            for one in self.load.since(self.began)
-            if one.good and (not self.mended or one.at < self.mended)
-        ]
+        """From where answers came between `begin` and `mending`: as workers say, and as answers show."""
+        over, log_end = self._fault_over or (time.monotonic(), None)
+        log = self.pdns.log[self._log_at : log_end]
+        answers = [one for one in self.load.since(self.began) if one.good and one.at < over]
         fallback = [one.ttl == LAST_RESORT_TTL for one in answers]
         found = set(re.findall(r"answers are (\w+) now", log)) - {"fallback"}
         if not found and not (fallback and all(fallback)):
@@ -325,10 +336,16 @@ class Scene:
             "negative": sum(one.rcode in {dns.rcode.NXDOMAIN, dns.rcode.REFUSED} for one in answers),
             "wrong": len(wrong(answers, self.right, self.fallback, LAST_RESORT_TTL)),
             "longest": max(one.wait for one in answers if one.rcode is not None),
+            "stalled": self.load.stalls.longest(self.began),
             "recovery": self.well - self.mended if self.mended else None,
             "tiers": sorted(self.tiers),
             "seconds": time.monotonic() - self.began,
         }
+
+
+def _steered(answers: Sequence[Answer], count: int) -> bool:
+    """Whether these are so many answers, and none of the last resort."""
+    return len(answers) == count and all(one.good and one.ttl != LAST_RESORT_TTL for one in answers)
 
 
 @contextlib.contextmanager

@@ -27,6 +27,8 @@ class Soak:
     """Without an answer, or without an address in it."""
     wrong: int = 0
     longest: float = 0.0
+    stalled: float = 0.0
+    """Seconds that the machine itself kept a thread waiting, at most."""
     publishes: int = 0
     restarts: int = 0
     changes: int = 0
@@ -86,6 +88,7 @@ def soak(folder: Path, seconds: float, every: float = 4.0) -> Soak:
         _look(scene, found)
         scene.load.rest()
         _count(scene, found)
+        found.stalled = scene.load.stalls.longest()
     return found
 
 
