@@ -9,6 +9,7 @@ import pytest
 import redis
 
 from constellations import Cluster
+from data import ROOT
 from dns_setup import backend_toml
 from faults.scene import COLD, LAST_RESORT_TTL, Scene
 from geosteer.errors import StoreError
@@ -33,9 +34,18 @@ KEY = "{geosteer}:current"
 
 @pytest.fixture(scope="module")
 def quiet() -> Iterator[Cluster]:
-    """A Cluster in which nothing fails."""
+    """A Cluster in which nothing fails, with the shipped users beside one who may do everything."""
+    shipped = (ROOT / "conf" / "users.acl").read_text().splitlines()
     with Cluster(replicas=0) as made:
+        for node in made.nodes:
+            with node.client() as client:
+                for line in shipped:
+                    if line.startswith(("user geosteer-worker ", "user geosteer-loader ")):
+                        client.execute_command("ACL", "SETUSER", *line.split()[1:])
         yield made
+
+
+WORKER = '---\nusername = "geosteer-worker"\npassword = "CHANGE-worker"'
 
 
 @pytest.fixture
@@ -139,7 +149,7 @@ def test_a_worker_that_starts_in_the_middle_of_a_migration_finds_every_key(
         old.execute_command("CLUSTER", "SETSLOT", slot, "MIGRATING", quiet.identity(target))
         old.execute_command("MIGRATE", "127.0.0.1", target.port, moved, 0, 5000)
         try:
-            with Worker(backend_toml(tmp_path, quiet.url())) as worker:
+            with Worker(backend_toml(tmp_path, quiet.url(), WORKER)) as worker:
                 wait_until(lambda: worker.ask(WWW, subnet="11.0.0.0/24") != [["FAIL"]], 2)
                 wait_until(lambda: worker.address(WWW, "11.0.0.0/24") == "192.0.2.1", 2)
                 assert worker.address(WWW, "11.0.1.0/24") == "192.0.2.2"
@@ -149,6 +159,7 @@ def test_a_worker_that_starts_in_the_middle_of_a_migration_finds_every_key(
                         aside.execute_command("ASKING")
                         aside.hset(moved, "state", "up")
                     wait_until(lambda: worker.address(WWW, "11.0.0.0/24") == "192.0.2.66", 2)
+                assert (old.acl_log(), new.acl_log()) == ([], [])
         finally:
             for node in (old, new):
                 node.execute_command("CLUSTER", "SETSLOT", slot, "STABLE")
@@ -163,7 +174,10 @@ def test_the_loader_publishes_to_the_node_with_the_slot_and_follows_it(
     with owner.client() as client:
         client.flushall()
     source = write_csv(tmp_path / "geo.csv")
-    config = load(write_config(tmp_path, quiet.url(), geo=[source]), {})
+    path = write_config(tmp_path, quiet.url(), geo=[source])
+    login = 'username = "geosteer-loader"\npassword = "CHANGE-loader"'
+    path.write_text(path.read_text().replace('prefix = "geosteer"\n', f'prefix = "geosteer"\n{login}\n'))
+    config = load(path, {})
     with connect(config.redis) as store:
         publish(config, store)
         target = next(node for node in quiet.nodes if node is not owner)

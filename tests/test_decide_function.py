@@ -435,8 +435,8 @@ def test_it_works_on_a_read_only_replica_and_for_a_user_who_may_only_read(tmp_pa
             wait_until(lambda: replica.client().info("replication")["master_link_status"] == "up")
             reader = replica.client(protocol=2)
             shipped = (ROOT / "conf" / "users.acl").read_text().splitlines()
-            (worker,) = [line.split()[2:] for line in shipped if line.startswith("user geosteer-worker ")]
-            reader.execute_command("ACL", "SETUSER", "w", "reset", *worker, "nopass", "+time")
+            (words,) = [line.split()[2:] for line in shipped if line.startswith("user geosteer-reader ")]
+            reader.execute_command("ACL", "SETUSER", "w", "reset", *words, "nopass")
             user = replica.client(protocol=2, username="w", password="x")
             reply = user.execute_command(
                 "FCALL_RO", "geosteer_decide", 4, *KEYS, "www.cdn.example.net", "192.0.2.9", "A"

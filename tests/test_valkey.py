@@ -1,4 +1,4 @@
-"""Valkey in Redis's place: publishing, pushes, Functions, the shipped ACLs, Sentinel and Cluster, as they are tested with Redis."""
+"""Valkey in Redis's place: publishing, pushes, Functions, the shipped ACLs, Sentinel, Cluster: as tested with Redis."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_loader_and_worker_work_with_the_shipped_users(
 
 
 def test_functions_and_sentinel_work_with_the_shipped_users(guarded: RedisServer, tmp_path: Path) -> None:
-    test_acl.test_the_check_of_a_primary_and_functions_are_allowed_to_a_worker(guarded, tmp_path)
+    test_acl.test_the_check_of_a_primary_is_allowed_to_a_worker_and_functions_to_a_reader(guarded, tmp_path)
 
 
 def test_sentinels_failover_is_followed_under_load(tmp_path: Path) -> None:

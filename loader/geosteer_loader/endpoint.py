@@ -27,7 +27,7 @@ SILENT: dict[str, None] = (
     if int(redis.__version__.partition(".")[0]) >= 8
     else {"lib_name": None, "lib_version": None}
 )
-"""Keeps redis-py from telling its name, which conf/users.acl does not allow: from 7.2 on Redis would log a denial each time."""
+"""Keeps redis-py from telling its name: conf/users.acl does not allow that, and from 7.2 on Redis would log each denial."""
 
 
 def client_for(settings: RedisSettings) -> redis.Redis:
