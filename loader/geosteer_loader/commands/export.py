@@ -106,7 +106,8 @@ def pdns_geoip(
     """Write zones and a database for PowerDNS' geoip backend.
 
     It answers by itself then, many times faster than through workers. What a hash of the client's network
-    settles becomes a draw with the same weights. What the backend cannot do is listed and refused.
+    settles becomes a draw with the same weights. What the backend cannot do is listed and refused. A client
+    subnet that is private or of length 0 is taken as it stands, where workers go by the resolver's address.
     """
     from geosteer_loader.export.pdns_geoip import Exporter
 
@@ -139,7 +140,8 @@ def gdnsd(
     """Write gdnsd's configuration directory.
 
     Networks of all layers, zones, and files of node states, which gdnsd watches by itself. What gdnsd cannot
-    do is listed and refused. The file `config` is made once, and yours from then on.
+    do is listed and refused. The file `config` is made once, and yours from then on. A client subnet that is
+    private is taken as it stands, where workers go by the resolver's address.
     """
     from geosteer_loader.export.gdnsd import Exporter, needs_replace
 
