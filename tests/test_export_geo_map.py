@@ -190,6 +190,12 @@ def test_what_is_no_country_has_a_number_of_its_own(own_redis: RedisServer, tmp_
     ("changes", "told"),
     [
         ({}, []),
+        ({"maps": {"default": {"order": ["countries"], "countries": {"NL": {"lon1": 1, "ams1": 1}, "FR": {"ams1": 1}},
+                               "default": {"nyc1": 1, "lon1": 1}}}},
+         [f'services."{name}": where equals or shares are drawn, one node gets all: all others, nl'
+          for name in (NAME, "cname.cdn.example.net")]),
+        ({"nodes": {"ams1": {"aaaa": ["2001:db8:2::1"], "hostname": "ams1.cdn.example.net"}}},
+         [f'services."{NAME}": where A and AAAA have different nodes, that of A answers: nl']),
         ({"services": {NAME: {"map": "default", "policy": "hash"}}},
          [f'services."{NAME}".policy: hash: all clients of one kind get one node']),
         ({"services": {"*.x.cdn.example.net": {"map": "default"}}},
@@ -201,7 +207,7 @@ def test_what_is_no_country_has_a_number_of_its_own(own_redis: RedisServer, tmp_
          ['services."www.cdn.example.net": node lon1 has no host name, which is all that the backend can give',
           'services."cname.cdn.example.net": node lon1 has no host name, which is all that the backend can give']),
     ],
-    ids=["all can be said", "hash", "wildcard", "several TTLs", "no host name"],
+    ids=["all can be said", "a tie", "a node without A", "hash", "wildcard", "several TTLs", "no host name"],
 )  # fmt: skip
 def test_what_the_backend_cannot_do_is_listed_and_refused(
     own_redis: RedisServer,

@@ -34,6 +34,8 @@ IP_MAP = "zz.geosteer.rbldnsd"
 """What the backend calls its ip-map zone file; the name is free."""
 FIRST_OWN = 1000
 """Where numbers begin that are no country's; ISO 3166-1 ends at 999."""
+SHOWN = 12
+"""Classes of clients named at most in what cannot be said."""
 LAST = 32767
 """The backend takes the low 15 bits of an address."""
 _ISO = {code: number for number, code in NUMERIC.items()} | {"XK": 983}
@@ -88,32 +90,44 @@ class Exporter:
     ) -> Iterator[str]:
         """The lines of a service's director map."""
         place = f'services."{service.name}"'
+        lost: dict[str, list[str]] = {}
         _inexpressible(made, service)
         yield f"# Made by geosteer of generation {self._picture.generation.number}; the next export writes it anew."
         yield f"$RECORD {service.name}."
         for number, records in sorted(samples.items()):
-            node = self._first(made, place, service, classes.walk(service, records))
+            word = _word(number, records) if number else "all others"
+            node = self._first(lost, word, service, classes.walk(service, records))
             if node is None:
-                made.lose(place, "a client whom no node may serve gets the best one all the same")
+                lost.setdefault("a client whom no node may serve gets the best one all the same", []).append(
+                    word
+                )
                 node = service.map.usable[0]
             if not node.hostname:
                 made.lose(place, f"node {node.name} has no host name, which is all that the backend can give")
                 node = next((one for one in service.map.usable if one.hostname), node)
             if number:
-                yield f"# {_word(number, records)}"
+                yield f"# {word}"
             yield f"{number} {node.hostname}."
+        for what, whom in lost.items():
+            made.lose(place, f"{what}: {_listed(whom)}")
 
     @staticmethod
-    def _first(made: Bundle, place: str, service: Service, walk: Walk) -> Node | None:
+    def _first(lost: dict[str, list[str]], word: str, service: Service, walk: Walk) -> Node | None:
         settled = walk.settled()
         kind = service.kinds[0] if service.kinds else "A"
         if settled is not None:
             if len({nodes[:1] for nodes in settled.values()}) > 1:
-                made.lose(place, "A and AAAA have different nodes; both are answered by that of A")
+                lost.setdefault("where A and AAAA have different nodes, that of A answers", []).append(word)
             return next(iter(settled.get(kind, ())), None)
-        made.lose(place, "where equals or shares are drawn, one node gets all")
+        lost.setdefault("where equals or shares are drawn, one node gets all", []).append(word)
         chances = walk.chances(kind)
         return max(chances, key=lambda node: (chances[node], node.name), default=None)
+
+
+def _listed(words: Sequence[str]) -> str:
+    """The first of them, and how many more there are."""
+    more = f" and {len(words) - SHOWN} more" if len(words) > SHOWN else ""
+    return ", ".join(words[:SHOWN]) + more
 
 
 def _numbers(
@@ -146,7 +160,7 @@ def _country(records: Records, cells: Cells) -> int | None:
 
 
 def _word(number: int, records: Records) -> str:
-    """What stands in the zone file as text, for people: a country's code, else `-`."""
+    """What stands in the zone file as text, for people: a country's code, else the number."""
     return records[0][:2].lower() if number < FIRST_OWN and records and records[0] else f"class-{number}"
 
 
