@@ -28,7 +28,7 @@ class GeoIP(PowerDNS):
     def __init__(self, exported: Path, settings: Mapping[str, str | int] | None = None) -> None:
         folders = [*Path("/usr/lib").glob("*/pdns"), Path("/usr/lib/pdns"), Path("/usr/lib64/pdns")]
         if not any((folder / "libgeoipbackend.so").exists() for folder in folders):
-            reason = "PowerDNS' geoip backend is not installed (bin/setup installs it)"
+            reason = "PowerDNS' geoip backend is not installed (bin/setup tests installs it)"
             (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
         super().__init__(command="-", settings=settings)
         self.settings = {key: value for key, value in self.settings.items() if not key.startswith("pipe-")}

@@ -46,7 +46,7 @@ def need(program: str) -> str:
     """The path of an installed program; without it the test is skipped, or fails where `CI` is set."""
     path = shutil.which(program, path=_SBIN)
     if path is None:
-        reason = f"{program} is not installed (bin/setup installs it)"
+        reason = f"{program} is not installed (bin/setup tests installs it)"
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from data import ROOT
+from servers import need
 
 SCRIPTS = sorted(path for folder in ("bin", ".ci") for path in (ROOT / folder).iterdir() if path.is_file())
 LAUNCHERS = ("geosteer", "geosteer-pipe")
@@ -30,10 +31,7 @@ def test_every_script_is_executable_and_says_what_it_is_for(script: Path) -> Non
 
 
 def test_shellcheck_finds_nothing_to_complain_about() -> None:
-    program = shutil.which("shellcheck")
-    if program is None:
-        pytest.skip("shellcheck is not installed")
-    done = run(program, *SCRIPTS)
+    done = run(need("shellcheck"), *SCRIPTS)
     assert done.returncode == 0, done.stdout
 
 

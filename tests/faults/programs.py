@@ -125,7 +125,7 @@ def faketime() -> str:
     """The library that lies about the time; without it the test is skipped, or fails where `CI` is set."""
     found = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
     if not found:
-        reason = "libfaketime is not installed (apt-get install libfaketime)"
+        reason = "libfaketime is not installed (bin/setup tests installs it)"
         (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
     return str(found[0])
 
