@@ -107,6 +107,8 @@ class _Server:
     def freeze(self) -> None:
         """Stop the process where it is: sockets stay open, nothing is answered."""
         os.kill(self.pid, signal.SIGSTOP)
+        # A thread that runs at that moment goes on until it is interrupted.
+        wait_until(lambda: _all_threads_stopped(self.pid), what="a process that is stopped")
 
     def thaw(self) -> None:
         """Let a frozen process go on."""
@@ -238,6 +240,10 @@ class RedisServer(_Server):
             return False
 
 
+PASSING = ("Address already in use", "Timeout waiting for data from coprocess")
+"""Why a server did not start that may start the next time."""
+
+
 class PowerDNS(_Server):
     """A pdns_server with the pipe backend on a high loopback port, set up as conf/pdns.conf ships it.
 
@@ -296,8 +302,8 @@ class PowerDNS(_Server):
             try:
                 wait_until(self._ready, what="an answer from pdns_server")
             except RuntimeError:
-                # Another test process may have taken the port in between.
-                if attempt < 4 and "Address already in use" in self.log[before:]:
+                # Another test process may have taken the port in between, or the processors from the workers.
+                if attempt < 4 and any(trouble in self.log[before:] for trouble in PASSING):
                     continue
                 raise
             return
@@ -343,6 +349,12 @@ class PowerDNS(_Server):
         except (dns.exception.DNSException, OSError):
             return False
         return True
+
+
+def _all_threads_stopped(pid: int) -> bool:
+    """Whether the kernel says `T` of every thread (proc(5), stat)."""
+    stats = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/stat")]
+    return all(stat.rpartition(")")[2].split()[0] == "T" for stat in stats)
 
 
 def shipped_settings() -> dict[str, str]:

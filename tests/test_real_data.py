@@ -104,6 +104,7 @@ def test_powerdns_gives_each_client_its_country(
                 assert address_of(country(reader, str(other))) == addresses(response)[0], (subnet, around)
 
 
+@pytest.mark.quiet
 def test_twenty_workers_see_one_of_both_databases_while_they_are_published_in_turn(
     own_redis: RedisServer, reader: maxminddb.Reader, tmp_path: Path
 ) -> None:

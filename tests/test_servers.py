@@ -318,7 +318,9 @@ def test_every_setting_in_the_shipped_pdns_conf_is_explained() -> None:
         before = line
 
 
-@pytest.mark.parametrize("unit", ["geosteer-publish.service", "geosteer-probe.service", "geosteer-publish.timer"])
+@pytest.mark.parametrize(
+    "unit", ["geosteer-publish.service", "geosteer-probe.service", "geosteer-publish.timer"]
+)
 def test_systemd_finds_no_fault_in_the_shipped_units(unit: str, tmp_path: Path) -> None:
     program = shutil.which("systemd-analyze")
     if program is None:
