@@ -104,7 +104,6 @@ def test_powerdns_gives_each_client_its_country(
                 assert address_of(country(reader, str(other))) == addresses(response)[0], (subnet, around)
 
 
-@pytest.mark.quiet
 def test_twenty_workers_see_one_of_both_databases_while_they_are_published_in_turn(
     own_redis: RedisServer, reader: maxminddb.Reader, tmp_path: Path
 ) -> None:
@@ -129,7 +128,7 @@ def test_twenty_workers_see_one_of_both_databases_while_they_are_published_in_tu
             wanted = {address_of(country(one, text)) for one in (older, reader)}
             if len(answers) != 1 or answers[0][-1] not in wanted or answers[0][5] != "60":
                 problems.append(f"{text}: {answers}, not of {wanted}")
-            time.sleep(0.005)
+            time.sleep(0.02)  # together about a thousand questions a second
 
     settings = backend_toml(
         tmp_path, own_redis, "timeout = 1000"
