@@ -270,6 +270,9 @@ def scenarios() -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
             dict.fromkeys(("lon1", "sin1"), down),
             {**{name: {"state": "drain"} for name in every}, "sin1": {"state": "drain", "percent": 10}},
         ),
+        "all down, most put down, one drained": (
+            dict.fromkeys(every, down), {**{name: {"state": "down"} for name in every}, "fra1": {"state": "drain"}},
+        ),
         "shed": (
             {"lon1": {**up, "shed": "0.35"}, "fra1": {**up, "shed": "0.9", "failing": "yes"}, "sin1": {**up, "shed": "1"},
              "nyc1": {**up, "shed": "nan"}, "ams1": {**up, "shed": "7"}},

@@ -225,6 +225,16 @@ def test_when_all_are_down_probes_are_ignored_but_overrides_and_zero_weights_are
     assert decision.loud == ""
 
 
+def test_a_drained_node_that_is_down_comes_before_one_that_an_operator_put_down():
+    world = World({"countries": {"GB": {"lon1": 100, "ams1": 1}}, "default": {"nyc1": 100}}, TABLES)
+    for name in NODES:
+        world.state(name, "down").override(name, "down")
+    world.override("ams1", "drain")
+    decision = world.decide("32.2.0.0/24")
+    assert named(decision)["A"] == ["ams1"]
+    assert decision.loud == ""
+
+
 def test_when_nothing_else_is_left_overrides_are_ignored_too_and_loudly():
     world = World({"countries": {"GB": {"lon1": 100, "ams1": 0}}, "default": {"nyc1": 100}}, TABLES)
     for name in NODES:

@@ -60,16 +60,16 @@ def model(
 
 
 def state(text: str) -> NodeState:
-    """`down`, `drain 0.3` (override), `shed 0.3`, `ramp 0.3`, `put down`, `put up`, else up."""
+    """`down`, `drain 0.3`, `down-drain 0.3` (override), `shed 0.3`, `ramp 0.3`, `put down`, `put up`, else up."""
     made = NodeState()
     word, _, share = text.partition(" ")
-    fields = {"state": "down" if word == "down" else "up", "since": format_time(0)}
+    fields = {"state": "down" if word.startswith("down") else "up", "since": format_time(0)}
     if word == "shed":
         fields["shed"] = share
     if word == "ramp":
         fields |= {"before": "down", "since": format_time(NOW - 100 * float(share))}
     made.update(fields)
-    if word == "drain":
+    if word.endswith("drain"):
         made.override = Override("drain", 100 * float(share))
     if word == "put":
         made.override = Override(share, 100)
@@ -114,6 +114,7 @@ conditions = st.sampled_from(
         "drain 0",
         "drain 0.3",
         "drain 0.9",
+        "down-drain 0",
         "shed 0.5",
         "shed 1",
         "ramp 0.4",

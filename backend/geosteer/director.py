@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     Look = Callable[[str], tuple[str, int]]
     """Table -> record ("" on a miss) and length of the widest prefix around the client that has it."""
 
-ASK_STATES, GIVE_DRAINED, IGNORE_PROBES, IGNORE_ALL = range(4)
-"""What counts against a node: everything; all but being drained; overrides and zero weights; zero weights."""
+ASK_STATES, GIVE_DRAINED, IGNORE_PROBES, IGNORE_DRAINS, IGNORE_ALL = range(5)
+"""What counts against a node: everything; all but being drained; overrides and zero weights; `down` by an operator and zero
+weights; zero weights."""
 
 _UNKNOWN = NodeState()
 
@@ -179,7 +180,7 @@ class _Walk:
         if chosen is None and self.service.map.all_down == "none":
             return ()
         if chosen is None:
-            chosen = self._layers(IGNORE_PROBES)
+            chosen = self._layers(IGNORE_PROBES) or self._layers(IGNORE_DRAINS)
         if chosen is None:
             self.decision.loud = (
                 f"map {self.service.map.name}: no node may serve, operators' overrides are ignored"
@@ -271,8 +272,10 @@ class _Walk:
         override = state.forced(self.now)
         if override and override.state == "down":
             return 0.0, "operator: down"
-        if ignore == IGNORE_PROBES:
+        if ignore >= IGNORE_PROBES:
             share = override.percent / 100 if override else 1.0
+            if share <= 0 and ignore == IGNORE_DRAINS:
+                return 1.0, ""
             return share, "" if share > 0 else "operator: drained"
         share = state.share(self.now, node.ramp)
         if not (override and override.state == "up"):

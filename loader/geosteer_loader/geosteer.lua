@@ -1,5 +1,5 @@
 #!lua name=geosteer
--- version 2
+-- version 3
 -- geosteer's tables for redis-cli and programs without a client library. Read-only; runs on replicas too.
 --
 --   FCALL_RO geosteer_lookup 2 '{geosteer}:current' '{geosteer}:object' ADDRESS [TABLE...]
@@ -305,7 +305,7 @@ end
 local LAYER_TABLE = { networks = 'nets', asns = 'bgp', subdivisions = 'geo', countries = 'geo', continents = 'geo' }
 local CONTENTS = { A = 'a', AAAA = 'aaaa', CNAME = 'hostname' }
 local RAMP_FROM = 0.05
-local ASK_STATES, GIVE_DRAINED, IGNORE_PROBES, IGNORE_ALL = 0, 1, 2, 3
+local ASK_STATES, GIVE_DRAINED, IGNORE_PROBES, IGNORE_DRAINS, IGNORE_ALL = 0, 1, 2, 3, 4
 local CARRIERS = { { MAPPED, 96 }, { NAT64, 96 }, { SIX_TO_FOUR, 16 }, { TEREDO, 32 } }
 
 -- Configurations by their digest: what has a name made of its content never goes out of date.
@@ -486,9 +486,10 @@ local function share_of(call, name, weight, state, ignore)
   if ignore == IGNORE_ALL then return 1 end
   local override = state.override
   if override and override.state == 'down' then return nil end
-  if ignore == IGNORE_PROBES then
+  if ignore >= IGNORE_PROBES then
     local kept = override and override.percent / 100 or 1
-    return kept > 0 and kept or nil
+    if kept <= 0 then return ignore == IGNORE_DRAINS and 1 or nil end
+    return kept
   end
   local share, ramp = full_share(state), ramp_of(call, name)
   if ramping(call, state, ramp) then
@@ -640,7 +641,8 @@ end
 local function choose(call, map, kind, limit)
   local chosen = walk(call, map, kind, ASK_STATES, limit) or walk(call, map, kind, GIVE_DRAINED, limit)
   if chosen or given(map.all_down, 'all') == 'none' then return chosen end
-  return walk(call, map, kind, IGNORE_PROBES, limit) or walk(call, map, kind, IGNORE_ALL, limit)
+  return walk(call, map, kind, IGNORE_PROBES, limit) or walk(call, map, kind, IGNORE_DRAINS, limit)
+    or walk(call, map, kind, IGNORE_ALL, limit)
 end
 
 -- Length of the prefix around the client, as it was written, in which the answer holds.

@@ -15,6 +15,7 @@ from geosteer.director import (
     ASK_STATES,
     GIVE_DRAINED,
     IGNORE_ALL,
+    IGNORE_DRAINS,
     IGNORE_PROBES,
 )
 from geosteer.nodes import NodeState
@@ -84,7 +85,8 @@ class Walk:
         """Each node that some of them get as the first of their answer -> the part of them that do; empty: refused."""
         found = self._through(kind, ASK_STATES) or self._through(kind, GIVE_DRAINED)
         if not found and self._service.map.all_down != "none":
-            found = self._through(kind, IGNORE_PROBES) or self._through(kind, IGNORE_ALL)
+            levels = (IGNORE_PROBES, IGNORE_DRAINS, IGNORE_ALL)
+            found = next((some for ignore in levels if (some := self._through(kind, ignore))), {})
         return found
 
     def ranking(self, serving: Callable[[Node], bool] = lambda _: True) -> list[list[policy.Candidate]]:
@@ -180,8 +182,9 @@ class Walk:
         override = state.forced(self._now)
         if override and override.state == "down":
             return 0.0
-        if ignore == IGNORE_PROBES:
-            return override.percent / 100 if override else 1.0
+        if ignore >= IGNORE_PROBES:
+            share = override.percent / 100 if override else 1.0
+            return 1.0 if share <= 0 and ignore == IGNORE_DRAINS else share
         if not (override and override.state == "up"):
             assumed_down = state.state == "unknown" and node.assume == "down"
             if state.state == "down" or assumed_down:
