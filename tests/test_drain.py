@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import time
 from typing import TYPE_CHECKING
@@ -9,7 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dns_setup import backend_toml
+from geosteer.clock import format_time
+from geosteer.tier import Tier
 from servers import ROOT, RedisServer, wait_until
+from steering import make_settings
 from tiny import publish_tiny
 from workers import Worker
 
@@ -73,6 +77,26 @@ def test_an_override_for_a_time_ends_by_itself_and_the_ttl_does_not_outlive_it(
         assert time.monotonic() - began < 6
         time.sleep(0.05)
     assert worker.address(WWW, network) == LON
+
+
+@pytest.mark.parametrize("off", [-600, 600])
+def test_a_worker_whose_clock_is_off_ends_an_override_in_time_also_before_any_beat(
+    own_redis: RedisServer, worker: Worker, tmp_path: Path, off: int
+) -> None:
+    node(own_redis, "down", "lon1", "--for", "5m")
+    with own_redis.client() as client:
+        ended = {"state": "down", "until": format_time(client.time()[0] - 300)}
+        client.hset("{geosteer}:override", "ams1", json.dumps(ended))
+    tier = Tier(
+        make_settings(own_redis, "geosteer", tmp_path), lambda _: 0, wall=lambda: time.time() + off
+    )
+    try:
+        tier.start()
+        wait_until(lambda: tier.settle(time.monotonic()) or tier.name == "live")
+        assert tier.put_down() == {"lon1"}
+        assert tier.now() == pytest.approx(time.time(), abs=30)
+    finally:
+        tier.close()
 
 
 def test_a_drained_node_is_given_when_nothing_else_serves(own_redis: RedisServer, worker: Worker) -> None:

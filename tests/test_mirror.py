@@ -97,6 +97,18 @@ def test_a_beat_that_stood_there_at_the_start_is_no_clock_since_it_may_be_of_any
     assert mirror.time(105.0, 60.0) == NOON + 5
 
 
+def test_the_servers_time_counts_until_a_beat_is_pushed_and_is_no_earlier_than_a_beat():
+    mirror = Mirror()
+    mirror.set_clock(NOON + 20, 100.0)
+    assert mirror.time(101.0, 55.0) == NOON + 21
+    mirror.set_beats({"probe@a": beat(1, "2026-02-01T12:10:00Z")}, 102.0, pushed=False)
+    mirror.set_clock(NOON + 20, 102.0)
+    assert mirror.time(103.0, 55.0) == NOON + 601, "a replica's clock is late"
+    mirror.set_beats({"probe@a": beat(2, "2026-02-01T12:10:01Z")}, 104.0, pushed=True)
+    mirror.set_clock(NOON + 9999, 104.0)
+    assert mirror.time(104.0, 55.0) == NOON + 601
+
+
 def test_states_are_frozen_when_every_writer_has_missed_three_of_its_periods():
     mirror = Mirror()
     mirror.set_beats({"probe@a": beat(1), "probe@b": beat(1, period="20")}, 100.0, pushed=True)

@@ -147,6 +147,7 @@ class Feed:
         self._asked.clear()
         self._dirty_all()
         self._read_dirty(pushed=False)
+        self.link.ask(("TIME",), self._take_time)
         self.link.ask(("PING",), self._arrived)
 
     def _hello(self, reply: Any) -> None:
@@ -261,6 +262,11 @@ class Feed:
         if self._checked(reply) and not self._void:
             self.mirror.set_beats(_text(reply), self._clock(), pushed=pushed)
             self._changed()
+
+    def _take_time(self, reply: Any) -> None:
+        """Overrides end by the clock of those who write them, not by that of this machine."""
+        if isinstance(reply, list):  # one who may not ask is told by the next beat
+            self.mirror.set_clock(int(reply[0]) + int(reply[1]) / 1e6, self._clock())
 
     def _take_current(self, reply: Any) -> None:
         if not self._checked(reply):

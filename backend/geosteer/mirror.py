@@ -18,7 +18,7 @@ MISSED = 3
 class Mirror:
     """Node states with their overrides, and who keeps them."""
 
-    __slots__ = ("_beats", "_clock_base", "fields", "overrides", "states")
+    __slots__ = ("_beats", "_clock_base", "_newest", "_pushed", "fields", "overrides", "states")
 
     def __init__(self) -> None:
         self.states: dict[str, NodeState] = {}
@@ -28,6 +28,10 @@ class Mirror:
         """Node -> JSON, as read."""
         self._beats: dict[str, tuple[str, float, float]] = {}
         self._clock_base: float | None = None
+        self._newest = 0.0
+        """The latest time that a beat told."""
+        self._pushed = False
+        """The clock is that of a beat that was just written."""
 
     def set_node(self, name: str, fields: Mapping[str, str]) -> bool:
         """Take in a node's hash; returns whether anything changed."""
@@ -70,12 +74,22 @@ class Mirror:
                 continue
             if not 0 <= period < FOREVER:
                 continue
+            self._newest = max(when, self._newest)
             if pushed:
                 self._clock_base = when - now  # a beat that stood there at the start may be of any age
+                self._pushed = True
             self._beats[writer] = (text, now, period)
 
+    def set_clock(self, when: float, now: float) -> None:
+        """Take in the time that the server told: better than this machine's own, until a beat is pushed.
+
+        A replica's may be off, and says nothing where a beat of the primary has come; at least it is no earlier than a beat.
+        """
+        if not self._pushed:
+            self._clock_base = max(when, self._newest) - now
+
     def time(self, now: float, wall: float) -> float:
-        """Seconds since 1970 at the monotonic time *now*, by the writers' clock; *wall* before any beat was seen."""
+        """Seconds since 1970 at the monotonic time *now*, by the writers' clock; *wall* before anything was heard."""
         return wall if self._clock_base is None else self._clock_base + now
 
     def frozen(self, now: float) -> list[str]:
