@@ -139,7 +139,7 @@ def test_guard_and_prober_have_their_documented_defaults():
     assert loaded.guard == config.Guard(
         max_shrink=0.2, max_country_change=0.5, max_impact=0.2, canaries={}, keep=8, grace=600
     )
-    assert loaded.prober == config.Prober(name="here", control=(), forget=3600, rule="majority")
+    assert loaded.prober == config.Prober(name="here", control=("gateway",), forget=3600, rule="majority")
 
 
 def test_the_prober_is_called_like_the_host_unless_it_is_named():

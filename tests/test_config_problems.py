@@ -257,7 +257,7 @@ CASES = {
     ),
     "control": (
         GOOD + '[prober]\ncontrol = ["192.0.2.1"]\n',
-        'prober.control[1]: "192.0.2.1" is not of the form "host:port", "[IPv6]:port" or a URL',
+        'prober.control[1]: "192.0.2.1" is not "gateway", "host:port", "[IPv6]:port" or a URL',
     ),
 }
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from geosteer_loader.checks.maps import country
-from geosteer_loader.checks.probes import control_target
+from geosteer_loader.checks.probes import GATEWAY, control_target
 from geosteer_loader.checks.values import address, choice, duration, integer, label, number
 
 if TYPE_CHECKING:
@@ -40,8 +40,9 @@ class Prober:
 
     name: str
     """Under which it publishes its verdicts; the host's name by default."""
-    control: tuple[str, ...] = ()
-    """`host:port` or URLs: when none of them answers, the prober's own network is down, and it is silent."""
+    control: tuple[str, ...] = (GATEWAY,)
+    """`gateway`, `host:port` or URLs: when nearly all nodes fail and none of these answers, the prober's own network is down,
+    and it is silent. Empty: it never is."""
     forget: float = 3600
     """Seconds after which the verdict of a prober that fell silent no longer counts."""
     rule: str = "majority"
@@ -67,12 +68,18 @@ def read_prober(table: Table) -> Prober:
     """The prober's settings."""
     prober = Prober(
         name=table.get("name", label, None) or _host_name() or "prober",
-        control=tuple(target for _, target in table.each("control", control_target)),
+        control=_control(table),
         forget=table.get("forget", duration(1), 3600),
         rule=table.get("rule", choice("majority", "any", "all"), "majority"),
     )
     table.finish()
     return prober
+
+
+def _control(table: Table) -> tuple[str, ...]:
+    if table.raw("control") is None:
+        return (GATEWAY,)
+    return tuple(target for _, target in table.each("control", control_target))
 
 
 def _canaries(table: Table) -> dict[str, str]:

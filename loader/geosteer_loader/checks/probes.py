@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 TYPES = ("tcp", "http", "https", "command")
 
+GATEWAY = "gateway"
+"""The control target that is this host's default gateway, whatever its address."""
+
 PROFILES: dict[str, Profile] = {
     "fast": {"up": 3, "ok": 3, "down": 2},
     "gdnsd": {"up": 20, "ok": 10, "down": 10},
@@ -144,8 +147,10 @@ def _finish(table: Table) -> None:
 
 
 def control_target(value: object) -> str:
-    """What a prober tries to learn whether its own network works: `host:port`, or an http(s) URL."""
+    """What a prober tries to learn whether its own network works: `gateway`, `host:port`, or an http(s) URL."""
     plain = text(value)
+    if plain == GATEWAY:
+        return plain
     if "://" in plain:
         found = url("http", "https")(plain)
         if literal_inside(found):
@@ -153,7 +158,7 @@ def control_target(value: object) -> str:
         return found
     where, _, port = plain.rpartition(":")
     if not port.isdecimal() or not 1 <= int(port[:6]) <= 65535:
-        raise ValueError(f'{shown(plain)} is not of the form "host:port", "[IPv6]:port" or a URL')
+        raise ValueError(f'{shown(plain)} is not "gateway", "host:port", "[IPv6]:port" or a URL')
     if where.startswith("[") and where.endswith("]"):
         address(6)(where[1:-1])
     else:

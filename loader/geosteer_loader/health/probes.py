@@ -8,7 +8,8 @@ import os
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from geosteer_loader.health import http, plugin, tcp
+from geosteer_loader.checks.probes import GATEWAY
+from geosteer_loader.health import gateway, http, plugin, tcp
 from geosteer_loader.health.expand import Expander, Unset
 from geosteer_loader.health.result import Result
 
@@ -53,7 +54,9 @@ class Probes:
         return Result(found.good, redact(found.reason), redact(found.warning))
 
     async def answers(self, target: str, timeout: float) -> bool:
-        """Whether a control target, `host:port` or a URL, answers anything at all."""
+        """Whether a control target, `gateway`, `host:port` or a URL, answers anything at all."""
+        if target == GATEWAY:
+            return gateway.reachable()
         try:
             async with asyncio.timeout(timeout):
                 return bool((await self._control(target)).good)
