@@ -209,11 +209,18 @@ def test_node_overrules_the_probes(geosteer: Geosteer, own_redis: RedisServer) -
         "node", "drain", "lon*", "--percent", "20", "--for", "2h", "--why", "kernel update"
     )
     assert code == 0
-    assert [line.split(":")[0] for line in out.splitlines()] == ["lon1", "lon2"]
+    assert [line.partition(", until ")[0] for line in out.splitlines()] == [
+        "lon1: drain, keeps 20 % of its clients",
+        "lon2: drain, keeps 20 % of its clients",
+    ]
+    assert out.count("Z (kernel update)\n") == 2
     assert geosteer.json("status")["nodes"]["lon1"]["share"] == 0.2
     assert geosteer("node", "auto", "lon1")[1] == "lon1: the probes decide\n"
     assert geosteer("node", "auto", "lon1")[1] == "lon1: as before\n"
-    assert geosteer.json("node", "down", "ams1")[0]["changed"] is True
+    assert geosteer("node", "up", "lon1", "--why", "x")[1] == "lon1: up, keeps 100 % of its clients (x)\n"
+    (said,) = geosteer.json("node", "down", "ams1")
+    assert (said["node"], said["changed"], said["override"]["state"]) == ("ams1", True, "down")
+    assert geosteer.json("node", "auto", "ams1")[0]["override"] is None
     code, _, err = geosteer("node", "down", "par1")
     assert code == 2
     assert "par1: no such node; there are: ams1, lon1, lon2" in err

@@ -187,5 +187,7 @@ def test_secrets_by_reference_are_published_unresolved():
 
 
 def test_a_probers_control_targets_are_hosts_with_ports_or_urls():
-    targets = ["192.0.2.1:53", "[2001:db8::1]:53", "gw.example.net:80", "https://www.example.com/"]
+    targets = ["gateway", "192.0.2.1:53", "[2001:db8::1]:53", "gw.example.net:80", "https://www.example.com/"]
     assert load(GOOD + f"[prober]\ncontrol = {targets}\n").prober.control == tuple(targets)
+    assert load(GOOD + "[prober]\ncontrol = []\n").prober.control == ()
+    assert load(GOOD).prober.control == ("gateway",)

@@ -87,9 +87,7 @@ def test_a_worker_whose_clock_is_off_ends_an_override_in_time_also_before_any_be
     with own_redis.client() as client:
         ended = {"state": "down", "until": format_time(client.time()[0] - 300)}
         client.hset("{geosteer}:override", "ams1", json.dumps(ended))
-    tier = Tier(
-        make_settings(own_redis, "geosteer", tmp_path), lambda _: 0, wall=lambda: time.time() + off
-    )
+    tier = Tier(make_settings(own_redis, "geosteer", tmp_path), lambda _: 0, wall=lambda: time.time() + off)
     try:
         tier.start()
         wait_until(lambda: tier.settle(time.monotonic()) or tier.name == "live")

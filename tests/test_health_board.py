@@ -11,7 +11,7 @@ import pytest
 from geosteer.clock import format_time, parse_time
 from geosteer.errors import StoreError
 from geosteer_loader.checks.redis import RedisSettings
-from geosteer_loader.health.ages import alarm, unchecked
+from geosteer_loader.health.ages import LATE, alarms, looks
 from geosteer_loader.health.beat import read as read_beat
 from geosteer_loader.health.post import Post
 from geosteer_loader.health.verdicts import Verdict
@@ -272,8 +272,14 @@ def test_it_can_be_told_how_long_nobody_has_looked_at_a_node(place: Place) -> No
     place.say(lon, age=420, n1="down", n2="down")
     place.say(ams, n2="down")
     with connect(RedisSettings(url=place.server.url, prefix=place.prefix)) as store:
-        found = unchecked(store, store.now())
-    assert set(found) == {"n1"}
-    assert 420 <= found["n1"] < 425
-    assert alarm(found, NODES) == "nobody checks n1: their states are frozen"
-    assert alarm(found, ["n2"]) == ""
+        found = looks(store, store.now())
+    assert {name: look.fresh for name, look in found.items()} == {"n1": False, "n2": True}
+    assert 420 <= found["n1"].age < 425
+    assert found["n2"].age < 5
+    frozen = "nobody checks n1: their states are frozen"
+    assert alarms(found, ["n1", "n2", "n3"], LATE - 1) == [frozen]
+    assert alarms(found, ["n1", "n2", "n3"], LATE + 1) == [
+        frozen,
+        "nobody has ever checked n3: is there a prober?",
+    ]
+    assert alarms(found, ["n2"], LATE + 1) == []

@@ -16,7 +16,7 @@ from data import ROOT
 from geosteer.clock import parse_time
 from geosteer.errors import StoreError
 from geosteer_loader.checks.redis import RedisSettings
-from geosteer_loader.health.ages import unchecked
+from geosteer_loader.health.ages import looks
 from geosteer_loader.health.board import Board
 from geosteer_loader.health.feed import Item, publish
 from geosteer_loader.health.judge import Rule
@@ -274,6 +274,33 @@ def test_a_service_ends_in_good_order_on_sigterm(place: Place, tmp_path: Any) ->
     assert "Traceback" not in (tmp_path / "log").read_text()
 
 
+def test_a_service_begins_anew_in_place_on_sighup_unless_its_file_is_wrong(
+    place: Place, tmp_path: Any
+) -> None:
+    async def main() -> None:
+        async with switches(1) as ports:
+            place.publish(document({"n": [tcp(ports[0].port)]}))
+            process = service(place, tmp_path)
+            log, path = tmp_path / "log", tmp_path / "probe.toml"
+            try:
+                await until(lambda: place.state("n") == "up")
+                text = path.read_text()
+                path.write_text(text + "forget = 'soon'\n")
+                process.send_signal(signal.SIGHUP)
+                await until(lambda: "prober.forget" in log.read_text())
+                path.write_text(text.replace('"lon"', '"ams"'))
+                process.send_signal(signal.SIGHUP)
+                await until(lambda: place.client.hexists(place.keys.beat, "ams"), 20)
+                assert process.poll() is None
+            finally:
+                process.terminate()
+            assert process.wait(5) == 0
+            assert "going on as before" in log.read_text()
+            assert "Traceback" not in log.read_text()
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("clock", [-600.0, 600.0])
 def test_a_wall_clock_that_is_ten_minutes_off_changes_nothing(
     place: Place, tmp_path: Any, clock: float
@@ -471,7 +498,7 @@ def test_the_shipped_rights_of_the_loaders_user_are_enough(tmp_path: Any) -> Non
             board.resign()
             publish(Board(store, "feed", Rule()), {"b": Item(state="down", load=7)}, 60)
             board.resign()
-            assert set(unchecked(store, store.now() + 1000)) == {
-                "b"
-            }  # the prober left; its beat told where to look
+            seen = looks(store, store.now() + 1000)
+            assert {name for name, look in seen.items() if not look.fresh} == {"b"}
+            # the prober left; its beat told where to look
         admin.close()

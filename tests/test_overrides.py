@@ -146,9 +146,9 @@ def test_what_somebody_else_wrote_there_is_replaced_and_until_then_ignored(
     store: Store, own_redis: RedisServer
 ) -> None:
     own_redis.client().hset("{geosteer}:override", mapping={"lon1": "[]", "lon2": "{"})
-    assert read(store) == {}
+    assert read(store, store.now()) == {}
     say(store, "down", "lon*")
-    assert set(read(store)) == {"lon1", "lon2"}
+    assert set(read(store, store.now())) == {"lon1", "lon2"}
 
 
 def test_before_the_first_publish_nothing_can_be_overruled(tmp_path: Path, own_redis: RedisServer) -> None:

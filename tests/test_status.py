@@ -11,12 +11,15 @@ import pytest
 from geosteer.clock import format_time
 from geosteer.errors import StoreError
 from geosteer_loader import monitor, render
+from geosteer_loader.health.verdicts import Verdict
 from geosteer_loader.lease import Lease
 from geosteer_loader.overrides import Wish, override
 from geosteer_loader.publish import publish
 from geosteer_loader.status import gather
 from geosteer_loader.store import Store, connect
+from health import document
 from publishing import current_of, make_config, write_csv
+from tiny import publish_tiny
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -110,12 +113,47 @@ def test_a_node_serves_by_the_rule_that_workers_follow(
     assert (node["override"] is not None) == (wish is not None)
 
 
+def test_nodes_that_nobody_looks_at_and_warnings_of_checks_are_told(
+    tmp_path: Path, own_redis: RedisServer, client: redis.Redis
+) -> None:
+    check = {
+        "type": "tcp",
+        "port": 80,
+        "interval": 10,
+        "timeout": 2,
+        "profile": {"up": 3, "ok": 3, "down": 2},
+    }
+    publish_tiny(client, "geosteer", document({"never": [check], "seen": [check], "fed": []}, order=[]), {})
+    client.hset("{geosteer}:current", "published", "2026-02-01T00:00:00Z")
+    with connect(make_config(tmp_path, own_redis.url).redis) as store:
+        now = store.now()
+        verdict = Verdict(
+            state="up", since=now, checked=now, expires=now + 32, warning="certificate ends in 5 days"
+        )
+        client.hset("{geosteer}:verdict:lon", "seen", verdict.encode())
+        client.hset("{geosteer}:beat", "lon", f"7 {format_time(now)} 10")
+        found = gather(store)
+    assert {name: node["never_checked"] for name, node in found["nodes"].items()} == {
+        "fed": False,
+        "never": True,
+        "seen": False,
+    }
+    code, line = monitor.judge(found)
+    assert code == 1
+    assert "; nobody has ever checked never: is there a prober?; " in line
+    assert "seen: certificate ends in 5 days; " in line
+    text = click.unstyle(render.status(found))
+    assert "unknown (never checked)" in text
+    assert "seen: certificate ends in 5 days" in text
+
+
 def test_an_override_that_ran_out_is_in_force_no_more(store: Store, client: redis.Redis) -> None:
     old = {"state": "down", "until": "2026-01-01T00:00:00Z"}
     client.hset("{geosteer}:override", "lon1", json.dumps(old))
     node = gather(store)["nodes"]["lon1"]
     assert node["serving"] is True
     assert node["override"] is None
+    assert gather(store)["overrides"] == {}
 
 
 def test_monitoring_is_content_while_all_is_well(store: Store, client: redis.Redis) -> None:
@@ -194,6 +232,10 @@ def test_the_text_shows_states_and_why(store: Store, client: redis.Redis) -> Non
     assert lines["lon1"] == ["lon1", "down", "0", "%", "2026-02-01T00:00:00Z", "HTTP", "500"]
     assert lines["lon2"][:6] == ["lon2", "unknown,", "operator:", "drain", "20", "%"]
     assert "kernel update" in text
+    override(store, ["lon1"], Wish(state="up", why="the check is wrong"))
+    text = click.unstyle(render.status(gather(store)))
+    assert "down, operator: up" in text
+    assert "the check is wrong (checks: HTTP 500)" in text
     assert lines["probe@host"][-1] == "silent"
 
 

@@ -30,6 +30,8 @@ def judge(status: Mapping[str, Any], max_age: float | None = None) -> tuple[int,
             warnings.append(f"{name} {node['excluded']}")
         elif node["failing"]:
             warnings.append(f"{name} fails checks")
+        if node["warning"]:
+            warnings.append(f"{name}: {node['warning']}")
     warnings += [
         f"{name} silent for {span(beat['age'])}" for name, beat in status["beats"].items() if beat["silent"]
     ]

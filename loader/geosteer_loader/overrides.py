@@ -83,15 +83,16 @@ def override(store: Store, globs: Sequence[str], wish: Wish) -> list[Change]:
     return changes
 
 
-def read(store: Store) -> dict[str, dict[str, Any]]:
-    """Every override as its JSON says, by node; what is no override is left out, as workers do."""
+def read(store: Store, now: float) -> dict[str, dict[str, Any]]:
+    """Every override in force at *now* as its JSON says, by node; what is no override is left out, as workers do."""
     found = {}
     for name, text in store.hash(store.keys.override).items():
         try:
-            Override.read(text)
-            found[name] = dict(json.loads(text))
+            until = Override.read(text).until
         except ValueError:
             continue
+        if until is None or now < until:
+            found[name] = dict(json.loads(text))
     return dict(sorted(found.items()))
 
 

@@ -86,6 +86,7 @@ def status(found: Mapping[str, Any]) -> str:
         ]
         parts += ["", columns(("WRITER", "BEATS", "LAST", ""), rows)]
     troubles = [f"map {name} has no serving node" for name in found["maps_without_node"]] + found["warnings"]
+    troubles += [f"{name}: {node['warning']}" for name, node in found["nodes"].items() if node["warning"]]
     parts += ["", *(click.style(line, fg="red") for line in troubles)] if troubles else []
     return "\n".join(parts)
 
@@ -108,7 +109,12 @@ def _nodes(nodes: Mapping[str, Any]) -> list[tuple[object, ...]]:
         )
         if node["unchecked"] is not None:
             word += f" (not checked for {span(node['unchecked'])})"
-        why = _said(said) if said else (node["excluded"] or "").removeprefix("down: ") or node["reason"]
+        elif node["never_checked"]:
+            word += " (never checked)"
+        if said:
+            why = _said(said) + (f" (checks: {node['reason']})" if node["reason"] else "")
+        else:
+            why = (node["excluded"] or "").removeprefix("down: ") or node["reason"]
         if node["failing"]:
             why = f"checks fail; {why}".removesuffix("; ")
         rows.append((name, word, f"{100 * node['share']:.0f} %", node["since"] or "", why))

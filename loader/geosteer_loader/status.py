@@ -11,7 +11,7 @@ from geosteer.nodes import NodeState, Override
 from geosteer.schema import FAMILIES, TABLES, root_field
 from geosteer_loader import current as published
 from geosteer_loader import overrides
-from geosteer_loader.health.ages import alarm, unchecked
+from geosteer_loader.health.ages import alarms, looks
 from geosteer_loader.lease import holder
 from geosteer_loader.store import texts
 
@@ -29,20 +29,23 @@ def gather(store: Store) -> dict[str, Any]:
     fields = published.read(store)
     document = published.document(store, fields)
     now = store.now()
-    said = overrides.read(store)
+    age = _age(fields.get("published", ""), now)
+    said = overrides.read(store, now)
     nodes = _nodes(store, document, said, now)
-    neglected = unchecked(store, now)
-    for name, node in nodes.items():
-        node["unchecked"] = round(neglected[name], 1) if name in neglected else None
+    seen = looks(store, now)
     checked = [name for name, spec in document["nodes"].items() if spec.get("checks")]
-    alarmed = alarm(neglected, checked)
+    for name, node in nodes.items():
+        look = seen.get(name)
+        node["unchecked"] = round(look.age, 1) if look and not look.fresh else None
+        node["never_checked"] = look is None and name in checked
+        node["warning"] = look.warning if look else ""
     return {
         "redis": store.name,
         "prefix": store.keys.braced.strip("{}"),
         "schema": int(fields.get("schema", 0)),
         "generation": int(fields.get("generation", 0)),
         "published": fields.get("published", ""),
-        "age": _age(fields.get("published", ""), now),
+        "age": age,
         "held": fields.get("held") or None,
         "publisher": holder(store) or None,
         "tables": _tables(store, fields, now),
@@ -50,7 +53,7 @@ def gather(store: Store) -> dict[str, Any]:
         "overrides": said,
         "beats": _beats(store, now),
         "maps_without_node": _empty_maps(document, nodes),
-        "warnings": [*store.memory_warnings(), *([alarmed] if alarmed else [])],
+        "warnings": [*store.memory_warnings(), *alarms(seen, checked, age or 0.0)],
     }
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path  # noqa: TC003  # click's decorators are run, not only read
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -73,11 +74,27 @@ def node(
     wish = Wish(state=state, percent=percent, seconds=seconds, why=why)
     with options.connect(config_path) as store:
         changes = override(store, globs, wish)
-    found = [{"node": change.node, "changed": change.changed, "override": change.after} for change in changes]
+    found = [
+        {"node": change.node, "changed": change.changed, "override": _document(change.after)}
+        for change in changes
+    ]
     options.emit(found, "\n".join(_told(change) for change in changes), json_wanted=as_json)
 
 
 def _told(change: Change) -> str:
     if not change.changed:
         return f"{change.node}: as before"
-    return f"{change.node}: {'the probes decide' if change.after is None else change.after}"
+    said = _document(change.after)
+    if said is None:
+        return f"{change.node}: the probes decide"
+    percent = said.get("percent", 0 if said["state"] == "drain" else 100)
+    parts = [
+        said["state"] if said["state"] == "down" else f"{said['state']}, keeps {percent} % of its clients",
+        f"until {said['until']}" if "until" in said else "",
+    ]
+    why = f" ({said['why']})" if said["why"] else ""
+    return f"{change.node}: {', '.join(filter(None, parts))}{why}"
+
+
+def _document(text: str | None) -> Any:
+    return None if text is None else json.loads(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from geosteer.errors import ConfigError, SourceError
+from geosteer.errors import ConfigError, GeosteerError, SourceError
 from geosteer_loader.commands import options
 from geosteer_loader.commands.values import DURATION
 
@@ -43,6 +44,7 @@ def probe(*, once: bool, period: float | None, config_path: Path | None) -> None
 
     Nodes and checks are those that are published; of the configuration only [redis] and [prober]
     are read here. Counters are kept in Redis, so that every run goes on from the one before.
+    With --watch, SIGTERM ends it and SIGHUP starts it anew in place.
     """
     from geosteer_loader.health.prober import Prober
     from geosteer_loader.health.service import Service
@@ -50,14 +52,16 @@ def probe(*, once: bool, period: float | None, config_path: Path | None) -> None
 
     if period is not None and not once:
         raise click.UsageError("--period is for --once: a service keeps the interval of each check")
-    settings = _settings(config_path)
+    settings, anew = _settings(config_path), False
     with connect(settings.redis) as store:
         board = _board(store, settings.prober.name, settings)
         if once:
             prober = Prober(board, settings.prober.control, period=period or PERIOD)
             click.echo(_summary(asyncio.run(prober.once())))
         else:
-            asyncio.run(_serve(Service(board, settings.prober.control)))
+            anew = asyncio.run(_serve(Service(board, settings.prober.control), config_path))
+    if anew:
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  # itself once more
 
 
 @click.command(epilog=options.examples("geosteer feed states.json", "monitor --json | geosteer feed -"))
@@ -105,23 +109,38 @@ def _board(store: Store, name: str, settings: Settings) -> Board:
     return Board(store, name, settings.rule)
 
 
-async def _serve(service: Service) -> None:
+async def _serve(service: Service, path: Path | None) -> bool:
+    """Watch until a signal ends it; whether to begin anew then, in place (SIGHUP), with what the file says now."""
+    anew = False
+
+    def restart() -> None:
+        nonlocal anew
+        try:
+            _settings(path)
+        except GeosteerError as exc:
+            log.warning("%s; going on as before", exc)
+            return
+        anew = True
+        service.stop()
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, service.stop)
+    loop.add_signal_handler(signal.SIGHUP, restart)
     await service.watch()
+    return anew
 
 
 def _read(file: Path) -> tuple[str, str]:
     """The text of a file or of standard input, and what to call it."""
+    name = "standard input" if str(file) == "-" else str(file)
     try:
-        if str(file) == "-":
-            return sys.stdin.buffer.read().decode(), "standard input"
-        return file.read_bytes().decode(), str(file)
+        data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+        return data.decode(), name
     except UnicodeDecodeError as exc:
-        raise ConfigError([f"{file}: is not UTF-8 text"]) from exc
+        raise ConfigError([f"{name}: is not UTF-8 text"]) from exc
     except OSError as exc:
-        raise SourceError(f"{file}: cannot be read: {exc.strerror}") from exc
+        raise SourceError(f"{name}: cannot be read: {exc.strerror}") from exc
 
 
 def _summary(posted: Posted) -> str:

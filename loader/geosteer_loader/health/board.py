@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 
 DAY = 86400.0
 """Seconds after which what nobody keeps any more is removed: gone nodes, silent writers."""
-TRIES = 8
+TRIES = 20
 """How often a post is tried while others write at the same time."""
+LONGEST_WAIT = 0.3
+"""Seconds before the next try, at most; the first ones come sooner."""
 
 
 class _Moved(Exception):  # it is no error
@@ -89,7 +91,7 @@ class Board:
             posted = self._try(watched, said)
             if posted is not None:
                 return posted
-            time.sleep(self._waits.uniform(0, 0.01 * 2**attempt))
+            time.sleep(self._waits.uniform(0, min(0.01 * 2**attempt, LONGEST_WAIT)))
         raise StoreError(f"{self._store.name}: others wrote node states at the same time, {TRIES} times over")
 
     def resign(self) -> None:

@@ -34,28 +34,35 @@ class Item:
     reason: str = ""
 
 
-class _Twice(ValueError):
-    """A name stands in one object twice."""
-
-
 def parse(text: str, file: str) -> dict[str, Item]:
     """What the JSON text of *file* says of nodes.
 
     Raises: ConfigError: every problem, `file: place: reason`; then nothing of it may be used.
     """
+    problems: list[str] = []
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        names = [name for name, _ in pairs]
+        twice = (
+            dict.fromkeys(name for name in names if names.count(name) > 1)
+            if len({*names}) < len(names)
+            else ()
+        )
+        problems.extend(f"{file}: {printable(name)}: stands there twice" for name in twice)
+        return dict(pairs)
+
     try:
-        data = json.loads(text, object_pairs_hook=_once, parse_constant=_constant)
+        data = json.loads(text, object_pairs_hook=once)
     except json.JSONDecodeError as exc:
         raise ConfigError([f"{file}: line {exc.lineno}, column {exc.colno}: {exc.msg}"]) from exc
     except RecursionError as exc:
         raise ConfigError([f"{file}: line 1, column 1: is nested too deeply"]) from exc
-    except ValueError as exc:
+    except ValueError as exc:  # a number of thousands of digits
         raise ConfigError([f"{file}: {exc}"]) from exc
-    problems: list[str] = []
     items: dict[str, Item] = {}
     if not isinstance(data, dict) or not isinstance(data.get("nodes"), dict):
         raise ConfigError(
-            [f'{file}: nodes: must be an object, as in {{"nodes": {{"lon1": {{"state": "up"}}}}}}']
+            [*problems, f'{file}: nodes: must be an object, as in {{"nodes": {{"lon1": {{"state": "up"}}}}}}']
         )
     problems += [f"{file}: {printable(str(key))}: unknown key" for key in data if key != "nodes"]
     for name, value in data["nodes"].items():
@@ -137,16 +144,3 @@ def _item(value: Any) -> Item | list[str]:
     if problems:
         return problems
     return Item(state=state, load=load, reason=printable(reason or ""))
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise _Twice(f"{printable(twice)}: stands there twice")
-    return found
-
-
-def _constant(word: str) -> Any:
-    raise ValueError(f"{word} is not a number of JSON")

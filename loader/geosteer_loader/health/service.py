@@ -50,7 +50,13 @@ class Service(Prober):
             full = loop.time() >= round_at
             try:
                 if full:
+                    before = self._watched
                     await self._follow()
+                    if self._watched is not before:
+                        checks = sum(1 for _ in self._watched.checks())
+                        log.info(
+                            "%s: %d nodes, %d checks", self._board.name, len(self._watched.nodes), checks
+                        )
                     self._start_tasks()
                     missed = max(loop.time() - round_at, 0.0) // self._watched.round
                 if started:  # before that there is nothing to say
