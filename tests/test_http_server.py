@@ -10,6 +10,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -195,6 +196,37 @@ def test_a_head_without_end_is_cut_off(port: int, data: bytes) -> None:
             pass  # it was closed while we were still sending
     assert heads(came) in ([], [b"400"])
     assert ask(port).status == 302
+
+
+def test_requests_beyond_number_may_be_sent_at_once(port: int) -> None:
+    one = b"GET /%d HTTP/1.1\r\n" + HOST + b"\r\n"
+    data = b"".join(one % number for number in range(3000))
+    assert len(data) > 2 * 65536
+    with socket.create_connection(("127.0.0.1", port), 20, (BRITISH, 0)) as connection:
+        sender = threading.Thread(target=connection.sendall, args=(data,))
+        sender.start()
+        came = b""
+        while came.count(b"\r\n\r\n") < 3000:
+            part = connection.recv(1 << 16)
+            assert part, came[-1000:]
+            came += part
+        sender.join()
+    found = re.findall(rb"location: http://lon1\.cdn\.example\.net/(\d+)\r", came)
+    assert found == [b"%d" % number for number in range(3000)]
+
+
+def test_a_client_that_takes_in_no_answers_is_not_listened_to_for_long(port: int) -> None:
+    data = (b"GET /a HTTP/1.1\r\n" + HOST + b"\r\n") * 1000
+    with socket.create_connection(("127.0.0.1", port), 2, (BRITISH, 0)) as connection:
+        sent = 0
+        with contextlib.suppress(TimeoutError):
+            while sent < 64_000_000:
+                sent += connection.send(data)
+        assert sent < 64_000_000
+        assert ask(port).status == 302
+        came = b""
+        while came.count(b"\r\n\r\n") < 10_000:  # it goes on as soon as the client does
+            came += connection.recv(1 << 20)
 
 
 def test_a_client_that_does_not_finish_its_head_is_let_go(port: int) -> None:

@@ -4,7 +4,8 @@
 
     gunicorn -k asgi --proxy-protocol "geosteer.gateway:asgi('--config', '/etc/geosteer/backend.toml')"
 
-Only options that concern answers count then; addresses, workers and TLS are the server's own.
+Only options that concern answers count then; addresses, workers and TLS are the server's own. A WSGI server must not take a
+field `X_Forwarded_For` for X-Forwarded-For, or clients could be whom they like (gunicorn does not).
 """
 
 from __future__ import annotations

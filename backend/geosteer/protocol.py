@@ -63,15 +63,36 @@ class Protocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take in what came, as long as the head is not too long."""
-        self._size += len(data)
-        if self._size > HEAD:
-            if not self.transport.is_closing():
-                self.send_400_response("Request head too long.")
-            return
-        super().data_received(data)
+        """Take in what came, as long as no head is too long."""
+        for at in range(0, len(data), HEAD):
+            part = data[at : at + HEAD]
+            self._size += len(part)
+            super().data_received(part)
+            if self.transport.is_closing():
+                return
+            if self._size > HEAD:
+                self._refuse_rest()
+                return
         if self._size and self._limit is None:
             self._hurry()
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request, but not for a client that does not take in its answers."""
+        super().on_response_complete()
+        if self.flow.write_paused:
+            self.flow.pause_reading()
+
+    def resume_writing(self) -> None:
+        """It took them in."""
+        super().resume_writing()
+        self.flow.resume_reading()
+
+    def _refuse_rest(self) -> None:
+        """Close on a head without end, or on the body of a request that was answered already."""
+        if self.cycle is None:
+            self.send_400_response("Request head too long.")
+        else:
+            self.transport.close()
 
     def on_headers_complete(self) -> None:
         """The head is whole: answer."""
