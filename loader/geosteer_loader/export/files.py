@@ -44,6 +44,18 @@ def folder(path: Path) -> Path:
     return path
 
 
+def mark(path: Path) -> None:
+    """Make an empty file, and its folder; one that is there stays.
+
+    Raises: NotWritten: it cannot be made.
+    """
+    try:
+        folder(path.parent)
+        path.touch()
+    except OSError as exc:
+        raise NotWritten(f"{path}: {exc.strerror or exc}") from exc
+
+
 def _swap(target: Path, data: bytes) -> None:
     # A dot in front: servers that read a whole folder pass over it.
     handle, aside = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)

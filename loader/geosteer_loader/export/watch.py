@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from geosteer.errors import GeosteerError
+from geosteer_loader.export import files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+PENDING = ".geosteer-untold"
+"""Stands in the folder from before files are written until the server was told of them, so that who is ended in between, or
+fails to tell, makes up for it the next time."""
 RELOAD_SECONDS = 60
 """How long a command may take that tells a server."""
 
@@ -38,6 +42,7 @@ class Writer:
         self._folder = folder
         self._command = shlex.split(command)
         self._needs_reload = needs_reload
+        self._pending = folder / PENDING
         self._untold = False
         self._told: set[str] = set()
 
@@ -78,16 +83,22 @@ class Writer:
                 trouble = ""
 
     def _write(self, made: Bundle) -> list[str]:
+        if self._command:
+            self._untold = self._untold or self._pending.exists()
+            files.mark(self._pending)
         written = made.write(self._folder)
         if any(map(self._needs_reload, written)):
             self._untold = True
         if self._untold:
             self._reload()
+        elif self._command:
+            self._pending.unlink(missing_ok=True)
         return written
 
     def _reload(self) -> None:
         if self._command:
             run(self._command)
+            self._pending.unlink(missing_ok=True)
         self._untold = False
 
     def _tell(self, made: Bundle) -> None:
