@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -85,6 +86,26 @@ class Gdnsd(_Server):
             dns.query.udp(dns.message.make_query("x.invalid", "A"), "127.0.0.1", 0.2, port=self.port)
             return True
         return False
+
+
+class Behind(PowerDNS):
+    """A PowerDNS that takes questions with a PROXY header alone."""
+
+    def _ready(self) -> bool:
+        if not self.running:
+            raise self._failed("ended while starting")
+        # PROXY protocol, version 2, section 2.2: a datagram over IPv4, from 127.0.0.1 to itself.
+        header = b"\r\n\r\n\x00\r\nQUIT\n\x21\x12\x00\x0c" + bytes((127, 0, 0, 1)) * 2 + bytes(4)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+            asker.settimeout(0.2)
+            asker.sendto(
+                header + dns.message.make_query("version.bind", "TXT", "CH").to_wire(),
+                ("127.0.0.1", self.port),
+            )
+            try:
+                return bool(asker.recv(512))
+            except OSError:
+                return False
 
 
 class Dnsdist(_Server):

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import random
-import socket
 import time
 from typing import TYPE_CHECKING
 
-import dns.message
 import pytest
 
 from dns_setup import backend_toml, document, set_state
-from export_servers import Dnsdist
-from servers import PowerDNS, RedisServer, addresses, scope
+from export_servers import Behind, Dnsdist
+from servers import RedisServer, addresses, scope
 from tiny import publish_tiny
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from servers import PowerDNS
 
 WWW = "www.cdn.example.net"
 TABLES = {
@@ -42,26 +42,6 @@ def pdns(redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     settings = {"proxy-protocol-from": "127.0.0.1"}
     with Behind(backend_toml(tmp_path_factory.mktemp("dnsdist"), redis), settings=settings) as server:
         yield server
-
-
-class Behind(PowerDNS):
-    """A PowerDNS that takes questions with a PROXY header alone."""
-
-    def _ready(self) -> bool:
-        if not self.running:
-            raise self._failed("ended while starting")
-        # PROXY protocol, version 2, section 2.2: a datagram over IPv4, from 127.0.0.1 to itself.
-        header = b"\r\n\r\n\x00\r\nQUIT\n\x21\x12\x00\x0c" + bytes((127, 0, 0, 1)) * 2 + bytes(4)
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
-            asker.settimeout(0.2)
-            asker.sendto(
-                header + dns.message.make_query("version.bind", "TXT", "CH").to_wire(),
-                ("127.0.0.1", self.port),
-            )
-            try:
-                return bool(asker.recv(512))
-            except OSError:
-                return False
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Load without end, with publishes, changes and restarts (`python -m faults --soak SECONDS` does it for longer)."""
+"""Load without end, with publishes, changes and restarts (`bin/bench --soak` does it for an hour)."""
 
 from __future__ import annotations
 
@@ -19,8 +19,5 @@ SECONDS = float(os.environ.get("GEOSTEER_SOAK", "20"))
 
 def test_memory_and_descriptors_stay_flat_and_nothing_is_lost(tmp_path: Path) -> None:
     found = soak(tmp_path, SECONDS)
-    assert (found.lost, found.wrong) == (0, 0), found
-    assert found.longest < 0.5 + found.stalled, found
     assert found.restarts >= 3, found
-    assert found.growth() < 0.5 * 5, found  # of five workers
-    assert max(found.descriptors) <= min(found.descriptors) + 5 * 2, found
+    assert found.problems() == [], found

@@ -84,6 +84,13 @@ class Country:
             "bytes": self.shared.stat().st_size,
         }
 
+    @property
+    def title(self) -> str:
+        """The same in a line."""
+        told = self.about
+        count = sum(len(ranges.starts) for ranges in self.tables.values())
+        return f"{told['file']}, {count:,} ranges"
+
     def record(self, bits: int, address: int, *, earlier: bool = False) -> str:
         """What the table says of an address."""
         ranges = (self.earlier if earlier else self.tables)[bits]
@@ -207,6 +214,40 @@ def write_routes(path: Path, prefixes: int, seed: int = SEED) -> Path:
                     inner = dice.randrange(length + 1, bits * 3 // 4 + 1)
                     out.write(f"{first}/{inner}\t{dice.choice(origins)}\n")
     return path
+
+
+def alter_routes(path: Path, out: Path, count: int) -> Path:
+    """The same routes, *count* of them with another origin."""
+    lines = path.read_text().splitlines()
+    dice = random.Random(7)
+    for at in dice.sample(range(len(lines)), count):
+        prefix = lines[at].partition("\t")[0]
+        lines[at] = f"{prefix}\t{dice.randrange(1, 64000)}"
+    out.write_text("\n".join(lines) + "\n")
+    return out
+
+
+VANTAGES = ("lon", "ams", "nyc")
+
+
+def write_feeds(folder: Path, routes: Path, step: int) -> Path:
+    """What each vantage point sees of every *step*-th route, as `bgpdump -m` writes it: nearly all of them, most at their
+    origin's distance."""
+    folder.mkdir()
+    for number, vantage in enumerate(VANTAGES):
+        dice = random.Random(number)
+        hops: dict[str, int] = {}
+        with routes.open() as lines, (folder / vantage).open("w") as out:
+            for line in islice(lines, 0, None, step):
+                prefix, _, origin = line.rstrip("\n").partition("\t")
+                if dice.random() < 0.03:
+                    continue
+                far = hops.setdefault(origin, dice.choice((2, 3, 3, 4, 4, 5, 6))) + (dice.random() < 0.15)
+                path = "701 " + "3356 " * (far - 2) + origin
+                out.write(
+                    f"TABLE_DUMP2|1400824800|B|192.0.2.1|701|{prefix}|{path}|IGP|192.0.2.1|0|0||NAG||\n"
+                )
+    return folder
 
 
 LENGTHS = {

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 from servers import RedisServer, wait_until
 
 from . import zone
-from .report import Budget, Section, Table
+from .report import Section, Table
 from .stage import WORKER, publish
 
 if TYPE_CHECKING:
@@ -69,15 +69,19 @@ def run(stage: Stage) -> Section:
         table.rows.append([count, way, *row, max(every)])
     section.tables.append(table)
     section.data = samples
-    for way in ("direct", "through a replica"):
-        for count in (8, 64):
-            found = samples.get(f"{count} {way}")
-            section.budgets.append(
-                Budget(
-                    name=f"status write to changed answer, p99, {way}", bar=5, aim=2, unit=" ms", note=f"{count} workers",
-                    measured=part(found["state"], 0.99) if found else None,
-                )
-            )  # fmt: skip
+    for way, key in (("direct", "direct"), ("through a replica", "replica")):
+        for kind in ("state", "override"):
+            worst = {
+                label.partition(" ")[0]: part(found[kind], 0.99)
+                for label, found in samples.items()
+                if label.endswith(way)
+            }
+            count = max(worst, key=worst.__getitem__)
+            section.judge(
+                f"freshness.{kind}.{key}",
+                worst[count],
+                f"worst of {', '.join(worst)} workers: {count}",
+            )
     return section
 
 

@@ -102,7 +102,7 @@ class Programs:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         for source in HERE.glob("*.c"):
-            command = ["gcc", "-O2", "-Wall", "-o", str(folder / source.stem), str(source), "-lm"]
+            command = ["cc", "-O2", "-Wall", "-o", str(folder / source.stem), str(source), "-lm"]
             subprocess.run(command, check=True)
 
     def path(self, name: str) -> Path:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from array import array
 from bisect import bisect_left
 from typing import TYPE_CHECKING
+
+import maxminddb
 
 from geosteer_loader.countries import CONTINENT
 from mmdb_writer import MARKER, encode
@@ -49,6 +52,28 @@ def write(path: Path, ranges: Mapping[int, Ranges], kind: str = "GeoLite2-Countr
     }  # fmt: skip
     path.write_bytes(out + bytes(16) + data + MARKER + encode(about))
     return path
+
+
+def alter(path: Path, out: Path, count: int) -> Path:
+    """The same database, in which *count* places of the tree point to other data, of other places; all over the tree."""
+    with maxminddb.open_database(path) as reader:
+        nodes = reader.metadata().node_count
+    data = bytearray(path.read_bytes())
+    dice = random.Random(7)
+
+    def leaf() -> int:
+        while True:
+            at = 4 * dice.randrange(2 * nodes)
+            if data[at : at + 4] > nodes.to_bytes(4, "big"):
+                return at
+
+    for at in [leaf() for _ in range(count)]:
+        old = data[at : at + 4]
+        while data[at : at + 4] == old:
+            other = leaf()
+            data[at : at + 4] = data[other : other + 4]
+    out.write_bytes(data)
+    return out
 
 
 def _place(record: str) -> dict[str, object]:

@@ -11,6 +11,8 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
+from .table import LABELS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
@@ -18,23 +20,25 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from .report import Budget, Section
+    from .budgets import Budget
+    from .report import Section
 
 OURS, THEIRS = "#c2410c", "#64748b"
 DOTS = 6000
 """Samples of a timeline that are drawn."""
 
 
-def draw(sections: Sequence[Section], folder: Path) -> Iterator[Path]:
+def draw(sections: Sequence[Section], budgets: Sequence[Budget], folder: Path) -> Iterator[Path]:
     """Draw what was found into *folder*, one file a section and one of all budgets; the files."""
     folder.mkdir(parents=True, exist_ok=True)
-    plots = {"dns": _dns, "worker": _worker, "table": _table, "freshness": _freshness}
+    plots = {
+        "dns": _dns, "worker": _worker, "table": _table, "freshness": _freshness, "http": _http, "functions": _functions,
+    }  # fmt: skip
     figures = {
         section.name: plots[section.name](section.data) if section.name in plots else _publish(section.series)
         for section in sections
     }
-    budgets = [budget for section in sections for budget in section.budgets]
-    if any(budget.value is not None for budget in budgets):
+    if any(budget.value is not None and budget.bar.must for budget in budgets):
         figures["budgets"] = _budgets(budgets)
     for name, figure in figures.items():
         path = folder / f"{name}.png"
@@ -57,15 +61,16 @@ def _bars(
     axes.barh(names, middle, xerr=spread, color=colours, error_kw={"elinewidth": 1, "ecolor": "#0f172a"})
     axes.set_title(title, fontsize=10)
     axes.set_xlabel(unit, fontsize=9)
+    for at, name in enumerate(names):
+        value, high = values[name][0], values[name][2]
+        text = f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
+        axes.annotate(text, (high, at), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8)
+    highest = max(high for _, _, high in values.values())
     if log:
         axes.set_xscale("log")
-    for at, value in enumerate(middle):
-        axes.annotate(
-            f" {value:,.0f}" if value >= 100 else f" {value:.2f}", (value, at), va="center", fontsize=8
-        )
-    axes.margins(x=0.2)
-    if log:
-        axes.set_xlim(left=1000)  # or the shortest bar would vanish
+        axes.set_xlim(min(low for _, low, _ in values.values()) / 2, highest * 4)
+    else:
+        axes.set_xlim(0, highest * 1.2)
     axes.tick_params(labelsize=8)
     axes.spines[["top", "right"]].set_visible(False)
 
@@ -79,15 +84,11 @@ def _dns(data: Mapping[str, Any]) -> Figure:
     figure, axes = plt.subplots(2, 2, figsize=(12, 7), layout="constrained")
     for place, clients in zip(axes[0], ("wide", "hot"), strict=True):
         values = {name: _of(results, "qps") for name, results in data[clients].items()}
-        _bars(place, values, f"answers a second, client set {clients} (logarithmic)", "answers/s", log=True)
-    _bars(
-        axes[1][0],
-        {name: _of(results, "cpu") for name, results in data["wide"].items()},
-        "processor time, all processes",
-        "us/question",
-    )
+        _bars(place, values, f"answers a second, client set {clients}", "answers/s (logarithmic)", log=True)
+    cpu = {name: _of(results, "cpu") for name, results in data["wide"].items()}
+    _bars(axes[1][0], cpu, "processor time, all processes", "us/question (logarithmic)", log=True)
     memory = {name: (value, value, value) for name, value in data["memory"].items()}
-    _bars(axes[1][1], memory, "memory of all processes (PSS)", "MiB")
+    _bars(axes[1][1], memory, "memory of all processes (PSS)", "MiB (logarithmic)", log=True)
     return figure
 
 
@@ -103,7 +104,7 @@ def _worker(data: Mapping[str, Any]) -> Figure:
         name: tuple(value / 1000 for value in _of(results, "first"))
         for name, results in data["starts"].items()
     }
-    _bars(axes[1], starts, "start to first answer", "ms")  # type: ignore[arg-type]
+    _bars(axes[1], starts, "start to first answer", "ms (logarithmic)", log=True)  # type: ignore[arg-type]
     after = {
         name: (median(values), min(values), max(values)) for name, values in data["crowds"]["after"].items()
     }
@@ -116,8 +117,13 @@ def _table(data: Mapping[str, Any]) -> Figure:
     for layout, colour in (("geosteer", OURS), ("zset", THEIRS), ("hash", "#0f766e")):
         cities = [found[layout][0] for name, found in data.items() if name.startswith("city")]
         ranges = [city["ranges"] for city in cities]
-        for place, key in zip(axes, ("memory", "change_entries"), strict=True):
-            place.plot(ranges, [max(city[key], 1) for city in cities], "o-", color=colour, label=layout)
+        # the plain layouts write all of it, whatever changed
+        written = [
+            next((change["entries"] for change in city["changes"].values()), city["entries"])
+            for city in cities
+        ]
+        for place, values in zip(axes, ([city["memory"] for city in cities], written), strict=True):
+            place.plot(ranges, values, "o-", color=colour, label=LABELS[layout])
     for place, title in zip(
         axes, ("bytes in Redis, city tables", "entries written when 100 ranges change"), strict=True
     ):
@@ -143,6 +149,24 @@ def _freshness(data: Mapping[str, Any]) -> Figure:
     axes.axvline(5, color="#0f172a", linewidth=0.8, linestyle=":")
     axes.legend(fontsize=8)
     axes.grid(alpha=0.3)
+    return figure
+
+
+def _http(data: Mapping[str, Any]) -> Figure:
+    figure, axes = plt.subplots(1, 2, figsize=(12, 2.6), layout="constrained")
+    rates = {name: _of(results, "qps") for name, results in data["wide"].items()}
+    _bars(axes[0], rates, "redirects a second, one process", "redirects/s")
+    memory = {name: (value, value, value) for name, value in data["memory"].items()}
+    _bars(axes[1], memory, "memory (PSS)", "MiB")
+    return figure
+
+
+def _functions(data: Mapping[str, Any]) -> Figure:
+    figure, axes = plt.subplots(1, 2, figsize=(12, 2.8), layout="constrained")
+    for place, key, title in zip(
+        axes, ("p50", "server"), ("a call, median", "of that in Redis, mean"), strict=True
+    ):
+        _bars(place, {name: _of(results, key) for name, results in data["calls"].items()}, title, "us")
     return figure
 
 
@@ -173,18 +197,20 @@ def _budgets(budgets: Sequence[Budget]) -> Figure:
     """How much of each bar is used up: 1 is the bar itself, less is better."""
     rows = []
     for one in budgets:
-        if one.value is not None and one.bar:
-            used = one.bar / one.value if one.at_least and one.value else one.value / one.bar
-            rows.append(
-                (
-                    one.name + (f", {one.note}" if one.note else ""),
-                    used,
-                    "#15803d" if one.meets(one.bar) else "#b91c1c",
-                )
+        must, value = one.bar.must, one.value
+        if value is not None and must:
+            used = must / value if one.bar.at_least and value else value / must
+            label = (
+                f"{value:.3g}, must be {'at least' if one.bar.at_least else 'at most'} {must:g}{one.bar.unit}"
             )
-    names, parts, colours = zip(*reversed(rows), strict=True)
-    figure, axes = plt.subplots(figsize=(9, 0.32 * len(rows) + 1), layout="constrained")
+            rows.append((one.bar.name, used, "#15803d" if one.meets(must) else "#b91c1c", label))
+    names, parts, colours, labels = zip(*reversed(rows), strict=True)
+    figure, axes = plt.subplots(figsize=(11, 0.3 * len(rows) + 1.2), layout="constrained")
     axes.barh(names, parts, color=colours)
+    for at, (used, label) in enumerate(zip(parts, labels, strict=True)):
+        axes.annotate(label, (used, at), xytext=(4, 0), textcoords="offset points", va="center", fontsize=7)
+    axes.set_xlim(0, max(*parts, 1) * 1.35)
+    axes.set_title("budgets: green is within the bar", fontsize=10, loc="left")
     axes.axvline(1, color="#0f172a", linewidth=1)
     axes.set_xlabel("part of the bar that is used up", fontsize=9)
     axes.tick_params(labelsize=7)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from .report import Budget, Section, Table
+from .report import Section, Table
 from .rounds import Rounds
 from .scene import broken, opened
 
@@ -68,12 +68,5 @@ def run(stage: Stage) -> Section:
         f"{scene.published} publishes by `geosteer publish`, each with another day's country table"
     )
     section.tables.append(table)
-    section.budgets.append(
-        Budget(
-            name="p99 answer time while publishing in a loop, of idle",
-            measured=found.ratio(PUBLISHING, "p99", IDLE),
-            bar=1.5,
-            aim=1.1,
-        )
-    )
+    section.judge("publish.p99", found.ratio(PUBLISHING, "p99", IDLE))
     return section

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import database
-from .report import Budget, Section, Table
+from .report import Section, Table
 from .rounds import Spread
 from .stage import WORKER
 
@@ -27,7 +27,7 @@ def lookups(stage: Stage, section: Section) -> None:
             "first 1,000 of a new one, us",
         ],
     )
-    for bits, label, bar, aim in ((32, "IPv4", 1.0, 1.14), (128, "IPv6", 0.85, 1.0)):
+    for bits, label in ((32, "IPv4"), (128, "IPv6")):
         path = stage.folder / f"addresses{bits}"
         wanted = database.addresses(stage.country.tables, bits, count * (rounds + 1), 3, stage.quick)
         path.write_text("\n".join(wanted) + "\n")
@@ -47,15 +47,7 @@ def lookups(stage: Stage, section: Section) -> None:
             ],
             [f"maxminddb, {label}", Spread(warm["maxminddb"]), 1.0, 1.0, Spread(cold["maxminddb"])],
         ]
-        section.budgets.append(
-            Budget(
-                name=f"warm lookups/s, {label}, of maxminddb's C get",
-                measured=ratios["geosteer"],
-                bar=bar,
-                aim=aim,
-                at_least=True,
-            )
-        )
+        section.judge(f"worker.lookups.{'v4' if bits == 32 else 'v6'}", ratios["geosteer"])
         section.data[f"lookups {label}"] = found
         stage.say(f"worker: lookups, {label}")
     section.tables.append(table)
@@ -98,25 +90,7 @@ def large_tables(stage: Stage, section: Section) -> None:
     ]  # fmt: skip
     section.tables += [table, misses]
     scale = f"{large.ranges:,} ranges"
-    section.budgets += [
-        Budget(
-            name="worker memory with city and BGP tables, of the country table's",
-            measured=growth,
-            bar=1.3,
-            aim=1.1,
-            note=scale,
-        ),
-        Budget(
-            name="round trips of a lookup that misses the cache",
-            measured=found["commands"],
-            bar=1,
-            note=scale,
-        ),
-        Budget(
-            name="p50 of a lookup that misses, of a GET's",
-            measured=found["miss"] / found["get"],
-            bar=3,
-            note=scale,
-        ),
-    ]
+    section.judge("worker.large.memory", growth, scale)
+    section.judge("worker.miss.trips", found["commands"], scale)
+    section.judge("worker.miss.time", found["miss"] / found["get"], scale)
     section.data["large"] = {"memory": memory, "cpu": cpu, "ranges": large.ranges, "misses": found}

@@ -1,4 +1,4 @@
-"""What a section found, and how it is shown: tables on the terminal, JSON, and the budgets that it can judge."""
+"""What a section found, and how it is shown: tables on the terminal, and JSON."""
 
 from __future__ import annotations
 
@@ -36,39 +36,11 @@ class Table:
         rule = "-" * max(map(len, shown))
         return [self.title, rule, shown[0], rule, *shown[1:], *(f"  {note}" for note in self.notes), ""]
 
-
-@dataclass(slots=True, kw_only=True)
-class Budget:
-    """One bar of the design, and what was measured."""
-
-    name: str
-    measured: Spread | float | None
-    bar: float
-    aim: float | None = None
-    at_least: bool = False
-    """The bar is a least value; else a greatest one."""
-    unit: str = ""
-    note: str = ""
-
-    @property
-    def value(self) -> float | None:
-        """The number that is judged: the median."""
-        return self.measured.middle if isinstance(self.measured, Spread) else self.measured
-
-    def meets(self, limit: float | None) -> bool | None:
-        """Whether the limit is kept; None where nothing was measured, or there is no limit."""
-        value = self.value
-        if value is None or limit is None:
-            return None
-        return value >= limit if self.at_least else value <= limit
-
     def to_json(self) -> dict[str, Any]:
-        """Everything, with the verdicts."""
-        spread = self.measured.to_json() if isinstance(self.measured, Spread) else None
+        """The same, with numbers as numbers; a spread is an object of three."""
         return {
-            "name": self.name, "measured": self.value, "spread": spread, "bar": self.bar, "aim": self.aim,
-            "at_least": self.at_least, "unit": self.unit, "met": self.meets(self.bar), "aim_met": self.meets(self.aim),
-            "note": self.note,
+            "title": self.title, "columns": list(self.columns), "notes": self.notes,
+            "rows": [[_plain(cell) for cell in row] for row in self.rows],
         }  # fmt: skip
 
 
@@ -78,36 +50,24 @@ class Section:
 
     name: str
     tables: list[Table] = field(default_factory=list)
-    budgets: list[Budget] = field(default_factory=list)
+    measured: dict[str, tuple[Spread | float, str]] = field(default_factory=dict)
+    """Key of a bar -> what is judged by it, and a note."""
     data: dict[str, Any] = field(default_factory=dict)
     """For the JSON file and the plots."""
     series: dict[str, bytes] = field(default_factory=dict)
     """For the plots alone: samples as pairs of floats, seconds and microseconds."""
 
+    def judge(self, key: str, measured: Spread | float, note: str = "") -> None:
+        """Something that a bar stands for."""
+        self.measured[key] = measured, note
 
-def budget_table(budgets: Sequence[Budget]) -> Table:
-    """Every bar: measured, must, aim, met or not."""
-    table = Table("Budgets", ["what", "measured", "must", "aim", "met", "aim met"])
-    words = {True: "yes", False: "NO", None: "-"}
-    for one in budgets:
-        sign = "at least" if one.at_least else "at most"
-        table.rows.append(
-            [
-                one.name + (f", {one.note}" if one.note else ""),
-                _measured(one),
-                f"{sign} {one.bar:g}{one.unit}",
-                f"{one.aim:g}{one.unit}" if one.aim is not None else "",
-                words[one.meets(one.bar)],
-                words[one.meets(one.aim)] if one.aim is not None else "",
-            ]
-        )
-    return table
+    def to_json(self) -> dict[str, Any]:
+        """Its tables as they are printed, and the numbers behind them."""
+        return {"tables": [table.to_json() for table in self.tables], "data": self.data}
 
 
-def _measured(one: Budget) -> str:
-    if one.measured is None:
-        return "not measured"
-    return f"{one.measured:.2f}" + one.unit
+def _plain(cell: Cell) -> object:
+    return cell.to_json() if isinstance(cell, Spread) else cell
 
 
 def _text(cell: Cell) -> str:

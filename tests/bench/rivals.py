@@ -13,6 +13,8 @@ import dns.exception
 import dns.message
 import dns.query
 
+from export_servers import Behind
+from export_servers import Dnsdist as DnsdistServer
 from servers import PowerDNS, free_port, shipped_settings
 
 from . import zone
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 THREADS = 3
 """Distributor threads of PowerDNS, each with a worker."""
+STARTING, LOADING = 10, 240
+"""Seconds that a worker may take to start, and to read a whole table before its first answer."""
 PEERS = HERE / "peers"
 _SYSTEM_MODULES = ("/usr/lib", "/usr/local/lib", "/usr/lib64")
 
@@ -31,6 +35,8 @@ class Rival(Protocol):
     """A running DNS server."""
 
     port: int
+    warming: float
+    """Seconds of questions that do not count, before each time that it is measured."""
 
     @property
     def pids(self) -> list[int]:
@@ -41,12 +47,27 @@ class Rival(Protocol):
 
 
 class Pipe:
-    """PowerDNS with coprocesses, set up as conf/pdns.conf ships it."""
+    """PowerDNS with coprocesses, set up as conf/pdns.conf ships it, but for `pipe-timeout`: its second is too short for a
+    peer worker's start on a busy machine, and PowerDNS ends then."""
 
-    def __init__(self, command: str) -> None:
-        self.server = PowerDNS(command=command, threads=THREADS, settings={"loglevel": 0})
+    warming = 0.0
+
+    def __init__(self, command: str, *, patient: bool = False) -> None:
+        """*patient*: workers read a whole table at their start; it is not over before they have."""
+        self.server = self._server(command, patient)
         self.server.start()
         self.port = self.server.port
+        if patient:
+            for _ in range(THREADS):  # each thread's worker in turn
+                question = dns.message.make_query(zone.NAME, "A")
+                dns.query.udp(question, "127.0.0.1", LOADING, port=self.port)
+
+    def _server(self, command: str, patient: bool) -> PowerDNS:
+        slow = {"queue-limit": LOADING * 1000} if patient else {}
+        timeout = LOADING if patient else STARTING
+        return PowerDNS(
+            command=command, threads=THREADS, settings={"loglevel": 0, "pipe-timeout": timeout * 1000, **slow}
+        )
 
     @property
     def pids(self) -> list[int]:
@@ -56,6 +77,37 @@ class Pipe:
     def close(self) -> None:
         """End it."""
         self.server.close()
+
+
+class Dnsdist(Pipe):
+    """The same behind dnsdist, set up as conf/dnsdist.conf ships it; its cache is warm when it is measured."""
+
+    warming = 5.0
+    """`maxTTL` of its cache: then as many answers have been taken out of it as in any later second."""
+
+    def __init__(self, command: str) -> None:
+        super().__init__(command)
+        self._front = DnsdistServer(self.server)
+        try:
+            self._front.start()
+        except BaseException:
+            self.close()
+            raise
+        self.port = self._front.port
+
+    def _server(self, command: str, _: bool) -> PowerDNS:
+        settings = {"loglevel": 0, "pipe-timeout": STARTING * 1000, "proxy-protocol-from": "127.0.0.1"}
+        return Behind(command=command, threads=THREADS, settings=settings)
+
+    @property
+    def pids(self) -> list[int]:
+        """Those of dnsdist too."""
+        return [*super().pids, *family(self._front.pid)]
+
+    def close(self) -> None:
+        """End both."""
+        self._front.close()
+        super().close()
 
 
 class Geoip(Pipe):
@@ -86,11 +138,13 @@ class Geoip(Pipe):
 class Process:
     """A server in the foreground, given its folder and command; it is ready once it answers for the zone."""
 
+    warming = 0.0
+
     def __init__(self, folder: Path, command: list[str], port: int) -> None:
         self.port = port
         with (folder / "log").open("wb") as log:
             self._process = subprocess.Popen(
-                command, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                command, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
         question = dns.message.make_query(zone.NAME, "A")
         end = time.monotonic() + 15
@@ -228,10 +282,14 @@ def _geoip_zones(path: Path) -> Path:
     return path
 
 
+PROGRAMS = {"gdnsd": "gdnsd", "knot": "knotd", "geosteer, dnsdist in front": "dnsdist"}
+"""Of rivals that bin/setup may have failed to install."""
+
+
 def installed(name: str) -> bool:
-    """Whether a rival's program is here."""
+    """Whether what a rival needs is here."""
     if name == "geoip backend":
         return any(
             Path(root).glob("**/pdns/libgeoipbackend.so") for root in _SYSTEM_MODULES if Path(root).is_dir()
         )
-    return shutil.which({"knot": "knotd"}.get(name, name)) is not None
+    return name not in PROGRAMS or shutil.which(PROGRAMS[name]) is not None

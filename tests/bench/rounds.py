@@ -45,8 +45,9 @@ class Rounds:
         for number in range(stage.rounds):
             # every second round the other way round, so that nobody always comes after the same one
             for name in names if number % 2 == 0 else reversed(names):
+                stage.detail(f"{label}: round {number + 1} of {stage.rounds}, {name}")
                 results[name].append(what[name](number))
-            stage.say(f"{label}: round {number + 1} of {stage.rounds}")
+        stage.say(f"{label}: {stage.rounds} rounds done")
         return cls(results)
 
     def values(self, name: str, key: str) -> list[float]:

@@ -70,7 +70,7 @@ class Scene:
     def _publish_once(self) -> None:
         config = self._configs[self.published % 2]
         with self._stage.cores.asking():
-            command = ["chrt", "--idle", "0", str(PUBLISH), "publish", "--config", str(config)]
+            command = ["chrt", "--idle", "0", *PUBLISH, str(config)]
             subprocess.run(command, check=True, capture_output=True)
         self.published += 1
 
@@ -150,16 +150,23 @@ def _steady_clients(stage: Stage) -> Path:
 def broken(seconds: float, breaking: Callable[[], object], mending: Callable[[], object]) -> Iterator[None]:
     """Break something after a third of the time, mend it after two thirds."""
 
+    ended = threading.Event()
+
     def work() -> None:
-        time.sleep(seconds / 3)
-        breaking()
-        time.sleep(seconds / 3)
-        mending()
+        if not ended.wait(seconds / 3):
+            breaking()
+            ended.wait(seconds / 3)
+            mending()
 
     worker = threading.Thread(target=work)
     worker.start()
-    yield
-    worker.join()
+    try:
+        yield
+    except BaseException:
+        ended.set()
+        raise
+    finally:
+        worker.join()
 
 
 @contextlib.contextmanager

@@ -7,7 +7,6 @@ import json
 import os
 import random
 import subprocess
-import time
 from functools import cached_property
 from ipaddress import IPv4Address
 from itertools import accumulate
@@ -22,19 +21,28 @@ from .machine import HERE, PYTHON, ROOT, Cores, Programs
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from .progress import Progress
+
 WIDE, HOT = 100_000, 2_000
 """Clients of the two client sets."""
 STREAM = 400_000
 """Questions of a file for coprocesses; it is asked from the beginning again when it ends."""
-PUBLISH = ROOT / "bin" / "geosteer"
+GUARDS = ("max_shrink", "max_country_change", "max_impact", "empty_country", "canaries")
+PUBLISH = [
+    str(ROOT / "bin" / "geosteer"), "publish", *(word for guard in GUARDS for word in ("--force", guard)), "--config",
+]  # fmt: skip
+"""To be followed by a configuration; made-up tables, one after the other, are what guards are there to refuse."""
 WORKER = ROOT / "bin" / "geosteer-pipe"
 
 
 class Stage:
     """Everything is made when it is first used, and ended by `close`."""
 
-    def __init__(self, folder: Path, *, quick: bool, rounds: int, pinned: bool, given: Path | None) -> None:
+    def __init__(
+        self, folder: Path, progress: Progress, *, quick: bool, rounds: int, pinned: bool, given: Path | None
+    ) -> None:
         self.folder = folder
+        self.say, self.detail = progress.say, progress.detail
         self.quick = quick
         self.rounds = rounds
         self.cores = Cores(pinned=pinned)
@@ -48,10 +56,6 @@ class Stage:
     def scaled(self, full: int, quick: int) -> int:
         """A number of the whole run, or that of a quick one."""
         return quick if self.quick else full
-
-    def say(self, text: str) -> None:
-        """A line about what goes on."""
-        print(f"  {text}", flush=True)
 
     @cached_property
     def programs(self) -> Programs:
@@ -81,10 +85,34 @@ class Stage:
         """Settings of workers that follow it."""
         return zone.backend_toml(self.folder / "backend.toml", self.server.url)
 
+    @property
+    def city_size(self) -> int:
+        """Networks of the largest city table."""
+        return self.scaled(5_000_000, 30_000)
+
+    @property
+    def route_count(self) -> int:
+        """Routes of the made-up routing table."""
+        return self.scaled(1_200_000, 8000)
+
+    def city(self, size: int) -> Path:
+        """A made-up city database of so many networks."""
+        path = self.folder / f"city{size}.mmdb"
+        if not path.exists():
+            self.say(f"making a city database of {size:,} networks")
+            mmdb.write(path, database.synthetic_city(size), "GeoLite2-City")
+        return path
+
+    @cached_property
+    def routes(self) -> Path:
+        """A made-up routing table, as pyasn writes it."""
+        self.say(f"making {self.route_count:,} routes")
+        return database.write_routes(self.folder / "routes", self.route_count)
+
     @cached_property
     def large(self) -> Large:
         """Tables many times as large, in a Redis of their own."""
-        return Large(self, self.scaled(5_000_000, 30_000), self.scaled(1_200_000, 8000))
+        return Large(self)
 
     @cached_property
     def networks(self) -> list[int]:
@@ -147,49 +175,50 @@ class Stage:
             return self.programs.run("driver", *arguments, questions, "--", *command)
 
     def python(self, script: str, *arguments: object) -> dict[str, Any]:
-        """What a program of this folder prints in JSON, run on the servers' core.
+        """What a program of this folder prints in JSON, run on the servers' core, with what it took (see `timed`).
 
         Raises: RuntimeError: it failed.
         """
-        command = [str(PYTHON), str(HERE / script), *map(str, arguments)]
+        said, usage = self.timed([str(PYTHON), str(HERE / script), *map(str, arguments)])
+        return {**json.loads(said), **usage}
+
+    def timed(self, command: list[str]) -> tuple[str, dict[str, float]]:
+        """What a program prints, run on the servers' core; `seconds`, `cpu` seconds and `peak` memory in MiB.
+
+        Raises: RuntimeError: it failed.
+        """
         environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}
+        report = self.folder / "usage.json"
         with self.cores.serving():
-            done = subprocess.run(command, capture_output=True, text=True, env=environment)
+            done = subprocess.run(
+                [str(self.programs.path("usage")), str(report), *command], capture_output=True, text=True, env=environment
+            )  # fmt: skip
         if done.returncode:
-            raise RuntimeError(f"{script}: exit {done.returncode}\n{done.stderr[-2000:]}")
-        result: dict[str, Any] = json.loads(done.stdout)
-        return result
+            raise RuntimeError(f"{' '.join(command)}: exit {done.returncode}\n{done.stderr[-2000:]}")
+        usage = json.loads(report.read_text())
+        return done.stdout, {**usage, "peak": usage["peak"] / 1024}
 
 
 class Large:
     """A City and a BGP table, published by `geosteer publish` from the files that one would have."""
 
-    def __init__(self, stage: Stage, places: int, routes: int) -> None:
+    def __init__(self, stage: Stage) -> None:
         self._folder = stage.folder / "large"
         self._folder.mkdir()
-        stage.say(f"making a city database of {places:,} networks and {routes:,} routes; this takes a while")
-        city = database.synthetic_city(places)
-        self._first = city[32].starts
-        files = {
-            "geo": mmdb.write(self._folder / "city.mmdb", city, "GeoLite2-City"),
-            "bgp": database.write_routes(self._folder / "routes", routes),
-        }
-        del city
+        files = {"geo": stage.city(stage.city_size), "bgp": stage.routes}
+        stage.say("publishing both")
         self.server = stage.redis()
         config = zone.geosteer_toml(self._folder / "geosteer.toml", self.server.url, files, asns=True)
-        began = time.monotonic()
-        stage.say(publish(config))
-        self.seconds = time.monotonic() - began
-        """What the publish took."""
+        publish(config)
         self.backend = zone.backend_toml(self._folder / "backend.toml", self.server.url)
         with self.server.client(decode_responses=True) as client:
             fields = client.hgetall("{geosteer}:current")
         self.ranges = int(fields["geo.ranges"]) + int(fields["bgp.ranges"])
 
     def addresses(self, count: int) -> list[str]:
-        """Addresses all over the table, as text."""
+        """Addresses all over the tables, as text."""
         dice = random.Random(4)
-        return [str(IPv4Address(dice.choice(self._first))) for _ in range(count)]
+        return [str(IPv4Address(dice.randint(*database.UNICAST))) for _ in range(count)]
 
 
 def publish(config: Path) -> str:
@@ -197,7 +226,7 @@ def publish(config: Path) -> str:
 
     Raises: RuntimeError: it failed.
     """
-    done = subprocess.run([str(PUBLISH), "publish", "--config", str(config)], capture_output=True, text=True)
+    done = subprocess.run([*PUBLISH, str(config)], capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"geosteer publish: exit {done.returncode}\n{done.stderr[-2000:]}")
     return done.stdout.strip()

@@ -5,11 +5,14 @@ from __future__ import annotations
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from . import rivals
+from certificates import Certificates
+from servers import free_port
+
+from . import rivals, zone
 from .reading import large_tables, lookups
-from .report import Budget, Section, Table
+from .report import Section, Table
 from .rounds import Rounds, Spread
-from .stage import WORKER
+from .stage import WORKER, publish
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +27,7 @@ GEOSTEER, NOTHING, C, PEER, RADIX = (
     "peer, mmap",
     "peer, radix in RAM",
 )
+UNIX, TLS = "unix socket", "TLS"
 MANY = (1, 8, 64)
 """Workers started at once."""
 
@@ -31,7 +35,7 @@ MANY = (1, 8, 64)
 def run(stage: Stage) -> Section:
     """Everything about one worker, and many."""
     section = Section("worker")
-    for part in (_questions, _starts, _crowds, lookups, large_tables):
+    for part in (_questions, _starts, _tls, _crowds, lookups, large_tables):
         part(stage, section)
     return section
 
@@ -76,17 +80,12 @@ def _questions(stage: Stage, section: Section) -> None:
         table.rows.append([name, *row, found["wide"].spread(name, "p99").middle])
     section.tables.append(table)
     for clients in ("wide", "hot"):
-        section.budgets.append(
-            Budget(
-                name=f"worker CPU per question, {clients}, of the bare Python loop",
-                measured=found[clients].ratio(GEOSTEER, "cpu", NOTHING), bar=3, aim=2,
-            )
-        )  # fmt: skip
-    section.budgets.append(_round_trips(stage))
+        section.judge(f"worker.cpu.{clients}", found[clients].ratio(GEOSTEER, "cpu", NOTHING))
+    section.judge("worker.trips", *_round_trips(stage))
     section.data["questions"] = {clients: rounds.to_json() for clients, rounds in found.items()}
 
 
-def _round_trips(stage: Stage) -> Budget:
+def _round_trips(stage: Stage) -> tuple[float, str]:
     """Commands that Redis gets while a warm worker answers; PINGs of silence do not count."""
     asked = stage.scaled(100_000, 5000)
     with stage.server.client() as client:
@@ -106,10 +105,7 @@ def _round_trips(stage: Stage) -> Budget:
             before = sent()
             stage.drive(path, command, a=asking, u=len(stage.networks))
             counts.append(sent() - before)
-    return Budget(
-        name="Redis round trips for a warm answer",
-        measured=(counts[1] - counts[0]) / asked, bar=0, note=f"{asked:,} answers",
-    )  # fmt: skip
+    return (counts[1] - counts[0]) / asked, f"{asked:,} answers"
 
 
 def _starts(stage: Stage, section: Section) -> None:
@@ -137,19 +133,74 @@ def _starts(stage: Stage, section: Section) -> None:
         table.rows.append(
             [name, first, found.ratio(name, "first", PEER), found.spread(name, "pss").middle / 1024]
         )
-    if not stage.quick:
-        result = stage.drive(path, started[RADIX], s=True)
-        table.rows.append([RADIX, result["first"][0] / 1000, None, result["pss_total"] / 1024])
+    stage.say(f"worker, starts: {RADIX}")
+    alone = stage.drive(path, started[RADIX], s=True)
+    first = alone["first"][0]
+    peer = found.spread(PEER, "first").middle
+    table.rows.append([RADIX, first / 1000, first / peer, alone["pss_total"] / 1024])
+    table.notes.append("the one in RAM reads the whole table first, and is started once only")
     section.tables.append(table)
-    section.budgets.append(
-        Budget(
-            name="worker start to first answer, of the peer worker's",
-            measured=found.ratio(GEOSTEER, "first", PEER),
-            bar=0.4,
-            aim=0.33,
-        )
+    section.judge("worker.start", found.ratio(GEOSTEER, "first", PEER))
+    section.data["starts"] = {**found.to_json(), RADIX: [{"first": first, "pss": alone["pss_total"]}]}
+
+
+def _tls(stage: Stage, section: Section) -> None:
+    """What TLS to Redis adds to a worker's start, and to its memory."""
+    found = Rounds.run(stage, _ways(stage), "worker, starts over TLS")
+    table = Table(
+        "Worker: start to first answer, by the way to Redis",
+        ["way", "ms", "of the unix socket's", "memory then, MiB (private)"],
     )
-    section.data["starts"] = found.to_json()
+    for name in found.results:
+        first = Spread([value / 1000 for value in found.values(name, "first")])
+        table.rows.append(
+            [name, first, found.ratio(name, "first", UNIX), found.spread(name, "private").middle / 1024]
+        )
+    section.tables.append(table)
+
+    def more(key: str, unit: float) -> Spread:
+        pairs = zip(found.values(TLS, key), found.values(UNIX, key), strict=True)
+        return Spread([(mine - theirs) / unit for mine, theirs in pairs])
+
+    section.judge("worker.tls.start", more("first", 1000))
+    section.judge("worker.tls.memory", more("private", 1024))
+    section.data["tls"] = found.to_json()
+
+
+def _ways(stage: Stage) -> dict[str, Callable[[int], dict[str, Any]]]:
+    """A start for each way to one Redis."""
+    made = Certificates(stage.folder)
+    made.authority()
+    made.sign("server")
+    port, tls_port = free_port(), free_port()
+    server = stage.redis(
+        "--port", str(port), "--tls-port", str(tls_port), "--tls-cert-file", str(made["server"]), "--tls-key-file",
+        str(made.key("server")), "--tls-ca-cert-file", str(made["ca"]), "--tls-auth-clients", "no",
+    )  # fmt: skip
+    publish(zone.geosteer_toml(stage.folder / "tls.toml", server.url, {"geo": stage.country.shared}))
+    ways = {
+        UNIX: server.url,
+        "TCP": f"redis://127.0.0.1:{port}",
+        TLS: f"rediss://127.0.0.1:{tls_port}",
+    }
+
+    def one(number: int, url: str) -> Callable[[int], dict[str, Any]]:
+        folder = stage.folder / f"way{number}"
+        folder.mkdir()
+        backend = zone.backend_toml(folder / "backend.toml", url, f'ca = "{made["ca"]}"')
+        command = [str(WORKER), "--config", str(backend)]
+        path, repeats = stage.questions("wide"), stage.scaled(5, 2)
+
+        def starts(_: int) -> dict[str, Any]:
+            runs = [stage.drive(path, command, s=True) for _ in range(repeats)]
+            return {
+                "first": median(result["first"][0] for result in runs),
+                "private": median(result["private_total"] for result in runs),
+            }
+
+        return starts
+
+    return {name: one(number, url) for number, (name, url) in enumerate(ways.items())}
 
 
 def _crowds(stage: Stage, section: Section) -> None:
@@ -194,12 +245,5 @@ def _crowds(stage: Stage, section: Section) -> None:
     )
     table.rows += [[GEOSTEER, Spread(after[GEOSTEER]), ratio], [PEER, Spread(after[PEER]), 1.0]]
     section.tables.append(table)
-    section.budgets.append(
-        Budget(
-            name="worker memory (PSS, 8 workers, all clients), of the peer worker's",
-            measured=ratio,
-            bar=0.75,
-            aim=0.6,
-        )
-    )
+    section.judge("worker.memory", ratio, f"{clients:,} clients")
     section.data["crowds"] = {**data, "after": after}

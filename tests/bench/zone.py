@@ -43,13 +43,18 @@ def question(network: str, qtype: str = "ANY") -> bytes:
 
 
 def geosteer_toml(
-    path: Path, url: str, sources: Mapping[str, Path], *, asns: bool = False, keep: int = 2
-) -> Path:
-    """The loader's configuration; with *asns* some origins have a node of their own, so that workers ask the BGP table."""
+    path: Path, url: str, sources: Mapping[str, Path], *, asns: bool = False, keep: int = 2, feeds: Path | None = None
+) -> Path:  # fmt: skip
+    """The loader's configuration; with *asns* some origins have a node of their own, so that workers ask the BGP table.
+
+    *feeds* is a folder with a file for each vantage point, as `bgpdump -m` writes it.
+    """
     listed = "".join(
         f'[[sources.{table}]]\nformat = "{"mmdb" if table == "geo" else "pyasn"}"\npath = "{source}"\n'
         for table, source in sources.items()
     )
+    for feed in sorted(feeds.iterdir()) if feeds else ():
+        listed += f'[[sources.path]]\nformat = "bgpdump"\npath = "{feed}"\nvantage = "{feed.name}"\n'
     nodes = "".join(
         f'[nodes.{node}]\na = ["{ipv4(node)}"]\naaaa = ["{ipv6(node)}"]\nwell_connected = 10\n'
         for node in NODES
@@ -69,7 +74,7 @@ def geosteer_toml(
     return path
 
 
-def backend_toml(path: Path, url: str) -> Path:
-    """A worker's settings: the shipped ones, with a Redis and a snapshot of our own."""
-    path.write_text(f'snapshot = "{path.parent}/last-good.json"\n[redis]\nurl = "{url}"\n')
+def backend_toml(path: Path, url: str, more: str = "") -> Path:
+    """A worker's settings: the shipped ones, with a Redis and a snapshot of our own; *more* lines about the Redis."""
+    path.write_text(f'snapshot = "{path.parent}/last-good.json"\n[redis]\nurl = "{url}"\n{more}\n')
     return path

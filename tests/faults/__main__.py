@@ -25,7 +25,9 @@ def main(arguments: list[str]) -> int:
         with tempfile.TemporaryDirectory(prefix="gs-") as folder:
             soaked = soak(Path(folder), float(arguments[1]))
         print(soaked)
-        return int(bool(soaked.lost or soaked.wrong))
+        for problem in soaked.problems():
+            print(f"soak: {problem}", file=sys.stderr)
+        return int(bool(soaked.problems()))
     bad = 0
     print(HEAD, flush=True)
     for row in rows():

@@ -12,10 +12,16 @@ from faults.load import wrong
 from faults.scene import LAST_RESORT_TTL, LON, NYC, Scene, document, network
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from faults.load import Answer
 
 SAMPLE = 0.5
 """Seconds between two looks at the workers."""
+SLACK_MEMORY, SLACK_DESCRIPTORS = 0.5, 2
+"""MiB and open files by which a worker may differ and still be called flat."""
+PATIENCE = 0.5
+"""Seconds that an answer may take at most."""
 
 
 @dataclass
@@ -36,12 +42,28 @@ class Soak:
     """MiB (PSS) of all workers together, look by look."""
     descriptors: list[int] = field(default_factory=list)
     """Open file descriptors of all workers together."""
+    workers: int = 0
 
     def growth(self) -> float:
         """MiB by which the last fifth of the looks is above the second fifth: the first is for the caches to fill."""
         fifth = max(len(self.memory) // 5, 1)
         early, late = self.memory[fifth : 2 * fifth], self.memory[-fifth:]
         return max(late) - max(early)
+
+    def problems(self) -> list[str]:
+        """What is not as it must be."""
+        bad = []
+        if self.lost:
+            bad.append(f"{self.lost} questions without an answer")
+        if self.wrong:
+            bad.append(f"{self.wrong} answers with a node that the client must not get")
+        if self.longest > PATIENCE + self.stalled:
+            bad.append(f"an answer took {1000 * self.longest:.0f} ms")
+        if self.growth() > SLACK_MEMORY * self.workers:
+            bad.append(f"memory of the workers grew by {self.growth():.2f} MiB")
+        if max(self.descriptors) > min(self.descriptors) + SLACK_DESCRIPTORS * self.workers:
+            bad.append(f"between {min(self.descriptors)} and {max(self.descriptors)} open descriptors")
+        return bad
 
     def __str__(self) -> str:
         return (
@@ -53,8 +75,13 @@ class Soak:
         )
 
 
-def soak(folder: Path, seconds: float, every: float = 4.0) -> Soak:
-    """Let it happen for so long; *every* seconds Redis is restarted, and four times as often something is published."""
+def soak(
+    folder: Path, seconds: float, every: float = 4.0, look: Callable[[Soak], object] = lambda _: None
+) -> Soak:
+    """Let it happen for so long; *every* seconds Redis is restarted, and four times as often something is published.
+
+    *look* is called now and then with what was seen so far.
+    """
     dice, found = random.Random(9), Soak()
     with Scene(folder, threads=3, clients=[network(number) for number in range(0, 2048, 31)]) as scene:
         scene.right = {net: nodes | {LON, NYC} for net, nodes in scene.right.items()}
@@ -63,6 +90,8 @@ def soak(folder: Path, seconds: float, every: float = 4.0) -> Soak:
         while (now := time.monotonic()) < began + seconds:
             if now >= next_look:
                 _look(scene, found)
+                _count(scene, found)
+                look(found)
                 next_look = now + SAMPLE
             if now >= next_publish:
                 countries = document()["maps"]["default"]["countries"]
@@ -83,8 +112,6 @@ def soak(folder: Path, seconds: float, every: float = 4.0) -> Soak:
                 client.hset("{geosteer}:node:nyc1", mapping=state)
             found.changes += 1
             scene.hold(0.05)
-            if len(scene.load.answers) > 20_000:
-                _count(scene, found)
         _look(scene, found)
         scene.load.rest()
         _count(scene, found)
@@ -94,12 +121,14 @@ def soak(folder: Path, seconds: float, every: float = 4.0) -> Soak:
 
 def _look(scene: Scene, found: Soak) -> None:
     memory, descriptors = 0, 0
-    for pid in scene.pdns.workers():
+    workers = scene.pdns.workers()
+    for pid in workers:
         rollup = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
         memory += sum(int(line.split()[1]) for line in rollup if line.startswith("Pss:"))
         descriptors += len(list(Path(f"/proc/{pid}/fd").iterdir()))
     found.memory.append(memory / 1024)
     found.descriptors.append(descriptors)
+    found.workers = len(workers)
 
 
 def _count(scene: Scene, found: Soak) -> None:

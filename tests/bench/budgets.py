@@ -1,0 +1,136 @@
+"""The bars: what geosteer promises of itself, each as a ratio within one run, or as a number of its own.
+
+A run shows all of them, in this order, also those that it did not measure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .report import Table
+from .rounds import Spread
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from .report import Section
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """What must be reached, and what is aimed at; either may be missing."""
+
+    key: str
+    """`section.name`"""
+    name: str
+    must: float | None
+    aim: float | None = None
+    at_least: bool = False
+    """The bar is a least value; else a greatest one."""
+    unit: str = ""
+
+
+BARS = (
+    Bar("dns.wide.python", "answers/s through PowerDNS, wide, of Python's do-nothing", 0.75, 0.85, True),
+    Bar("dns.wide.c", "answers/s through PowerDNS, wide, of C's do-nothing", 0.65, 0.8, True),
+    Bar("dns.hot.python", "answers/s through PowerDNS, hot, of Python's do-nothing", 0.85, 0.95, True),
+    Bar("dns.hot.c", "answers/s through PowerDNS, hot, of C's do-nothing", 0.75, 0.9, True),
+    Bar("worker.cpu.wide", "worker CPU per question, wide, of the bare Python loop", 3, 2),
+    Bar("worker.cpu.hot", "worker CPU per question, hot, of the bare Python loop", 3, 2),
+    Bar("worker.start", "worker start to first answer, of the peer worker's", 0.4, 0.33),
+    Bar("worker.tls.start", "worker start over TLS, more than over a unix socket", None, unit=" ms"),
+    Bar("worker.tls.memory", "worker memory over TLS, more than over a unix socket", None, unit=" MiB"),
+    Bar("worker.memory", "worker memory (PSS, 8 workers, all clients), of the peer worker's", 0.75, 0.6),
+    Bar("worker.large.memory", "worker memory with city and BGP tables, of the country table's", 1.3, 1.1),
+    Bar("worker.miss.trips", "round trips of a lookup that misses the cache there", 1),
+    Bar("worker.miss.time", "p50 of a lookup that misses the cache there, of a GET's", 3),
+    Bar("worker.lookups.v4", "warm lookups/s, IPv4, of maxminddb's C get", 1.0, 1.14, True),
+    Bar("worker.lookups.v6", "warm lookups/s, IPv6, of maxminddb's C get", 0.85, 1.0, True),
+    Bar("table.country.bytes", "Redis memory a range, country", 8, unit=" bytes"),
+    Bar("table.bgp.bytes", "Redis memory a range, origin AS", 12, unit=" bytes"),
+    Bar("table.path.bytes", "Redis memory a range, AS-path lengths", 12, unit=" bytes"),
+    Bar("table.country.peak", "loader's peak memory, country", 600, unit=" MiB"),
+    Bar("table.bgp.peak", "loader's peak memory, BGP", 1536, unit=" MiB"),
+    Bar("table.path.peak", "loader's peak memory, AS-path lengths", 1536, unit=" MiB"),
+    Bar("table.city.peak", "loader's peak memory, city", 4096, unit=" MiB"),
+    Bar("freshness.state.direct", "status write to changed answer, p99, directly", 5, 2, unit=" ms"),
+    Bar(
+        "freshness.state.replica", "status write to changed answer, p99, through a replica", 5, 2, unit=" ms"
+    ),
+    Bar("freshness.override.direct", "override to changed answer, p99, directly", 5, 2, unit=" ms"),
+    Bar("freshness.override.replica", "override to changed answer, p99, through a replica", 5, 2, unit=" ms"),
+    Bar("publish.p99", "p99 answer time while publishing in a loop, of idle", 1.5, 1.1),
+    Bar("worker.trips", "Redis round trips for a warm answer", 0),
+    Bar("http.ratio", "redirects of geosteer-http a core-second, of nginx's fixed 302", None, 0.3, True),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """A bar, and what was measured."""
+
+    bar: Bar
+    measured: Spread | float | None = None
+    note: str = ""
+
+    @property
+    def value(self) -> float | None:
+        """The number that is judged: the median."""
+        return self.measured.middle if isinstance(self.measured, Spread) else self.measured
+
+    def meets(self, limit: float | None) -> bool | None:
+        """Whether the limit is kept; None where nothing was measured, or there is no limit."""
+        value = self.value
+        if value is None or limit is None:
+            return None
+        return value >= limit if self.bar.at_least else value <= limit
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, with the verdicts."""
+        bar = self.bar
+        return {
+            "key": bar.key, "name": bar.name, "measured": self.value,
+            "spread": self.measured.to_json() if isinstance(self.measured, Spread) else None, "unit": bar.unit.strip(),
+            "must": bar.must, "aim": bar.aim, "at_least": bar.at_least, "met": self.meets(bar.must),
+            "aim_met": self.meets(bar.aim), "note": self.note,
+        }  # fmt: skip
+
+
+def judged(sections: Sequence[Section]) -> list[Budget]:
+    """Every bar, with what the sections found."""
+    found: Mapping[str, tuple[Spread | float, str]] = {
+        key: value for section in sections for key, value in section.measured.items()
+    }
+    assert found.keys() <= {bar.key for bar in BARS}
+    return [Budget(bar, *found.get(bar.key, (None, ""))) for bar in BARS]
+
+
+def budget_table(budgets: Sequence[Budget]) -> Table:
+    """Every bar: measured, must, aim, met or not."""
+    table = Table("Budgets", ["what", "measured", "must", "aim", "met", "aim met"])
+    words = {True: "yes", False: "NO", None: "-"}
+    for one in budgets:
+        bar = one.bar
+        sign = "at least" if bar.at_least else "at most"
+        table.rows.append(
+            [
+                bar.name + (f" ({one.note})" if one.note else ""),
+                _measured(one),
+                "" if bar.must is None else f"{sign} {bar.must:g}{bar.unit}",
+                "" if bar.aim is None else f"{bar.aim:g}{bar.unit}",
+                words[one.meets(bar.must)] if bar.must is not None else "",
+                words[one.meets(bar.aim)] if bar.aim is not None else "",
+            ]
+        )
+    table.notes.append(
+        "medians of the rounds (least-greatest); not met is a finding, not an error of the run"
+    )
+    return table
+
+
+def _measured(one: Budget) -> str:
+    if one.measured is None:
+        return "not measured"
+    value = one.value or 0
+    return f"{one.measured:.{0 if value >= 100 else 2}f}" + one.bar.unit
