@@ -20,7 +20,9 @@ from geosteer import client as clients
 from geosteer.lean import Address
 from geosteer_loader.cli import main
 from geosteer_loader.config import load
-from geosteer_loader.export.pdns_geoip import DATABASE, SETTINGS, ZONES
+from geosteer_loader.export.pdns_geoip import DATABASE, SETTINGS, ZONES, Exporter
+from geosteer_loader.export.picture import Picture
+from geosteer_loader.export.watch import Writer
 from geosteer_loader.publish import publish
 from geosteer_loader.store import connect
 from geosteer_loader.view import View
@@ -405,6 +407,32 @@ def test_a_reload_that_fails_is_an_error(
         assert export(config, tmp_path / folder, "--reload", f"touch {told}") == 0
         assert not told.exists()
     assert sorted(path.name for path in (tmp_path / "b").iterdir()) == [DATABASE, ZONES, SETTINGS]
+
+
+def test_a_change_that_could_not_be_written_is_made_up_for(own_redis: RedisServer, tmp_path: Path) -> None:
+    with own_redis.client() as client:
+        publish_tiny(client, "geosteer")
+    out, kept = tmp_path / "out", tmp_path / "kept"
+    with connect(load(tiny_config(tmp_path, own_redis), {}).redis) as store:
+        picture = Picture(store)
+        writer = Writer(Exporter(picture, out).bundle, out, "", lambda _: True)
+        writer.once(lossy=False)
+        before = (out / ZONES).read_text()
+
+        def steps() -> Iterator[None]:
+            set_state(own_redis, "lon1", "down")
+            out.rename(kept)
+            out.write_text("in the way")
+            yield
+            out.unlink()
+            kept.rename(out)
+            assert (out / ZONES).read_text() == before
+            yield
+            assert (out / ZONES).read_text() != before
+
+        turn = steps()
+        with pytest.raises(StopIteration):
+            writer.follow(picture, 0.0, lambda _: next(turn))
 
 
 def test_it_follows_states_and_publishes_until_it_is_ended(own_redis: RedisServer, tmp_path: Path) -> None:

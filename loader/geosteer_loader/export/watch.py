@@ -44,6 +44,7 @@ class Writer:
         self._needs_reload = needs_reload
         self._pending = folder / PENDING
         self._untold = False
+        self._behind = False  # something changed that is not written yet
         self._told: set[str] = set()
 
     def once(self, *, lossy: bool) -> tuple[Bundle, list[str]]:
@@ -66,7 +67,8 @@ class Writer:
         while True:
             wait(interval)
             try:
-                if picture.refresh():
+                self._behind = picture.refresh() or self._behind
+                if self._behind:
                     made = self._make()
                     self._tell(made)
                     if written := self._write(made):
@@ -87,6 +89,7 @@ class Writer:
             self._untold = self._untold or self._pending.exists()
             files.mark(self._pending)
         written = made.write(self._folder)
+        self._behind = False
         if any(map(self._needs_reload, written)):
             self._untold = True
         if self._untold:
