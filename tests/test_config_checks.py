@@ -67,6 +67,16 @@ def test_a_node_may_have_several_checks_and_thresholds_of_its_own():
     assert found[0]["profile"] == {"up": 5, "ok": 4, "down": 2}
 
 
+def test_a_login_behind_an_option_is_a_secret_but_a_path_or_a_port_is_none():
+    def said(*words: str) -> list[str]:
+        return problems(GOOD + f'[nodes.ams1.check]\ntype = "command"\ncommand = {["/bin/check", *words]}\n')
+
+    for words in (("-a", "me:word"), ("-H", "h", "-u", "me:word"), ("--user", "me:${PW}x")):
+        assert said(*words) == [f"c.toml: nodes.ams1.check.command: {LITERAL}"], words
+    for words in (("-a", "me:${PW}"), ("-u", "/path:x"), ("-a", "192.0.2.1:80"), ("-H", "me:word"), ("-u",)):
+        assert said(*words) == [], words
+
+
 def test_a_short_interval_brings_a_short_timeout():
     (check,) = checks('type = "tcp"\nport = 1\ninterval = 1')
     assert check["timeout"] == 1

@@ -149,8 +149,16 @@ def test_those_that_fail_and_may_soon_go_down_count_too() -> None:
     assert found.held[0].endswith("kept for one more round: n1")
 
 
-def test_a_first_state_is_kept_back_like_any_other() -> None:
-    assert run(fall("n1", "n2", "n3")).changes == {}
+def test_a_first_state_is_not_kept_back_but_counts_for_those_that_were_up() -> None:
+    found = run(fall("n1", "n2", "n3"))
+    assert [fields["state"] for fields in found.changes.values()] == ["down"] * 3
+    assert not found.held
+    found = run(fall("n1", "n2", "n3"), {"n3": UP})
+    assert {name: fields.get("state") for name, fields in found.changes.items()} == {
+        "n1": "down",
+        "n2": "down",
+        "n3": None,
+    }
 
 
 def test_a_map_that_allows_everything_holds_nothing() -> None:

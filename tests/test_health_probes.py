@@ -244,6 +244,21 @@ def test_a_login_in_the_url_is_sent_as_basic_authorization() -> None:
     assert b"127.0.0.1:" in head.split(b"Host: ")[1].split(b"\r\n")[0]
 
 
+def test_variables_may_stand_in_the_host_of_a_url_the_host_header_and_the_body() -> None:
+    async def main() -> tuple[list[Result], list[bytes]]:
+        seen: list[bytes] = []
+        async with serving(b"HTTP/1.1 200 OK\r\n\r\nSesame, please", seen=seen) as port:
+            spec = {"type": "http", "url": f"http://${{NODE_Host}}:{port}/", "host": "${NAME}.example.net"}
+            node = subject("192.0.2.1", **spec, body="${WORD}")
+            environ = {"NODE_Host": "127.0.0.1", "NAME": "www", "WORD": "Sesame"}
+            return [await probe(node, environ), await probe(node, {**environ, "WORD": "Mohn"})], seen
+
+    (good, bad), seen = asyncio.run(main())
+    assert good == Result(True)
+    assert bad == Result(False, "the body lacks the text")
+    assert b"\r\nHost: www.example.net\r\n" in seen[0]
+
+
 def test_a_secret_that_is_not_set_here_says_nothing_of_the_node() -> None:
     assert ask(b"", headers={"X-Token": "${NO_SUCH_VARIABLE}"}) == Result(
         None, "environment variable NO_SUCH_VARIABLE is not set"

@@ -33,7 +33,7 @@ _STATUS = integer(100, 599)
 def read_check(table: Table) -> dict[str, Any]:
     """One check as the prober wants it: every setting of its type, profile spelled out."""
     kind_of = table.require("type", choice(*TYPES), "")
-    interval = table.get("interval", duration(1, 86400), 10)
+    interval = table.get("interval", duration(0.1, 86400), 10)
     timeout = table.get("timeout", duration(0.001, 600), min(2, interval))
     if timeout > interval:
         table.add("timeout", f"must not be longer than the interval, {interval} s")

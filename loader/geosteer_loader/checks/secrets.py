@@ -20,6 +20,9 @@ _WORD = r"(?:password|passwd|passphrase|pwd|secret|token|authorization|auth|api[
 _NAME = re.compile(rf"(?:.*[-_])?{_WORD}(?:[-_].*)?", re.IGNORECASE)
 _SCHEME = re.compile(r"(?:basic|bearer|digest|token|apikey)\s+", re.IGNORECASE)
 _INSIDE = re.compile(rf"(?<![a-z]){_WORD}[=:]\s*(?!\$\{{)[^\s&]", re.IGNORECASE)
+_LOGINS = {"-a", "-u", "--user"}
+"""Options that take a login, of check_http and curl; elsewhere `-u` may be a path, and `-a` an address with a port."""
+_LOGIN = re.compile(r"[^\s:/]+:(?!\$\{\w+\}$|\d+$)[^\s/]+")
 _USERINFO = re.compile(r"://[^/@\s]*:(?!\$\{\w+\}@)[^/@\s]*@")
 
 
@@ -63,8 +66,10 @@ def literal_inside(value: str) -> bool:
 
 
 def literal_option(command: Sequence[str]) -> bool:
-    """Whether an option such as `--password` is followed by a literal."""
+    """Whether an option such as `--password` is followed by a literal, or one such as `-u` by `user:secret`."""
     return any(
-        option.startswith("-") and named_secret(option.lstrip("-")) and not _REFERENCE.fullmatch(word)
+        (named_secret(option.lstrip("-")) and not _REFERENCE.fullmatch(word))
+        or (option in _LOGINS and bool(_LOGIN.fullmatch(word)))
         for option, word in pairwise(command)
+        if option.startswith("-")
     )

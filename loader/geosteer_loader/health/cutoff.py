@@ -28,7 +28,7 @@ class Fall(NamedTuple):
     round: float
     """Seconds from one probe of it to the next."""
     done: bool
-    """Nobody asks to take it down now."""
+    """Nobody asks to take it down now, or there is no state that could be kept."""
 
 
 def hold(

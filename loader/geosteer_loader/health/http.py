@@ -16,6 +16,7 @@ from geosteer_loader.health.result import Result
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from urllib.parse import SplitResult
 
 BODY = 1 << 20
 """Bytes of a body that are searched."""
@@ -48,7 +49,7 @@ class Wanted:
 
     statuses: Sequence[int] = field(default=())
     """Empty: any."""
-    body: str | None = None
+    body: str = ""
     """Text that the body must contain."""
 
 
@@ -60,16 +61,16 @@ def request(
     Args: expand: puts values in for `${NAME}`; context: gives the TLS settings, with or without verification.
     Raises: whatever *expand* does.
     """
-    # Taken apart before values are put in, so that no value changes where the request goes.
+    # Taken apart before values are put in, so that each of them stays the part that it stands for.
     parts = urlsplit(spec["url"])
     secure = parts.scheme == "https"
-    host = parts.hostname or ""
+    host = _host(parts, expand)
     standard = 443 if secure else 80
     port = parts.port or standard
     shown = f"[{host}]" if ":" in host else host
     target = parts.path + (f"?{parts.query}" if parts.query else "")
     headers = {
-        "Host": spec.get("host") or (shown if port == standard else f"{shown}:{port}"),
+        "Host": expand(spec.get("host") or "") or (shown if port == standard else f"{shown}:{port}"),
         "User-Agent": "geosteer-probe",
         "Accept": "*/*",
         "Connection": "close",
@@ -88,6 +89,12 @@ def request(
         tls=context(spec.get("verify", True)) if secure else None,
         sni=(spec.get("sni") or host) if secure else None,
     )
+
+
+def _host(parts: SplitResult, expand: Callable[..., str]) -> str:
+    """What to connect to; `SplitResult.hostname` makes lower case of the names of variables, too."""
+    place = parts.netloc.rpartition("@")[2]
+    return expand(place.partition(":")[0]) if "${" in place else parts.hostname or ""
 
 
 async def get(asked: Request, wanted: Wanted, now: Callable[[], float]) -> Result:
@@ -132,7 +139,7 @@ async def _exchange(
     except h11.LocalProtocolError as exc:
         return Result(None, f"the check makes no request: {exc}")
     body = bytearray()
-    needle = (wanted.body or "").encode()
+    needle = wanted.body.encode()
     while True:
         event = connection.next_event()
         if event is h11.NEED_DATA:

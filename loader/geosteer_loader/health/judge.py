@@ -103,7 +103,8 @@ def _falls(
             since = (maybe_time(fields.get("since")) or 0.0) + 1
             falls[name] = Fall(since, node.round, done=True)
         elif outcome.since is not None:
-            falls[name] = Fall(outcome.since, node.round, done=False)
+            # A first state has no last one that could be kept; it counts for the others all the same.
+            falls[name] = Fall(outcome.since, node.round, done=state_of(fields) == UNKNOWN)
     return falls
 
 
@@ -127,7 +128,7 @@ def _changed(outcome: Outcome, fields: Fields, now: float) -> dict[str, str]:
 
 
 def _held(outcome: Outcome, fields: Fields) -> dict[str, str]:
-    if fields.get("failing") == "yes" or "state" not in fields:
+    if fields.get("failing") == "yes":
         return {}
     return {"failing": "yes", "reason": outcome.reason}
 

@@ -71,7 +71,8 @@ class Probes:
             command = [self._secrets.expand(word) for word in spec["command"]]
             return await plugin.run(command, dict(self._environ))
         asked = http.request(spec, self._secrets.expand, self._context)
-        wanted = http.Wanted(statuses=spec.get("status") or (), body=spec.get("body"))
+        body = self._secrets.expand(spec.get("body") or "")
+        wanted = http.Wanted(statuses=spec.get("status") or (), body=body)
         return await http.get(asked, wanted, self._now)
 
     async def _control(self, target: str) -> Result:
