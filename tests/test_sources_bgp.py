@@ -79,8 +79,12 @@ def test_a_line_of_an_origin_list_gives_prefix_and_origins_in_order(
         ("pyasn", "1.0.0.0/24 4294967296", "no AS number: '4294967296'"),
         ("pyasn", "1.0.0.0/24 1.10", "no AS number: '1.10'"),
         ("pyasn", "1.0.0.1/24 10", "bits behind the prefix length are set: '1.0.0.1/24'"),
-        ("pyasn", "1.0.0.0\t24\t10_20", "no prefix length: '1.0.0.0'"),
-        ("prefix2as", "1.0.0.0/24\t10", "no prefix length from 0 to 32: '1.0.0.0/24/10'"),
+        ("pyasn", "1.0.0.0 AS10", "no prefix length: '1.0.0.0'"),
+        (
+            "pyasn", "1.0.0.0\t24\t10_20",
+            "no prefix length: '1.0.0.0' (format prefix2as has it in the next column)",
+        ),
+        ("prefix2as", "1.0.0.0/24\t10", "prefix and length in one column, as in format pyasn: '1.0.0.0/24'"),
         ("prefix2as", "1.0.0.0\t33\t10", "no prefix length from 0 to 32: '1.0.0.0/33'"),
     ],
 )
@@ -113,6 +117,56 @@ fc00::/7 10
         "bogon prefixes: left out: 5, such as 10.1.0.0/16 10, 100.64.0.0/10 10, 192.0.2.0/25 10",
         "no public origin AS: left out: 4, such as 5.1.0.0/16 0, 5.2.0.0/16 23456, 5.3.0.0/16 64512",
     ]
+
+
+def test_sets_and_private_members_of_a_list_are_counted_by_prefix(path: Path):
+    report = Report()
+    content = "8.0.0.0\t8\t10,20\n9.0.0.0\t8\t10,20\n11.0.0.0\t8\t64512_20\n12.0.0.0\t8\t10_20\n"
+    assert rows(path, "prefix2as", content, report) == [
+        "8.0.0.0/8 AS10 AS20", "9.0.0.0/8 AS10 AS20", "11.0.0.0/8 AS20", "12.0.0.0/8 AS10 AS20",
+    ]  # fmt: skip
+    assert report.lines() == [
+        "origin is an AS set: all its members count: 2, such as 8.0.0.0\t8\t10,20, 9.0.0.0\t8\t10,20",
+        "private or reserved AS among several origins: left out: 1, such as 11.0.0.0\t8\t64512_20",
+    ]
+
+
+@pytest.mark.parametrize("kind", ["pyasn", "prefix2as", "bgpdump"])
+def test_a_v4_mapped_network_that_somebody_announces_is_a_bogon(path: Path, kind: str):
+    report = Report()
+    content = {
+        "pyasn": "::ffff:8.0.0.0/104 10\n8.0.0.0/8 10\n",
+        "prefix2as": "::ffff:8.0.0.0\t104\t10\n8.0.0.0\t8\t10\n",
+        "bgpdump": dump_line("::ffff:8.0.0.0/104", "10") + dump_line("8.0.0.0/8", "10"),
+    }[kind]
+    assert rows(path, kind, content, report) == ["8.0.0.0/8 AS10"]
+    assert report.count("bogon prefixes: left out") == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "reason"),
+    [
+        ("pyasn", "; IP-ASN32-DAT file\n", "no prefix in it"),
+        ("prefix2as", "", "no prefix in it"),
+        ("bgpdump", "", "no line of a routing table (TABLE_DUMP..|..|B|..) in it"),
+        (
+            "bgpdump", "BGP4MP|1400824800|W|157.130.10.233|701|12.0.0.0/8\n",
+            "no line of a routing table (TABLE_DUMP..|..|B|..) in it",
+        ),
+    ],
+)  # fmt: skip
+def test_a_file_without_any_route_is_not_an_empty_table(path: Path, kind: str, content: str, reason: str):
+    with pytest.raises(SourceError) as refusal:
+        rows(path, kind, content)
+    assert str(refusal.value) == f"{path}: {reason}"
+
+
+@pytest.mark.parametrize("table", ["bgp", "path"])
+def test_a_record_without_routes_is_left_out(path: Path, table: str):
+    report = Report()
+    content = mrt.peers(701) + mrt.rib("8.0.0.0/8") + mrt.rib("9.0.0.0/8", [701, 10])
+    assert len(rows(path, "mrt", content, report, table)) == 1
+    assert report.lines() == ["no route to it: left out: 1, such as 8.0.0.0/8"]
 
 
 def reserved(asn: int) -> bool:
@@ -363,7 +417,7 @@ def test_a_damaged_dump_is_read_or_refused_but_nothing_else(path: Path):
         (b"", "no unicast routes of type TABLE_DUMP_V2 in it"),
         (mrt.peers(1), "no unicast routes of type TABLE_DUMP_V2 in it"),
         (b"prefix,country\n1.0.0.0/8,US\n" * 10, "record at byte 0: 1869966964 bytes; not an MRT file?"),
-        (mrt.rib("8.0.0.0/8", []), "record at byte 0: damaged: peer 0 of 0"),
+        (mrt.rib("8.0.0.0/8", []), "record at byte 0: damaged: a route of peer 0, where the peer table has 0"),
         (mrt.record(2, bytes(4) + b"\x21" + bytes(9)), "record at byte 0: damaged: prefix length 33"),
         (
             mrt.record(2, mrt.rib("8.0.0.0/8", [1])[12:] + b"x"),

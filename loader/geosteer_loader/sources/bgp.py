@@ -3,8 +3,8 @@
 - The origin of a path is its last AS. Private and reserved ones are skipped backwards along the path, as pyasn does: the AS
   before them is the one that announces the network to the world. An AS set at the end gives all its members.
 - A prefix has the origins that its entries name, most named first, ties to the lower number.
-- Default routes and bogon prefixes are left out, and so is a prefix for which no public AS is left: a wider prefix then
-  counts there. Prefixes longer than /24 and /48 stay.
+- Default routes and bogon prefixes (v4-mapped networks among them) are left out, and so is a prefix for which no public AS is
+  left: a wider prefix then counts there. Prefixes longer than /24 and /48 stay.
 - The length of a path counts as routers count it (RFC 4271, 9.1.2.2): prepending counts, a set is one, confederations are
   none (RFC 5065, 5.3).
 
@@ -45,6 +45,8 @@ BOGON = "bogon prefixes: left out"
 UNORIGINATED = "no public origin AS: left out"
 SKIPPED = "private or reserved origin AS: the AS before it counts"
 AS_SET = "origin is an AS set: all its members count"
+PRIVATE = "private or reserved AS among several origins: left out"
+NO_ROUTE = "no route to it: left out"
 TOO_MANY = f"more than {MAX_ORIGINS} origins: the others are left out"
 
 _BY_OCTET: dict[tuple[int, int], list[tuple[int, int]]] = {}
@@ -53,6 +55,8 @@ for _bits, _start, _length in map(parse_prefix, BOGONS):
     for _octet in range(_first, _first + (1 << max(8 - _length, 0))):
         _BY_OCTET.setdefault((_bits, _octet), []).append((_start, _length))
 _GLOBAL_UNICAST = 0b001
+_NO_PATH = 1 << 32
+"""Longer than any path."""
 
 
 def is_public(asn: int) -> bool:
@@ -128,7 +132,7 @@ class Rib:
         if prefix != self._prefix:
             row = self.finish()
             self._prefix = prefix
-            self._length = 1 << 32
+            self._length = _NO_PATH
         votes, shortest = self._votes, self._length
         for path in paths:
             for origin in path.origins:
@@ -158,6 +162,8 @@ class Rib:
         return *prefix, record
 
     def _record(self, votes: dict[int, int]) -> tuple[str, str | None]:
+        if self._length == _NO_PATH:  # a record without entries
+            return "", NO_ROUTE
         if self._lengths:
             return str(min(self._length, MAX_LENGTH)), None
         origins = tuple(votes)

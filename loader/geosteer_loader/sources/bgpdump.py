@@ -9,9 +9,10 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from geosteer.errors import SourceError
 from geosteer_loader.sources.bgp import AsPath, Rib, as_path, own_path
 from geosteer_loader.sources.files import Problems, lines
-from geosteer_loader.sources.prefix import parse_prefix
+from geosteer_loader.sources.prefix import parse_network
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +36,7 @@ class BgpdumpSource:
     def rows(self, report: Report, progress: Progress | None = None) -> Iterator[Row]:
         """Prefixes in the order of the file.
 
-        Raises: SourceError: not readable, or lines are malformed (all of them are named).
+        Raises: SourceError: not readable, without any route of a table, or lines are malformed (all of them are named).
         """
         problems = Problems(self.path)
         rib = Rib(report, self._table)
@@ -50,7 +51,7 @@ class BgpdumpSource:
                     report.note(UPDATES, f"line {number}")
                     continue
                 if fields[5] != seen:
-                    prefix, seen = parse_prefix(fields[5]), fields[5]
+                    prefix, seen = parse_network(fields[5]), fields[5]
                 path = parse_path(fields[6]) if fields[6].strip() else own_path(int(fields[4]))
                 row = rib.enter(prefix, (path,))
             except (ValueError, IndexError) as exc:
@@ -60,6 +61,8 @@ class BgpdumpSource:
             if row:
                 yield row
         problems.check()
+        if not seen:
+            raise SourceError(f"{self.name}: no line of a routing table (TABLE_DUMP..|..|B|..) in it")
         if last := rib.finish():
             yield last
 

@@ -148,7 +148,7 @@ def _paths(body: bytes, at: int, peers: list[int], *, add_path: bool) -> Iterato
         elif peer < len(peers):
             yield own_path(peers[peer])
         else:
-            raise ValueError(f"peer {peer} of {len(peers)}")
+            raise ValueError(f"a route of peer {peer}, where the peer table has {len(peers)}")
         at = end
     if at != len(body):
         raise ValueError(f"{len(body) - at} bytes behind the last entry")

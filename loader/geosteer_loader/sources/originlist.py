@@ -7,10 +7,13 @@ as `10,20`. Which prefixes and ASes count is the module `bgp`'s to say.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from geosteer.errors import SourceError
 from geosteer_loader.sources.bgp import (
+    AS_SET,
     MAX_ORIGINS,
+    PRIVATE,
     TOO_MANY,
     UNORIGINATED,
     is_public,
@@ -18,7 +21,7 @@ from geosteer_loader.sources.bgp import (
     unusable,
 )
 from geosteer_loader.sources.files import Problems, lines
-from geosteer_loader.sources.prefix import parse_prefix
+from geosteer_loader.sources.prefix import parse_network
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +31,16 @@ if TYPE_CHECKING:
 
 _ORIGIN = re.compile(r"(?:AS)?([0-9]{1,10})", re.IGNORECASE)
 _BETWEEN = re.compile(r"[_,\s{}]+")
+_SET = re.compile(r"[0-9]\s*,")
+
+
+class _Origins(NamedTuple):
+    """What is made of the origins of a line."""
+
+    record: str
+    """"" without a public one."""
+    odd: tuple[str, ...]
+    """Kinds for the report."""
 
 
 class OriginListSource:
@@ -43,38 +56,57 @@ class OriginListSource:
     def rows(self, report: Report, progress: Progress | None = None) -> Iterator[Row]:
         """Prefixes in the order of the file.
 
-        Raises: SourceError: not readable, or lines are malformed (all of them are named).
+        Raises: SourceError: not readable, without any prefix, or lines are malformed (all of them are named).
         """
         problems = Problems(self.path)
-        records: dict[str, str] = {}
+        known: dict[str, _Origins] = {}
+        empty = True
         for number, line in lines(self.path, progress):
             text = line.strip()
             if not text or text[0] in ";#":
                 continue
-            prefix, _, rest = text.replace("\t", " ").partition(" ")
-            if self._split:
-                length, _, rest = rest.lstrip().partition(" ")
-                prefix = f"{prefix}/{length}"
+            empty = False
             try:
-                if "/" not in prefix:  # a prefix2as line would pass as an address with several origins
-                    raise ValueError(f"no prefix length: {prefix!r}")
-                network = parse_prefix(prefix)
-                if rest not in records:
-                    records[rest] = _record(rest, f"{prefix} {rest}", report)
-                record = records[rest]
+                prefix, rest = _split(text) if self._split else _joined(text)
+                network = parse_network(prefix)
+                origins = known.get(rest)
+                if origins is None:
+                    origins = known[rest] = _origins(rest)
             except ValueError as exc:
                 problems.add(number, str(exc))
                 continue
-            why = unusable(*network) or (None if record else UNORIGINATED)
+            why = unusable(*network) or (None if origins.record else UNORIGINATED)
             if why:
                 report.note(why, text)
-            else:
-                yield *network, record
+                continue
+            for kind in origins.odd:
+                report.note(kind, text)
+            yield *network, origins.record
         problems.check()
+        if empty:
+            raise SourceError(f"{self.name}: no prefix in it")
 
 
-def _record(text: str, example: str, report: Report) -> str:
-    """The record for the origins written in a line, without those that are private or reserved.
+def _split(text: str) -> tuple[str, str]:
+    """Prefix and origins of a line whose prefix and length are columns of their own. Raises: ValueError: they are not."""
+    address, _, rest = text.replace("\t", " ").partition(" ")
+    if "/" in address:
+        raise ValueError(f"prefix and length in one column, as in format pyasn: {address!r}")
+    length, _, rest = rest.lstrip().partition(" ")
+    return f"{address}/{length}", rest
+
+
+def _joined(text: str) -> tuple[str, str]:
+    """Prefix and origins of a line. Raises: ValueError: no prefix length."""
+    prefix, _, rest = text.replace("\t", " ").partition(" ")
+    if "/" not in prefix:  # a prefix2as line would pass as an address with several origins
+        hint = " (format prefix2as has it in the next column)" if rest.lstrip()[:1].isdigit() else ""
+        raise ValueError(f"no prefix length: {prefix!r}{hint}")
+    return prefix, rest
+
+
+def _origins(text: str) -> _Origins:
+    """What a line's origins come to, without those that are private or reserved.
 
     Raises: ValueError: not AS numbers.
     """
@@ -83,7 +115,10 @@ def _record(text: str, example: str, report: Report) -> str:
     numbers = [int(one[1]) for one in found if one]
     if not numbers or len(numbers) < len(found) or max(numbers) > 0xFFFFFFFF:
         raise ValueError(f"no AS number: {text[:60]!r}")
-    origins = list(dict.fromkeys(filter(is_public, numbers)))
-    if len(origins) > MAX_ORIGINS:
-        report.note(TOO_MANY, example)
-    return origin_record(origins[:MAX_ORIGINS])
+    public = list(dict.fromkeys(filter(is_public, numbers)))
+    odd = {
+        AS_SET: _SET.search(text) is not None,
+        PRIVATE: not all(map(is_public, numbers)),
+        TOO_MANY: len(public) > MAX_ORIGINS,
+    }
+    return _Origins(origin_record(public[:MAX_ORIGINS]), tuple(kind for kind, seen in odd.items() if seen))

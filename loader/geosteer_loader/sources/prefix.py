@@ -17,6 +17,17 @@ def parse_prefix(text: str) -> tuple[int, int, int]:
     Raises: ValueError: says what is wrong, host bits among it. A v4-mapped network is refused, since
         clients in it are looked up as IPv4 (RFC 4291, 2.5.5.2).
     """
+    bits, start, length = parse_network(text)
+    if bits == 128 and length >= 96 and start >> 32 == _MAPPED:
+        raise ValueError(f"a v4-mapped network, to be written as IPv4: {text!r}")
+    return bits, start, length
+
+
+def parse_network(text: str) -> tuple[int, int, int]:
+    """The same of any network, v4-mapped ones too.
+
+    Raises: ValueError: says what is wrong, host bits among it.
+    """
     address, slash, size = text.partition("/")
     bits, start = parse_address(address)
     if not slash:
@@ -27,8 +38,6 @@ def parse_prefix(text: str) -> tuple[int, int, int]:
         raise ValueError(f"no prefix length from 0 to {bits}: {text!r}")
     if start & ((1 << (bits - length)) - 1):
         raise ValueError(f"bits behind the prefix length are set: {text!r}")
-    if bits == 128 and length >= 96 and start >> 32 == _MAPPED:
-        raise ValueError(f"a v4-mapped network, to be written as IPv4: {text!r}")
     return bits, start, length
 
 
