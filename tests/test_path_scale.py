@@ -88,6 +88,7 @@ def test_a_real_table_of_origins_keeps_to_its_budget(own_redis: RedisServer, tmp
 
 
 @long_run
+@pytest.mark.timeout(1800)
 def test_origins_and_paths_of_1_200_000_prefixes_keep_to_their_budget(
     own_redis: RedisServer, tmp_path: Path
 ) -> None:

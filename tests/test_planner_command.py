@@ -140,7 +140,7 @@ def test_demand_without_room_is_said_plainly_and_nothing_is_written(shares: Shar
     shares.demand.write_text("GB 1500\nFR 700\n")
     code, out, err = shares("--offline", "--write", str(tmp_path / "planned.toml"))
     assert code == 1
-    told = "infeasible: no node has room for 360 of a demand of 2200; left over: "
+    told = "infeasible: planned up to 80.0 % of its capacity, no node has room for 360 of a demand of 2200; left over: "
     assert told in out
     assert told in err
     assert re.search(r"nobody +\d+\.\d %", out)

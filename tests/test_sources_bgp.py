@@ -81,7 +81,8 @@ def test_a_line_of_an_origin_list_gives_prefix_and_origins_in_order(
         ("pyasn", "1.0.0.1/24 10", "bits behind the prefix length are set: '1.0.0.1/24'"),
         ("pyasn", "1.0.0.0 AS10", "no prefix length: '1.0.0.0'"),
         (
-            "pyasn", "1.0.0.0\t24\t10_20",
+            "pyasn",
+            "1.0.0.0\t24\t10_20",
             "no prefix length: '1.0.0.0' (format prefix2as has it in the next column)",
         ),
         ("prefix2as", "1.0.0.0/24\t10", "prefix and length in one column, as in format pyasn: '1.0.0.0/24'"),
@@ -417,7 +418,10 @@ def test_a_damaged_dump_is_read_or_refused_but_nothing_else(path: Path):
         (b"", "no unicast routes of type TABLE_DUMP_V2 in it"),
         (mrt.peers(1), "no unicast routes of type TABLE_DUMP_V2 in it"),
         (b"prefix,country\n1.0.0.0/8,US\n" * 10, "record at byte 0: 1869966964 bytes; not an MRT file?"),
-        (mrt.rib("8.0.0.0/8", []), "record at byte 0: damaged: a route of peer 0, where the peer table has 0"),
+        (
+            mrt.rib("8.0.0.0/8", []),
+            "record at byte 0: damaged: a route of peer 0, where the peer table has 0",
+        ),
         (mrt.record(2, bytes(4) + b"\x21" + bytes(9)), "record at byte 0: damaged: prefix length 33"),
         (
             mrt.record(2, mrt.rib("8.0.0.0/8", [1])[12:] + b"x"),

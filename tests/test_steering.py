@@ -14,9 +14,13 @@ import click
 import pytest
 
 from dns_setup import backend_toml
+from geosteer.chooser import Chooser
 from geosteer.client import from_question
+from geosteer.http import Redirector
 from geosteer.responder import Responder
 from geosteer.schema import Keys
+from geosteer.squid import Rewriter
+from geosteer.target import Routes, Target
 from geosteer.tier import Tier
 from geosteer_loader import inspect, render, sight
 from geosteer_loader.checks.redis import RedisSettings
@@ -25,7 +29,7 @@ from geosteer_loader.publish import publish
 from geosteer_loader.store import Store, connect
 from publishing import write_config
 from servers import RedisServer, wait_until
-from steering import make_settings
+from steering import live_steering, make_settings
 from tiny import publish_tiny
 from workers import Worker
 
@@ -144,6 +148,7 @@ class World:
         with server.client() as client:
             publish_tiny(client, prefix, configuration(), self.tables)
             set_states(client, Keys(prefix))
+        self.server, self.prefix = server, prefix
         self.store = connect(RedisSettings(url=server.url, prefix=prefix))
         self.tier = Tier(make_settings(server, prefix, folder, timeout=5000), lambda _: 0)
         self.tier.start()
@@ -288,7 +293,13 @@ def test_a_node_that_goes_down_moves_only_its_own_clients_of_policy_hash(world: 
             known[node] = type(known[node])()
             known[node].update({"state": word})
         changed = sight.Sight(
-            model=seen.model, cell=seen.cell, states=known, loads={}, now=seen.now, generation=1
+            model=seen.model,
+            cell=seen.cell,
+            states=known,
+            overrides=seen.overrides,
+            loads={},
+            now=seen.now,
+            generation=1,
         )
         return {net: world.explain(changed, "hash-name", net)["nodes"][0] for net in networks}
 
@@ -296,6 +307,39 @@ def test_a_node_that_goes_down_moves_only_its_own_clients_of_policy_hash(world: 
     moved = {net for net in networks if before[net] != after[net]}
     assert moved == {net for net in networks if before[net] == "fra1"}
     assert moved
+
+
+@pytest.mark.parametrize("policy", ["best", "hash", "nearest", "path"])
+def test_a_client_gets_the_same_node_in_every_front_end(world: World, tmp_path: Path, policy: str) -> None:
+    """HTTP and Squid may hash the path instead, which is their default for `hash`: here they go by the client's network."""
+    dice = random.Random(11)
+    name = f"{policy}-name"
+    chooser = Chooser(world.tier, lambda _: 0, lambda: 0.0, lambda _: None)
+    squid = Rewriter(chooser, Target(), Routes(), by_path=False)
+    with live_steering(world.server, world.prefix, tmp_path, timeout=5000) as library:
+        web = Redirector(library, by_path=False)
+        for _ in range(300):
+            four = dice.random() < 0.7
+            client = str(
+                ipaddress.IPv4Address(address4(dice)) if four else ipaddress.IPv6Address(address6(dice))
+            )
+            length = 24 if four else 48
+            ((_, target, _),), _ = world.answer(name, f"{client}/{length}", "192.0.2.1")
+            # the path names other files each time, and does not matter
+            reply = web.reply(
+                "GET", b"/%d" % dice.getrandbits(20), "http", client, [(b"host", f"{name}.{ZONE}".encode())]
+            )
+            line = f"1 http://{name}.{ZONE}/{dice.getrandbits(20)} {client}/- - GET".encode()
+            seen = {
+                "pipe": target.removesuffix(".example.net"),
+                "library": getattr(library.decide(f"{name}.{ZONE}", client).node, "name", None),
+                "http": dict(reply.headers)[b"location"].decode().partition("://")[2].partition(".")[0],
+                "squid": squid.reply(line, time.monotonic())
+                .decode()
+                .partition("node_=")[2]
+                .partition(" ")[0],
+            }
+            assert len(set(seen.values())) == 1, (client, seen)
 
 
 # ---------------------------------------------------------------- layers
@@ -318,9 +362,9 @@ def published(
     return store, sight.live(store)
 
 
-def explained(seen: Sight, name: str, client: str) -> dict[str, Any]:
+def explained(seen: Sight, name: str, client: str, kinds: tuple[str, ...] = ("A",)) -> dict[str, Any]:
     service = inspect.find_service(seen.model, f"{name}.{ZONE}")
-    return inspect.describe(seen, service, inspect.asker_of(client), ("A",))
+    return inspect.describe(seen, service, inspect.asker_of(client), kinds)
 
 
 def test_layers_answer_in_any_order_that_is_configured(redis_server: RedisServer, prefix: str) -> None:
@@ -424,7 +468,7 @@ def test_candidates_come_with_distance_load_and_why_they_give_a_client_away(
     assert by_node["ams1"]["chosen"]
     assert by_node["ams1"]["load"] is None
     assert near["nodes"] == ["ams1"]
-    assert near["scope_reason"] == "a hash of the client's /24 settled it"
+    assert near["scope_reason"] == "which clients a node keeps is settled by a hash of their /24"
     assert {one["node"]: one["path_length"] for one in far["candidates"]} == {
         "lon1": 2,
         "ams1": 1,
@@ -439,7 +483,67 @@ def test_candidates_come_with_distance_load_and_why_they_give_a_client_away(
     assert rows["ams1"].endswith("chosen")
     assert "95 %" in rows["lon1"]
     assert rows["lon1"].endswith("gives this client away")
-    assert "scope 24: a hash of the client's /24 settled it" in text
+    assert "scope 24: which clients a node keeps is settled by a hash of their /24" in text
+    assert "lon1: sheds >99 % for its load" in text.splitlines()
+    assert near["policy_reason"] is far["policy_reason"] is None
+    assert unknown["policy_reason"] == "geo has no place for the client, so nodes rank as in best"
+
+
+def test_an_operators_word_a_ramp_and_the_order_of_answers_are_told(
+    redis_server: RedisServer, prefix: str
+) -> None:
+    keys = Keys(prefix)
+    since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    said = {"state": "drain", "percent": 99.9, "who": "me@here", "since": since, "why": "new disks"}
+    with redis_server.client() as client:
+        client.hset(keys.override, mapping={"ams1": json.dumps(said), "fra1": json.dumps({"state": "down"})})
+        client.hset(keys.node("nyc1"), mapping={"state": "up", "before": "down", "since": since})
+    nodes = {**configuration()["nodes"], "nyc1": {**configuration()["nodes"]["nyc1"], "ramp": 9000}}
+    weights = {"ams1": 3, "lon1": 2, "nyc1": 9, "fra1": 1, "lon2": 1}
+    with redis_server.client() as client:
+        made = configuration(order=[], default=weights)
+        publish_tiny(client, prefix, {**made, "nodes": nodes}, {})
+    with connect(RedisSettings(url=redis_server.url, prefix=prefix)) as store:
+        found = explained(sight.live(store), "best-3", "20.0.0.0/24")
+    by_node = {one["node"]: one for one in found["candidates"] if one["type"] == "A"}
+    assert {name: one["rank"] for name, one in by_node.items()} == {
+        "ams1": 1, "lon1": 2, "lon2": 3, "nyc1": None, "fra1": None,
+    }  # fmt: skip
+    assert by_node["ams1"]["override"] == said
+    assert by_node["lon1"]["override"] is by_node["lon1"]["ramps_until"] is None
+    text = click.unstyle(render.explanation({"name": "x", "type": "A", "client": "20.0.0.0/24", **found}))
+    assert f"ams1: operator: drain to 99.9 %, me@here since {since}: new disks" in text.splitlines()
+    assert f"nyc1: came back, ramps up until {by_node['nyc1']['ramps_until']}" in text.splitlines()
+
+
+def test_a_client_that_nobody_keeps_is_told_so(redis_server: RedisServer, prefix: str) -> None:
+    with redis_server.client() as client:
+        client.hset(Keys(prefix).node("lon1"), mapping={"state": "up", "shed": "0.999"})
+        client.hset(Keys(prefix).node("ams1"), mapping={"state": "up", "shed": "0.998"})
+    tables = {"geo": {"20.0.0.0/9": "GB"}}
+    store, seen = published(
+        redis_server, prefix, tables, order=["countries"], countries={"GB": {"ams1": 1}}, default={"lon1": 1}
+    )
+    with store:
+        found = explained(seen, "best", "20.0.0.0/24")
+    assert [one["outcome"] for one in found["layers"] if one["type"] == "A"] == [
+        "answers, since nobody keeps the client", "its nodes give the client away",
+    ]  # fmt: skip
+    assert found["answered_by"] == {"A": "countries GB"}
+    assert [one["unwilling"] for one in found["candidates"] if one["type"] == "A"] == [True, False]
+    text = click.unstyle(render.explanation({"name": "x", "type": "A", "client": "20.0.0.0/24", **found}))
+    assert "chosen (nobody keeps this client, and none has a higher share)" in text
+
+
+def test_each_type_may_be_answered_by_a_layer_of_its_own(redis_server: RedisServer, prefix: str) -> None:
+    tables = {"geo": {"20.0.0.0/9": "GB"}}
+    store, seen = published(
+        redis_server, prefix, tables, order=["countries"], countries={"GB": {"sfo1": 1}}, default={"lon1": 1}
+    )
+    with store:
+        found = explained(seen, "best", "20.0.0.0/24", ("A", "AAAA"))
+    text = render.explanation({"name": "x", "type": "A", "client": "20.0.0.0/24", **found})
+    assert "layer countries GB for A, default for AAAA" in text
 
 
 ONLY_GEO = "geo 20.0.0.0/9 is the widest prefix with one record, and no other table was asked"
@@ -502,6 +606,9 @@ soa = {{ mname = "ns1.example.net", rname = "hostmaster.example.net" }}
 ns = ["ns1.example.net"]
 [services."best.{ZONE}"]
 map = "default"
+[services."weighted.{ZONE}"]
+map = "default"
+policy = "weighted"
 [[sources.bgp]]
 format = "pyasn"
 path = "as.dat"
@@ -520,12 +627,17 @@ def test_a_plan_explains_what_the_publish_then_makes_and_writes_nothing(
 
     def explain(*, plan: bool) -> list[dict[str, Any]]:
         asked = [inspect.explain(config, f"best.{ZONE}", block, plan=plan) for block in blocks]
+        asked += [
+            inspect.explain(config, f"weighted.{ZONE}", blocks[0], ticket=ticket, plan=plan)
+            for ticket in (0.1, 0.4, 0.7, 0.9)
+        ]
         return [{**one, "tier": "", "generation": 0} for one in asked]
 
     draw()
     routes.write_text("".join(f"{block} AS{number + 1}\n" for number, block in enumerate(blocks)))
     path = write_config(tmp_path, own_redis.url, geo=[geo], networks={"lab": ["21.0.0.0/9"]}, more=SERVICE)
-    path.write_text(path.read_text().replace("[nodes.lon1]", "[nodes.lon1]\nwell_connected = 1"))
+    text = path.read_text().replace("[nodes.lon1]", "[nodes.lon1]\nwell_connected = 1")
+    path.write_text(text.replace("default = { ams1 = 100 }", "default = { lon2 = 30, lon1 = 30, ams1 = 40 }"))
     config = load(path, {})
     first = inspect.explain(config, f"best.{ZONE}", blocks[0], plan=True)
     assert (first["tier"], first["generation"]) == ("planned", None)

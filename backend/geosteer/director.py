@@ -257,7 +257,7 @@ class _Walk:
             if self.trace:
                 self.decision.trace.append(
                     {
-                        "type": kind, "layer": layer, "node": node.name, "weight": weight, "share": round(share, 4),
+                        "type": kind, "layer": layer, "node": node.name, "weight": weight, "share": share,
                         "state": state.state, "excluded": reason or None,
                     }
                 )  # fmt: skip

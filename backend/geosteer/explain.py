@@ -34,7 +34,7 @@ def explanation(
         if client is not None
     }
     told["scope"] = decision.scope
-    told["candidates"] = decision.trace
+    told["candidates"] = [{**one, "share": round(one["share"], 4)} for one in decision.trace]
     told["answer"] = [
         {"type": kind, "content": content, "ttl": decision.ttl}
         for kind, nodes in decision.answer.items()

@@ -31,7 +31,7 @@ class Proposal:
     """What Redis has of that."""
     tables: list[Table]
     document: dict[str, Any]
-    """The configuration document."""
+    """The configuration document, in the order of what is published: the order of nodes decides who gets which ticket."""
     text: bytes
     """The same as it is published."""
     after: dict[str, str]
@@ -77,4 +77,6 @@ def propose(
         after.update(table.fields)
     if "swept" in before:
         after["swept"] = before["swept"]
-    return Proposal(before=before, known=known, tables=tables, document=document, text=text, after=after)
+    return Proposal(
+        before=before, known=known, tables=tables, document=json.loads(text), text=text, after=after
+    )

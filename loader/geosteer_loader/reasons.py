@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from geosteer import policy
+from geosteer.clock import format_time
 from geosteer.director import Director, lengths_of, place_of
 from geosteer.lean import Address
 
@@ -31,12 +33,12 @@ def prefix_text(bits: int, address: int, length: int) -> str:
 
 
 def layers(
-    director: Director, service: Service, decision: Decision, kinds: Sequence[str]
+    director: Director, service: Service, decision: Decision, asker: Client | None, kinds: Sequence[str]
 ) -> list[dict[str, Any]]:
     """The layers that were asked, in their order: `type`, `layer`, `table`, `key` (or None), `outcome`."""
     found = []
     for kind in kinds:
-        met = [one for one in decision.trace if one["type"] == kind]
+        met = [{**one, "keeps": _keeps(service, one, asker)} for one in decision.trace if one["type"] == kind]
         labels = {one["layer"] for one in met}
         rows: list[dict[str, Any]] = []
         for layer, table, entries in service.map.layers:
@@ -68,10 +70,31 @@ def _nothing(record: str, keys: Sequence[str]) -> str:
 
 
 def _outcome(label: str, met: Sequence[dict[str, Any]], answered: str | None) -> str:
+    mine = [one for one in met if one["layer"] == label and one["excluded"] is None]
     if label == answered:
-        return "answers"
-    serving = any(one["excluded"] is None for one in met if one["layer"] == label)
-    return "its nodes give the client away" if serving else "has no serving node"
+        return "answers" if any(one["keeps"] for one in mine) else "answers, since nobody keeps the client"
+    return "its nodes give the client away" if mine else "has no serving node"
+
+
+def policy_reason(service: Service, decision: Decision, asker: Client | None) -> str | None:
+    """Why the policy could not go by what it is named after, in words."""
+    if service.policy not in {"nearest", "path"}:
+        return None
+    if asker is None:
+        return "nobody is known, so nodes rank as in best"
+    if service.policy == "nearest" and "geo" in decision.matched:
+        known = place_of(decision.matched["geo"][0]) is not None
+        return None if known else "geo has no place for the client, so nodes rank as in best"
+    if service.policy == "path" and "path" in decision.matched and not decision.matched["path"][0]:
+        return "no vantage point has a path to the client, so nodes rank as in best"
+    return None
+
+
+def _keeps(service: Service, one: dict[str, Any], asker: Client | None) -> bool:
+    """Whether a serving candidate keeps this client, by its share."""
+    if service.policy not in RANKED:
+        return True
+    return bool(policy.unit(one["node"], asker.network if asker else "")[0] < one["share"])
 
 
 def candidates(
@@ -79,8 +102,10 @@ def candidates(
 ) -> list[dict[str, Any]]:
     """The candidates met, each once, with what the policy went by and whether it was chosen.
 
-    `ignored` is why a node would not have served, had there been any other; `spilled` says that a node gives this client
-    away, to keep no more than its share of them.
+    `rank` is the place among the answers; `ignored` is why a node would not have served, had there been any other; `spilled`
+    says that a node gives this client away, to keep no more than its share of them, `unwilling` that it was chosen all the
+    same, since nobody keeps the client; `override` is what an operator said, while it is in force; `ramps_until` is when a
+    node that came back has its whole share.
     """
     latest: dict[tuple[str, str, str], dict[str, Any]] = {}
     for one in decision.trace:
@@ -90,10 +115,10 @@ def candidates(
             ignored = before["excluded"] if one["excluded"] is None else None
             latest[key] = {**one, "ignored": ignored or before.get("ignored")}
     found = list(latest.values())
-    for one in found:
-        _describe(one, sight, service, decision, asker)
     if service.policy in {"weighted", "hash"}:
         _add_chances(found)
+    for one in found:
+        _describe(one, sight, service, decision, asker)
     return found
 
 
@@ -114,15 +139,18 @@ def _describe(
     if service.policy == "path":
         one["vantage"] = node.vantage or node.name
         one["path_length"] = lengths_of(decision.matched.get("path", ("", 0))[0]).get(one["vantage"])
-    chosen = decision.layer.get(one["type"]) == one["layer"] and node in decision.answer.get(one["type"], ())
-    one["chosen"] = chosen
-    network = asker.network if asker else ""
-    one["spilled"] = (
-        one["excluded"] is None
-        and not chosen
-        and service.policy in RANKED
-        and policy.unit(node.name, network)[0] >= one["share"]
-    )
+    answered = decision.layer.get(one["type"]) == one["layer"]
+    nodes = decision.answer.get(one["type"], ()) if answered else ()
+    keeps = one["excluded"] is not None or _keeps(service, one, asker)
+    one["rank"] = nodes.index(node) + 1 if node in nodes else None
+    one["chosen"] = node in nodes
+    one["spilled"] = not keeps and node not in nodes
+    one["unwilling"] = not keeps and node in nodes
+    one["share"] = round(one["share"], 4)
+    forced = state is not None and state.forced(sight.now) is not None
+    one["override"] = json.loads(sight.overrides[node.name]) if forced else None
+    ramping = state is not None and state.ramping(sight.now, node.ramp)
+    one["ramps_until"] = format_time(state.since + node.ramp) if state and ramping else None
 
 
 def _add_chances(found: Sequence[dict[str, Any]]) -> None:
@@ -146,19 +174,23 @@ def scope_reason(service: Service, decision: Decision, asker: Client | None) -> 
     tables = {table: length for table, (_, length) in decision.matched.items()}
     reasons = [(length, _table_reason(table, length, tables, asker)) for table, length in tables.items()]
     if decision.split:
-        length = HASHED[asker.bits]
-        what = (
-            "a draw settled it"
-            if service.policy == "weighted"
-            else f"a hash of the client's /{length} settled it"
-        )
-        reasons.append((length, what))
+        reasons.append((HASHED[asker.bits], _split_reason(service, decision, HASHED[asker.bits])))
     reasons.append((asker.floor, "a wider prefix would hold addresses that are looked up in another way"))
     reasons.append((1, "the same for every client, but an answer for all would be kept when nodes change"))
     reason = max(reasons, key=lambda one: one[0])[1]
     if asker.extra:
         reason += f"; {asker.extra} bits more, since the address carries an IPv4 one"
     return reason
+
+
+def _split_reason(service: Service, decision: Decision, length: int) -> str:
+    if service.policy == "weighted":
+        return "a draw settled it"
+    if service.policy == "hash":
+        return f"a hash of the client's /{length} settled it"
+    if any(one["excluded"] is None and one["share"] < 1 for one in decision.trace):
+        return f"which clients a node keeps is settled by a hash of their /{length}"
+    return f"which of equal nodes comes first is settled by a hash of the client's /{length}"
 
 
 def _table_reason(table: str, length: int, tables: dict[str, int], asker: Client) -> str:

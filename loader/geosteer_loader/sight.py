@@ -11,10 +11,9 @@ from geosteer.model import Model
 from geosteer_loader import current as published
 from geosteer_loader.health import watchlist
 from geosteer_loader.health.verdicts import decode
-from geosteer_loader.known import Known
 from geosteer_loader.progress import meter
+from geosteer_loader.proposal import propose
 from geosteer_loader.store import texts
-from geosteer_loader.tables import build_tables
 from geosteer_loader.view import View
 
 if TYPE_CHECKING:
@@ -36,6 +35,8 @@ class Sight:
     model: Model
     cell: Cell
     states: Mapping[str, NodeState]
+    overrides: Mapping[str, str]
+    """Node -> JSON of what an operator said, in force or not."""
     loads: Mapping[str, float]
     """Node -> its load as it was reported last, in parts of its capacity."""
     now: float
@@ -52,6 +53,7 @@ def live(store: Store) -> Sight:
         model=generation.model,
         cell=view.cell,
         states=view.mirror.states,
+        overrides=view.mirror.overrides,
         loads=_loads(store, generation.document),
         now=view.now,
         generation=int(generation.number),
@@ -64,18 +66,13 @@ def planned(config: Config, store: Store) -> Sight:
     Tables whose sources did not change are looked up as they are published; the others are built.
     Raises: SourceError: a source cannot be read. StoreError: Redis failed.
     """
-    fields = published.read(store)
-    known = Known(store, fields)
     now = store.now()
-    tables = build_tables(config, fields, known.whole, meter, now)
-    document = dict(config.document)
-    for table in tables:
-        if table.name == "geo":
-            told = known.continents() if table.kept else table.continents
-            document["continents"] = {**document["continents"], **told}
+    proposal = propose(config, store, published.read(store), meter)
+    tables, document = proposal.tables, proposal.document
     kept = {table.name for table in tables if table.kept}
     built = {(table.name, bits): ranges for table in tables for bits, ranges in table.ranges.items()}
     view = View(store) if kept else None
+    mirror = _mirror(store, document["nodes"])
 
     def cell(table: str, bits: int, address: int) -> tuple[str, int]:
         ranges = built.get((table, bits))
@@ -86,7 +83,8 @@ def planned(config: Config, store: Store) -> Sight:
     return Sight(
         model=Model(document),
         cell=cell,
-        states=_states(store, document["nodes"]),
+        states=mirror.states,
+        overrides=mirror.overrides,
         loads=_loads(store, document),
         now=now,
         generation=None,
@@ -105,13 +103,13 @@ def cell_of(ranges: Ranges, address: int) -> tuple[str, int]:
     return ranges.records[at], bits - host
 
 
-def _states(store: Store, nodes: Collection[str]) -> Mapping[str, NodeState]:
+def _mirror(store: Store, nodes: Collection[str]) -> Mirror:
     mirror = Mirror()
     replies = store.pipe([("HGETALL", store.keys.node(name)) for name in nodes])
     for name, reply in zip(nodes, replies, strict=True):
         mirror.set_node(name, texts(reply))
     mirror.set_overrides(store.hash(store.keys.override))
-    return mirror.states
+    return mirror
 
 
 def _loads(store: Store, document: Mapping[str, Any]) -> dict[str, float]:

@@ -52,8 +52,8 @@ def infeasible(found: Mapping[str, Any]) -> str:
     most = ", ".join(f"{region} {_amount(amount)}" for amount, region in lacking[:5])
     more = f" and {len(lacking) - 5} more regions" if len(lacking) > 5 else ""
     return (
-        f"infeasible: no node has room for {_amount(found['shortfall'])} of a demand of {_amount(found['demand'])}; "
-        f"left over: {most}{more}"
+        f"infeasible: planned up to {_percent(found['fill'])} of its capacity, no node has room for "
+        f"{_amount(found['shortfall'])} of a demand of {_amount(found['demand'])}; left over: {most}{more}"
     )
 
 
