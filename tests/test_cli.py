@@ -91,6 +91,24 @@ def test_publish_says_on_stdout_what_it_did_and_logs_on_stderr(geosteer: Geostee
     assert (code, out, err) == (0, "nothing changed: generation 1 stays\n", "")
 
 
+@pytest.mark.parametrize("content", ["", "# prefix,country\n", "prefix,country\n192.0.2.0/24,\n"])
+def test_a_table_without_a_single_prefix_is_not_published(
+    geosteer: Geosteer, tmp_path: Path, content: str
+) -> None:
+    (tmp_path / "geo.csv").write_text(content)
+    code, out, err = geosteer("publish")
+    assert (code, out) == (2, "")
+    assert err == f"geosteer: {tmp_path}/geo.csv: sources.geo: no prefix in it has a record\n"
+
+
+def test_a_source_that_is_a_fifo_is_refused_and_holds_nothing_up(geosteer: Geosteer, tmp_path: Path) -> None:
+    (tmp_path / "geo.csv").unlink()
+    os.mkfifo(tmp_path / "geo.csv")
+    assert geosteer("check-config")[0] == 2
+    code, _, err = geosteer("publish")
+    assert (code, err) == (2, f"geosteer: {tmp_path}/geo.csv: sources.geo[1]: not a regular file\n")
+
+
 def test_publish_tells_programs_the_same_as_json(geosteer: Geosteer) -> None:
     found = geosteer.json("publish")
     assert found["generation"] == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -127,9 +128,14 @@ def test_files_of_sources_are_looked_for_only_when_asked():
     ]
     Path("geo.csv").mkdir()
     assert config.missing_files(loaded) == [
-        f"c.toml: sources.geo[1].path: {here}/geo.csv cannot be read: Is a directory"
+        f"c.toml: sources.geo[1].path: {here}/geo.csv is not a regular file"
     ]
     Path("geo.csv").rmdir()
+    os.mkfifo("geo.csv")
+    assert config.missing_files(loaded) == [
+        f"c.toml: sources.geo[1].path: {here}/geo.csv is not a regular file"
+    ]
+    Path("geo.csv").unlink()
     Path("geo.csv").touch()
     assert config.missing_files(loaded) == []
 

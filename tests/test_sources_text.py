@@ -157,6 +157,7 @@ def test_a_line_of_a_country_list_gives_its_prefix(path: Path, line: str, row: s
         ("192.0.2/24,GB", "not an address: '192.0.2'"),
         ("::ffff:192.0.2.0/120,GB", "a v4-mapped network, to be written as IPv4: '::ffff:192.0.2.0/120'"),
         (",GB", "not an address: ''"),
+        ('192.0.2.0/24,"G"\rB', "no list of fields: '192.0.2.0/24,\"G\"\\rB'"),
     ],
 )
 def test_a_malformed_line_of_a_country_list_is_named_with_its_reason(path: Path, line: str, reason: str):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from geosteer import trie
 from geosteer.clock import format_time
 from geosteer.errors import SourceError
+from geosteer_loader.sources.files import open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -77,7 +78,7 @@ def _describe(source: SourceConfig, before: Mapping[str, object]) -> dict[str, o
         described = _identity(source, source.path.stat())
         sha256 = before.get("sha256")
         if sha256 is None or any(before.get(key) != value for key, value in described.items()):
-            with source.path.open("rb") as file:
+            with open_regular(source.path, source.place) as file:
                 described = _identity(source, os.fstat(file.fileno()))  # of the very file that is summed up
                 sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as exc:

@@ -148,6 +148,9 @@ def _sourced(
     report = Report()
     with meter(name) as shown:
         ranges = _flatten(name, sources, report, shown.progress)
+    if not any(found.prefixes for found in ranges.values()):
+        files = ", ".join(str(source.path) for source in sources)
+        raise SourceError(f"{files}: sources.{name}: no prefix in it has a record")
     for line in report.lines():
         log.info("%s: %s", name, line)
     built = format_time(report.built) if report.built is not None else origin.newest(described)

@@ -55,10 +55,12 @@ def missing_source(source: SourceConfig, environ: Mapping[str, str] = os.environ
     if source.remote is not None:
         return unset(source.remote, environ)
     try:
+        if not source.path.is_file() and source.path.exists():  # opening a FIFO would block for ever
+            return f"{source.path} is not a regular file"
         with source.path.open("rb") as file:
             file.read(1)
     except OSError as exc:
-        return f"{source.path} cannot be read: {exc.strerror}"
+        return f"{source.path} cannot be read: {exc.strerror or exc}"
     return None
 
 

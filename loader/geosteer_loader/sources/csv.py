@@ -41,11 +41,11 @@ class CsvSource:
             text = line.strip()
             if not text or text[0] == "#":
                 continue
-            fields = _fields(text)
-            header, first = first and _is_header(fields), False
-            if header:
-                continue
             try:
+                fields = _fields(text)
+                header, first = first and _is_header(fields), False
+                if header:
+                    continue
                 bits, start, length = parse_prefix(fields[0])
                 record = _record(fields[1:])
             except ValueError as exc:
@@ -58,8 +58,12 @@ class CsvSource:
 
 
 def _fields(text: str) -> list[str]:
-    parts = next(csv.reader([text])) if '"' in text else text.split(",")
-    return [part.strip() for part in parts]
+    if '"' not in text:
+        return [part.strip() for part in text.split(",")]
+    try:
+        return [part.strip() for part in next(csv.reader([text]))]
+    except csv.Error as exc:
+        raise ValueError(f"no list of fields: {text[:60]!r}") from exc
 
 
 def _is_header(fields: list[str]) -> bool:

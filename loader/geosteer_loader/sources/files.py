@@ -28,17 +28,17 @@ SHOWN = 20
 """Malformed lines that a message names; the others are counted."""
 
 
-def open_regular(path: Path) -> BufferedReader:
-    """The file, for reading.
+def open_regular(path: Path, place: str = "opening") -> BufferedReader:
+    """The file, for reading. *place* is for the message.
 
     Raises: SourceError: absent, not readable, or not a regular file (a FIFO would block for ever).
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise SourceError(f"{path}: opening: not a regular file")
+            raise SourceError(f"{path}: {place}: not a regular file")
         return path.open("rb")
     except OSError as exc:
-        raise SourceError(f"{path}: opening: {exc.strerror or exc}") from exc
+        raise SourceError(f"{path}: {place}: {exc.strerror or exc}") from exc
 
 
 @contextmanager
