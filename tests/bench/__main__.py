@@ -68,8 +68,8 @@ examples:
 def main() -> int:
     """Run what is asked for; 0 when all could be measured, whatever came out."""
     options = _options()
-    signal.signal(signal.SIGTERM, _interrupt)
-    signal.signal(signal.SIGHUP, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
     folder = Path(tempfile.mkdtemp(prefix="gsb-", dir="/tmp"))
     progress = Progress()
     try:
