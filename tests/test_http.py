@@ -396,6 +396,7 @@ FORWARDED = {
     "unknown": (["for=192.0.2.1, for=unknown"], "10.1.1.1"),
     "no for": (["proto=https"], "10.1.1.1"),
     "noise at the end": (["for=192.0.2.1, x"], "10.1.1.1"),
+    "empty members of the list": ([",,for=192.0.2.1, ,", ",", "for=10.2.2.2,"], "192.0.2.1"),
     "nothing": ([""], "10.1.1.1"),
 }
 

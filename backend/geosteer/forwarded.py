@@ -128,8 +128,10 @@ def _elements(values: Sequence[bytes]) -> list[dict[str, str]]:
 
 def _field(text: str) -> list[dict[str, str]]:
     """The elements of one field; one that is not well formed is empty, and so are those before it."""
+    text, at = text.strip(", \t"), 0
+    if not text:
+        return []
     elements: list[dict[str, str]] = [{}]
-    at = 0
     while at < len(text):
         pair = _PAIR.match(text, at)
         after = text[pair.end() : pair.end() + 1] if pair else "?"
