@@ -197,8 +197,11 @@ def shipped(name: str, *changes: tuple[str, str | Callable[[re.Match[str]], str]
     return text
 
 
-def start_squid(config: Path, origin: int, *options: str) -> tuple[Server, int]:
-    """Squid with conf/squid.conf and the helper of this checkout; *options* go to the helper."""
+def start_squid(config: Path, origin: int, *options: str, channels: bool = True) -> tuple[Server, int]:
+    """Squid with conf/squid.conf and the helper of this checkout; *options* go to the helper.
+
+    Without *channels*: one request at a time for each helper, without an ID, and with Squid's own `url_rewrite_extras`.
+    """
     program, port = need("squid"), free_port()
     folder = Path(tempfile.mkdtemp(prefix="gs-squid-"))
     folder.chmod(0o755)
@@ -211,6 +214,9 @@ def start_squid(config: Path, origin: int, *options: str) -> tuple[Server, int]:
         (r"^cache_peer_access 192\.0\.2\.1", "cache_peer_access 127.11.0.3"),
         (r"^access_log .*", f"access_log stdio:{folder}/access.log steered"),
     )
+    if not channels:
+        text, times = re.subn(r"concurrency=100|^url_rewrite_extras .*", "", text, flags=re.MULTILINE)
+        assert times == 2
     text += f"""
 pid_filename none
 cache_log {folder}/cache.log

@@ -85,6 +85,7 @@ REQUESTS = {
         ok(LON + "/a%20b//c/../d;e?f=%0A&g=http://x/%22?h"),
     ),
     "quotes and backslashes": ('http://www.cdn.example.net/"a\\b 192.0.2.1/- - GET', ok(LON + "/%22a%5Cb")),
+    "brackets of a tag": ("http://www.cdn.example.net/<a> 192.0.2.1/- - GET", ok(LON + "/%3Ca%3E")),
     "controls": ("http://www.cdn.example.net/\r\t\x7fa 192.0.2.1/- - GET", ok(LON + "/%0D%09%7Fa")),
     "not ASCII": ("http://www.cdn.example.net/ä 192.0.2.1/- - GET", ok(LON + "/%C3%A4")),
     "a line that ends with CR": ("3 http://www.cdn.example.net/a 192.0.2.1/- - GET\r", f"3 {ok(LON + '/a')}"),

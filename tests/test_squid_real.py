@@ -121,6 +121,27 @@ def test_squids_log_tells_node_and_tier(redirecting: Front) -> None:
     assert line.endswith("node=ams1 tier=live")
 
 
+def test_helpers_are_spoken_to_without_channel_ids_where_squid_is_set_up_so(
+    redis_server: RedisServer, prefix: str, tmp_path: Path, origin: int
+) -> None:
+    republish(redis_server, prefix, document(nodes=NAMES), tables=TABLES)
+    config = write_settings(redis_server, prefix, tmp_path, "timeout = 5000")
+    server, port = start_squid(config, origin, "--status", "307", channels=False)
+    with server:
+
+        def location(client: str, number: int) -> str:
+            reply = ask(port, f"/{number}?x", client=client)
+            return f"{reply.status} {reply['location']}"
+
+        clients = {BRITISH: "lon1", DUTCH: "ams1", AMERICAN: "nyc1"}
+        with ThreadPoolExecutor(8) as pool:
+            asked = [(client, number) for number in range(20) for client in clients]
+            for (client, number), given in zip(
+                asked, pool.map(location, *zip(*asked, strict=True)), strict=True
+            ):
+                assert given == f"307 http://{clients[client]}.cdn.example.net/{number}?x"
+
+
 def test_squid_fetches_from_the_clients_node_when_the_helper_rewrites(rewriting: Front) -> None:
     for client, node in ((BRITISH, "lon1"), (DUTCH, "ams1"), (AMERICAN, "nyc1")):
         reply = ask(rewriting.port, "/a/b%20c?x=%22", client=client)

@@ -35,7 +35,7 @@ STATUSES = ("301", "302", "303", "307", "308")
 SAME_METHOD = {"307", "308"}
 """Redirects after which the client repeats its method (RFC 9110, 15.4)."""
 
-_ESCAPED = {code: f"%{code:02X}" for code in (*range(0x21), 0x22, 0x5C, *range(0x7F, 0x100))}
+_ESCAPED = {code: f"%{code:02X}" for code in (*range(0x21), 0x22, 0x3C, 0x3E, 0x5C, *range(0x7F, 0x100))}
 """What would end the quoted value of a reply, or may not stand in a URL."""
 
 USAGE = """\
