@@ -86,12 +86,12 @@ class Watched:
 
 
 class Cluster:
-    """Three primaries, each with a replica; a node counts as dead after a second."""
+    """Three primaries, each with a replica; a node counts as dead after a second, or *timeout* milliseconds."""
 
-    def __init__(self, replicas: int = 1) -> None:
+    def __init__(self, replicas: int = 1, timeout: int = 1000) -> None:
         self.nodes = [
             RedisServer(
-                "--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-port", str(free_port()), *QUICK,
+                "--cluster-enabled", "yes", "--cluster-node-timeout", str(timeout), "--cluster-port", str(free_port()), *QUICK,
                 tcp=True,
             )
             for _ in range(3 * (1 + replicas))

@@ -143,8 +143,8 @@ def test_all_that_the_loader_does_is_allowed_and_nothing_is_allowed_that_it_does
         run(config, "node", "auto", "lon1")
         run(config, "probe", "--once")
         feed = tmp_path / "feed.json"
-        feed.write_text('{"lon1": {"state": "up", "load": 0.9}}')
-        run(config, "feed", str(feed), codes=(0, 1, 2))
+        feed.write_text('{"nodes": {"lon1": {"state": "up", "load": 0.9}}}')
+        run(config, "feed", str(feed))
         for kind, where in (("fallback", "f.toml"), ("geo-map", "m"), ("pdns-geoip", "p"), ("gdnsd", "g")):
             run(config, "export", kind, str(tmp_path / where), codes=(0, 1, 3))
         run(config, "shares", codes=(0, 1, 2))

@@ -334,7 +334,7 @@ def test_systemd_finds_no_fault_in_the_shipped_units(unit: str, tmp_path: Path) 
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("unit", ["geosteer-publish", "geosteer-probe"])
+@pytest.mark.parametrize("unit", ["geosteer-publish", "geosteer-probe", "geosteer-http"])
 def test_the_shipped_units_are_hardened_as_the_readme_says(unit: str) -> None:
     program = shutil.which("systemd-analyze")
     if program is None:
@@ -345,5 +345,8 @@ def test_the_shipped_units_are_hardened_as_the_readme_says(unit: str) -> None:
         pytest.skip("this systemd cannot judge a unit's file (250 and newer can)")
     found = re.search(rf"Overall exposure level for {unit}.service: ([0-9.]+)", done.stdout)
     assert found, done.stderr
-    (stated,) = re.findall(r"of `systemd-analyze security`[^.]*?([0-9]\.[0-9]) for `geosteer-publish", README)
+    (stated,) = re.findall(
+        r"of `systemd-analyze security`[^.]*?([0-9]\.[0-9]) for `geosteer-publish",
+        (ROOT / "README.md").read_text(),
+    )
     assert float(found[1]) <= float(stated)

@@ -34,6 +34,7 @@ SECTIONS = {
     "publish": "answer times while publishing, and while Redis is killed or frozen",
     "http": "redirects of geosteer-http, next to nginx answering a fixed one",
     "functions": "what a call of the Redis Functions costs",
+    "layout": "bytes over the links of a chain of replicas, and a Cluster's pause for MIGRATE",
 }
 MODULES = {"publish": "quiet"}
 """Sections whose module has another name."""

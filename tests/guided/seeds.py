@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from data import ROOT
 from tiny import DOCUMENT, GEO, build
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+CORPUS = Path(__file__).parent.parent / "corpus"
+"""A folder for each target, of inputs that earlier runs found to reach what others do not."""
 QUESTION = b"Q\twww.cdn.example.net\tIN\tANY\t-1\t198.51.100.53\t127.0.0.1\t192.0.2.0/24\n"
 TEXTS: dict[str, list[bytes]] = {
     "pipe": [QUESTION, b"HELO\t3\n" + QUESTION, b"CMD\tstatus\nAXFR\t1\n"],
