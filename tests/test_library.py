@@ -114,6 +114,40 @@ def test_tier_and_director_can_be_driven_by_hand(
     assert run_python(code, str(path)) == "countries GB lon1.cdn.example.net 24\n"
 
 
+def test_who_holds_the_tier_may_ask_and_others_wait_and_nothing_known_is_told(
+    own_redis: RedisServer, tmp_path: Path
+) -> None:
+    with own_redis.client() as client:
+        publish_tiny(client, "geosteer")
+    with live_steering(own_redis, "geosteer", tmp_path) as steering:
+        asked = threading.Thread(target=lambda: steering.decide(WWW, "192.0.2.1"))
+        with steering.held() as (tier, director):
+            assert sorted(director.services) == ["cname.cdn.example.net", WWW]
+            look = tier.reach(geosteer.parse_client("192.0.2.1"), ("geo",))
+            assert look("geo") == ("GB", 24)
+            assert steering.decide(WWW, "192.0.2.1").nodes[0].name == "lon1"
+            asked.start()
+            asked.join(0.2)
+            assert asked.is_alive()
+        asked.join()
+        own_redis.freeze()
+        try:
+            with steering.held() as (tier, _):
+                assert tier.reach(geosteer.parse_client("203.0.113.1"), ("geo",))("geo") == (
+                    "FR",
+                    25,
+                )  # the same page
+                with pytest.raises(NotReady, match=r"2001:db8:a::1.*in time"):
+                    tier.reach(geosteer.parse_client("2001:db8:a::1"), ("geo",))
+        finally:
+            own_redis.thaw()
+    own_redis.stop()
+    (tmp_path / "last-good.json").unlink(missing_ok=True)
+    with Steering.open(make_settings(own_redis, "geosteer", tmp_path), log=lambda _: None) as steering:
+        with pytest.raises(NotReady, match="nothing is known"), steering.held():
+            pass
+
+
 def test_settings_that_cannot_be_used_are_told_when_it_is_opened(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nowhere\.toml"):
         Steering.open(tmp_path / "nowhere.toml")

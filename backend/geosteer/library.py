@@ -193,7 +193,7 @@ class _Running:
     """A tier with its thread, in one process; `with` it, a thread has it to itself."""
 
     def __init__(self, settings: Settings, log: Callable[[str], None]) -> None:
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # a log that asks, asks from within
         self.tier = Tier(settings, below, log=log)
         self.chooser = Chooser(self.tier, below, ticket, log)
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
