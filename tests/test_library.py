@@ -143,9 +143,9 @@ def test_who_holds_the_tier_may_ask_and_others_wait_and_nothing_known_is_told(
             own_redis.thaw()
     own_redis.stop()
     (tmp_path / "last-good.json").unlink(missing_ok=True)
-    with Steering.open(make_settings(own_redis, "geosteer", tmp_path), log=lambda _: None) as steering:
-        with pytest.raises(NotReady, match="nothing is known"), steering.held():
-            pass
+    steering = Steering.open(make_settings(own_redis, "geosteer", tmp_path), log=lambda _: None)
+    with steering, pytest.raises(NotReady, match="nothing is known"), steering.held():
+        pass
 
 
 def test_settings_that_cannot_be_used_are_told_when_it_is_opened(tmp_path: Path) -> None:
