@@ -199,6 +199,9 @@ def test_hash_goes_by_the_path_where_there_is_one_so_that_an_object_lives_on_one
         assert all(len(nodes) == 1 for nodes in by_path.values())
         assert len(set.union(*by_path.values())) == 3
         assert len({steering.decide(name, client).nodes for client in clients}) == 3
+        # Even where nobody is known: then there is no client network to go by.
+        assert {path: {steering.decide(name, path=path).nodes} for path in by_path} == by_path
+        assert len({steering.decide(name).nodes for _ in clients}) == 1
 
 
 @pytest.mark.parametrize("policy", sorted(set(POLICIES) - {"hash"}))

@@ -172,7 +172,7 @@ class Chooser:
 
     def _chosen(self, service: Service, client: Client | None, asked: float) -> tuple[Choice, bool]:
         """From the tables, and whether it may be kept for this client, whatever the path; raises PageMissing."""
-        look = self._tier.look(client) if client is not None else _nowhere
+        look = self._look(client)
         key = (service, *[look(table)[0] for table in service.tables])
         kept = self._by_record.get(key)
         if kept is not None:
@@ -192,7 +192,7 @@ class Chooser:
     ) -> Decision:
         tier = self._tier
         assert tier.generation is not None
-        look = tier.look(client) if client is not None else _nowhere
+        look = self._look(client)
         decision = tier.generation.director.decide(
             service, client, look, tier.mirror.states, tier.now(), ticket, trace=trace
         )
@@ -201,6 +201,11 @@ class Chooser:
             if decision.loud:
                 self._log(decision.loud)
         return decision
+
+    def _look(self, client: Client | None) -> Callable[[str], tuple[str, int]]:
+        if client is None or (isinstance(client, _ByPath) and client.nobody):
+            return _nowhere
+        return self._tier.look(client)
 
     def _fetch(self, service: Service, client: Client | None, asked: float, *, wait: bool) -> bool:
         """Get the pages that a decision needs; returns whether they came in time."""
@@ -301,12 +306,18 @@ class Chooser:
         return found
 
 
+_NOBODY = Client(32, 0, 0)
+
+
 class _ByPath(Client):
     """A client whom hashes know by the path that it asks for, so that one object lives on few nodes."""
 
-    __slots__ = ("_path",)
+    __slots__ = ("_path", "nobody")
 
-    def __init__(self, client: Client, path: str) -> None:
+    def __init__(self, client: Client | None, path: str) -> None:
+        self.nobody = client is None
+        """Nobody is known: no table is asked."""
+        client = client or _NOBODY
         super().__init__(
             client.bits, client.address, client.length, extra=client.extra, floor=client.floor, fixed=client.fixed
         )  # fmt: skip
@@ -330,7 +341,7 @@ def _kind(kinds: tuple[str, ...], client: Client | None) -> str:
 
 
 def _seen_by_hashes(service: Service, client: Client | None, path: str) -> Client | None:
-    return _ByPath(client, path) if path and client is not None and service.policy == "hash" else client
+    return _ByPath(client, path) if path and service.policy == "hash" else client
 
 
 def _nowhere(_table: str) -> tuple[str, int]:
