@@ -407,6 +407,11 @@ def test_it_says_nothing_while_all_is_well_and_ends_in_good_order(config: Path) 
         (["--status", "301"], "--status 301: must be one of 302, 307, 308"),
         (["--trust", "x"], "--trust x: neither an address nor a network"),
         (["--duplicates", "-1"], "--duplicates -1: must be a whole number"),
+        (["--client-header", "X-Real-IP"], "--client-header: needs --trust"),
+        (
+            ["--trust", "10.0.0.1", "--client-header", "X-Real-IP:"],
+            "--client-header X-Real-IP:: no header has such a name",
+        ),
         (["--token-file", "/nowhere"], "--token-file /nowhere: No such file"),
         (["--route", "x"], "--route x: must be"),
         (["--workers", "0"], "--workers 0: must be"),

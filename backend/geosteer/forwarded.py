@@ -23,6 +23,7 @@ UNIX = "unix"
 MOST = 32
 """Proxies that a chain may have; what is before them is not looked at."""
 
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _PAIR = re.compile(
     r"""\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)=([!#$%&'*+.^_`|~0-9A-Za-z:\[\]-]+|"(?:[^"\\]|\\.)*")\s*"""
 )
@@ -35,12 +36,14 @@ class Proxies:
         """Args: trusted: addresses, networks, or `unix`; header: `forwarded` (RFC 7239), or a list of addresses.
 
         One header and no other, since a proxy hands on what its client made up under the others' names.
-        Raises: ConfigError: not such a network.
+        Raises: ConfigError: not such a network, or no name of a header.
         """
         self.header = header.lower().encode("ascii", "replace")
         self._unix = False
         self._networks: list[tuple[int, int, int]] = []
         problems = []
+        if not _TOKEN.fullmatch(header):
+            problems.append(f"--client-header {header}: no header has such a name")
         for text in trusted:
             if text == UNIX:
                 self._unix = True

@@ -108,6 +108,8 @@ def wsgi(*arguments: str) -> WSGI:
 
 def redirector(steering: Steering, options: Options) -> Redirector:
     """What the options make of it. Raises: ConfigError: they cannot be used."""
+    if "client-header" in options and "trust" not in options:
+        raise ConfigError(["--client-header: needs --trust, or nobody's word is taken"])
     return Redirector(
         steering,
         target=options.target,
