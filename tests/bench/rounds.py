@@ -34,7 +34,7 @@ class Spread:
 class Rounds:
     """Results by name, one list each, round by round."""
 
-    def __init__(self, results: Mapping[str, list[Result]]) -> None:
+    def __init__(self, results: dict[str, list[Result]]) -> None:
         self.results = results
 
     @classmethod

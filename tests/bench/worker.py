@@ -78,6 +78,14 @@ def _questions(stage: Stage, section: Section) -> None:
         for clients in ("wide", "hot"):
             row += [found[clients].spread(name, "cpu"), found[clients].ratio(name, "cpu", NOTHING)]
         table.rows.append([name, *row, found["wide"].spread(name, "p99").middle])
+    row = []
+    for clients in ("wide", "hot"):
+        stage.detail(f"worker, questions, {clients}: {RADIX}")
+        alone = stage.drive(stage.questions(clients), commands(stage)[RADIX], a=asked, u=uncounted)
+        found[clients].results[RADIX] = [alone]
+        row += [alone["cpu"], alone["cpu"] / found[clients].spread(NOTHING, "cpu").middle]
+    table.rows.append([RADIX, *row, found["wide"].results[RADIX][0]["p99"]])
+    table.notes.append("the one in RAM reads the whole table first, and is asked in one round only")
     section.tables.append(table)
     for clients in ("wide", "hot"):
         section.judge(f"worker.cpu.{clients}", found[clients].ratio(GEOSTEER, "cpu", NOTHING))
