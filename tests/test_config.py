@@ -237,3 +237,8 @@ def test_an_empty_map_of_nodes_is_told_once():
     assert problems(NODES + "[maps.m]\n") == [
         "c.toml: maps.m.default: is missing: the nodes for clients that no layer knows"
     ]
+
+
+def test_an_order_may_list_the_layer_that_is_last_anyway():
+    found = load(changed(("[maps.default]", '[maps.default]\norder = ["countries", "asns", "default"]')))
+    assert found.document["maps"]["default"]["order"] == ["countries", "asns"]

@@ -206,8 +206,8 @@ CASES = {
         'maps.default.order[2]: "country" is not a layer; did you mean "countries"?',
     ),
     "default in order": (
-        changed(("[maps.default]", '[maps.default]\norder = ["countries", "default"]')),
-        'maps.default.order[2]: "default" is always last and must not be listed',
+        changed(("[maps.default]", '[maps.default]\norder = ["default", "countries"]')),
+        'maps.default.order[1]: "default" is always asked last',
     ),
     "layer twice": (
         changed(("[maps.default]", '[maps.default]\norder = ["countries", "countries"]')),

@@ -29,7 +29,7 @@ WARNINGS = {
         "nodes.ams1.a: 192.0.2.1 is an address of node lon1 too",
     ),
     "AS layer without a source": (
-        changed(("[maps.default]", "[maps.default]\nasns.AS64496 = { lon1 = 1 }")),
+        changed(("[maps.default]", "[maps.default]\nasns.AS3320 = { lon1 = 1 }")),
         "maps.default.asns: never matches: there is no [[sources.bgp]]",
     ),
     "path without a source": (
@@ -76,6 +76,11 @@ WARNINGS = {
     "node that cannot be an answer": (
         changed(("ams1 = 10 }", "ams1 = 10, far = 1 }"), more='[nodes.far]\nhostname = "far.example.org"\n'),
         'services."www.cdn.example.net".map: node far of map default is without an address, never chosen',
+    ),
+    "private AS": (
+        GOOD + "[maps.default.asns]\nAS64512 = { lon1 = 1 }\n"
+        '[[sources.bgp]]\nformat = "pyasn"\npath = "geo.csv"\n',
+        "maps.default.asns.AS64512: never matches: private and reserved ASes are left out of the table bgp",
     ),
     "source twice": (
         changed(more='[[sources.geo]]\nformat = "csv"\npath = "./geo.csv"\n'),

@@ -122,6 +122,12 @@ def test_percentiles_count_clients_and_the_worst_resolvers_are_named(world: Worl
     assert found["differ"] == 11
 
 
+def test_a_client_network_that_asks_for_privacy_tells_nothing_and_is_left_out(world: World) -> None:
+    found = world([f"{US} {GB}", f"{GB} 0.0.0.0/0 3", f"::/0 {GB}"])
+    assert (found["pairs"], found["clients"], found["unknown"]) == (3, 1, 4)
+    assert found["differ_share"] == 1
+
+
 def test_a_draw_differs_by_the_part_that_cannot_be_the_same(world: World) -> None:
     found = world([f"{GB} {NL}"], "spread.cdn.example.net")
     assert found["differ_share"] == 0.5

@@ -542,6 +542,10 @@ def test_each_type_may_be_answered_by_a_layer_of_its_own(redis_server: RedisServ
     )
     with store:
         found = explained(seen, "best", "20.0.0.0/24", ("A", "AAAA"))
+        drawn = explained(seen, "weighted", "20.0.0.0/24")
+    assert found["ticket"] is None
+    told = render.explanation({"name": "x", "type": "A", "client": "20.0.0.0/24", **drawn})
+    assert "drawn with ticket 0; --ticket draws again with the same" in told
     text = render.explanation({"name": "x", "type": "A", "client": "20.0.0.0/24", **found})
     assert "layer countries GB for A, default for AAAA" in text
 

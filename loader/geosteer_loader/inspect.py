@@ -105,6 +105,7 @@ def describe(
         "generation": seen.generation,
         "map": service.map.name,
         "policy": service.policy,
+        "ticket": ticket if service.policy == "weighted" else None,
         "layer": layer or None,
         "key": key or None,
         "answered_by": {kind: decision.layer[kind] for kind in kinds if kind in decision.layer},

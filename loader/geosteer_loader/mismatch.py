@@ -108,6 +108,7 @@ def pairs_of(path: Path, progress: Progress | None = None) -> Iterator[Pair]:
 def measure(sight: Sight, service: Service, kind: str, pairs: Iterable[Pair]) -> dict[str, Any]:
     """How many clients get another node than by their own address, and how much farther they go; JSON types.
 
+    Pairs with a network of length 0, of which nothing can be told, are counted as `unknown` and left out.
     Args: kind: the record type to decide for, one that the service has.
     Raises: StoreError: a page is absent, or Redis failed.
     """
@@ -115,9 +116,12 @@ def measure(sight: Sight, service: Service, kind: str, pairs: Iterable[Pair]) ->
     whole = _Tally()
     resolvers: dict[str, _Tally] = {}
     extras: dict[int, float] = {}
-    count = 0
+    count, unknown = 0, 0.0
     for pair in pairs:
         count += 1
+        if not pair.resolver.length or not pair.client.length:  # asked for privacy (RFC 7871, 7.1.2)
+            unknown += pair.count
+            continue
         seen, own = decide(pair.resolver), decide(pair.client)
         differ = _apart(seen.chances, own.chances)
         region = seen.layer != own.layer
@@ -133,6 +137,7 @@ def measure(sight: Sight, service: Service, kind: str, pairs: Iterable[Pair]) ->
         "type": kind,
         "pairs": count,
         "clients": whole.clients,
+        "unknown": unknown,
         "differ": whole.differ,
         "differ_share": _part(whole.differ, whole.clients),
         "region_share": _part(whole.regions, whole.clients),

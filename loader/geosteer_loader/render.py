@@ -162,6 +162,8 @@ def explanation(found: Mapping[str, Any]) -> str:
         f"scope {found['scope']}: {found['scope_reason']}",
         f"{found['tier']}, {generation}",
     ]
+    if found["ticket"] is not None:
+        lines.insert(2, f"drawn with ticket {found['ticket']:.17g}; --ticket draws again with the same")
     if found["policy_reason"]:
         lines.insert(2, f"policy {found['policy']}: {found['policy_reason']}")
     matched = [(table, cell["prefix"], cell["record"] or "-") for table, cell in found["matched"].items()]

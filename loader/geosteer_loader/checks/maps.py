@@ -9,6 +9,7 @@ from geosteer_loader.checks.nodes import MAX_WEIGHT
 from geosteer_loader.checks.settings import suggestion
 from geosteer_loader.checks.values import choice, integer, label, number, shown
 from geosteer_loader.countries import CONTINENTS, COUNTRIES
+from geosteer_loader.sources.bgp import is_public
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from geosteer_loader.checks.settings import Table
 
 LAYERS = ("networks", "asns", "subdivisions", "countries", "continents")
-"""The layers in their usual order; `default` is always asked last."""
+"""The layers in their usual order, without the last."""
+DEFAULT = "default"
+"""The layer that is always asked last, whether an order lists it or not."""
 
 _ASN = re.compile(r"AS([1-9][0-9]{0,9})")
 _SUBDIVISION = re.compile(r"([A-Z]{2})-([A-Z0-9]{1,3})")
@@ -92,25 +95,28 @@ def _map(table: Table, nodes: Collection[str], networks: Collection[str]) -> Map
     for layer in LAYERS:
         if layers[layer] and layer not in found["order"]:
             table.problems.warn(table.at(layer), "is never asked: the map's order leaves it out")
+    for asn in layers["asns"]:
+        if not is_public(int(asn.removeprefix("AS"))):
+            place = table.table("asns").at(asn)
+            table.problems.warn(place, "never matches: private and reserved ASes are left out of the table bgp")
     return found
 
 
 def _order(table: Table) -> list[str]:
     if "order" not in table:
         return list(LAYERS)
-    found: list[str] = []
+    found: dict[str, str] = {}
     for place, layer in table.each("order", _layer_name):
         if layer in found:
             table.problems.add(place, f"{shown(layer)} is listed twice")
-        else:
-            found.append(layer)
-    return found
+        found.setdefault(layer, place)
+    if DEFAULT in found and list(found)[-1] != DEFAULT:
+        table.problems.add(found[DEFAULT], '"default" is always asked last')
+    return [layer for layer in found if layer != DEFAULT]
 
 
 def _layer_name(value: object) -> str:
-    if value == "default":
-        raise ValueError('"default" is always last and must not be listed')
-    if value not in LAYERS:
+    if value not in (*LAYERS, DEFAULT):
         hint = suggestion(value, LAYERS) if isinstance(value, str) else ""
         raise ValueError(f"{shown(value)} is not a layer{hint}")
     return str(value)
