@@ -18,8 +18,9 @@ from constellations import Cluster
 from servers import RedisServer, wait_until
 
 from . import zone
+from .machine import ROOT
 from .report import Section, Table
-from .stage import PUBLISH, publish
+from .stage import publish
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -163,7 +164,9 @@ def _two_days(stage: Stage) -> tuple[Path, Path]:
 
 
 def _geosteer(config: Path, *words: str) -> None:
-    done = subprocess.run([str(PUBLISH), *words, "--config", str(config)], capture_output=True, text=True)
+    done = subprocess.run(
+        [str(ROOT / "bin" / "geosteer"), *words, "--config", str(config)], capture_output=True, text=True
+    )
     if done.returncode:
         raise RuntimeError(f"geosteer {' '.join(words)}: exit {done.returncode}\n{done.stderr[-2000:]}")
 
