@@ -130,9 +130,9 @@ def test_the_generator_counts_what_came_of_every_question(
 
 def test_clients_are_asked_for_by_their_rank(programs: Path, clients: Path) -> None:
     with Server(lambda _: "right") as server:
-        generate(programs, server, clients, "-t", 1, "-w", 4, "-n", 10)
+        generate(programs, server, clients, "-t", 1, "-r", 500, "-n", 10)
     counts = [server.asked.count(network) for network in NETWORKS]
-    assert sum(counts[:10]) == len(server.asked) > 300
+    assert sum(counts[:10]) == len(server.asked) > 200
     share = counts[0] / len(server.asked)
     assert 0.24 < share < 0.44, "1 / (1 + 1/2 + ... + 1/10) is 0.34"
 

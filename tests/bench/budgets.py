@@ -1,6 +1,6 @@
 """The bars: what geosteer promises of itself, each as a ratio within one run, or as a number of its own.
 
-A run shows all of them, in this order, also those that it did not measure.
+A run shows all of its sections, in this order, also those that could not be measured; its JSON file has all there are.
 """
 
 from __future__ import annotations
@@ -29,6 +29,11 @@ class Bar:
     at_least: bool = False
     """The bar is a least value; else a greatest one."""
     unit: str = ""
+
+    @property
+    def section(self) -> str:
+        """Where it is measured."""
+        return self.key.partition(".")[0]
 
 
 BARS = (

@@ -143,17 +143,22 @@ def about() -> dict[str, Any]:
         "python": platform.python_version(),
         "geosteer": _said(["git", "-C", str(ROOT), "describe", "--always", "--dirty"]),
         "redis": _said(["redis-server", "--version"]).partition("v=")[2].partition(" ")[0],
-        "powerdns": _said(["pdns_server", "--version"]),
+        "powerdns": _said(["pdns_server", "--version"], "Server").partition("Server ")[2].partition(" ")[0],
+        "dnsdist": _said(["dnsdist", "--version"]).removeprefix("dnsdist ").partition(" ")[0],
+        "gdnsd": _said(["gdnsd", "-V"], "version").rpartition(" ")[2],
+        "knot": _said(["knotd", "-V"]).rpartition(" ")[2],
+        "nginx": _said(["nginx", "-v"]).rpartition("/")[2],
         "hiredis": hiredis.__version__,
         "redis-py": redis.__version__,
         "maxminddb": maxminddb.__version__,
     }
 
 
-def _said(command: Sequence[str]) -> str:
+def _said(command: Sequence[str], word: str = "") -> str:
+    """The first line with that word that a program says; empty where it is not installed."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-    return lines[0].strip() if lines else ""
+    lines = (done.stdout + done.stderr).splitlines()
+    return next((line.strip() for line in lines if line.strip() and word in line), "")

@@ -75,6 +75,7 @@ class Stage:
     @cached_property
     def server(self) -> RedisServer:
         """The Redis that has the country table."""
+        self.detail("publishing the country table")
         server = self.redis()
         config = zone.geosteer_toml(self.folder / "geosteer.toml", server.url, {"geo": self.country.shared})
         publish(config)
@@ -117,6 +118,7 @@ class Stage:
     @cached_property
     def networks(self) -> list[int]:
         """The clients, as first addresses of /24, in the order of their rank."""
+        self.detail("drawing clients")
         return database.routed(self.country.tables, self.scaled(WIDE, 4000), self.quick)
 
     def clients_of(self, name: str) -> int:
