@@ -98,7 +98,9 @@ def _map(table: Table, nodes: Collection[str], networks: Collection[str]) -> Map
     for asn in layers["asns"]:
         if not is_public(int(asn.removeprefix("AS"))):
             place = table.table("asns").at(asn)
-            table.problems.warn(place, "never matches: private and reserved ASes are left out of the table bgp")
+            table.problems.warn(
+                place, "never matches: private and reserved ASes are left out of the table bgp"
+            )
     return found
 
 

@@ -79,7 +79,9 @@ def _text(found: Mapping[str, Any]) -> str:
         f"another node than by their own address: {_percent(found['differ_share'])} ({regions})",
     ]
     if found["unknown"]:
-        lines.append(f"left out: {found['unknown']:g} more clients of whom only a network of length 0 is known")
+        lines.append(
+            f"left out: {found['unknown']:g} more clients of whom only a network of length 0 is known"
+        )
     if found["mean_extra_km"] is None:
         lines.append("extra distance unknown: no table tells where clients are, or nodes have no location")
     else:

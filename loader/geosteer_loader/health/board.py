@@ -48,6 +48,8 @@ class Board:
         self._config = ""
         self._writers: set[str] = {name}
         self._last_beat: str | None = None
+        self._others: dict[str, dict[bytes, tuple[bytes, Verdict | None]]] = {}
+        """Other writer -> node -> its verdict as last read, and decoded."""
         self._waits = random.Random()  # noqa: S311  # it spreads writers in time
 
     def time(self) -> float:
@@ -140,9 +142,12 @@ class Board:
         if not beats.keys() <= self._writers:
             self._writers = {self.name, *beats}
             raise _Moved
-        stored = {name: _decoded(reply) for name, reply in zip(writers, rest, strict=False)}
+        said_by = dict(zip(writers, rest, strict=False))
+        # Of nodes that it speaks of now, what this writer said before does not matter.
+        spoken = {name.encode() for name in said.verdicts}
+        mine = _decoded({name: text for name, text in said_by.pop(self.name).items() if name not in spoken})
+        stored = {name: self._decoded(name, fields) for name, fields in said_by.items()}
         states = {name: texts(reply) for name, reply in zip(nodes, rest[len(writers) :], strict=True)}
-        mine = stored.pop(self.name)
         counted = {**mine, **(said.verdicts if said.counted is None else said.counted)}
         judgement = judge(watched, {**stored, self.name: counted}, states, self._rule, seconds)
         posted = Posted(judgement, states, _doubles(self.name, beats.get(self.name), last_beat))
@@ -188,7 +193,18 @@ class Board:
             return []
         keys = self._store.keys
         self._writers -= set(dead)
+        for name in dead:
+            self._others.pop(name, None)
         return [("HDEL", keys.beat, *dead), ("DEL", *(keys.verdict(name) for name in dead))]
+
+    def _decoded(self, writer: str, fields: Mapping[bytes, bytes]) -> dict[str, Verdict]:
+        """Another writer's verdicts; those that are as they were are not decoded again."""
+        before = self._others.get(writer, {})
+        known = self._others[writer] = {
+            name: last if (last := before.get(name)) and last[0] == text else (text, decode(text))
+            for name, text in fields.items()
+        }
+        return {name.decode(errors="replace"): one for name, (_, one) in known.items() if one is not None}
 
     def _hear(self, now: float) -> float:
         self._ahead = now - time.monotonic()

@@ -68,17 +68,30 @@ def judge(
             checked=bool(node.checks),
         )
         for name, node in watchlist.nodes.items()
+        if not _as_it_was(opinions.get(name, ()), states.get(name, {}), now)
     }
     falls = _falls(watchlist, outcomes, states, now)
     held, why = hold(watchlist.maps, falls, now)
     found = Judgement(held=why, again=min(held.values(), default=None))
-    for name, outcome in outcomes.items():
-        fields = states.get(name, {})
-        changed = _held(outcome, fields) if name in held else _changed(outcome, fields, now)
+    for name in watchlist.nodes:
+        fields, outcome = states.get(name, {}), outcomes.get(name)
+        changed: dict[str, str] = {}
+        if outcome is not None:
+            changed = _held(outcome, fields) if name in held else _changed(outcome, fields, now)
         changed |= _shed(opinions.get(name, ()), fields, now - rule.forget)
         if changed:
             found.changes[name] = changed
     return found
+
+
+def _as_it_was(opinions: Sequence[Verdict], fields: Fields, now: float) -> bool:
+    """Whether a node is up, says so, and nobody sees a failure: hundreds are, and a change of another cannot wait for them."""
+    return (
+        fields.get("state") == UP
+        and fields.get("failing") == "no"
+        and any(one.fresh(now) for one in opinions)
+        and not any(one.state == DOWN or one.failing for one in opinions)
+    )
 
 
 def state_of(fields: Fields) -> str:

@@ -38,6 +38,8 @@ class _Entry:
     """When it last turned from good to bad; 0: it is good, or was bad all along."""
     saved: tuple[dict[str, Health], str | None, float] | None = None
     """Healths, state and time as they were before it turned bad."""
+    verdict: Verdict | None = None
+    """As last told; None: something has changed since."""
 
     @property
     def good(self) -> bool:
@@ -68,6 +70,7 @@ class Ledger:
             entry = self._entries.get(name) or _entry(known.get(name))
             labels = {check.label for check in node.checks}
             entry.tallies = {label: tally for label, tally in entry.tallies.items() if label in labels}
+            entry.verdict = None
             entries[name] = entry
         self._entries = entries
 
@@ -88,6 +91,7 @@ class Ledger:
         tally = entry.tallies.get(check.label)
         health = step(tally.health if tally else None, result.good, check.profile)
         reason = result.reason if not result.good else tally.reason if tally else ""
+        entry.verdict = None
         entry.tallies[check.label] = _Tally(health, now, reason[:TEXT], result.warning[:TEXT])
         if was_good and not result.good:
             entry.turned, entry.saved = now, (healths, entry.state, entry.since)
@@ -116,18 +120,23 @@ class Ledger:
             for label, tally in entry.tallies.items():
                 tally.health = healths.get(label, Health(True))
             entry.turned, entry.saved = 0.0, None
-            entry.reason = ""
+            entry.reason, entry.verdict = "", None
 
     def verdict(self, node: str) -> Verdict | None:
         """The verdict on a node; None: not every check of it had a result yet."""
         entry = self._entries.get(node)
         if entry is None or entry.state is None or not entry.tallies:
             return None
+        if entry.verdict is None:
+            entry.verdict = self._told(entry, self._nodes[node])
+        return entry.verdict
+
+    def _told(self, entry: _Entry, node: Subject) -> Verdict:
         return Verdict(
             state=entry.state,
             since=entry.since,
             checked=max(tally.checked for tally in entry.tallies.values()),
-            expires=self._expires(entry, self._nodes[node]),
+            expires=self._expires(entry, node),
             failing=entry.failing,
             reason=entry.reason,
             warning="; ".join(tally.warning for tally in entry.tallies.values() if tally.warning)[:TEXT],
