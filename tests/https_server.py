@@ -38,6 +38,8 @@ class File:
         self.location: str | None = None
         """Redirect there."""
         self.wrong_range = False
+        self.raw: bytes | None = None
+        """Sent as it is, in place of every answer."""
         for name, value in ways.items():
             assert hasattr(self, name)
             setattr(self, name, value)
@@ -101,7 +103,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.site.seen.append((self.path, dict(self.headers.items())))
         file = self.site.files.get(self.path)
         time.sleep(file.stall if file else 0)
-        if file is None or file.status:
+        if file is not None and file.raw is not None:
+            self._write(file, file.raw)
+        elif file is None or file.status:
             self._head(file.status if file else 404, {"Content-Length": "0"})
         elif file.location:
             self._head(302, {"Location": file.location, "Content-Length": "0"})
@@ -136,6 +140,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(bytes(65536))
         if file.cut is not None:
             body = body[: max(file.cut - begin, 0)]
+        self._write(file, body)
+
+    def _write(self, file: File, body: bytes) -> None:
         if not file.pause:
             self.wfile.write(body)
             return

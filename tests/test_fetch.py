@@ -186,13 +186,26 @@ BAD = [
     ({"content": bytes(200_000)}, "has 200000 bytes, more than max_size, 100000"),
     ({"content": b""}, "is empty"),
     ({"pause": 0.05}, "not done within 1 s"),
-    ({"stall": 3}, "no answer in time"),
+    ({"stall": 3}, "not done within 1 s"),
     ({"location": "http://127.0.0.1/geo.csv"}, "not https"),
     ({"location": "/geo.csv"}, "redirects more than 5 times"),
+    ({"location": "https://[:"}, "redirects to nowhere"),
+    ({"raw": b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n"}, "redirects to nowhere"),
+    ({"raw": b"HTTP/1.1 416 No\r\nContent-Length: 0\r\n\r\n"}, "status 416 to a request for all of it"),
+    (
+        {"raw": b"HTTP/1.1 206 Part\r\nContent-Length: 4\r\nContent-Range: bytes 0-3/9\r\n\r\n10.0"},
+        "sends another part",
+    ),
+    # Each byte comes in time, and the whole never would.
+    ({"raw": b"HTTP/1.1 200 OK\r\nX: " + bytes(9000), "pause": 0.02}, "not done within 1 s"),
+    (
+        {"raw": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"0" * 9000, "pause": 0.02},
+        "not done within 1 s",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("ways", "message"), BAD, ids=[message for _, message in BAD])
+@pytest.mark.parametrize(("ways", "message"), BAD, ids=[f"{n} {BAD[n][1]}" for n in range(len(BAD))])
 def test_the_copy_stays_when_the_new_one_is_bad(
     source: Source, server: HttpsServer, caplog: pytest.LogCaptureFixture, ways: dict[str, Any], message: str
 ) -> None:
@@ -209,6 +222,29 @@ def test_the_copy_stays_when_the_new_one_is_bad(
         server.put("/geo.csv", NEWER)
         source.fetch()
         assert source.copy == NEWER
+
+
+def test_what_was_never_fetched_cannot_be_unchanged(source: Source, server: HttpsServer) -> None:
+    server.put("/geo.csv", DATA, status=304)
+    with pytest.raises(FetchFailed, match="status 304 to a request for all of it"):
+        source.fetch()
+
+
+def test_a_part_that_ends_before_the_file_does_is_no_whole_file(source: Source, server: HttpsServer) -> None:
+    etag = server.put("/geo.csv", DATA, cut=7000).etag
+    with pytest.raises(FetchFailed):
+        source.fetch()
+    head = f"HTTP/1.1 206 Part\r\nETag: {etag}\r\nContent-Length: 9\r\nConnection: close\r\n"
+    head += f"Content-Range: bytes 7000-7008/{len(DATA)}\r\n\r\n"
+    server.put("/geo.csv", DATA, raw=head.encode() + DATA[7000:7009])
+    with pytest.raises(FetchFailed, match=f"cut off after 7009 of {len(DATA)} bytes"):
+        source.fetch()
+    server.put("/geo.csv", DATA)
+    server.seen.clear()
+    source.fetch()
+    ((_, sent),) = server.seen
+    assert sent["Range"] == "bytes=7009-"
+    assert source.copy == DATA
 
 
 def test_without_a_copy_a_failure_is_an_error_that_names_the_place(
@@ -318,8 +354,10 @@ def test_the_member_of_a_tar_archive_is_taken(source: Source, server: HttpsServe
         (tar(geo_csv=DATA)[:-40], "*.csv", "the compressed data ends in the middle"),
         (b"\x1f\x8b" + bytes(100), "*.csv", "damaged"),
         (tar(geo_csv=bytes(200_000)), "*.csv", "holds more than max_size"),
+        (gzip.compress(b"10.0.0.0/8,GB\n" * 20_000), None, "holds more than max_size"),
+        (bz2.compress(DATA)[:-20], None, "ends in the middle"),
     ],
-    ids=["no such member", "member not said", "truncated", "damaged", "a bomb"],
+    ids=["no such member", "member not said", "truncated", "damaged", "a bomb", "a list that is one", "truncated list"],
 )  # fmt: skip
 def test_archives_that_cannot_be_used_are_bad_copies(
     source: Source, server: HttpsServer, content: bytes, member: str | None, message: str
@@ -343,6 +381,47 @@ def test_a_compressed_database_is_unpacked_for_its_reader(
     source.form = "mmdb"
     source.fetch()
     assert source.copy == database
+
+
+def test_a_compressed_database_within_an_archive_is_unpacked_too(source: Source, server: HttpsServer) -> None:
+    database = shared("maxmind/test-data/GeoIP2-Country-Test.mmdb").read_bytes()
+    server.put("/geo.csv", tar(geo_mmdb_gz=gzip.compress(database)))
+    source.form = "mmdb"
+    source.settings["member"] = "*.mmdb.gz"
+    source.fetch()
+    assert source.copy == database
+
+
+def test_a_compressed_list_stays_as_it_is(source: Source, server: HttpsServer) -> None:
+    packed = gzip.compress(DATA)
+    server.put("/geo.csv", packed)
+    source.fetch()
+    assert source.copy == packed
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"HTTP/1.1 200 OK\r\nno colon here\r\n : x\r\n\r\n" + DATA,
+        b"HTTP/1.1 403 your key is s3cret/key\r\nContent-Length: 0\r\n\r\n",
+        b"s3cret/key\r\n\r\n",
+        b"HTTP/1.1 302 Found\r\nLocation: http://h/?k=s3cret%2Fkey\r\nContent-Length: 0\r\n\r\n",
+    ],
+    ids=["odd headers", "reason", "no status", "redirect"],
+)
+def test_whatever_a_server_says_of_a_secret_is_not_told(
+    source: Source, server: HttpsServer, caplog: pytest.LogCaptureFixture, raw: bytes
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    path = "/geo.csv?license_key=s3cret%2Fkey"
+    server.put(path, DATA)
+    source.url = f"{server.url}/geo.csv?license_key=${{KEY}}"
+    source.environ = {"KEY": "s3cret/key"}
+    source.fetch()
+    server.put(path, DATA, raw=raw)
+    source.fetch()
+    assert len(server.seen) == 2
+    assert "s3cret" not in caplog.text
 
 
 def test_secrets_come_from_the_environment_and_are_told_to_nobody(
@@ -398,6 +477,23 @@ def test_credentials_go_to_the_host_that_is_configured_and_to_no_other(
     (home,), (there,) = server.requests("/geo.csv"), server.requests("/there")
     assert {"Authorization", "X-Api-Key"} <= home.keys()
     assert not {"Authorization", "X-Api-Key"} & there.keys()
+
+
+def test_a_checksum_from_another_host_is_asked_for_without_credentials(
+    source: Source, server: HttpsServer
+) -> None:
+    source.settings |= {
+        "username": "me", "password": "${P}", "headers": {"X-Api-Key": "${P}"}, "checksum": f"{server.elsewhere}/sum",
+    }  # fmt: skip
+    source.environ = {"P": "secret"}
+    server.put("/sum", digits(DATA).encode())
+    source.fetch()
+    (asked,) = server.requests("/sum")
+    assert not {"Authorization", "X-Api-Key"} & asked.keys()
+    source.settings["checksum"] = f"{server.url}/sum"
+    source.fetch()
+    (asked,) = server.requests("/sum")
+    assert {"Authorization", "X-Api-Key"} <= asked.keys()
 
 
 def test_two_runs_do_not_fetch_at_once(

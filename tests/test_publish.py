@@ -11,10 +11,11 @@ import pytest
 
 from geosteer.errors import GeosteerError, Refused, SourceError, StoreError
 from geosteer_loader import functions
+from geosteer_loader.cli import main
 from geosteer_loader.lease import Lease
 from geosteer_loader.publish import Outcome, publish
 from geosteer_loader.store import connect
-from publishing import contents, current_of, make_config, needed_objects, objects_in, write_csv
+from publishing import LINES, contents, current_of, make_config, needed_objects, objects_in, write_csv
 from servers import RedisServer
 
 if TYPE_CHECKING:
@@ -391,7 +392,7 @@ def test_evicting_policies_are_warned_of(config: Config, own_redis: RedisServer)
     assert any("allkeys-lru" in warning for warning in run(config).warnings)
 
 
-def test_replicas_that_confirm_are_counted(config: Config, own_redis: RedisServer) -> None:
+def test_replicas_that_confirm_are_counted(config: Config, capsys: pytest.CaptureFixture[str]) -> None:
     with RedisServer("--repl-diskless-sync-delay", "0", tcp=True) as primary:
         primary.client().config_set("repl-diskless-sync-delay", 0)
         with RedisServer("--replicaof", "127.0.0.1", str(primary.port)) as replica:
@@ -402,6 +403,9 @@ def test_replicas_that_confirm_are_counted(config: Config, own_redis: RedisServe
             settings = make_config(config.path.parent, primary.url, geo=[config.path.parent / "geo.csv"])
             outcome = run(settings)
             assert (outcome.replicas, outcome.confirmed) == (1, 1)
+            write_csv(config.path.parent / "geo.csv", [*LINES, "192.88.99.0/24,FR"])
+            assert main(["publish", "--config", str(settings.path)]) == 0
+            assert "; 1 of 1 replicas have it; " in capsys.readouterr().out
             fields = current_of(replica.client())
             assert contents(replica.client(), fields) == contents(primary.client(), fields)
             settings = make_config(config.path.parent, replica.url)

@@ -87,6 +87,24 @@ def test_collecting_again_finds_nothing(site: Site) -> None:
     assert site.collect() == Collected()
 
 
+def test_the_next_publish_collects_what_one_killed_after_its_flip_left_even_if_nothing_changed(
+    site: Site,
+) -> None:
+    site.publish(1, keep=1, grace=0)
+    with Relay(site.server.directory, site.server.socket) as relay:
+        site.publish(2, relay.url, keep=1, grace=0)
+    deletion = [command[0] for command in relay.commands].index(b"XTRIM") + 1
+    site.publish(1, keep=1, grace=0)
+    with Relay(site.server.directory, site.server.socket, deletion) as relay:
+        assert site.publish(2, relay.url, keep=1, grace=0).generation == 4
+    site.client.delete("{geosteer}:lock")
+    assert [fields["generation"] for fields in site.history()] == ["3", "4"]
+    outcome = site.publish(2, keep=1, grace=0)
+    assert (outcome.changed, outcome.collected.generations) == ([], 1)
+    assert [fields["generation"] for fields in site.history()] == ["4"]
+    assert objects_in(site.client) == needed_objects(site.client, current_of(site.client))
+
+
 def test_what_no_generation_ever_had_is_found_by_the_daily_sweep_only(site: Site) -> None:
     site.publish(1)
     site.client.hset("{geosteer}:object", "ab" * 16, b"left behind by a publisher that was killed" * 9)

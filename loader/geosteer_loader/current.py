@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 STAMPS = ("generation", "published")
 """Fields of `current` that differ in every generation."""
 
+REPLICA_WAIT = 1000
+"""Milliseconds that replicas get to confirm a flip; it is reported, not required."""
+
 
 def read(store: Store) -> dict[str, str]:
     """The fields of `current`; empty when nothing is published.
@@ -84,6 +87,20 @@ def flip(
     except ConnectionLost as exc:
         _make_sure(store, fields, exc)
     return fields
+
+
+def confirmed(store: Store) -> tuple[int, int]:
+    """How many replicas there are, and how many of them have all that was written until now, given some time.
+
+    Raises: StoreError.
+    """
+    replicas = int(store.info("replication").get("connected_slaves", 0))
+    return replicas, int(store.call("WAIT", replicas, REPLICA_WAIT)) if replicas else 0
+
+
+def late(replicas: int, having: int) -> str:
+    """What to say where not all of them have it."""
+    return f"{having} of {replicas} replicas confirmed within {REPLICA_WAIT} ms"
 
 
 def _stamps(store: Store, before: Mapping[str, str], now: float) -> dict[str, str]:

@@ -9,6 +9,7 @@ import click
 from geosteer_loader.confdiff import line
 from geosteer_loader.plan import UNITS
 from geosteer_loader.render import columns, size
+from geosteer_loader.shift import percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -96,13 +97,6 @@ def _gains(nodes: Mapping[str, tuple[float, float]]) -> str:
     told = [(name, percent(before), percent(after)) for name, (before, after) in ordered]
     shown = [f"{name} {before} -> {after}" for name, before, after in told if before != after]
     return ", ".join(shown[:NODES]) + (", ..." if len(shown) > NODES else "")
-
-
-def percent(share: float) -> str:
-    """A share in per cent; never nought where it is not."""
-    if 0 < share < 0.00005:
-        return "<0.01 %"
-    return f"{100 * share:.2f} %"
 
 
 def _number(amount: float) -> str:

@@ -21,7 +21,7 @@ from geosteer_loader.lease import SECONDS, Lease
 from geosteer_loader.objects import Writer, Written
 from geosteer_loader.progress import meter as usual_meter
 from geosteer_loader.proposal import propose
-from geosteer_loader.shift import as_json, moving
+from geosteer_loader.shift import as_json, moving, percent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
     from geosteer_loader.store import Store
 
 log = logging.getLogger(__name__)
-
-REPLICA_WAIT = 1000
-"""Milliseconds that replicas get to confirm the flip; it is reported, not required."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -90,7 +87,7 @@ def publish(
         examination = examine(config, store, proposal)
         for services, family, share in moving(examination.impact):
             if share:
-                log.info("%s: %.2f %% of the %s clients get another node", services, 100 * share, family)
+                log.info("%s: %s of the %s clients get another node", services, percent(share), family)
         forced = guard(examination, force)
         after = {**proposal.after, "schema": str(_schema(before, schema))}
         _write(writer, proposal)
@@ -106,6 +103,8 @@ def publish(
         else:
             outcome = Outcome(generation=int(before["generation"]), changed=[], written=writer.written)
             _load_functions(store, outcome)
+            # A publisher that was killed after its flip may have left this to do.
+            _clean(config, store, lease, outcome)
     _warn_unless(
         outcome, "asking for the memory policy", lambda: outcome.warnings.extend(store.memory_warnings())
     )
@@ -168,22 +167,22 @@ def _sweep_due(store: Store, before: Mapping[str, str], after: dict[str, str]) -
 
 def _after_flip(config: Config, store: Store, lease: Lease, outcome: Outcome, due: bool) -> None:
     def wait() -> None:
-        outcome.replicas = int(store.info("replication").get("connected_slaves", 0))
-        if outcome.replicas:
-            outcome.confirmed = int(store.call("WAIT", outcome.replicas, REPLICA_WAIT))
-            if outcome.confirmed < outcome.replicas:
-                outcome.warnings.append(
-                    f"{outcome.confirmed} of {outcome.replicas} replicas confirmed within {REPLICA_WAIT} ms"
-                )
-
-    def clean() -> None:
-        collect(store, lease, outcome.collected, keep=config.guard.keep, grace=config.guard.grace)
+        outcome.replicas, outcome.confirmed = published.confirmed(store)
+        if outcome.confirmed < outcome.replicas:
+            outcome.warnings.append(published.late(outcome.replicas, outcome.confirmed))
 
     _warn_unless(outcome, "waiting for replicas", wait)
     _load_functions(store, outcome)  # before the collector, which looks for orphans with one
-    _warn_unless(outcome, "removing old generations", clean)
+    _clean(config, store, lease, outcome)
     if due:
         _warn_unless(outcome, "looking for forgotten objects", lambda: sweep(store, lease, outcome.collected))
+
+
+def _clean(config: Config, store: Store, lease: Lease, outcome: Outcome) -> None:
+    def clean() -> None:
+        collect(store, lease, outcome.collected, keep=config.guard.keep, grace=config.guard.grace)
+
+    _warn_unless(outcome, "removing old generations", clean)
 
 
 def _load_functions(store: Store, outcome: Outcome) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from geosteer.clock import format_time
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from geosteer_loader.store import Store
+
+log = logging.getLogger(__name__)
 
 PARTS = (*TABLES, "config")
 """What can be taken back by itself."""
@@ -54,7 +57,19 @@ def rollback(
         )
         after["restored"] = str(target.generation)
         changed = f"rollback to {target.generation}{what}"
-        return published.flip(store, lease, before, after, changed, writer.check)
+        now = published.flip(store, lease, before, after, changed, writer.check)
+        _wait(store)
+        return now
+
+
+def _wait(store: Store) -> None:
+    try:
+        replicas, having = published.confirmed(store)
+    except StoreError as exc:
+        log.warning("waiting for replicas: %s", exc)
+        return
+    if having < replicas:
+        log.warning("%s", published.late(replicas, having))
 
 
 def _target(store: Store, before: Mapping[str, str], generation: int | None) -> Entry:

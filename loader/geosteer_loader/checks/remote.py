@@ -44,7 +44,7 @@ class Remote:
     password: str | None = field(default=None, repr=False)
     ca: Path | None = None
     """Certificates to trust; None: the system's."""
-    max_size: int = 1 << 30
+    max_size: int = 4 << 30
     """Bytes, of what is downloaded and of what that holds."""
     timeout: float = 600
     """Seconds for the whole of one run's download."""
@@ -87,7 +87,7 @@ def read_remote(entry: Table, where: str, base: Path) -> Remote | None:
         username=entry.get("username", text, None),
         password=entry.get("password", _password, None),
         ca=(base / ca).absolute() if ca else None,
-        max_size=entry.get("max_size", size, 1 << 30),
+        max_size=entry.get("max_size", size, 4 << 30),
         timeout=entry.get("timeout", duration(1), 600),
     )
     if remote.password and not remote.username:

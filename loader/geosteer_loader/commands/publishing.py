@@ -176,11 +176,15 @@ def rollback(
 def _told(outcome: Outcome) -> str:
     from geosteer_loader.render import size
 
-    if not outcome.changed:
-        return f"nothing changed: generation {outcome.generation} stays"
     written, gone = outcome.written, outcome.collected
-    text = f"generation {outcome.generation} published: {', '.join(outcome.changed)}"
-    text += f"; {written.objects} objects, {size(written.size)} written"
+    text = f"nothing changed: generation {outcome.generation} stays"
+    if outcome.changed:
+        text = f"generation {outcome.generation} published: {', '.join(outcome.changed)}"
+        text += f"; {written.objects} objects, {size(written.size)} written"
+    if outcome.replicas:
+        text += f"; {outcome.confirmed} of {outcome.replicas} replicas have it"
     if gone.objects or gone.generations:
         text += f"; {gone.generations} old generations, {gone.objects} objects removed"
-    return f"{text}; {outcome.seconds:.1f} s"
+    if gone.orphans:
+        text += f"; {gone.orphans} forgotten objects removed"
+    return f"{text}; {outcome.seconds:.1f} s" if outcome.changed else text

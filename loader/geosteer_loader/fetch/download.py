@@ -8,9 +8,9 @@ from __future__ import annotations
 import logging
 import re
 import ssl
-import time
 from base64 import b64encode
 from dataclasses import dataclass, field
+from http.client import responses
 from typing import IO, TYPE_CHECKING
 from urllib.parse import quote, urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -26,6 +26,7 @@ from urllib3.exceptions import (
     SSLError,
 )
 
+from geosteer_loader.fetch.deadline import Deadline
 from geosteer_loader.fetch.errors import FetchFailed, Useless
 
 if TYPE_CHECKING:
@@ -43,8 +44,8 @@ REDIRECTS = 5
 
 CHUNK = 1 << 16
 
-# urllib3 logs every request with its whole URL, and that may hold a credential.
-logging.getLogger("urllib3").setLevel(logging.WARNING)
+# urllib3 logs requests, and odd headers as warnings, with the whole URL, and that may hold a credential.
+logging.getLogger("urllib3").setLevel(logging.CRITICAL)
 
 _MOVED = frozenset((301, 302, 303, 307, 308))
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(?:(\d+)|\*)")
@@ -79,8 +80,7 @@ class Client:
     def __init__(self, expander: Expander, seconds: float) -> None:
         """Args: seconds: until everything that this client does has to be done."""
         self._expander = expander
-        self._end = time.monotonic() + seconds
-        self._seconds = seconds
+        self._deadline = Deadline(seconds)
 
     def get(
         self,
@@ -101,22 +101,21 @@ class Client:
         Raises: FetchFailed: *target* holds what came until then. Useless: that cannot be used. OSError: it cannot be written.
         """
         try:
-            response = self._request(asked, conditions)
-            try:
+            with self._deadline, self._request(asked, conditions) as response:
                 answer = Answer(
                     status=response.status,
                     etag=response.headers.get("ETag"),
                     modified=response.headers.get("Last-Modified"),
                 )
                 if answer.status in {200, 206}:
-                    start = self._begin(response, target, offset)
+                    start, whole = self._begin(response, target, offset, limit)
                     begun(answer)
-                    self._body(response, target, start, limit)
+                    self._body(response, target, start, whole, limit)
                 elif answer.status not in {304, 416}:
-                    raise FetchFailed(f"status {answer.status} {response.reason or ''}".rstrip())
-            finally:
-                response.close()
+                    # The words are ours: the server's own might repeat what it was sent.
+                    raise FetchFailed(f"status {answer.status} {responses.get(answer.status, '')}".rstrip())
         except (HTTPError, ValueError) as exc:
+            self._deadline.check()
             raise FetchFailed(self._expander.redact(_reason(exc))) from None  # its text may hold the URL
         return answer
 
@@ -139,54 +138,79 @@ class Client:
                 "GET", location, headers=headers, redirect=False, retries=False, preload_content=False,
                 decode_content=False, timeout=self._patience(),
             )  # fmt: skip
+            self._deadline.check()
             if response.status not in _MOVED:
                 return response
-            following = urljoin(location, response.headers.get("Location", ""))
             response.close()
-            if urlsplit(following).scheme != "https":
-                raise FetchFailed("redirects to something that is not https")
-            location = following
+            location = _following(location, response.headers.get("Location"))
         raise FetchFailed(f"redirects more than {REDIRECTS} times")
 
     def _pool(self, location: str, context: ssl.SSLContext) -> urllib3.PoolManager:
         proxy = getproxies().get("https")
         if proxy and not proxy_bypass(urlsplit(location).hostname or ""):
-            return urllib3.ProxyManager(proxy, ssl_context=context)
-        return urllib3.PoolManager(ssl_context=context)
+            return self._deadline.watch(urllib3.ProxyManager(proxy, ssl_context=context))
+        return self._deadline.watch(urllib3.PoolManager(ssl_context=context))
 
-    def _begin(self, response: BaseHTTPResponse, target: IO[bytes], offset: int) -> int:
-        """Where the body goes; what is behind that is cut off."""
+    def _begin(
+        self, response: BaseHTTPResponse, target: IO[bytes], offset: int, limit: int
+    ) -> tuple[int, int | None]:
+        """Where the body goes (what is behind that is cut off), and the size of the whole file, if that is said."""
         start = 0
+        length = response.headers.get("Content-Length", "")
+        whole = int(length) if length.isdecimal() else None
         if response.status == 206:
             found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
-            if not found or int(found[1]) != offset:
+            if not offset or not found or int(found[1]) != offset:
                 raise Useless("sends another part than the one asked for")
             start = offset
+            whole = int(found[2]) if found[2] else None
+        if whole is not None and whole > limit:
+            raise Useless(f"has {whole} bytes, more than max_size, {limit}")
         target.seek(start)
         target.truncate()
-        return start
+        return start, whole
 
-    def _body(self, response: BaseHTTPResponse, target: IO[bytes], size: int, limit: int) -> None:
-        length = response.headers.get("Content-Length", "")
-        expected = size + int(length) if length.isdecimal() else None
-        if expected is not None and expected > limit:
-            raise Useless(f"has {expected} bytes, more than max_size, {limit}")
+    def _body(
+        self, response: BaseHTTPResponse, target: IO[bytes], size: int, whole: int | None, limit: int
+    ) -> None:
+        broken = False
         try:
             while chunk := response.read1(CHUNK, decode_content=False):
                 size += len(chunk)
                 if size > limit:
                     raise Useless(f"sends more than max_size, {limit} bytes")
                 target.write(chunk)
-                self._patience()
-        except ProtocolError as exc:
-            of = f" of {expected}" if expected is not None else ""
-            raise FetchFailed(f"the connection was cut off after {size}{of} bytes") from exc
+                self._deadline.check()
+        except ProtocolError:
+            broken = True
+        self._deadline.check()
+        if broken or (whole is not None and size < whole):
+            of = f" of {whole}" if whole is not None else ""
+            raise FetchFailed(f"the connection was cut off after {size}{of} bytes")
 
     def _patience(self) -> urllib3.Timeout:
-        left = self._end - time.monotonic()
-        if left <= 0:
-            raise FetchFailed(f"not done within {self._seconds:g} s")
-        return urllib3.Timeout(connect=min(left, STALL), read=min(left, STALL))
+        self._deadline.check()
+        left = min(self._deadline.left, STALL)
+        return urllib3.Timeout(connect=left, read=left)
+
+
+def _following(location: str, redirected: str | None) -> str:
+    """Where a redirect leads. Raises: FetchFailed: nowhere, or not to https."""
+    try:
+        following = urljoin(location, redirected) if redirected else ""
+        scheme = urlsplit(following).scheme
+    except ValueError:
+        following = scheme = ""
+    if not following:
+        raise FetchFailed("redirects to nowhere")
+    if scheme != "https":
+        raise FetchFailed("redirects to something that is not https")
+    return following
+
+
+def same_host(one: str, other: str) -> bool:
+    """Whether two URLs lead to the same server."""
+    return _origin(one) == _origin(other)
 
 
 def _escaped(value: str) -> str:

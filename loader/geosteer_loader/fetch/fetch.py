@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import IO, TYPE_CHECKING
 
 from geosteer_loader.fetch import checksum
-from geosteer_loader.fetch.download import Answer, Client, Request
+from geosteer_loader.fetch.download import Answer, Client, Request, same_host
 from geosteer_loader.fetch.errors import FetchFailed, Useless
 from geosteer_loader.fetch.state import Named, State, beside, read_json, write_json
 from geosteer_loader.fetch.unpack import unpack
@@ -97,8 +97,10 @@ class Fetch:
                 _remove(part, note)
                 raise
         note.unlink(missing_ok=True)
-        if answer.status == 304:
+        if answer.status in {304, 416}:
             part.unlink()
+            if answer.status == 416 or self._state.copy is None:
+                raise FetchFailed(f"status {answer.status} to a request for all of it")
             if self._state.rejects(etag=answer.etag):
                 raise FetchFailed(STILL_BAD)
             return None
@@ -122,6 +124,8 @@ class Fetch:
 
     def _request(self, url: str) -> Request:
         remote = self._remote
+        if not same_host(url, remote.url):  # a checksum from elsewhere: the secrets are not for that host
+            return Request(url=url, ca=remote.ca)
         return Request(
             url=url, headers=remote.headers, username=remote.username, password=remote.password, ca=remote.ca
         )

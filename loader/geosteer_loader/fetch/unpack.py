@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from io import BufferedReader
     from pathlib import Path
 
 CHUNK = 1 << 20
@@ -31,23 +32,24 @@ def unpack(packed: Path, target: Path, member: str | None, limit: int, *, inflat
     Args:
         member: name of a file in a tar archive, compressed or not, with `*` and `?`; its folder may be left out.
         limit: bytes that come out at most.
-        inflate: whether a compressed file is to be decompressed; what reads compressed files itself needs that not.
+        inflate: whether a compressed file is to be decompressed; what reads compressed files itself needs that not, but the
+            limit holds for what it will read.
 
     Raises: ValueError: damaged, too large, or without such a member. OSError.
     """
     with _damaged():
         if member is not None:
-            _extract(packed, target, member, limit)
+            _extract(packed, target, member, limit, inflate=inflate)
             return
-        with _opened(packed) as stream:
+        with packed.open("rb") as raw, _inflated(raw) as stream:
             head = stream.read(512)
         if head[_USTAR[0] : _USTAR[0] + len(_USTAR[1])] == _USTAR[1]:
             raise ValueError('is a tar archive: say with `member` which file in it, for example "*.mmdb"')
-        with _opened(packed) if inflate else packed.open("rb") as stream:
-            _copy(stream, target, limit)
+        with packed.open("rb") as raw:
+            _take(raw, target, limit, inflate=inflate)
 
 
-def _extract(packed: Path, target: Path, member: str, limit: int) -> None:
+def _extract(packed: Path, target: Path, member: str, limit: int, *, inflate: bool) -> None:
     seen: list[str] = []
     with tarfile.open(packed, "r:*") as archive:
         for entry in archive:
@@ -55,35 +57,47 @@ def _extract(packed: Path, target: Path, member: str, limit: int) -> None:
                 continue
             if fnmatchcase(entry.name, member) or fnmatchcase(entry.name.rpartition("/")[2], member):
                 # Only the content is taken, never the name, owner or mode that the archive gives it.
-                _copy(cast("IO[bytes]", archive.extractfile(entry)), target, limit)
+                _take(cast("BufferedReader", archive.extractfile(entry)), target, limit, inflate=inflate)
                 return
             seen.append(entry.name)
     others = ", ".join(seen[:NAMED]) + (", ..." if len(seen) > NAMED else "")
     raise ValueError(f"has no member {member}; it has {others or 'no files'}")
 
 
-def _copy(stream: IO[bytes], target: Path, limit: int) -> None:
-    size = 0
+def _take(raw: BufferedReader, target: Path, limit: int, *, inflate: bool) -> None:
+    """Write it as it is wanted, once what is in it is known to be whole and not too large."""
     with target.open("wb") as file:
-        while chunk := stream.read(CHUNK):
-            size += len(chunk)
-            if size > limit:
-                raise ValueError(f"holds more than max_size, {limit} bytes")
+        if inflate:
+            _copy(_inflated(raw), file, limit)
+            return
+        _copy(raw, file, limit)
+        raw.seek(0)
+        if (stream := _inflated(raw)) is not raw:
+            _copy(stream, None, limit)
+
+
+def _copy(stream: IO[bytes], file: IO[bytes] | None, limit: int) -> None:
+    size = 0
+    while chunk := stream.read(CHUNK):
+        size += len(chunk)
+        if size > limit:
+            raise ValueError(f"holds more than max_size, {limit} bytes")
+        if file is not None:
             file.write(chunk)
     if not size:
         raise ValueError("is empty")
 
 
-def _opened(path: Path) -> IO[bytes]:
-    with path.open("rb") as file:
-        magic = file.read(6)
+def _inflated(raw: BufferedReader) -> IO[bytes]:
+    """What a compressed file holds; any other file itself."""
+    magic = raw.peek(6)[:6]
     if magic.startswith(b"\x1f\x8b"):
-        return cast("IO[bytes]", gzip.open(path))
+        return cast("IO[bytes]", gzip.GzipFile(fileobj=raw))
     if magic.startswith(b"BZh"):
-        return cast("IO[bytes]", bz2.open(path))
+        return cast("IO[bytes]", bz2.BZ2File(raw))
     if magic == b"\xfd7zXZ\x00":
-        return cast("IO[bytes]", lzma.open(path))
-    return path.open("rb")
+        return cast("IO[bytes]", lzma.LZMAFile(raw))
+    return raw
 
 
 @contextmanager

@@ -1,0 +1,86 @@
+"""A time limit for all that a connection does, however slowly its peer sends.
+
+A timeout of the socket starts anew with every byte, and within a TLS handshake, headers and chunk sizes nobody else looks at
+the clock; so a timer shuts the sockets down, and whoever reads from them sees their end.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from urllib3.connection import HTTPSConnection
+from urllib3.connectionpool import HTTPSConnectionPool
+
+from geosteer_loader.fetch.errors import FetchFailed
+
+if TYPE_CHECKING:
+    from urllib3 import PoolManager
+
+    Manager = TypeVar("Manager", bound=PoolManager)
+
+
+class Deadline:
+    """The time that there is; within its context watched connections end with it."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._end = time.monotonic() + seconds
+        self._sockets: list[socket.socket] = []
+        self._timer: threading.Timer | None = None
+
+    @property
+    def left(self) -> float:
+        """Seconds; not above 0 when it is over."""
+        return self._end - time.monotonic()
+
+    def check(self) -> None:
+        """Raises: FetchFailed: it is over."""
+        if self.left <= 0:
+            raise FetchFailed(f"not done within {self._seconds:g} s")
+
+    def watch(self, manager: Manager) -> Manager:
+        """Watch the connections that a pool manager will make."""
+        deadline = self
+
+        class Connection(HTTPSConnection):
+            def _new_conn(self) -> socket.socket:
+                made = super()._new_conn()
+                deadline._add(made)
+                return made
+
+            def connect(self) -> None:
+                super().connect()
+                if self.sock is not None:  # TLS has taken the first one's place
+                    deadline._add(self.sock)
+
+        class Pool(HTTPSConnectionPool):
+            ConnectionCls = Connection
+
+        manager.pool_classes_by_scheme = {**manager.pool_classes_by_scheme, "https": Pool}
+        return manager
+
+    def __enter__(self) -> Self:
+        self._timer = threading.Timer(max(self.left, 0), self._over)
+        self._timer.daemon = True
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._sockets = []
+
+    def _add(self, made: socket.socket) -> None:
+        self._sockets.append(made)
+        if self.left <= 0:
+            self._over()
+
+    def _over(self) -> None:
+        for one in self._sockets:
+            with suppress(OSError, ValueError):
+                # The plain socket's: that of TLS would take its state away from under the reader.
+                socket.socket.shutdown(one, socket.SHUT_RDWR)
