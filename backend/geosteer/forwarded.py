@@ -6,6 +6,7 @@ Sources: RFC 7239 (Forwarded); for X-Forwarded-For, what Squid, nginx, HAProxy a
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,7 @@ class Proxies:
                 problems.append(f"--trust {text}: neither an address nor a network, nor {UNIX}")
         if problems:
             raise ConfigError(problems)
+        self._trusts_peer = lru_cache(1024)(self._trusts)
 
     def __bool__(self) -> bool:
         return self._unix or bool(self._networks)
@@ -76,7 +78,7 @@ class Proxies:
             values: of the header, every field of that name in the order of arrival.
         """
         found = peer
-        if values and self._trusts(peer):
+        if values and self._trusts_peer(peer):
             for text in reversed(self._chain(values)[-MOST:]):
                 before = _address(text)
                 if not before:  # hidden, unknown or odd: whoever told it is all that is known
@@ -94,13 +96,14 @@ class Proxies:
 
         Args: protos: of X-Forwarded-Proto; values: of the header that names the client.
         """
-        if not (protos or values) or not self._trusts(peer):
+        said_in = values if self.header == b"forwarded" else protos
+        if not said_in or not self._trusts_peer(peer):
             return scheme
         if self.header == b"forwarded":
             elements = _elements(values)
             said = elements[-1].get("proto", "") if elements else ""
         else:
-            said = protos[-1].decode("latin-1").rpartition(",")[2].strip() if protos else ""
+            said = protos[-1].decode("latin-1").rpartition(",")[2].strip()
         said = said.lower()
         return said if said in {"http", "https"} else scheme
 
@@ -114,14 +117,16 @@ class Proxies:
         """By the address itself: one that carries another (6to4, Teredo) does not share its trust."""
         if text is None:
             return self._unix
+        if not self._networks:
+            return False
         try:
             packed = pack_address(text.partition("%")[0])
         except ValueError:
             return False
         bits, number = 8 * len(packed), int.from_bytes(packed, "big")
-        if number >> 32 == MAPPED >> 32 and bits == 128:  # how a socket for both families shows IPv4
+        if bits == 128 and number >> 32 == MAPPED >> 32:  # how a socket for both families shows IPv4
             bits, number = 32, number & 0xFFFFFFFF
-        return any(number >> shift == base for size, base, shift in self._networks if size == bits)
+        return any(size == bits and number >> shift == base for size, base, shift in self._networks)
 
 
 def _elements(values: Sequence[bytes]) -> list[dict[str, str]]:

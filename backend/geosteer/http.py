@@ -87,6 +87,7 @@ class Redirector:
         self._by_path = by_path
         self._duplicates = duplicates
         self._token = token.encode()
+        self._trusted = self._proxies.header if self._proxies else b""
         vary = self._proxies.vary
         self._always = [(b"content-length", b"0"), *([(b"vary", vary)] if vary else [])]
         self._routes = routes or Routes()
@@ -113,16 +114,17 @@ class Redirector:
         if _PLAIN.match(target) is None or _BREAKS.search(target) is not None:
             return _refuse(HTTPStatus.BAD_REQUEST, "not a plain path")
         path = target.partition(b"?")[0].decode("ascii")
-        host, said, protos, authorization = None, [], [], b""
+        host, said, protos, authorization, trusted = None, [], [], b"", self._trusted
         for name, value in headers:
             if name == b"host":
                 if host is not None:
                     return _refuse(HTTPStatus.BAD_REQUEST, "more than one Host")
                 host = value
-            elif name == self._proxies.header:
+            elif name == trusted:
                 said.append(value)
             elif name == b"x-forwarded-proto":
-                protos.append(value)
+                if trusted:
+                    protos.append(value)
             elif name == b"authorization":
                 authorization = value
             elif name == b"transfer-encoding" and value.strip(b" \t").lower() != b"chunked":
