@@ -282,16 +282,26 @@ def test_odd_routes_of_a_dump_are_counted_by_prefix(path: Path):
     content += (
         mrt.rib("11.0.0.0/8", [701, {10, 20}]) + mrt.record(3, b"multicast") + mrt.record(1, b"old", kind=12)
     )
-    assert rows(path, "mrt", content, report) == ["8.0.0.0/8 AS701", "11.0.0.0/8 AS10 AS20"]
+    content += mrt.rib("12.0.0.0/8", [701, {30}])
+    assert rows(path, "mrt", content, report) == [
+        "8.0.0.0/8 AS701", "11.0.0.0/8 AS10 AS20", "12.0.0.0/8 AS30",
+    ]  # fmt: skip
     assert report.lines() == [
         "default routes: left out: 2, such as 0.0.0.0/0, ::/0",
         "bogon prefixes: left out: 1, such as 10.0.0.0/8",
         "private or reserved origin AS: the AS before it counts: 1, such as 8.0.0.0/8",
         "no public origin AS: left out: 1, such as 9.0.0.0/8",
         "records that are no unicast routes: left out: 2, such as type 13, subtype 3, type 12, subtype 1",
-        "origin is an AS set: all its members count: 1, such as 11.0.0.0/8",
+        "origin is an AS set: all its members count: 2, such as 11.0.0.0/8, 12.0.0.0/8",
     ]
     assert report.built == 1_400_824_800
+
+
+def test_a_set_of_one_is_an_as_set_in_print_too(path: Path):
+    report = Report()
+    content = dump_line("8.0.0.0/8", "701 {30}") + dump_line("9.0.0.0/8", "701 30")
+    assert rows(path, "bgpdump", content, report) == ["8.0.0.0/8 AS30", "9.0.0.0/8 AS30"]
+    assert report.lines() == ["origin is an AS set: all its members count: 1, such as 8.0.0.0/8"]
 
 
 def test_a_prefix_of_very_many_origins_keeps_those_seen_most(path: Path):

@@ -498,6 +498,7 @@ def test_an_operators_word_a_ramp_and_the_order_of_answers_are_told(
     with redis_server.client() as client:
         client.hset(keys.override, mapping={"ams1": json.dumps(said), "fra1": json.dumps({"state": "down"})})
         client.hset(keys.node("nyc1"), mapping={"state": "up", "before": "down", "since": since})
+        client.hset(keys.node("lon1"), mapping={"state": "up", "failing": "yes"})
     nodes = {**configuration()["nodes"], "nyc1": {**configuration()["nodes"]["nyc1"], "ramp": 9000}}
     weights = {"ams1": 3, "lon1": 2, "nyc1": 9, "fra1": 1, "lon2": 1}
     with redis_server.client() as client:
@@ -513,6 +514,7 @@ def test_an_operators_word_a_ramp_and_the_order_of_answers_are_told(
     assert by_node["lon1"]["override"] is by_node["lon1"]["ramps_until"] is None
     text = click.unstyle(render.explanation({"name": "x", "type": "A", "client": "20.0.0.0/24", **found}))
     assert f"ams1: operator: drain to 99.9 %, me@here since {since}: new disks" in text.splitlines()
+    assert "lon1: checks fail, though too few to call it down: a shorter TTL" in text.splitlines()
     assert f"nyc1: came back, ramps up until {by_node['nyc1']['ramps_until']}" in text.splitlines()
 
 

@@ -105,7 +105,7 @@ def candidates(
     `rank` is the place among the answers; `ignored` is why a node would not have served, had there been any other; `spilled`
     says that a node gives this client away, to keep no more than its share of them, `unwilling` that it was chosen all the
     same, since nobody keeps the client; `override` is what an operator said, while it is in force; `ramps_until` is when a
-    node that came back has its whole share.
+    node that came back has its whole share; `failing` says that checks fail, which shortens the TTL of its answers.
     """
     latest: dict[tuple[str, str, str], dict[str, Any]] = {}
     for one in decision.trace:
@@ -130,6 +130,7 @@ def _describe(
     one["weight"] = int(weight) if weight == int(weight) else weight
     state = sight.states.get(node.name)
     one["shed"] = round(state.shed, 4) if state else 0.0
+    one["failing"] = state is not None and state.failing
     load = sight.loads.get(node.name)
     one["load"] = round(load, 4) if load is not None else None
     if service.policy == "nearest":

@@ -230,7 +230,7 @@ def _verdict(one: Mapping[str, Any]) -> str:
 
 
 def _limits(found: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Why nodes keep only a part of their clients, or are told to be what they are; a line for each such node."""
+    """What else is to be known of nodes, such as why they keep only a part of their clients; a line for each such node."""
     lines = {}
     for one in found:
         why = []
@@ -241,6 +241,8 @@ def _limits(found: Sequence[Mapping[str, Any]]) -> list[str]:
             why.append(f"came back, ramps up until {one['ramps_until']}")
         if one["shed"]:
             why.append(f"sheds {_part(one['shed'])} for its load")
+        if one["failing"] and one["state"] != "down":
+            why.append("checks fail, though too few to call it down: a shorter TTL")
         if why:
             lines[one["node"]] = f"{one['node']}: {'; '.join(why)}"
     return list(lines.values())

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
     from geosteer_loader.sources import Report, Row
 
+    Step = tuple[int] | frozenset[int]
+    """Of a path: an AS, or the members of an AS set."""
+
 RESERVED_ASES = ((0, 0), (23456, 23456), (64496, 65551), (4200000000, 4294967295))
 """First and last of each block: AS 0, AS_TRANS, documentation and private use; 65536 begins the 32-bit documentation block."""
 
@@ -93,12 +96,12 @@ class AsPath:
     """A kind for the report."""
 
 
-def as_path(steps: Sequence[tuple[int, ...]]) -> AsPath:
-    """From the steps of a path, first to last: an AS each, or the members of a set; confederations are left out before."""
+def as_path(steps: Sequence[Step]) -> AsPath:
+    """From the steps of a path, first to last; confederations are left out before."""
     for back, step in enumerate(reversed(steps)):
         origins = tuple(sorted(asn for asn in set(step) if is_public(asn)))
         if origins:
-            odd = SKIPPED if back else AS_SET if len(step) > 1 else None
+            odd = SKIPPED if back else AS_SET if isinstance(step, frozenset) else None
             return AsPath(origins=origins, length=len(steps), odd=odd)
     return AsPath(origins=(), length=len(steps), odd=None)
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from geosteer_loader.sources import Progress, Report, Row
+    from geosteer_loader.sources.bgp import Step
 
 UPDATES = "updates, not a table: left out"
 
@@ -79,7 +80,7 @@ def parse_path(text: str) -> AsPath:
 
     Raises: ValueError: not a path.
     """
-    steps: list[tuple[int, ...]] = []
+    steps: list[Step] = []
     confederation = False
     for word in text.split():
         confederation = confederation or word[0] in "(["
@@ -87,7 +88,11 @@ def parse_path(text: str) -> AsPath:
         if not all(member.isascii() and member.isdigit() and int(member) <= 0xFFFFFFFF for member in members):
             raise ValueError(f"not an AS path: {text[:80]!r}")
         if not confederation:
-            steps.append(tuple(map(int, members)))
+            numbers = frozenset(map(int, members))
+            if word[0] == "{" or len(numbers) > 1:
+                steps.append(numbers)
+            else:
+                steps.append((int(members[0]),))
         if word[-1] in ")]":
             confederation = False
     return as_path(steps)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from geosteer_loader.sources import Progress, Report, Row
+    from geosteer_loader.sources.bgp import Step
 
 TABLE_DUMP_V2 = 13
 PEER_INDEX_TABLE = 1
@@ -181,7 +182,7 @@ def _decode(path: bytes) -> AsPath:
         plain = plain_path(int.from_bytes(path[-4:], "big"), path[1])
         if plain is not None:
             return plain
-    steps: list[tuple[int, ...]] = []
+    steps: list[Step] = []
     at = 0
     while at < len(path):
         kind, count = path[at], path[at + 1]
@@ -190,7 +191,7 @@ def _decode(path: bytes) -> AsPath:
         if kind == _AS_SEQUENCE:
             steps += [(number,) for number in numbers]
         elif kind == _AS_SET:
-            steps.append(numbers)
+            steps.append(frozenset(numbers))
         elif kind not in _CONFEDERATIONS:
             raise ValueError(f"AS path segment of type {kind}")
     return as_path(steps)
