@@ -7,10 +7,10 @@ import importlib
 import json
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -120,9 +120,10 @@ def _run(folder: Path, options: argparse.Namespace, progress: Progress) -> int:
             progress.say(f"{name}: begins")
             try:
                 section = importlib.import_module(f"bench.{MODULES.get(name, name)}").run(stage)
-            except (OSError, RuntimeError, LookupError, ValueError, subprocess.SubprocessError) as exc:
+            except Exception as exc:  # noqa: BLE001  # the other sections want to be measured too
                 failed[name] = f"{type(exc).__name__}: {exc}"
                 progress.clear()
+                traceback.print_exc()
                 print(f"bin/bench: {name} could not be measured: {failed[name]}", file=sys.stderr)
                 continue
             sections.append(section)

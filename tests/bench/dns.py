@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from . import rivals
+from . import rivals, standalone
 from .machine import cpu_seconds, pss
 from .report import Section, Table
 from .rounds import Rounds
@@ -65,9 +65,9 @@ def _servers(stage: Stage) -> Iterator[dict[str, Rival]]:
         "peer, mmap": piped("mapped", *rivals.peer("mapped", database)),
         RADIX: piped("radixed", *rivals.peer("radixed", database), patient=True),
         FRONT: lambda: rivals.Dnsdist(worker),
-        "geoip backend": lambda: rivals.Geoip(stage),
-        "gdnsd": lambda: rivals.gdnsd(stage),
-        "knot": lambda: rivals.knot(stage),
+        "geoip backend": lambda: standalone.Geoip(stage),
+        "gdnsd": lambda: standalone.gdnsd(stage),
+        "knot": lambda: standalone.knot(stage),
     }
     with contextlib.ExitStack() as stack:
         servers: dict[str, Rival] = {}

@@ -35,8 +35,9 @@ def draw(sections: Sequence[Section], budgets: Sequence[Budget], folder: Path) -
         "dns": _dns, "worker": _worker, "table": _table, "freshness": _freshness, "http": _http, "functions": _functions,
     }  # fmt: skip
     figures = {
-        section.name: plots[section.name](section.data) if section.name in plots else _publish(section.series)
+        section.name: _publish(section.series) if section.series else plots[section.name](section.data)
         for section in sections
+        if section.series or section.name in plots
     }
     if any(budget.value is not None and budget.bar.must for budget in budgets):
         figures["budgets"] = _budgets(budgets)
@@ -105,9 +106,7 @@ def _worker(data: Mapping[str, Any]) -> Figure:
         for name, results in data["starts"].items()
     }
     _bars(axes[1], starts, "start to first answer", "ms (logarithmic)", log=True)  # type: ignore[arg-type]
-    after = {
-        name: (median(values), min(values), max(values)) for name, values in data["crowds"]["after"].items()
-    }
+    after = {name: _of(results, "pss") for name, results in data["all clients"].items()}
     _bars(axes[2], after, "eight workers, every client has asked each", "MiB (PSS)")
     return figure
 

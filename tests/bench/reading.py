@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import database
 from .report import Section, Table
-from .rounds import Spread
+from .rounds import Rounds, Spread
 from .stage import WORKER
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from .stage import Stage
+
+COUNTRY, LARGE = "country", "city and BGP"
 
 
 def lookups(stage: Stage, section: Section) -> None:
@@ -56,41 +61,57 @@ def lookups(stage: Stage, section: Section) -> None:
 def large_tables(stage: Stage, section: Section) -> None:
     """The same worker in front of tables many times as large."""
     large = stage.large
-    count = stage.scaled(4, 2)
+    count = 2
     everybody = stage.questions("all")
     asked = stage.scaled(len(stage.networks), 4000)
+
+    def one(backend: Path) -> Callable[[int], dict[str, Any]]:
+        def asking(_: int) -> dict[str, Any]:
+            result = stage.drive(everybody, [str(WORKER), "--config", str(backend)], w=count, a=asked)
+            return {"memory": result["pss_total"] / 1024 / count, "cpu": result["cpu"]}
+
+        return asking
+
+    found = Rounds.run(
+        stage, {COUNTRY: one(stage.backend), LARGE: one(large.backend)}, "worker, the size of the tables"
+    )
+    ranges = {
+        COUNTRY: sum(len(found.starts) for found in stage.country.tables.values()),
+        LARGE: large.ranges,
+    }
     table = Table(
         f"A worker and the size of the tables ({count} workers, each asked by {asked:,} distinct clients)",
         ["tables", "ranges", "memory MiB (PSS), each", "of the country table's", "CPU us/question"],
     )
-    memory, cpu = {}, {}
-    for name, backend in (("country", stage.backend), ("city and BGP", large.backend)):
-        result = stage.drive(everybody, [str(WORKER), "--config", str(backend)], w=count, a=asked)
-        memory[name], cpu[name] = result["pss_total"] / 1024 / count, result["cpu"]
-        stage.say(f"worker: {count} in front of {name}")
-    growth = memory["city and BGP"] / memory["country"]
-    table.rows += [
-        [
-            "country",
-            sum(len(ranges.starts) for ranges in stage.country.tables.values()),
-            memory["country"],
-            1.0,
-            cpu["country"],
-        ],
-        ["city and BGP", large.ranges, memory["city and BGP"], growth, cpu["city and BGP"]],
-    ]
+    for name in found.results:
+        memory, ratio = found.spread(name, "memory"), found.ratio(name, "memory", COUNTRY)
+        table.rows.append([name, ranges[name], memory, ratio, found.spread(name, "cpu").middle])
+    section.tables.append(table)
+    section.judge("worker.large.memory", found.ratio(LARGE, "memory", COUNTRY), f"{large.ranges:,} ranges")
+    section.data["large"] = {"rounds": found.to_json(), "ranges": ranges}
+
+
+def misses(stage: Stage, section: Section) -> None:
+    """Lookups there that find no page in the cache; each round begins without any."""
+    large = stage.large
     path = stage.folder / "misses"
-    path.write_text("\n".join(large.addresses(stage.scaled(20_000, 2000))) + "\n")
-    found = stage.python("misses.py", large.backend, path)
-    misses = Table("A lookup that misses the cache, in front of city and BGP", ["", "value"])
-    misses.rows += [
-        ["lookup that misses, p50 us", found["miss"]], ["GET of a page's size, p50 us", found["get"]],
-        ["ratio", found["miss"] / found["get"]], ["commands sent for a miss", found["commands"]],
-        ["share of lookups that missed", found["missed"] / found["lookups"]],
+    count = stage.scaled(20_000, 2000)
+
+    def one(number: int) -> dict[str, Any]:
+        path.write_text("\n".join(large.addresses(count, number)) + "\n")
+        return stage.python("misses.py", large.backend, path)
+
+    found = Rounds.run(stage, {"miss": one}, "worker, lookups that miss")
+    ratio = Spread([value["miss"] / value["get"] for value in found.results["miss"]])
+    table = Table("A lookup that misses the cache, in front of city and BGP", ["", "value"])
+    table.rows += [
+        ["lookup that misses, p50 us", found.spread("miss", "miss")],
+        ["GET of a page's size, p50 us", found.spread("miss", "get")], ["ratio", ratio],
+        ["commands sent for a miss", found.spread("miss", "commands")],
+        ["share of lookups that missed", found.results["miss"][0]["missed"] / count],
     ]  # fmt: skip
-    section.tables += [table, misses]
+    section.tables.append(table)
     scale = f"{large.ranges:,} ranges"
-    section.judge("worker.large.memory", growth, scale)
-    section.judge("worker.miss.trips", found["commands"], scale)
-    section.judge("worker.miss.time", found["miss"] / found["get"], scale)
-    section.data["large"] = {"memory": memory, "cpu": cpu, "ranges": large.ranges, "misses": found}
+    section.judge("worker.miss.trips", found.spread("miss", "commands"), scale)
+    section.judge("worker.miss.time", ratio, scale)
+    section.data["misses"] = found.to_json()

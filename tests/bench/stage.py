@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from geosteer_loader.countries import CONTINENT
 from servers import RedisServer
 
-from . import database, mmdb, zone
+from . import database, mmdb, synthetic, zone
 from .machine import HERE, PYTHON, ROOT, Cores, Programs
 
 if TYPE_CHECKING:
@@ -101,14 +101,14 @@ class Stage:
         path = self.folder / f"city{size}.mmdb"
         if not path.exists():
             self.say(f"making a city database of {size:,} networks")
-            mmdb.write(path, database.synthetic_city(size), "GeoLite2-City")
+            mmdb.write(path, synthetic.city(size), "GeoLite2-City")
         return path
 
     @cached_property
     def routes(self) -> Path:
         """A made-up routing table, as pyasn writes it."""
         self.say(f"making {self.route_count:,} routes")
-        return database.write_routes(self.folder / "routes", self.route_count)
+        return synthetic.write_routes(self.folder / "routes", self.route_count)
 
     @cached_property
     def large(self) -> Large:
@@ -217,10 +217,10 @@ class Large:
             fields = client.hgetall("{geosteer}:current")
         self.ranges = int(fields["geo.ranges"]) + int(fields["bgp.ranges"])
 
-    def addresses(self, count: int) -> list[str]:
+    def addresses(self, count: int, seed: int) -> list[str]:
         """Addresses all over the tables, as text."""
-        dice = random.Random(4)
-        return [str(IPv4Address(dice.randint(*database.UNICAST))) for _ in range(count)]
+        dice = random.Random(seed)
+        return [str(IPv4Address(dice.randint(*synthetic.UNICAST))) for _ in range(count)]
 
 
 def publish(config: Path) -> str:

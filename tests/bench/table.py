@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from . import database, mmdb, zone
+from . import database, mmdb, synthetic, zone
 from .report import Section, Table
 from .rounds import Spread
 from .stage import PUBLISH
@@ -72,23 +72,23 @@ def _cases(stage: Stage) -> Iterator[Case]:
     earlier, what = country.before, "a day's change"
     if earlier is None:
         earlier = mmdb.write(stage.folder / "country-before.mmdb", country.earlier)
-        what = f"{database.CHANGED} ranges"
+        what = f"{synthetic.CHANGED} ranges"
     yield Case(
-        name="country", table="geo", kind="mmdb", sources={"": earlier, what: country.path}, rounds=min(stage.rounds, 5)
+        name="country", table="geo", kind="mmdb", sources={"": earlier, what: country.path}, rounds=stage.rounds
     )  # fmt: skip
     real = database.real(database.ROUTES[1])
     if real is not None and not stage.quick:
         yield Case(name="origin AS", table="bgp", kind="pyasn", sources={"": real})
     routes = stage.routes
     changed = {
-        f"{count:,} routes": database.alter_routes(routes, stage.folder / f"routes-{count}", count)
-        for count in (database.CHANGED, stage.route_count // 100)
+        f"{count:,} routes": synthetic.alter_routes(routes, stage.folder / f"routes-{count}", count)
+        for count in (synthetic.CHANGED, stage.route_count // 100)
     }
     yield Case(
         name=f"BGP of {stage.route_count:,} routes", table="bgp", kind="pyasn", sources={"": routes, **changed}
     )  # fmt: skip
-    places = len(database.VANTAGES)
-    feeds = database.write_feeds(stage.folder / "feeds", routes, places)
+    places = len(synthetic.VANTAGES)
+    feeds = synthetic.write_feeds(stage.folder / "feeds", routes, places)
     yield Case(
         name=f"AS-path lengths of {stage.route_count // places:,} routes from {places} places", table="path",
         kind="bgpdump", sources={"": feeds}, vantage=True, layouts=(GEOSTEER,),
@@ -97,7 +97,7 @@ def _cases(stage: Stage) -> Iterator[Case]:
         city = stage.city(size)
         sources = {"": city} | {
             f"{count:,} ranges": mmdb.alter(city, stage.folder / f"city{size}-{count}.mmdb", count)
-            for count in (database.CHANGED, size // 100)
+            for count in (synthetic.CHANGED, size // 100)
         }
         yield Case(
             name=f"city of {size:,} networks", table="geo", kind="mmdb", sources=sources,
@@ -183,7 +183,7 @@ def _growth(stage: Stage, results: Results) -> Table:
             "Redis MB",
             "sorted set",
             "hash",
-            f"objects, {database.CHANGED} ranges change",
+            f"objects, {synthetic.CHANGED} ranges change",
             "1 % change",
         ],
     )
