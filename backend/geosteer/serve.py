@@ -1,7 +1,7 @@
 """`geosteer-http`: the redirector on uvicorn, with httptools as its parser of HTTP.
 
-Of the servers that run Python applications it took the least processor time for a redirect (granian and gunicorn were the
-others), and the only one that lets a program bound what a client may send before it is answered.
+Of the servers that run Python applications it took the least processor time for a redirect; granian and gunicorn were the
+others.
 """
 
 from __future__ import annotations
