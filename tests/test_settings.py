@@ -306,3 +306,10 @@ def test_relative_paths_of_the_copy_begin_at_the_file_too(path: Path, monkeypatc
     written(path, 'snapshot = "s.json"\n')
     monkeypatch.chdir(path.parent)
     assert load("backend.toml").snapshot == f"{path.parent}/s.json"
+
+
+def test_settings_that_are_nested_without_end_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "backend.toml"
+    path.write_text("x = " + "[" * 100_000)
+    with pytest.raises(ConfigError, match=r"backend\.toml: is nested too deeply"):
+        load(str(path))

@@ -259,3 +259,18 @@ def test_columns_are_aligned_whatever_their_colours() -> None:
     text = render.columns(("NAME", "N"), [("a", 1), (click.style("long", fg="red"), 22)])
     assert click.unstyle(text).splitlines() == ["NAME   N", "a      1", "long  22"]
     assert click.unstyle(render.columns(("NAME", "N"), [])) == "NAME  N"
+
+
+def test_values_that_nobody_of_ours_wrote_are_passed_over(store: Store, client: redis.Redis) -> None:
+    deep = "[" * 100_000
+    client.hset("{geosteer}:override", mapping={"lon1": deep, "ams1": "1" * 5000})
+    client.hset("{geosteer}:verdict:p", mapping={"lon1": deep, "ams1": "1"})
+    client.hset("{geosteer}:beat", mapping={"p": "9" * 5000 + " 2026-02-01T00:00:00Z 5", "q": deep})
+    client.hset("{geosteer}:current", "geo.source", deep)
+    client.set("{geosteer}:lock", deep)
+    found = gather(store)
+    assert (found["generation"], found["overrides"], found["beats"]) == (1, {}, {})
+    assert found["publisher"].startswith("somebody ([[[")
+    assert len(found["publisher"]) < 100
+    override(store, ["lon1"], Wish(state="auto"))
+    assert client.hexists("{geosteer}:override", "lon1") is False

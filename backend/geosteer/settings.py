@@ -113,6 +113,8 @@ def _parse(path: str, text: str) -> Mapping[str, Any]:
         data = tomllib.loads(text)
     except ValueError as exc:
         raise ConfigError([f"{path}: {exc}"]) from exc
+    except RecursionError:
+        raise ConfigError([f"{path}: is nested too deeply"]) from None
     return plain(data)
 
 

@@ -109,5 +109,5 @@ def holder(store: Store) -> str:
     try:
         held = json.loads(value)
         return f"{held['who']} since {held['since']}"
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return f"somebody ({value[:80].decode(errors='replace')})"

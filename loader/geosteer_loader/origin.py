@@ -48,7 +48,7 @@ def same(one: str, other: str) -> bool:
     """Whether two descriptions are of the same content; a file only copied or touched is the same."""
     try:
         return _essence(one) == _essence(other)
-    except (ValueError, AttributeError, TypeError):
+    except (ValueError, AttributeError, TypeError, RecursionError):
         return False
 
 
@@ -69,7 +69,7 @@ def _essence(description: str) -> list[dict[str, object]]:
 def _entries(description: str) -> list[dict[str, object]]:
     try:
         return [entry if isinstance(entry, dict) else {} for entry in json.loads(description)]
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return []
 
 

@@ -130,7 +130,7 @@ def _after(before: str | None, wish: Wish, now: float) -> str | None:
 def _fields(text: str | None) -> dict[str, Any]:
     try:
         fields = json.loads(text or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return fields if isinstance(fields, dict) else {}
 

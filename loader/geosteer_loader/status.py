@@ -124,12 +124,12 @@ def _beats(store: Store, now: float) -> dict[str, Any]:
     beats: dict[str, Any] = {}
     for writer, text in sorted(store.hash(store.keys.beat).items()):
         try:
-            count, time, period = text.split()
-            age, seconds = now - parse_time(time), float(period)
+            said, time, period = text.split()
+            count, age, seconds = int(said), now - parse_time(time), float(period)
         except ValueError:
             continue
         beats[writer] = {
-            "count": int(count),
+            "count": count,
             "time": time,
             "period": seconds,
             "age": round(age, 1),
@@ -159,5 +159,5 @@ def _age(time: str, now: float) -> float | None:
 def _json(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return []
