@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
 from data import ROOT
 from geosteer_loader import config
+from geosteer_loader.checks.settings import Table
 from geosteer_loader.sources import Report, open_source
 
 CONF = ROOT / "conf"
@@ -64,6 +66,78 @@ def test_what_is_commented_out_in_the_workers_file_may_stand_there(tmp_path):
 )
 def test_every_setting_is_in_the_shipped_file(file, settings):
     assert settings <= set(SETTING.findall((CONF / file).read_text()))
+
+
+class Keys(dict[str, None]):
+    """Keys that a table was asked for, told to all of them; `update` is for names that users choose."""
+
+    everyone: set[str]
+
+    def __setitem__(self, key: str, value: None) -> None:
+        if key not in self:
+            self.everyone.add(key)
+        super().__setitem__(key, value)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Every setting that the checks ask a table for, whether it is there or not."""
+    Keys.everyone = set()
+    make = Table.__init__
+
+    def made(table: Table, *given: Any) -> None:
+        make(table, *given)
+        table._known = Keys()
+
+    monkeypatch.setattr(Table, "__init__", made)
+    return Keys.everyone
+
+
+# What is asked for of one kind of check or source alone.
+KINDS = """
+[[sources.path]]
+format = "mrt"
+path = "rib.bz2"
+vantage = "lon"
+[[sources.geo]]
+format = "mmdb"
+path = "https://www.example.com/countries.mmdb"
+[[nodes.xyz1.check]]
+type = "tcp"
+port = 443
+[[nodes.xyz1.check]]
+type = "https"
+url = "https://192.0.2.1/"
+[[nodes.xyz1.check]]
+type = "command"
+command = ["true"]
+[nodes.xyz1]
+a = ["192.0.2.77"]
+"""
+
+
+def test_every_setting_that_the_checks_know_is_in_the_loaders_file(tmp_path, asked):
+    text = (CONF / "geosteer.toml").read_text()
+    (tmp_path / "geosteer.toml").write_text(COMMENTED.sub("", text) + KINDS)
+    config.load(tmp_path / "geosteer.toml", {})
+    assert asked >= LOADER_SETTINGS, "the fixture sees what is asked"
+    assert _absent(asked, text) == set()
+
+
+def test_every_setting_that_the_checks_know_is_in_the_workers_file(asked):
+    text = (CONF / "backend.toml").read_text()
+    assert config.check_backend(CONF / "backend.toml") == []
+    assert asked >= {"max_stale", "password_file", "weight", "expire"}, "the fixture sees what is asked"
+    assert _absent(asked, text) == set()
+
+
+def _absent(asked: set[str], text: str) -> set[str]:
+    """Settings that the file tells nothing of, neither by a line of theirs nor within a table in one line."""
+    return {
+        key
+        for key in asked
+        if not re.search(rf"(?:^|[\s#{{\[.]){key}(?:\.[^\]]*)?(?:\]| = )", text, re.MULTILINE)
+    }
 
 
 def test_the_sample_table_places_both_canaries():
