@@ -305,6 +305,17 @@ def test_a_database_cut_off_anywhere_is_refused(tmp_path: Path, part: int):
     assert refusal.startswith(f"{path}: ")
 
 
+def test_what_has_no_metadata_is_said_to_be_no_such_database_or_cut_off(tmp_path: Path):
+    path = tmp_path / "cut.mmdb"
+    for data in (b"", b"1.2.3.0/24 :127.0.0.20:ad\n", bytes(300_000)):
+        path.write_bytes(data)
+        with pytest.raises(SourceError) as refusal:
+            list(open_source("geo", "mmdb", path).rows(Report()))
+        assert (
+            str(refusal.value) == f"{path}: opening: no metadata at its end: not an MMDB database, or cut off"
+        )
+
+
 def test_a_database_damaged_anywhere_is_read_or_refused_but_nothing_else(tmp_path: Path):
     whole = bytearray(shared("maxmind/test-data/GeoIP2-Country-Test.mmdb").read_bytes())
     paths = []

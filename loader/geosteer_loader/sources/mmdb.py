@@ -36,6 +36,11 @@ _HOSTILE = (
 
 UNPLACED = "neither country nor continent: prefixes count as not listed"
 
+MARKER = b"\xab\xcd\xefMaxMind.com"
+"""What the metadata begins with; it lies within the last `METADATA_SIZE` bytes (MaxMind DB specification)."""
+
+METADATA_SIZE = 128 << 10
+
 LAST_DATE = 1 << 33
 """Seconds since 1970; a build date behind it (the year 2242) is none."""
 
@@ -107,7 +112,16 @@ def _opened(path: Path) -> maxminddb.Reader:
     try:
         return maxminddb.open_database(path)
     except _HOSTILE as exc:
-        raise SourceError(f"{path}: opening: {exc}") from exc
+        reason = (
+            str(exc) if _has_metadata(path) else "no metadata at its end: not an MMDB database, or cut off"
+        )
+        raise SourceError(f"{path}: opening: {reason}") from exc
+
+
+def _has_metadata(path: Path) -> bool:
+    with open_regular(path) as file, reading(path):
+        file.seek(-min(METADATA_SIZE, path.stat().st_size), os.SEEK_END)
+        return MARKER in file.read()
 
 
 class _Place:
