@@ -91,6 +91,16 @@ def test_publish_says_on_stdout_what_it_did_and_logs_on_stderr(geosteer: Geostee
     assert (code, out, err) == (0, "nothing changed: generation 1 stays\n", "")
 
 
+@pytest.mark.parametrize(("options", "logged"), [((), True), (("-q",), False), (("-q", "-v"), True)])
+def test_quiet_leaves_out_all_but_warnings(
+    geosteer: Geosteer, options: tuple[str, ...], logged: bool
+) -> None:
+    code, out, err = geosteer("publish", *options)
+    assert code == 0
+    assert out.startswith("generation 1 published")
+    assert bool(err) == logged
+
+
 @pytest.mark.parametrize("content", ["", "# prefix,country\n", "prefix,country\n192.0.2.0/24,\n"])
 def test_a_table_without_a_single_prefix_is_not_published(
     geosteer: Geosteer, tmp_path: Path, content: str

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
+QUIET, VERBOSE = f"{__name__}.quiet", f"{__name__}.verbose"
+"""Where click's context keeps which of the two were given."""
+
 DEFAULTS = (Path("conf/geosteer.toml"), Path("/etc/geosteer/geosteer.toml"))
 """Where the configuration is looked for when `--config` does not say it."""
 
@@ -116,10 +119,16 @@ def _log(level: int) -> None:
 
 
 def _verbose(ctx: click.Context, _option: click.Parameter, given: bool) -> None:
-    if given or not ctx.params.get("quiet"):
-        _log(logging.DEBUG if given else logging.INFO)
+    ctx.meta[VERBOSE] = given
+    _set_level(ctx)
 
 
-def _quiet(_ctx: click.Context, _option: click.Parameter, given: bool) -> None:
-    if given:
-        _log(logging.WARNING)
+def _quiet(ctx: click.Context, _option: click.Parameter, given: bool) -> None:
+    ctx.meta[QUIET] = given
+    _set_level(ctx)
+
+
+def _set_level(ctx: click.Context) -> None:
+    """Whichever of the two options click looks at first."""
+    quiet = logging.WARNING if ctx.meta.get(QUIET) else logging.INFO
+    _log(logging.DEBUG if ctx.meta.get(VERBOSE) else quiet)
