@@ -10,6 +10,7 @@ from geosteer.errors import Refused, StoreError
 from geosteer.model import FORMAT
 from geosteer_loader import current
 from geosteer_loader.health import beat, watchlist
+from geosteer_loader.health.aggregate import DOWN, UP
 from geosteer_loader.health.judge import judge
 from geosteer_loader.health.post import Posted
 from geosteer_loader.health.verdicts import decode
@@ -50,6 +51,10 @@ class Board:
         self._last_beat: str | None = None
         self._others: dict[str, dict[bytes, tuple[bytes, Verdict | None]]] = {}
         """Other writer -> node -> its verdict as last read, and decoded."""
+        self._mine: dict[str, Verdict] = {}
+        """What this writer said before of nodes that it did not speak of when all was read last."""
+        self._states: dict[str, dict[str, str]] = {}
+        """The nodes' hashes as last read or written."""
         self._waits = random.Random()  # noqa: S311  # it spreads writers in time
 
     def time(self) -> float:
@@ -93,6 +98,7 @@ class Board:
             posted = self._try(watched, said)
             if posted is not None:
                 return posted
+            self._states = {}
             time.sleep(self._waits.uniform(0, min(0.01 * 2**attempt, LONGEST_WAIT)))
         raise StoreError(f"{self._store.name}: others wrote node states at the same time, {TRIES} times over")
 
@@ -125,10 +131,20 @@ class Board:
         if done is None:
             return None
         self._last_beat = found[0].beat or last
-        return found[0]
+        posted = found[0]
+        self._states = {
+            name: {**fields, **posted.judgement.changes.get(name, {})}
+            for name, fields in posted.states.items()
+        }
+        return posted
 
     def _prepare(self, watched: Watchlist, said: Post, last_beat: str | None) -> tuple[Posted, list[Command]]:
-        keys, nodes, writers = self._store.keys, list(watched.nodes), sorted(self._writers)
+        keys, writers = self._store.keys, sorted(self._writers)
+        # Between rounds one change must not wait until all is read that did not change.
+        whole = said.period is not None or said.write is None or not self._states
+        if not whole:
+            writers.remove(self.name)
+        nodes = list(watched.nodes) if whole else self._in_question(watched, said)
         now, beats, *rest = self._store.pipe(
             [
                 ("TIME",),
@@ -143,15 +159,21 @@ class Board:
             self._writers = {self.name, *beats}
             raise _Moved
         said_by = dict(zip(writers, rest, strict=False))
-        # Of nodes that it speaks of now, what this writer said before does not matter.
-        spoken = {name.encode() for name in said.verdicts}
-        mine = _decoded({name: text for name, text in said_by.pop(self.name).items() if name not in spoken})
+        own = said_by.pop(self.name, None)
+        if own is not None:
+            # Of nodes that it speaks of now, what this writer said before does not matter.
+            spoken = {name.encode() for name in said.verdicts}
+            self._mine = _decoded({name: text for name, text in own.items() if name not in spoken})
+        mine = {name: one for name, one in self._mine.items() if name not in said.verdicts}
         stored = {name: self._decoded(name, fields) for name, fields in said_by.items()}
-        states = {name: texts(reply) for name, reply in zip(nodes, rest[len(writers) :], strict=True)}
+        read = {name: texts(reply) for name, reply in zip(nodes, rest[len(writers) :], strict=True)}
+        states = {name: read[name] if name in read else self._states[name] for name in watched.nodes}
         counted = {**mine, **(said.verdicts if said.counted is None else said.counted)}
         judgement = judge(watched, {**stored, self.name: counted}, states, self._rule, seconds)
         posted = Posted(judgement, states, _doubles(self.name, beats.get(self.name), last_beat))
-        commands = self._own_commands(watched, said, mine, seconds)
+        # What a Redis that was emptied has lost is said again.
+        lost = {name for name in said.verdicts if name.encode() not in own} if own is not None else set()
+        commands = self._own_commands(watched, said, mine, lost, seconds)
         commands += [("HSET", keys.node(name), *_pairs(fields)) for name, fields in judgement.changes.items()]
         if said.period is not None:
             posted.beat = beat.following(beats.get(self.name), seconds, said.period).text()
@@ -159,12 +181,32 @@ class Board:
             commands += self._burials(beats, seconds)
         return posted, commands
 
+    def _in_question(self, watched: Watchlist, said: Post) -> list[str]:
+        """Nodes of which more is to be known than that they were up, and still are as far as anybody has said."""
+        doubted = {
+            name.decode(errors="replace")
+            for known in self._others.values()
+            for name, (_, one) in known.items()
+            if one is not None and (one.state == DOWN or one.failing)
+        }
+        doubted.update(said.write or ())
+        doubted.update(name for name, one in said.verdicts.items() if one.state == DOWN or one.failing)
+        return [
+            name
+            for name in watched.nodes
+            if name in doubted
+            or (known := self._states.get(name)) is None
+            or known.get("state") != UP
+            or known.get("failing") != "no"
+        ]
+
     def _own_commands(
-        self, watched: Watchlist, said: Post, mine: Mapping[str, Verdict], now: float
+        self, watched: Watchlist, said: Post, mine: Mapping[str, Verdict], lost: set[str], now: float
     ) -> list[Command]:
         keys = self._store.keys
         key = keys.verdict(self.name)
-        names = said.verdicts if said.write is None else [one for one in said.write if one in said.verdicts]
+        wanted = said.verdicts if said.write is None else lost.union(said.write)
+        names = [name for name in wanted if name in said.verdicts]
         commands: list[Command] = []
         if names:
             commands.append(("HSET", key, *_pairs({name: said.verdicts[name].encode() for name in names})))

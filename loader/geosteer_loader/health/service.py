@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import TYPE_CHECKING, Any
 
 from geosteer.errors import GeosteerError, StoreError
@@ -12,6 +13,7 @@ from geosteer_loader.health.post import Post
 from geosteer_loader.health.prober import Prober
 
 if TYPE_CHECKING:
+    from geosteer_loader.health.post import Posted
     from geosteer_loader.health.watchlist import Check, Subject
 
 log = logging.getLogger(__name__)
@@ -34,6 +36,8 @@ class Service(Prober):
         self._rest_until = 0.0
         self._tasks: dict[tuple[str, str], tuple[Subject, Check, asyncio.Task[None]]] = {}
         self._dirty: set[str] = set()
+        self._checked: set[str] | None = None
+        """Nodes that were checked since all verdicts were last said; None: all are to be said."""
 
     async def watch(self) -> None:
         """Make every check at its own interval until `stop` is called; what changes is posted at once.
@@ -95,27 +99,35 @@ class Service(Prober):
                 await self._withdraw()
             return None
         if self._cut_off:
-            self._cut_off = False
+            self._cut_off, self._checked = False, None
             self._trusted_from = loop.time()
             log.warning("%s answers again: verdicts count from here on", ", ".join(self._control))
         await asyncio.sleep(max(GATHER, self._rest_until - loop.time()))
-        began = loop.time()
         dirty, self._dirty = self._dirty, set()
+        write: set[str] | None = dirty
+        if full:
+            write, self._checked = self._checked, set()
         said = Post(
             verdicts=self._ledger.verdicts(),
-            write=None if full else dirty,
+            write=write,
             period=self._watched.round if full else None,
         )
         try:
-            posted = await self._call(self._board.post, self._watched, said)
+            posted, used = await self._call(self._timed_post, said)
         except BaseException:
             self._dirty |= dirty
+            self._checked = None
             raise
-        # While everything changes, half of the time is for the probes.
-        self._rest_until = 2 * loop.time() - began
+        # While everything changes, half of the processor's time is for the probes.
+        self._rest_until = loop.time() + used
         self._told.posted(posted)
         self._told.troubles(posted)
         return posted.judgement.again
+
+    def _timed_post(self, said: Post) -> tuple[Posted, float]:
+        """What came of it, and the seconds of processor time that it took."""
+        began = time.thread_time()
+        return self._board.post(self._watched, said), time.thread_time() - began
 
     async def _sleep_until(self, moment: float) -> None:
         loop = asyncio.get_running_loop()
@@ -154,7 +166,10 @@ class Service(Prober):
         due, after = cadence.first(check, ago, position, loop.time())
         while True:
             await asyncio.sleep(due - loop.time())
-            if await self._look(node, check):
+            changed = await self._look(node, check)
+            if self._checked is not None:
+                self._checked.add(node.name)
+            if changed:
                 self._dirty.add(node.name)
                 self._wake.set()
             due = after if after > loop.time() else cadence.following(check, after, loop.time())
