@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -166,6 +166,47 @@ def test_only_the_nodes_named_are_written_between_rounds(place: Place) -> None:
     assert place.client.hget(place.keys.verdict("lon"), "n2") == before
     assert place.client.hget(place.keys.beat, "lon").startswith("1 ")
     assert place.state("n1") == "down"
+
+
+def test_between_rounds_only_the_nodes_in_question_are_read(place: Place) -> None:
+    class Counting:
+        """A store that notes what is read of nodes."""
+
+        def __init__(self, store: Any) -> None:
+            self._store, self.read = store, [""]
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._store, name)
+
+        def pipe(self, commands: Any) -> Any:
+            self.read = [command[1] for command in commands if len(command) > 1 and ":node:" in command[1]]
+            return self._store.pipe(commands)
+
+    board, other = place.board("lon"), place.board("ams")
+    place.say(board, n1="up", n2="up", n3="up", n4="up")
+    board._store = counting = Counting(board._store)  # type: ignore[assignment]
+    seen = {name: verdict(board, "up") for name in NODES}
+    board.post(place.watched, Post(verdicts=seen, write={"n2"}))
+    assert counting.read == [place.keys.node("n2")]
+    # What others say, and what they have written meanwhile, is met all the same.
+    place.say(other, n3="down")
+    board.post(place.watched, Post(verdicts=seen, write=()))
+    board.post(place.watched, Post(verdicts={**seen, "n3": verdict(board, "down")}, write={"n3"}))
+    assert place.node("n3")["state"] == "down"
+    place.client.delete(place.keys.node("n1"))
+    board.post(place.watched, Post(verdicts=seen, write=(), period=10.0))
+    assert len(counting.read) == len(place.watched.nodes)
+    assert place.state("n1") == "up"
+
+
+def test_what_an_emptied_redis_has_lost_is_said_again_in_the_next_round(place: Place) -> None:
+    board = place.board("lon")
+    place.say(board, n1="up", n2="up")
+    place.client.delete(place.keys.verdict("lon"), place.keys.node("n1"))
+    seen = {name: verdict(board, "up") for name in ("n1", "n2")}
+    board.post(place.watched, Post(verdicts=seen, write={"n2"}, period=10.0))
+    assert set(place.client.hkeys(place.keys.verdict("lon"))) == {"n1", "n2"}
+    assert place.state("n1") == "up"
 
 
 def test_verdicts_that_were_withdrawn_freeze_the_states(place: Place) -> None:

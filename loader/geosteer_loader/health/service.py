@@ -118,8 +118,8 @@ class Service(Prober):
             self._dirty |= dirty
             self._checked = None
             raise
-        # While everything changes, half of the processor's time is for the probes.
-        self._rest_until = loop.time() + used
+        if not full:  # while everything changes, half of the processor's time is for the probes
+            self._rest_until = loop.time() + used
         self._told.posted(posted)
         self._told.troubles(posted)
         return posted.judgement.again
