@@ -229,7 +229,7 @@ def test_threads_may_ask_all_at_once_while_nodes_generations_and_redis_come_and_
         own_redis.kill()
         time.sleep(1.5)
         own_redis.start()
-        wait_until(lambda: steering.tier == "live", 4)
+        wait_until(lambda: steering.tier == "live")
         ended.set()
         for thread in threads:
             thread.join()

@@ -308,7 +308,7 @@ def test_a_helper_follows_node_states_and_outlives_redis(own_redis: RedisServer,
     with own_redis.client() as client:
         publish_tiny(client, "geosteer")
         client.save()
-    process = start(write_settings(own_redis, "geosteer", tmp_path, "max_stale = 1"))
+    process = start(write_settings(own_redis, "geosteer", tmp_path, "max_stale = 3"))
     assert process.stdin is not None
 
     def tier_and_node() -> tuple[str, str]:
@@ -316,18 +316,17 @@ def test_a_helper_follows_node_states_and_outlives_redis(own_redis: RedisServer,
         process.stdin.write(b"http://www.cdn.example.net/ 192.0.2.1/- - GET\n")
         process.stdin.flush()
         notes = dict(word.split("=", 1) for word in read_line(process).decode().split() if "_=" in word)
-        return notes["tier_"], notes["node_"]
+        return notes.get("tier_", ""), notes.get("node_", "")
 
-    assert tier_and_node() == ("live", "lon1")
+    wait_until(lambda: tier_and_node() == ("live", "lon1"))
     set_state(own_redis, "geosteer", "lon1", "down")
-    wait_until(lambda: tier_and_node() == ("live", "ams1"), 1)
+    wait_until(lambda: tier_and_node() == ("live", "ams1"))
     own_redis.stop()
-    wait_until(lambda: tier_and_node()[0] == "stale", 1)
-    assert tier_and_node() == ("stale", "ams1")
-    wait_until(lambda: tier_and_node()[0] == "fallback", 4)
+    wait_until(lambda: tier_and_node() == ("stale", "ams1"))
+    wait_until(lambda: tier_and_node()[0] == "fallback")
     assert {tier_and_node()[1] for _ in range(30)} == {"lon1", "ams1"}
     own_redis.start()
-    wait_until(lambda: tier_and_node()[0] == "live", 4)
+    wait_until(lambda: tier_and_node()[0] == "live")
     process.communicate(timeout=5)
 
 
