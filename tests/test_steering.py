@@ -22,9 +22,10 @@ from geosteer.schema import Keys
 from geosteer.squid import Rewriter
 from geosteer.target import Routes, Target
 from geosteer.tier import Tier
-from geosteer_loader import inspect, render, sight
+from geosteer_loader import inspect, sight
 from geosteer_loader.checks.redis import RedisSettings
 from geosteer_loader.config import load
+from geosteer_loader.explained import text as as_text
 from geosteer_loader.publish import publish
 from geosteer_loader.store import Store, connect
 from publishing import write_config
@@ -477,7 +478,7 @@ def test_candidates_come_with_distance_load_and_why_they_give_a_client_away(
     assert far["scope"] == 10
     assert far["scope_reason"] == "path 20.0.0.0/10 is the narrowest of the tables asked (geo, path)"
     assert unknown["candidates"][0]["km"] is None
-    text = click.unstyle(render.explanation({"name": "x", "type": "A", "client": "20.0.0.0/24", **near}))
+    text = click.unstyle(as_text({"name": "x", "type": "A", "client": "20.0.0.0/24", **near}))
     rows = {line.split()[3]: line for line in text.splitlines() if line.startswith("countries GB")}
     assert "  356  " in rows["ams1"]
     assert rows["ams1"].endswith("chosen")
@@ -512,7 +513,7 @@ def test_an_operators_word_a_ramp_and_the_order_of_answers_are_told(
     }  # fmt: skip
     assert by_node["ams1"]["override"] == said
     assert by_node["lon1"]["override"] is by_node["lon1"]["ramps_until"] is None
-    text = click.unstyle(render.explanation({"name": "x", "type": "A", "client": "20.0.0.0/24", **found}))
+    text = click.unstyle(as_text({"name": "x", "type": "A", "client": "20.0.0.0/24", **found}))
     assert f"ams1: operator: drain to 99.9 %, me@here since {since}: new disks" in text.splitlines()
     assert "lon1: checks fail, though too few to call it down: a shorter TTL" in text.splitlines()
     assert f"nyc1: came back, ramps up until {by_node['nyc1']['ramps_until']}" in text.splitlines()
@@ -533,7 +534,7 @@ def test_a_client_that_nobody_keeps_is_told_so(redis_server: RedisServer, prefix
     ]  # fmt: skip
     assert found["answered_by"] == {"A": "countries GB"}
     assert [one["unwilling"] for one in found["candidates"] if one["type"] == "A"] == [True, False]
-    text = click.unstyle(render.explanation({"name": "x", "type": "A", "client": "20.0.0.0/24", **found}))
+    text = click.unstyle(as_text({"name": "x", "type": "A", "client": "20.0.0.0/24", **found}))
     assert "chosen (nobody keeps this client, and none has a higher share)" in text
 
 
@@ -546,9 +547,9 @@ def test_each_type_may_be_answered_by_a_layer_of_its_own(redis_server: RedisServ
         found = explained(seen, "best", "20.0.0.0/24", ("A", "AAAA"))
         drawn = explained(seen, "weighted", "20.0.0.0/24")
     assert found["ticket"] is None
-    told = render.explanation({"name": "x", "type": "A", "client": "20.0.0.0/24", **drawn})
+    told = as_text({"name": "x", "type": "A", "client": "20.0.0.0/24", **drawn})
     assert "drawn with ticket 0; --ticket draws again with the same" in told
-    text = render.explanation({"name": "x", "type": "A", "client": "20.0.0.0/24", **found})
+    text = as_text({"name": "x", "type": "A", "client": "20.0.0.0/24", **found})
     assert "layer countries GB for A, default for AAAA" in text
 
 
@@ -600,7 +601,7 @@ def test_a_client_whose_nodes_are_all_down_is_told_why_the_chosen_one_would_not_
     assert one["chosen"]
     assert one["excluded"] is None
     assert one["ignored"] == "down: timed out"
-    text = render.explanation({"name": "x", "type": "A", "client": "20.0.0.0/24", **found})
+    text = as_text({"name": "x", "type": "A", "client": "20.0.0.0/24", **found})
     assert "chosen (although down: timed out)" in text
 
 

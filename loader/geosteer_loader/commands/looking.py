@@ -107,8 +107,8 @@ def explain(
 
     CLIENT is an address or a network, as in the client subnet option of a DNS question.
     """
-    from geosteer_loader import inspect, render
+    from geosteer_loader import explained, inspect
 
     drawn = random.random() if ticket is None else ticket  # noqa: S311  # it spreads load, it guards nothing
     found = inspect.explain(options.load(config_path), name, client, qtype, drawn, plan=plan)
-    options.emit(found, lambda: render.explanation(found), json_wanted=as_json)
+    options.emit(found, lambda: explained.text(found), json_wanted=as_json)
