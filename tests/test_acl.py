@@ -256,7 +256,7 @@ def shared_by_two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisSer
 
 COMMANDS = {
     "GET {}:lock": "l", "HGETALL {}:current": "lwr", "HGETALL {}:override": "lwr", "HGETALL {}:node:lon1": "lwr",
-    "HGETALL {}:beat": "lwr", "HGET {}:object 00": "wr", "HMGET {}:object 00 11": "lwr", "TIME": "lr",
+    "HGETALL {}:beat": "lwr", "HGET {}:object 00": "wr", "HMGET {}:object 00 11": "lwr", "TIME": "lwr",
     "HGETALL {}:verdict:lon": "l", "XRANGE {}:history - +": "l", "HLEN {}:object": "l", "HEXISTS {}:object 00": "l",
     "HSET {}:current a b": "l", "HSET {}:object a b": "l", "HDEL {}:object a": "l", "HSET {}:node:lon1 a b": "l",
     "HSET {}:override a b": "l", "DEL {}:verdict:lon": "l", "SET {}:lock x NX PX 10": "l", "SET outside x": "",
