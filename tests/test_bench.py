@@ -144,6 +144,7 @@ def test_a_server_that_stalls_cannot_hide_it(programs: Path, clients: Path, tmp_
     late = sum(latency > 100_000 for latency in samples[1::2])
     assert len(samples) == 2 * found["asked"]
     assert late > 30, "those that were to be asked meanwhile waited too: about 60 of them"
+    assert found["stalled"] >= 0
     assert found["p50"] <= found["p90"] <= found["p99"] <= found["p999"] <= found["max"]
 
 

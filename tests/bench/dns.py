@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import rivals, standalone
 from .machine import cpu_seconds, pss
-from .report import Section, Table
+from .report import LATE, Section, Table
 from .rounds import Rounds
 from .stage import WORKER
 
@@ -135,12 +135,16 @@ def _throughput(found: Rounds, label: str) -> Table:
 def _latencies(stage: Stage, found: Rounds, memory: dict[str, float]) -> Table:
     table = Table(
         f"DNS, client set wide: latency at {stage.scaled(RATE, 500)} questions a second, and memory of all processes",
-        ["server", "p50 us", "p99 us", "p99.9 us", "memory MiB (PSS)"],
+        ["server", "p50 us", "p99 us", "p99.9 us", "generator late ms", "memory MiB (PSS)"],
     )
     for name in found.results:
         table.rows.append(
-            [name, *(found.spread(name, key).middle for key in ("p50", "p99", "p999")), memory[name]]
-        )
+            [
+                name, *(found.spread(name, key).middle for key in ("p50", "p99", "p999")),
+                max(found.values(name, "stalled")) / 1000, memory[name],
+            ]
+        )  # fmt: skip
+    table.notes.append(LATE)
     table.notes.append(
         f"memory after the rounds, shared pages divided; Redis, which many hosts may share: {memory['Redis']:.1f} MiB"
     )

@@ -4,6 +4,7 @@
  * leave at random (Poisson) times, whether replies come or not, and a latency counts from the time that was meant, so that a
  * server that stalls cannot hide it by being asked less (coordinated omission). A question without a reply for 3 s is lost, and
  * its latency is those 3 s; when the time is over, what is still under way is waited for as long, but is no part of the rate.
+ * "stalled" says by how many microseconds, at most, this program itself was woken too late with a rate.
  *
  * Prints one line of JSON. CLIENTS is a file of 8 bytes a client: its /24 and the address that it must be given (0: any),
  * both in network order; the client of rank r is asked for in proportion to 1 / r^ZIPF.
@@ -24,6 +25,7 @@
 #include <unistd.h>
 
 #define WINDOW_MAX 1024
+#define OPEN_MOST 200 /* under way with a rate: more would overflow a server's socket buffer (212,992 bytes by default) */
 #define BATCH 32
 #define DRAWN (1 << 20)
 #define GIVE_UP 3000000000LL /* ns until a question counts as lost */
@@ -44,7 +46,7 @@ static uint64_t random_state = 1;
 static struct sample *samples;
 static size_t sample_count, sample_room;
 static long sent, answered, failed, wrong, lost, in_time;
-static int64_t began;
+static int64_t began, stalled;
 
 static void die(const char *what) { perror(what); exit(1); }
 
@@ -229,7 +231,7 @@ static void closed_loop(int64_t end) {
 static void open_loop(int64_t end, double rate) {
     int freed[WINDOW_MAX], count;
     int64_t at = now(), due = at, checked = at;
-    for (idle_count = 0; idle_count < WINDOW_MAX; idle_count++) idle[idle_count] = idle_count;
+    for (idle_count = 0; idle_count < OPEN_MOST; idle_count++) idle[idle_count] = idle_count;
     while (due < end && at < end + GIVE_UP) {
         while (due <= at && due < end && idle_count) {
             ask(idle[--idle_count], due);
@@ -239,9 +241,11 @@ static void open_loop(int64_t end, double rate) {
         struct pollfd waiting = {sock, POLLIN, 0};
         int64_t left = due > at && idle_count ? due - at : 100000000;
         struct timespec patience = {left / 1000000000, left % 1000000000};
+        int64_t wake = now() + left;
         ppoll(&waiting, 1, &patience, NULL);
-        count = take(freed, 0);
         at = now();
+        if (at - wake > stalled) stalled = at - wake;
+        count = take(freed, 0);
         for (int i = 0; i < count; i++) idle[idle_count++] = freed[i];
         if (at - checked > 200000000) {
             checked = at;
@@ -326,8 +330,8 @@ int main(int argc, char **argv) {
     }
     qsort(samples, sample_count, sizeof *samples, by_latency);
     printf("{\"seconds\":%.4f,\"asked\":%ld,\"answered\":%ld,\"failed\":%ld,\"wrong\":%ld,\"lost\":%ld,\"qps\":%.1f,"
-           "\"p50\":%.1f,\"p90\":%.1f,\"p99\":%.1f,\"p999\":%.1f,\"max\":%.1f}\n",
+           "\"p50\":%.1f,\"p90\":%.1f,\"p99\":%.1f,\"p999\":%.1f,\"max\":%.1f,\"stalled\":%.1f}\n",
            seconds, sent, answered, failed, wrong, lost, in_time / seconds, part(.5), part(.9), part(.99), part(.999),
-           part(1));
+           part(1), stalled / 1e3);
     return 0;
 }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from .report import Section, Table
+from .report import LATE, Section, Table
 from .rounds import Rounds
 from .scene import broken, opened
 
@@ -50,6 +50,7 @@ def run(stage: Stage) -> Section:
             "p99 us",
             "p99.9 us",
             "worst ms",
+            "generator late ms",
             "p99 of idle's",
             "p99.9 of idle's",
             "wrong, failed, lost",
@@ -60,13 +61,15 @@ def run(stage: Stage) -> Section:
         table.rows.append(
             [
                 name, *(found.spread(name, key).middle for key in ("p50", "p99", "p999")),
-                max(found.values(name, "max")) / 1000, found.ratio(name, "p99", IDLE), found.ratio(name, "p999", IDLE),
+                max(found.values(name, "max")) / 1000, max(found.values(name, "stalled")) / 1000,
+                found.ratio(name, "p99", IDLE), found.ratio(name, "p999", IDLE),
                 ", ".join(map(str, bad)) if any(bad) else "none",
             ]
         )  # fmt: skip
     table.notes.append(
         f"{scene.published} publishes by `geosteer publish`, each with another day's country table"
     )
+    table.notes.append(LATE)
     section.tables.append(table)
     section.judge("publish.p99", found.ratio(PUBLISHING, "p99", IDLE))
     return section

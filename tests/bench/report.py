@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     Cell = str | int | float | Spread | None
 
+LATE = "generator late: how long other work kept the generator itself waiting at most; latencies have that in them"
+
 
 @dataclass(slots=True)
 class Table:
