@@ -84,7 +84,7 @@ def test_an_empty_file_has_all_the_defaults(path: Path):
     settings = written(path, "")
     assert facts(settings) == {
         "path": str(path), "modified": path.stat().st_mtime, "snapshot": "/var/lib/geosteer/last-good.json",
-        "max_stale": 300, "timeout": 0.05, "cache": 4194304, "url": "unix:///run/redis/redis.sock", "prefix": "geosteer",
+        "max_stale": 300, "timeout": 0.05, "cache": 3145728, "url": "unix:///run/redis/redis.sock", "prefix": "geosteer",
         "username": "", "password": "", "tls": {}, "fallback_ttl": 10, "zones": {}, "servers": [],
     }  # fmt: skip
 

@@ -316,6 +316,39 @@ def test_a_leaf_larger_than_the_bound_is_still_held_alone():
     assert whole.cell(4 << 22)[0]  # the fifth leaf is the one that is here
 
 
+def test_the_inner_levels_count_towards_the_bound_of_the_cache_but_leave_leaves_their_half():
+    built = large()
+    whole = Tree(32, built.root, tiny.inner_pages(built))
+    assert whole.size > 16 * built.leaves, "its digests, at least"
+    bound = 4 * whole.size
+    assert LeafCache(bound).carry_over([whole]).room == bound - whole.size
+    assert LeafCache(whole.size).carry_over([whole]).room == whole.size - whole.size // 2
+
+
+@FAMILIES
+def test_a_leaf_of_many_long_records_stays_as_its_bytes_and_grows_by_nothing_that_is_asked(bits: int):
+    starts = [number << (bits - 24) for number in range(256)]
+    records = [f"US-{number} 37.75 -122.{number}" for number in range(len(starts))]
+    built = trie.build(bits, starts, records)
+    whole = Tree(bits, built.root, tiny.inner_pages(built))
+    cache = LeafCache(1 << 20)
+    fill(whole, cache, built)
+    fresh = cache.size
+    assert fresh < 3 * sum(len(page) for page in built.pages.values())
+    for number, start in enumerate(starts[:-1]):
+        assert whole.cell(start + 1) == (records[number], 24)
+    assert cache.size == fresh
+
+
+def test_a_leaf_of_many_names_is_made_ready_once_for_all_that_ask():
+    starts = list(range(0, 1 << 16, 256))
+    records = [f"{number % 200:02X}" for number in range(len(starts))]
+    built = trie.build(32, starts, records)
+    whole = Tree(32, built.root, tiny.inner_pages(built))
+    fill(whole, LeafCache(1 << 20), built)
+    assert whole.cell(257) is whole.cell(258), "not made anew for each"
+
+
 def test_a_leaf_that_comes_twice_is_counted_once():
     built = large()
     whole = Tree(32, built.root, tiny.inner_pages(built))

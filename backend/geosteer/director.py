@@ -21,6 +21,9 @@ ASK_STATES, GIVE_DRAINED, IGNORE_PROBES, IGNORE_DRAINS, IGNORE_ALL = range(5)
 """What counts against a node: everything; all but being drained; overrides and zero weights; `down` by an operator and zero
 weights; zero weights."""
 
+REGIONS = 512
+"""Regions remembered with their country and continent at most: every country, not every subdivision."""
+
 _UNKNOWN = NodeState()
 
 
@@ -122,17 +125,17 @@ class Director:
             return (record,)
         if layer == "asns":
             return [origin for origin in record.split(" ") if origin != "AS0"]
-        known = self._keys.get(record)
+        region = record.partition(" ")[0]
+        known = self._keys.get(region)
         if known is None:
-            if len(self._keys) >= 4096:
+            if len(self._keys) >= REGIONS:
                 self._keys.clear()
-            known = self._keys[record] = self._split(record)
+            known = self._keys[region] = self._split(region)
         key = known[0 if layer == "subdivisions" else 1 if layer == "countries" else 2]
         return (key,) if key else ()
 
-    def _split(self, record: str) -> tuple[str, str, str]:
-        """Subdivision, country, continent of a `geo` record."""
-        region = record.partition(" ")[0]
+    def _split(self, region: str) -> tuple[str, str, str]:
+        """Subdivision, country, continent of a `geo` record without its location."""
         if region.startswith("@"):
             return "", "", region[1:]
         country, dash, _ = region.partition("-")

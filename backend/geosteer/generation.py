@@ -151,8 +151,10 @@ class Adoption:
         return tree if tree is not None and tree.root == self._trees[table, bits] else None
 
     def _read(self, raw: bytes) -> Inner:
-        """A page, decoded once: it is looked at for what is missing, and again for the tree."""
+        """A page; those above many others are decoded once, for what is missing and for the tree."""
         page = self._decoded.get(raw)
         if page is None:
-            page = self._decoded[raw] = Inner(raw)
+            page = Inner(raw)
+            if page.height > 1:  # the others are most of a large table, and are gone through one by one
+                self._decoded[raw] = page
         return page

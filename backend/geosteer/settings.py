@@ -53,8 +53,8 @@ class Settings:
         """Seconds after the last proof of life in which the last known states still steer."""
         self.timeout = float(data.get("timeout", 50)) / 1000
         """Seconds that a question may wait for Redis."""
-        self.cache = int(data.get("cache", 4 << 20))
-        """Bytes of decoded pages."""
+        self.cache = int(data.get("cache", 3 << 20))
+        """Bytes of decoded pages, those above the leaves included."""
         self.url: str = redis.get("url", DEFAULT_URL)
         self.prefix: str = redis.get("prefix", "geosteer")
         self.address = _address(self.url, path, problems)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from geosteer.errors import CorruptPage
-from geosteer.leaf import Leaf, searchable
+from geosteer.leaf import read_leaf
 from geosteer.lean import array, bisect_right, deque
 from geosteer.schema import digest
 from geosteer.trie import DIGEST, MAX_HEIGHT, names, outline
@@ -11,6 +11,10 @@ from geosteer.trie import DIGEST, MAX_HEIGHT, names, outline
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    from geosteer.leaf import Dense, Leaf
+
+    AnyLeaf = Leaf | Dense
 
 FLAT = 4096
 """Leaves of a table up to which one list holds them all; above, a list of lists."""
@@ -32,12 +36,12 @@ class Branch:
     __slots__ = ("digests", "end", "shift", "slots", "starts")
 
     def __init__(self, bits: int, starts: list[int], digests: bytes, end: int) -> None:
-        self.shift, self.starts = searchable(bits, starts)
+        self.shift, self.starts = _searchable(bits, starts)
         """Where each leaf begins."""
         self.digests = digests
         self.end = end
         """Last address of the last leaf."""
-        self.slots: list[Leaf | None] = [None] * len(starts)
+        self.slots: list[AnyLeaf | None] = [None] * len(starts)
 
     def digest(self, number: int) -> bytes:
         """A leaf's name."""
@@ -95,7 +99,7 @@ class Tree:
             else [branch.bounds(0)[0] for branch in branches[1:]]
         )
         """Where each leaf but the first begins, or each branch where there are many: a list, which is searched fastest."""
-        self.slots: list[Leaf | None] | None = branches[0].slots if flat else None
+        self.slots: list[AnyLeaf | None] | None = branches[0].slots if flat else None
         self.quick = _by_first_half(branches[0]) if flat and bits == 32 and leaves >= MANY else None
         """IPv4: for the first 16 bits of an address its leaf, or `SEVERAL`; None where it would not pay."""
 
@@ -114,7 +118,7 @@ class Tree:
             leaf = branch.slots[bisect_right(branch.starts, address >> branch.shift) - 1]
         if leaf is None:
             raise PageMissing
-        cell = leaf.cells[leaf.index[bisect_right(leaf.starts, address >> leaf.shift)]]
+        cell = leaf.cells[leaf.index[bisect_right(leaf.starts, address >> leaf.shift & leaf.mask)]]
         return cell if cell is not None and cell[1] else leaf.measure(address)
 
     def locate(self, address: int) -> tuple[Branch, int]:
@@ -124,6 +128,12 @@ class Tree:
             return self.branches[0], number
         branch = self.branches[number]
         return branch, bisect_right(branch.starts, address >> branch.shift) - 1
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes without leaves, about."""
+        places = sum(200 + (DIGEST + 12) * len(branch.starts) for branch in self.branches)
+        return places + 40 * len(self.tops) + (len(self.quick) * 2 if self.quick is not None else 0)
 
     def leaves(self) -> Iterator[tuple[Branch, int]]:
         """Every leaf's place, in address order."""
@@ -141,6 +151,15 @@ def _by_first_half(branch: Branch) -> array[int]:
         if low < high:
             numbers[low:high] = array("H", (number,)) * (high - low)
     return numbers
+
+
+def _searchable(bits: int, starts: list[int]) -> tuple[int, array[int] | list[int]]:
+    """Bits cut off behind, and the starts without them, as small as `bisect` can search them."""
+    if bits == 32:
+        return 0, array("I", starts)
+    if any(start & 0xFFFFFFFFFFFFFFFF for start in starts):
+        return 0, starts
+    return 64, array("Q", [start >> 64 for start in starts])
 
 
 class Inner:
@@ -191,7 +210,8 @@ def inner_digests(
     for height in range(top.height, 1, -1):
         found: dict[bytes, None] = dict.fromkeys(name for page in level for name in page.below(bits, height))
         missing += [name for name in found if name not in have]
-        level = [read(have[name]) for name in found if name in have]
+        if height > 2:  # the lowest are looked at when the tree is made
+            level = [read(have[name]) for name in found if name in have]
     return missing
 
 
@@ -202,10 +222,13 @@ Place = tuple[Tree, Branch, int]
 class LeafCache:
     """The leaves that are here, bounded in bytes; the oldest goes first."""
 
-    __slots__ = ("_kept", "_ledger", "_order", "limit")
+    __slots__ = ("_kept", "_ledger", "_order", "limit", "room")
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, trees: Sequence[Tree] = ()) -> None:
+        """Args: limit: bytes, of which the inner levels of *trees* take their part, but at most half."""
         self.limit = limit
+        self.room = limit - min(sum(tree.size for tree in trees), limit // 2)
+        """Bytes for leaves."""
         self._kept = 0
         self._ledger = [0]
         self._order: deque[tuple[Branch, int, int]] = deque()
@@ -217,14 +240,14 @@ class LeafCache:
         """
         if digest(raw) != branch.digest(number):
             raise CorruptPage("a page is not what its name says")
-        self.keep(branch, number, Leaf(raw, bits, *branch.bounds(number)))
+        self.keep(branch, number, read_leaf(raw, bits, *branch.bounds(number)))
 
-    def keep(self, branch: Branch, number: int, page: Leaf) -> None:
+    def keep(self, branch: Branch, number: int, page: AnyLeaf) -> None:
         """Keep a leaf that is ready for search."""
         if branch.slots[number] is not None:
             return
         cost = page.cost + page.grown
-        while self._order and self.size + cost > self.limit:
+        while self._order and self.size + cost > self.room:
             old, at, freed = self._order.popleft()
             leaf, old.slots[at] = old.slots[at], None
             self._kept -= freed
@@ -271,9 +294,9 @@ class LeafCache:
 
     def carry_over(self, trees: Sequence[Tree]) -> LeafCache:
         """A cache for another generation, with the leaves that it shares with this one."""
-        fresh = LeafCache(self.limit)
+        fresh = LeafCache(self.limit, trees)
         live = {id(branch) for tree in trees for branch in tree.branches}
-        pages: dict[tuple[bytes, int], Leaf] = {}  # a page may stand at two places, a leaf knows its own
+        pages: dict[tuple[bytes, int], AnyLeaf] = {}  # a page may stand at two places, a leaf knows its own
         for branch, number, cost in self._order:
             if id(branch) in live:
                 fresh.adopt(branch, number, cost)

@@ -38,7 +38,7 @@ class Page:
 
     def __init__(
         self, bits: int, height: int, prefix_len: int, shift: int, mask: int,
-        starts: Sequence[int], index: bytes, values: tuple[str, ...] | tuple[bytes, ...],
+        starts: array[int] | list[int], index: bytes, values: tuple[str, ...] | tuple[bytes, ...],
     ) -> None:  # fmt: skip
         self.bits = bits
         self.height = height
@@ -264,7 +264,7 @@ def outline(page: bytes) -> tuple[Page, int, int]:
     return Page(bits, height, prefix_len, shift, mask, starts, index, ()), values_at, distinct
 
 
-def _keys(raw: bytes, width: int, count: int) -> Sequence[int]:
+def _keys(raw: bytes, width: int, count: int) -> array[int] | list[int]:
     """Big-endian keys as the smallest array that bisect can search; only C loops on the way."""
     if width > 8:
         return [int.from_bytes(raw[at : at + width], "big") for at in range(0, len(raw), width)]
@@ -284,8 +284,8 @@ def _keys(raw: bytes, width: int, count: int) -> Sequence[int]:
 _TYPES = {1: "B", 2: "H", 4: "I", 8: "Q"}
 _LITTLE = array("H", (1,)).tobytes() == b"\x01\x00"
 _IN_ORDER = bytes(range(256))
-SHORT = 8
-"""Bytes of a record up to which it is taken for a name that many pages have."""
+SHORT = 6
+"""Bytes of a record up to which it is taken for a name that many pages have: `US`, `GB-ENG`, but hardly an AS or a place."""
 _interned: dict[bytes, str] = {}
 
 
@@ -295,37 +295,35 @@ def records(page: bytes, at: int, count: int) -> tuple[str, ...]:
     Raises: CorruptPage: they are not whole, or not UTF-8.
     """
     found = []
-    for start, end in zip(*places(page, at, count), strict=True):
-        raw = page[start:end]
+    for place in places(page, at, count):
+        raw = page[place + 1 : place + 1 + page[place]]
         record = _interned.get(raw)
         if record is None:
             try:
                 record = raw.decode()
             except UnicodeDecodeError as exc:
                 raise CorruptPage("a record is not UTF-8") from exc
-            if (
-                len(raw) <= SHORT and len(_interned) < 4096
-            ):  # countries repeat in every page, coordinates do not
+            if len(raw) <= SHORT and len(_interned) < 1024:
                 _interned[raw] = record
         found.append(record)
     return tuple(found)
 
 
-def places(page: bytes, at: int, count: int) -> tuple[list[int], list[int]]:
-    """Where each record of a leaf begins and ends.
+def places(page: bytes, at: int, count: int) -> list[int]:
+    """Where each record of a leaf has its length, which its text follows.
 
     Raises: CorruptPage: they are not whole.
     """
-    starts, ends, size = [], [], len(page)
-    for _ in range(count):
-        if at >= size:
-            raise CorruptPage("page ends within its records")
-        starts.append(at + 1)
-        at += 1 + page[at]
-        ends.append(at)
-    if at != size:
+    found = []
+    try:
+        for _ in range(count):
+            found.append(at)
+            at += 1 + page[at]
+    except IndexError:
+        raise CorruptPage("page ends within its records") from None
+    if at != len(page):
         raise CorruptPage("page is longer or shorter than its records")
-    return starts, ends
+    return found
 
 
 def _digests(page: bytes, at: int, count: int) -> tuple[bytes, ...]:

@@ -28,7 +28,8 @@ GONE = 1.0
 """Seconds without a reply after which the connection is given up."""
 RESOLVED = 10.0
 """Seconds that a host name may take to be resolved."""
-CHUNK = 1 << 18
+CHUNK = 1 << 14
+"""Bytes read at once: some pages; more would be allocated anew for each reply, from the system."""
 
 
 class Conversation:
