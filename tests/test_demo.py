@@ -105,6 +105,14 @@ def test_the_demo_runs_with_a_real_database(folder: Path) -> None:
     assert "no address of" not in said
 
 
+def test_the_demo_runs_with_a_city_database_of_few_countries_without_the_canaries(folder: Path) -> None:
+    with start(folder, "--data", str(shared("maxmind/test-data/GeoIP2-City-Test.mmdb"))) as demo:
+        said, _ = demo.communicate(timeout=240)
+    assert demo.returncode == 0, said
+    assert "no address of DE found" in said
+    assert "GB, by CNAME" in said
+
+
 def test_the_demo_explains_itself_and_refuses_what_it_does_not_know() -> None:
     helped = subprocess.run([DEMO, "--help"], capture_output=True, text=True)
     assert (helped.returncode, helped.stdout.splitlines()[0]) == (
