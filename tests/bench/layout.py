@@ -123,7 +123,8 @@ def _links(stage: Stage) -> dict[str, dict[str, list[float]]]:
         days = _two_days(stage)
 
         def table(day: int) -> Path:
-            return zone.geosteer_toml(config, chain.servers[0].url, {"geo": days[day]})
+            # one generation is kept, or the way back to the first day would find its pages still there
+            return zone.geosteer_toml(config, chain.servers[0].url, {"geo": days[day]}, keep=1)
 
         note(
             "the first publish, or a host that starts without data", chain.measure(lambda: publish(table(0)))

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import mrt_writer as mrt
 from data import ROOT
+from mmdb_writer import Database
 from tiny import DOCUMENT, GEO, build
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CORPUS = Path(__file__).parent.parent / "corpus"
 """A folder for each target, of inputs that earlier runs found to reach what others do not."""
@@ -42,7 +48,25 @@ def write(target: str, folder: Path) -> None:
         found = [page for bits in (32, 128) for page in build(GEO, bits).pages.values()]
     elif target == "configuration":
         found = [(ROOT / "conf" / "geosteer.toml").read_bytes()]
-    elif target in {"mmdb", "mrt"}:
-        found = []  # their headers are found by what the code compares with
+    elif target == "mmdb":
+        found = list(_databases(folder))
+    elif target == "mrt":
+        paths = [[3356, 701, 10], [701, {10, 20}], [3356, 70_000]]
+        tables = [mrt.rib(prefix, *paths) for prefix in ("8.0.0.0/9", "2001:db8::/32")]
+        found = [mrt.peers(3356, 70_000) + table for table in tables] + [
+            mrt.rib("8.0.0.0/9", *paths, add_path=True)
+        ]
     for number, data in enumerate(found):
         (folder / f"seed{number}").write_bytes(data)
+
+
+def _databases(folder: Path) -> Iterator[bytes]:
+    """Of each version, and each size of a tree's record."""
+    data = {"country": {"iso_code": "GB"}, "location": {"latitude": 51.5, "longitude": -0.1}}
+    for version, size in ((4, 24), (6, 28), (6, 32)):
+        made = Database(version=version, record_size=size).add("192.0.2.0/24", data)
+        if version == 6:
+            made.add("2001:db8::/32", {"continent": {"code": "EU"}}).alias("2002::/16")
+        path = made.write(folder / "database")
+        yield path.read_bytes()
+        path.unlink()
