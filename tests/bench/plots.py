@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from .report import Section
 
 OURS, THEIRS = "#c2410c", "#64748b"
+LONGEST = 3
+"""How many times a bar is shown at most, where one is missed by far."""
 DOTS = 6000
 """Samples of a timeline that are drawn."""
 
@@ -122,7 +124,9 @@ def _table(data: Mapping[str, Any]) -> Figure:
             for city in cities
         ]
         for place, values in zip(axes, ([city["memory"] for city in cities], written), strict=True):
-            place.plot(ranges, values, "o-", color=colour, label=LABELS[layout])
+            place.plot(
+                ranges, values, "o--" if layout == "hash" else "o-", color=colour, label=LABELS[layout]
+            )
     for place, title in zip(
         axes, ("bytes in Redis, city tables", "entries written when 100 ranges change"), strict=True
     ):
@@ -205,11 +209,21 @@ def _budgets(budgets: Sequence[Budget]) -> Figure:
             rows.append((one.bar.name, used, "#15803d" if one.meets(must) else "#b91c1c", label))
     names, parts, colours, labels = zip(*reversed(rows), strict=True)
     figure, axes = plt.subplots(figsize=(11, 0.3 * len(rows) + 1.2), layout="constrained")
+    parts = [min(used, LONGEST) for used in parts]
     axes.barh(names, parts, color=colours)
     for at, (used, label) in enumerate(zip(parts, labels, strict=True)):
-        axes.annotate(label, (used, at), xytext=(4, 0), textcoords="offset points", va="center", fontsize=7)
+        axes.annotate(
+            label,
+            (used, at),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=7,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
+        )
     axes.set_xlim(0, max(*parts, 1) * 1.35)
-    axes.set_title("budgets: green is within the bar", fontsize=10, loc="left")
+    axes.margins(y=0.01)
+    axes.set_title(f"budgets: green is within the bar (cut off at {LONGEST} times)", fontsize=10, loc="left")
     axes.axvline(1, color="#0f172a", linewidth=1)
     axes.set_xlabel("part of the bar that is used up", fontsize=9)
     axes.tick_params(labelsize=7)
