@@ -67,8 +67,8 @@ class _Place(NamedTuple):
 class Inspector:
     """Goes through tables of one store."""
 
-    def __init__(self, store: Store, networks: Collection[str], rng: random.Random) -> None:
-        """Args: networks: names that the configuration knows; rng: chooses the sample."""
+    def __init__(self, store: Store, networks: Collection[str] | None, rng: random.Random) -> None:
+        """Args: networks: names that the configuration knows, None if that cannot be read; rng: chooses the sample."""
         self._store = store
         self._networks = networks
         self._rng = rng
@@ -151,7 +151,8 @@ class Inspector:
             return "" if all(map(is_public, numbers)) else "not a list of public AS numbers"
         if table == "path":
             return "" if all(map(_LENGTH.fullmatch, words)) else "not a list of path lengths"
-        return "" if record in self._networks else "a network that the configuration does not have"
+        known = self._networks is None or record in self._networks
+        return "" if known else "a network that the configuration does not have"
 
 
 def _opened(place: _Place, bits: int, data: bytes | None) -> tuple[str, trie.Page | None]:

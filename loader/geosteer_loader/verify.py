@@ -66,7 +66,7 @@ def verify(config: Config, store: Store, *, clean: bool = False, rng: random.Ran
     verdict = Verdict(generation=int(fields["generation"]))
     document = _document(store, fields, verdict)
     rng = rng or random.Random()  # noqa: S311  # a sample, no secret
-    inspector = Inspector(store, document.get("networks", ()), rng)
+    inspector = Inspector(store, None if document is None else document.get("networks", ()), rng)
     found = {
         field: inspector.inspect(table, bits, fields[field])
         for table in TABLES
@@ -84,13 +84,13 @@ def verify(config: Config, store: Store, *, clean: bool = False, rng: random.Ran
     return verdict
 
 
-def _document(store: Store, fields: Mapping[str, str], verdict: Verdict) -> dict[str, Any]:
+def _document(store: Store, fields: Mapping[str, str], verdict: Verdict) -> dict[str, Any] | None:
     try:
         document = published.document(store, fields)
         Model(document)
     except (StoreError, CorruptPage) as exc:
         verdict.problems.append(Problem("config", str(exc)))
-        return {}
+        return None
     return document
 
 
