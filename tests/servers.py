@@ -341,7 +341,10 @@ class PowerDNS(_Server):
     def _ready(self) -> bool:
         if not self.running:
             raise self._failed("ended while starting")
-        # Answered by the server itself, of no zone; a worker that starts slowly is not waited for.
+        # One for each thread and for TCP; a thread whose worker is too slow to start ends the server, be it later.
+        if self.log.count("Backend launched with banner") < int(self.settings["distributor-threads"]) + 1:
+            return False
+        # Answered by the server itself, of no zone.
         question = dns.message.make_query("version.bind", "TXT", "CH")
         try:
             for address in self.addresses:
