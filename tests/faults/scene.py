@@ -19,7 +19,7 @@ from faults.around import Beats, Delay
 from faults.load import Answer, Load, wrong
 from geosteer import trie
 from geosteer.schema import digest
-from servers import PowerDNS, RedisServer, wait_until
+from servers import PowerDNS, RedisServer, addresses, wait_until
 from tiny import DOCUMENT
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 REPLICATION = ("--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1")
 WWW = "www.cdn.example.net"
+OTHER_NAMES = [f"n{number}.cdn.example.net" for number in range(8)]
+"""Services that nobody asks for all the time."""
 LON, AMS, NYC, BAD, OUT = "192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.66", "192.0.2.77"
 """Nodes. BAD is down by its probes and would be best for everybody, OUT was put down by an operator and is well connected."""
 COUNTRIES = ("GB", "NL", "FR", "US")
@@ -85,6 +87,7 @@ def document(**changes: Any) -> dict[str, Any]:
     made["maps"]["default"]["continents"] = {"EU": {**every, "ams1": 100, "lon1": 50}}
     made["maps"]["default"]["default"] = {**every, "nyc1": 100}
     made["maps"]["default"].update(changes)
+    made["services"].update(dict.fromkeys(OTHER_NAMES, made["services"][WWW]))
     return made
 
 
@@ -284,6 +287,16 @@ class Scene:
         with _asking(Load(self.pdns.port, WWW, [client], threads=1)) as load:
             wait_until(lambda: load.answers)
         answer = load.answers[0]
+        self.load.answers.append(answer)
+        return answer
+
+    def query(self, name: str, *, tcp: bool = False) -> Answer:
+        """One question for another service, on behalf of the first client."""
+        began = time.monotonic()
+        message = self.pdns.query(name, subnet=self.clients[0], tcp=tcp)
+        found = tuple(addresses(message))
+        ttl = message.answer[0].ttl if message.answer else 0
+        answer = Answer(began, time.monotonic() - began, self.clients[0], message.rcode(), found, ttl)
         self.load.answers.append(answer)
         return answer
 
