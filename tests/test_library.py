@@ -17,7 +17,7 @@ import pytest
 
 import geosteer
 from data import ROOT
-from geosteer import ConfigError, NotReady, Steering, library
+from geosteer import ConfigError, NotReady, Steering, steering
 from servers import wait_until
 from steering import WWW, document, live_steering, make_settings, republish, set_state, write_settings
 from tiny import publish_tiny
@@ -64,10 +64,10 @@ def documented() -> dict[str, str]:
             re.findall(r"^ *```python\n(.*?)```$", readme, re.MULTILINE | re.DOTALL)
         )
     }
-    assert library.__doc__ is not None
-    blocks = re.findall(r"(?:^    .*\n|^\n)+", library.__doc__, re.MULTILINE)
+    assert steering.__doc__ is not None
+    blocks = re.findall(r"(?:^    .*\n|^\n)+", steering.__doc__, re.MULTILINE)
     examples = [block for block in blocks if block.strip()]
-    return found | {f"library {number}": textwrap.dedent(block) for number, block in enumerate(examples)}
+    return found | {f"steering {number}": textwrap.dedent(block) for number, block in enumerate(examples)}
 
 
 DOCUMENTED = documented()
@@ -86,7 +86,7 @@ def test_the_documented_examples_run(
 
 
 def test_the_names_of_the_two_halves_are_in_an_example_of_both_documents() -> None:
-    for document_ in ("README", "library"):
+    for document_ in ("README", "steering"):
         codes = [code for place, code in DOCUMENTED.items() if place.startswith(document_)]
         assert any("import Director, Steering, Tier" in code for code in codes)
         assert any("from geosteer import Steering\n" in code for code in codes)

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from geosteer.director import Director as Director
     from geosteer.errors import ConfigError as ConfigError
     from geosteer.errors import GeosteerError as GeosteerError
-    from geosteer.library import Steering as Steering
     from geosteer.settings import Settings as Settings
     from geosteer.settings import load as load_settings
+    from geosteer.steering import Steering as Steering
     from geosteer.tier import NotReady as NotReady
     from geosteer.tier import Tier as Tier
 
@@ -29,7 +29,7 @@ __all__ = [
 
 _HOMES = {
     "Choice": "chooser", "Client": "client", "ConfigError": "errors", "Decision": "director", "Director": "director",
-    "GeosteerError": "errors", "NoService": "chooser", "NotReady": "tier", "Settings": "settings", "Steering": "library",
+    "GeosteerError": "errors", "NoService": "chooser", "NotReady": "tier", "Settings": "settings", "Steering": "steering",
     "Tier": "tier", "load_settings": "settings", "parse_client": "client",
 }  # fmt: skip
 _ELSEWHERE = {"load_settings": "load", "parse_client": "parse"}

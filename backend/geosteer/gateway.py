@@ -20,8 +20,8 @@ from geosteer.chooser import NotReady
 from geosteer.errors import ConfigError
 from geosteer.forwarded import Proxies
 from geosteer.http import STATUSES, Redirector
-from geosteer.library import Steering
 from geosteer.options import COMMON, Options
+from geosteer.steering import Steering
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, MutableMapping

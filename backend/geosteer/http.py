@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from geosteer.chooser import Choice
     from geosteer.client import Client
-    from geosteer.library import Steering
+    from geosteer.steering import Steering
 
     Headers = list[tuple[bytes, bytes]]
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from geosteer.chooser import Choice
     from geosteer.gateway import Receive, Scope, Send
-    from geosteer.library import Steering
+    from geosteer.steering import Steering
 
     ASGIApplication = Callable[[Scope, Receive, Send], Any]
 

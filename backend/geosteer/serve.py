@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from geosteer.errors import ConfigError
 from geosteer.gateway import ANSWERS, ASGI, redirector
 from geosteer.http import STATUSES
-from geosteer.library import Steering
 from geosteer.options import COMMON_USAGE, Options
+from geosteer.steering import Steering
 
 try:
     import uvicorn
