@@ -342,7 +342,8 @@ class PowerDNS(_Server):
         if not self.running:
             raise self._failed("ended while starting")
         # One for each thread and for TCP; a thread whose worker is too slow to start ends the server, be it later.
-        if self.log.count("Backend launched with banner") < int(self.settings["distributor-threads"]) + 1:
+        workers = int(self.settings["distributor-threads"]) + 1 if "pipe" in str(self.settings["launch"]) else 0
+        if self.log.count("Backend launched with banner") < workers:
             return False
         # Answered by the server itself, of no zone.
         question = dns.message.make_query("version.bind", "TXT", "CH")
