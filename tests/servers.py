@@ -240,6 +240,8 @@ class RedisServer(_Server):
             return False
 
 
+BANNERS = 3
+"""PowerDNS's log level (errors) from which on it notes what workers say first."""
 PASSING = ("Address already in use", "Timeout waiting for data from coprocess")
 """Why a server did not start that may start the next time."""
 
@@ -341,10 +343,10 @@ class PowerDNS(_Server):
     def _ready(self) -> bool:
         if not self.running:
             raise self._failed("ended while starting")
-        # One for each thread and for TCP; a thread whose worker is too slow to start ends the server, be it later.
-        workers = int(self.settings["distributor-threads"]) + 1 if "pipe" in str(self.settings["launch"]) else 0
-        if self.log.count("Backend launched with banner") < workers:
-            return False
+        # A worker for each thread and for TCP: one that is too slow to start ends the server, be it later.
+        if "pipe" in str(self.settings["launch"]) and int(self.settings["loglevel"]) >= BANNERS:
+            if self.log.count("Backend launched with banner") < int(self.settings["distributor-threads"]) + 1:
+                return False
         # Answered by the server itself, of no zone.
         question = dns.message.make_query("version.bind", "TXT", "CH")
         try:
