@@ -344,9 +344,10 @@ class PowerDNS(_Server):
         if not self.running:
             raise self._failed("ended while starting")
         # A worker for each thread and for TCP: one that is too slow to start ends the server, be it later.
-        if "pipe" in str(self.settings["launch"]) and int(self.settings["loglevel"]) >= BANNERS:
-            if self.log.count("Backend launched with banner") < int(self.settings["distributor-threads"]) + 1:
-                return False
+        told = "pipe" in str(self.settings["launch"]) and int(self.settings["loglevel"]) >= BANNERS
+        workers = int(self.settings["distributor-threads"]) + 1 if told else 0
+        if self.log.count("Backend launched with banner") < workers:
+            return False
         # Answered by the server itself, of no zone.
         question = dns.message.make_query("version.bind", "TXT", "CH")
         try:
