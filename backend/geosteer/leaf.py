@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 LONGEST = 1024
-"""Entries of a leaf up to which they are cut into prefixes."""
+"""Entries that a leaf is cut into at most."""
 FEW = 32
 """Distinct records of a leaf from which on it stays as its bytes, if they are no names."""
 OBJECTS = 120
@@ -23,14 +23,15 @@ class Leaf:
 
     The hot path is `cells[index[bisect_right(starts, address >> shift & mask)]]`: the entries' starts, but for the first, and
     for each entry which (record, prefix length) it has; IPv4 starts are whole addresses, so that they need neither shift nor
-    mask. The length is 0 until an entry was asked for; then the entry is cut, so that the widest prefix around the address is
-    an entry of its own and its length need not be found again.
+    mask. The length is 0 where it has to be measured. The first time that it has to be, all entries with a record are cut into
+    prefixes, so that it need not be again; those of a miss stay whole, since in IPv6 they are many prefixes that few ask for.
     """
 
     __slots__ = (
         "bits",
         "cells",
         "first",
+        "fresh",
         "grown",
         "host",
         "index",
@@ -50,16 +51,16 @@ class Leaf:
         self.host = page.bits - page.prefix_len
         self.first = first
         self.shift, self.mask, self.starts = _searchable(page, raw, first)
-        self.index: bytearray | bytes = bytearray(page.index)
+        self.index = page.index
         self.step = 1 + (self.starts.itemsize if isinstance(self.starts, array) else 48)
         """Bytes that an entry takes."""
+        self.fresh = True
+        """Not cut yet."""
         self.grown = 0
         """Bytes added since."""
         self.ledger = [0]
         """The sum of these over all leaves of a cache."""
-        self.cells: Sequence[tuple[str, int] | None] = [
-            _shared(record, 0) for record in records(raw, at, count)
-        ]
+        self.cells = [_shared(record, 0) for record in records(raw, at, count)]
 
     @property
     def cost(self) -> int:
@@ -67,42 +68,49 @@ class Leaf:
         return 400 + len(self.index) * self.step + 8 * len(self.cells)
 
     def measure(self, address: int) -> tuple[str, int]:
-        """Record of an address and length of the widest prefix around it that lies within one entry; remembers it."""
-        starts, index, cells, shift, mask = self.starts, self.index, self.cells, self.shift, self.mask
-        assert isinstance(cells, list)
-        assert isinstance(index, bytearray)
+        """Record of an address and length of the widest prefix around it that lies within one entry."""
+        if self.fresh:
+            self.fresh = False
+            self._cut()
+        starts, shift, mask = self.starts, self.shift, self.mask
         entry = bisect_right(starts, address >> shift & mask)
-        low, after, host = _around(self, starts, shift, mask, entry, address)
-        rest = index[entry]
-        known = cells[rest]
-        record = known[0]
-        cell = _shared(record, self.bits - host)
-        start = address >> host << host
-        end = start + (1 << host)
-        if host < shift or len(index) >= LONGEST:
-            return cell
-        try:
-            number = cells.index(cell)
-        except ValueError:
-            number = len(cells)
-            if number == MAX_ENTRIES:
-                return cell
-            cells.append(cell)
-            self._grow(8 if _known.get(cell) is cell else OBJECTS + len(record))
-        index[entry] = number
-        for cut, place in (
-            (end if end < after else None, entry + 1),
-            (start if start > low else None, entry),
-        ):
-            if cut is not None:
-                starts.insert(entry, cut >> shift & mask)
-                index.insert(place, rest)
-                self._grow(self.step)
-        return cell
+        record, length = self.cells[self.index[entry]]
+        return _shared(record, length or self.bits - _free(self, starts, shift, mask, entry, address))
 
-    def _grow(self, size: int) -> None:
-        self.grown += size
-        self.ledger[0] += size
+    def _cut(self) -> None:
+        """Make an entry of every prefix that an entry with a record consists of, as far as there is room."""
+        old, shift, mask, bits = self.starts, self.shift, self.mask, self.bits
+        starts: array[int] | list[int] = array(old.typecode) if isinstance(old, array) else []
+        index, cells = bytearray(), self.cells
+        numbers: dict[tuple[int, int], int] = {}
+        front, low, end = self.first >> shift & ~mask, self.first, self.first + (1 << self.host)
+        added = 0
+        for entry, number in enumerate(self.index):
+            after = (front | old[entry]) << shift if entry < len(old) else end
+            record = cells[number][0]
+            while record and low < after and len(index) < LONGEST:
+                host = (after - low).bit_length() - 1
+                if low:
+                    host = min(host, (low & -low).bit_length() - 1)
+                known = numbers.get((number, host))
+                if known is None:
+                    if len(cells) == MAX_ENTRIES:
+                        break
+                    known = numbers[number, host] = len(cells)
+                    cells.append(_shared(record, bits - host))
+                    added += 8 if _known.get(cells[-1]) is cells[-1] else OBJECTS + len(record)
+                starts.append(low >> shift & mask)
+                index.append(known)
+                low += 1 << host
+            if low < after:
+                starts.append(low >> shift & mask)
+                index.append(number)
+            low = after
+        del starts[0]  # the first entry begins where the leaf does
+        added += self.step * (len(index) - len(self.index))
+        self.starts, self.index = starts, bytes(index)
+        self.grown += added
+        self.ledger[0] += added
 
 
 class Dense:
@@ -112,7 +120,7 @@ class Dense:
     """
 
     __slots__ = ("_keys", "_mask", "_places", "_shift", "_tail", "bits", "first", "grown", "host", "ledger")
-    starts, index, cells, shift, mask = (), b"\0", (None,), 0, 0
+    starts, index, cells, shift, mask = (), b"\0", (("", 0),), 0, 0
 
     def __init__(self, page: Page, raw: bytes, at: int, count: int, first: int) -> None:
         """As `Leaf`."""
@@ -137,8 +145,8 @@ class Dense:
         keys, shift, mask, tail = self._keys, self._shift, self._mask, self._tail
         entry = bisect_right(keys, address >> shift & mask)
         at = self._places[tail[entry]]
-        host = _around(self, keys, shift, mask, entry, address)[2]
-        return tail[at + 1 : at + 1 + tail[at]].decode("utf-8", "replace"), self.bits - host
+        length = self.bits - _free(self, keys, shift, mask, entry, address)
+        return tail[at + 1 : at + 1 + tail[at]].decode("utf-8", "replace"), length
 
 
 def read_leaf(raw: bytes, bits: int, first: int, last: int) -> Leaf | Dense:
@@ -153,20 +161,16 @@ def read_leaf(raw: bytes, bits: int, first: int, last: int) -> Leaf | Dense:
     return (Dense if dense else Leaf)(page, raw, at, count, first)
 
 
-def _around(
-    leaf: Leaf | Dense, starts: Sequence[int], shift: int, mask: int, entry: int, address: int
-) -> tuple[int, int, int]:
-    """First address of an entry, the one behind its last, and the bits of an address behind the widest prefix within it."""
-    host = leaf.host
-    front = leaf.first >> shift & ~mask
-    low, after = leaf.first, leaf.first + (1 << host)
+def _free(leaf: Leaf | Dense, starts: Sequence[int], shift: int, mask: int, entry: int, address: int) -> int:
+    """Bits of an address behind the widest prefix around it that lies within an entry."""
+    front, host = leaf.first >> shift & ~mask, leaf.host
     if entry:
-        low = (front | starts[entry - 1]) << shift
-        host = min(host, (address ^ (low - 1)).bit_length() - 1)
+        before = ((front | starts[entry - 1]) << shift) - 1
+        host = min(host, (address ^ before).bit_length() - 1)
     if entry < len(starts):
         after = (front | starts[entry]) << shift
         host = min(host, (address ^ after).bit_length() - 1)
-    return low, after, host
+    return host
 
 
 _known: dict[tuple[str, int], tuple[str, int]] = {}

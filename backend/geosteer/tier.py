@@ -214,13 +214,13 @@ class Tier:
                 number = quick[address >> 16] if quick is not None else SEVERAL
                 leaf = tree.slots[number if number != SEVERAL else bisect_right(tree.tops, address)]  # type: ignore[index]
                 cell = leaf.cells[leaf.index[bisect_right(leaf.starts, address)]]  # type: ignore[union-attr]
-                return cell if cell is not None and cell[1] else leaf.measure(address)  # type: ignore[union-attr]
+                return cell if cell[1] else leaf.measure(address)  # type: ignore[union-attr]
             tree = self._v6[table]
             address = _number(_pton(AF_INET6, text))
             if address >> 112 not in CARRIERS or 0x20010000 < address >> 96 < 0x20020000:
                 leaf = tree.slots[bisect_right(tree.tops, address)]  # type: ignore[index]
                 cell = leaf.cells[leaf.index[bisect_right(leaf.starts, address >> leaf.shift & leaf.mask)]]  # type: ignore[union-attr]
-                return cell if cell is not None and cell[1] else leaf.measure(address)  # type: ignore[union-attr]
+                return cell if cell[1] else leaf.measure(address)  # type: ignore[union-attr]
         except (OSError, KeyError, TypeError, AttributeError):
             pass  # no address, a table or page that is not here, or a table too large for a single list
         return self._lookup_slowly(text, table)

@@ -119,7 +119,7 @@ class Tree:
         if leaf is None:
             raise PageMissing
         cell = leaf.cells[leaf.index[bisect_right(leaf.starts, address >> leaf.shift & leaf.mask)]]
-        return cell if cell is not None and cell[1] else leaf.measure(address)
+        return cell if cell[1] else leaf.measure(address)
 
     def locate(self, address: int) -> tuple[Branch, int]:
         """The leaf of an address: its branch and number."""
