@@ -66,7 +66,9 @@ def test_a_table_that_lost_much_of_its_space_is_refused_and_nothing_changes(site
     with pytest.raises(Refused) as caught:
         site.publish("11.0.0.0/8,GB")
     assert caught.value.exit_code == 3
-    assert "max_shrink: table geo.v4 would lose 50.0 % of the addresses that it covers" in str(caught.value)
+    assert "max_shrink: table geo.v4 would lose 50.0 % of the addresses that it covers (limit 20.0 %)" in str(
+        caught.value
+    )
     assert "geosteer publish --force max_shrink" in str(caught.value)
     assert current_of(site.client) == before
     assert not site.client.exists("{geosteer}:lock")
@@ -86,7 +88,9 @@ def test_each_family_is_looked_at_by_itself(site: Site) -> None:
 
 def test_a_country_that_a_map_names_may_not_change_much(site: Site) -> None:
     site.publish("10.0.0.0/8,NL", "11.0.0.0/10,GB")
-    with pytest.raises(Refused, match=r"max_country_change: GB, .* would gain 100\.0 % of its v4"):
+    with pytest.raises(
+        Refused, match=r"max_country_change: GB, .* would gain 100\.0 % of its v4 addresses \(limit 50\.0 %\)"
+    ):
         site.publish("10.0.0.0/8,NL", "11.0.0.0/9,GB")
     with pytest.raises(Refused, match=r"max_country_change: GB, .* would lose 75\.0 % of its v4"):
         site.publish("10.0.0.0/8,NL", "11.0.0.0/12,GB")

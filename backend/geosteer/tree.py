@@ -47,6 +47,14 @@ class Branch:
         """A leaf's name."""
         return self.digests[DIGEST * number : DIGEST * (number + 1)]
 
+    def names(self) -> list[bytes]:
+        """All digests."""
+        return [self.digests[at : at + DIGEST] for at in range(0, len(self.digests), DIGEST)]
+
+    def firsts(self) -> list[int]:
+        """First address of every leaf."""
+        return [start << self.shift for start in self.starts]
+
     def bounds(self, number: int) -> tuple[int, int]:
         """First and last address of a leaf."""
         start = self.starts[number] << self.shift
@@ -90,14 +98,10 @@ class Tree:
         leaves = sum(len(branch.slots) for branch in branches)
         flat = leaves <= FLAT
         if flat and len(branches) > 1:
-            starts = [branch.bounds(number)[0] for branch in branches for number in range(len(branch.slots))]
+            starts = [start for branch in branches for start in branch.firsts()]
             branches = [Branch(bits, starts, b"".join([branch.digests for branch in branches]), last)]
         self.branches = branches
-        self.tops = (
-            [branches[0].bounds(number)[0] for number in range(1, leaves)]
-            if flat
-            else [branch.bounds(0)[0] for branch in branches[1:]]
-        )
+        self.tops = branches[0].firsts()[1:] if flat else [branch.bounds(0)[0] for branch in branches[1:]]
         """Where each leaf but the first begins, or each branch where there are many: a list, which is searched fastest."""
         self.slots: list[AnyLeaf | None] | None = branches[0].slots if flat else None
         self.quick = _by_first_half(branches[0]) if flat and bits == 32 and leaves >= MANY else None
@@ -145,9 +149,9 @@ class Tree:
 def _by_first_half(branch: Branch) -> array[int]:
     """For each value of an IPv4 address's first 16 bits the number of the leaf that holds all of them, or `SEVERAL`."""
     numbers = array("H", (SEVERAL,)) * (1 << 16)
-    for number in range(len(branch.slots)):
-        start, end = branch.bounds(number)
-        low, high = (start + 0xFFFF) >> 16, (end + 1) >> 16
+    starts = branch.firsts()
+    for number, (start, after) in enumerate(zip(starts, [*starts[1:], branch.end + 1], strict=True)):
+        low, high = (start + 0xFFFF) >> 16, after >> 16
         if low < high:
             numbers[low:high] = array("H", (number,)) * (high - low)
     return numbers
@@ -244,32 +248,30 @@ class LeafCache:
 
     def keep(self, branch: Branch, number: int, page: AnyLeaf) -> None:
         """Keep a leaf that is ready for search."""
-        if branch.slots[number] is not None:
-            return
-        cost = page.cost + page.grown
-        while self._order and self.size + cost > self.room:
-            old, at, freed = self._order.popleft()
-            leaf, old.slots[at] = old.slots[at], None
-            self._kept -= freed
-            self._ledger[0] -= leaf.grown if leaf is not None else 0
-        branch.slots[number] = page
-        page.ledger, page.grown = self._ledger, 0  # what it has grown elsewhere is in its cost
-        self._order.append((branch, number, cost))
-        self._kept += cost
+        if branch.slots[number] is None:
+            self._make_room(page.cost)
+            self._take(branch, number, page, page.cost)
 
     @property
     def size(self) -> int:
         """Bytes that the leaves take, about."""
         return self._kept + self._ledger[0]
 
-    def adopt(self, branch: Branch, number: int, cost: int) -> None:
-        """Take a leaf that stays where it is over from another cache."""
-        leaf = branch.slots[number]
-        if leaf is not None:
-            leaf.ledger = self._ledger
-            self._ledger[0] += leaf.grown
-            self._order.append((branch, number, cost))
-            self._kept += cost
+    def _take(self, branch: Branch, number: int, page: AnyLeaf, cost: int) -> None:
+        """Count a leaf that takes *cost* bytes, beside what it has grown by, as one of this cache."""
+        branch.slots[number] = page
+        page.ledger = self._ledger
+        self._ledger[0] += page.grown
+        self._order.append((branch, number, cost))
+        self._kept += cost
+
+    def _make_room(self, cost: int) -> None:
+        """Let the oldest go until there is room for *cost* bytes, or nothing is left."""
+        while self._order and self.size + cost > self.room:
+            branch, number, freed = self._order.popleft()
+            page, branch.slots[number] = branch.slots[number], None
+            self._kept -= freed
+            self._ledger[0] -= page.grown if page is not None else 0
 
     def outdated(self, old: Sequence[Tree], new: Sequence[Tree], limit: int) -> list[Place]:
         """Places in the new trees of leaves that are in use in the old ones and have changed, latest first.
@@ -279,10 +281,11 @@ class LeafCache:
         successor = {
             id(branch): after for before, after in zip(old, new, strict=True) for branch in before.branches
         }
+        kept = {name for tree in new for branch in tree.branches for name in branch.names()}
         found: dict[tuple[int, int], Place] = {}
         for branch, number, _ in reversed(self._order):
             tree = successor.get(id(branch))
-            if tree is None:
+            if tree is None or branch.digest(number) in kept:  # most of them
                 continue
             for address in branch.bounds(number):
                 there, at = tree.locate(address)
@@ -296,16 +299,21 @@ class LeafCache:
         """A cache for another generation, with the leaves that it shares with this one."""
         fresh = LeafCache(self.limit, trees)
         live = {id(branch) for tree in trees for branch in tree.branches}
-        pages: dict[tuple[bytes, int], AnyLeaf] = {}  # a page may stand at two places, a leaf knows its own
+        known: dict[tuple[bytes, int], tuple[AnyLeaf, int]] = {}
         for branch, number, cost in self._order:
+            page = branch.slots[number]
+            if page is None:
+                continue
             if id(branch) in live:
-                fresh.adopt(branch, number, cost)
-            elif (page := branch.slots[number]) is not None:
-                pages[branch.digest(number), page.first] = page
-        if pages:
+                fresh._take(branch, number, page, cost)
+            else:  # by its place too: a page may stand at two places, a leaf knows its own
+                known[branch.digest(number), page.first] = page, cost
+        if known:
             for tree in trees:
-                for branch, number in tree.leaves():
-                    page = pages.get((branch.digest(number), branch.bounds(number)[0]))
-                    if page is not None and page.bits == tree.bits:
-                        fresh.keep(branch, number, page)
+                for branch in tree.branches:
+                    for number, place in enumerate(zip(branch.names(), branch.firsts(), strict=True)):
+                        found = known.get(place)
+                        if found and found[0].bits == tree.bits and branch.slots[number] is None:
+                            fresh._take(branch, number, *found)
+            fresh._make_room(0)
         return fresh

@@ -125,7 +125,13 @@ def _impact(
         for services, family, share in moving(tables):
             if share > config.guard.max_impact:
                 what = f"{_percent(share)} of the {family} clients"
-                findings.append(("max_impact", f"{services}: {what} would get another node by the tables"))
+                allowed = _percent(config.guard.max_impact)
+                findings.append(
+                    (
+                        "max_impact",
+                        f"{services}: {what} would get another node by the tables (limit {allowed})",
+                    )
+                )
     if published == between and moved == roots:
         return tables
     return measure(pages, roots, Side(model=Model(published), after=False), after, states, now, traffic)
@@ -158,11 +164,9 @@ def _compared(
             continue
         had, has = tally.count(old).total(), tally.count(new).total()
         if has < had * (1 - config.guard.max_shrink):
-            share = 1 - has / had
-            yield (
-                "max_shrink",
-                f"table {table.name}.{suffix} would lose {_percent(share)} of the addresses that it covers",
-            )
+            share, allowed = _percent(1 - has / had), _percent(config.guard.max_shrink)
+            what = f"table {table.name}.{suffix} would lose {share} of the addresses that it covers"
+            yield "max_shrink", f"{what} (limit {allowed})"
         yield from _countries(
             config.guard.max_country_change, named, suffix, tally.count(old), tally.count(new)
         )
@@ -180,7 +184,7 @@ def _countries(
             change = _percent(abs(has - had) / had)
             yield (
                 "max_country_change",
-                f"{country}, which a map names, would {word} {change} of its {suffix} addresses",
+                f"{country}, which a map names, would {word} {change} of its {suffix} addresses (limit {_percent(limit)})",
             )
 
 
