@@ -10,6 +10,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+OFTEN = 8
+"""Times that a length is measured before a leaf is cut: one that soon has to go again would not be worth it."""
 LONGEST = 1024
 """Entries that a leaf is cut into at most."""
 FEW = 32
@@ -23,15 +25,14 @@ class Leaf:
 
     The hot path is `cells[index[bisect_right(starts, address >> shift & mask)]]`: the entries' starts, but for the first, and
     for each entry which (record, prefix length) it has; IPv4 starts are whole addresses, so that they need neither shift nor
-    mask. The length is 0 where it has to be measured. The first time that it has to be, all entries with a record are cut into
-    prefixes, so that it need not be again; those of a miss stay whole, since in IPv6 they are many prefixes that few ask for.
+    mask. The length is 0 where it has to be measured. When that was so for the eighth time, all entries with a record are cut
+    into prefixes, so that it need not be again; those of a miss stay whole: in IPv6 they are many prefixes that few ask for.
     """
 
     __slots__ = (
         "bits",
         "cells",
         "first",
-        "fresh",
         "grown",
         "host",
         "index",
@@ -40,6 +41,7 @@ class Leaf:
         "shift",
         "starts",
         "step",
+        "uncut",
     )
 
     def __init__(self, page: Page, raw: bytes, at: int, count: int, first: int) -> None:
@@ -54,8 +56,8 @@ class Leaf:
         self.index = page.index
         self.step = 1 + (self.starts.itemsize if isinstance(self.starts, array) else 48)
         """Bytes that an entry takes."""
-        self.fresh = True
-        """Not cut yet."""
+        self.uncut = OFTEN
+        """Measurements until it is cut, 0 when it is."""
         self.grown = 0
         """Bytes added since."""
         self.ledger = [0]
@@ -69,9 +71,10 @@ class Leaf:
 
     def measure(self, address: int) -> tuple[str, int]:
         """Record of an address and length of the widest prefix around it that lies within one entry."""
-        if self.fresh:
-            self.fresh = False
-            self._cut()
+        if self.uncut:
+            self.uncut -= 1
+            if not self.uncut:
+                self._cut()
         starts, shift, mask = self.starts, self.shift, self.mask
         entry = bisect_right(starts, address >> shift & mask)
         record, length = self.cells[self.index[entry]]
