@@ -15,6 +15,7 @@ from geosteer_loader.health.service import Service
 from geosteer_loader.health.verdicts import Verdict
 from geosteer_loader.health.watchlist import Watchlist, read
 from geosteer_loader.store import Store, connect
+from servers import free_port
 from tiny import publish_tiny
 
 if TYPE_CHECKING:
@@ -132,8 +133,9 @@ class Switch:
         """Accept connections."""
         if self._server is not None:
             return
+        # Not one of those that the kernel hands out: while it is closed, somebody's connection could take it.
+        self.port = self.port or free_port((self.host,))
         self._server = await asyncio.start_server(self._serve, self.host, self.port, reuse_address=True)
-        self.port = self._server.sockets[0].getsockname()[1]
 
     async def close(self) -> None:
         """Refuse connections."""

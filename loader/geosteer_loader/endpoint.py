@@ -71,7 +71,19 @@ def _tls(settings: RedisSettings) -> dict[str, Any]:
         "ssl_certfile": settings.cert,
         "ssl_keyfile": settings.key,
     }
-    return {name: str(path) for name, path in files.items() if path is not None}
+    found: dict[str, Any] = {name: str(path) for name, path in files.items() if path is not None}
+    return {**found, "redis_connect_func": _settle}
+
+
+def _settle(connection: Any) -> None:
+    """Begin an encrypted connection with a question: what comes before its answer belongs to TLS.
+
+    In TLS 1.3 a server sends session tickets after the handshake (RFC 8446, 4.6.1). redis-py takes them, on a connection on
+    which nothing was asked yet, for leftovers of another command, and gives it up.
+    """
+    connection.on_connect()
+    connection.send_command("TIME")
+    connection.read_response()
 
 
 def _hosts(netloc: str, port: int) -> list[tuple[str, int]]:

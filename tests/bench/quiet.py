@@ -70,6 +70,9 @@ def run(stage: Stage) -> Section:
         f"{scene.published} publishes by `geosteer publish`, each with another day's country table"
     )
     table.notes.append(LATE)
+    table.notes.append(
+        "wrong: another address than steering gives; without Redis that is the last resort, for pages a worker has not"
+    )
     section.tables.append(table)
     section.judge("publish.p99", found.ratio(PUBLISHING, "p99", IDLE))
     return section
