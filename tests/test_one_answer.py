@@ -87,7 +87,7 @@ class Fronts:
         reply = self.squid.stdout.readline()
         return reply.partition(' url="http://')[2].partition(".")[0] if reply.startswith("OK ") else ""
 
-    def library(self, service: str, client: str) -> str:
+    def in_process(self, service: str, client: str) -> str:
         node = self.steering.decide(service, client).node
         return node.name if node is not None else ""
 
@@ -102,7 +102,7 @@ class Fronts:
 
     @property
     def all(self) -> dict[str, Answer]:
-        return {"HTTP": self.http, "Squid": self.helper, "library": self.library}
+        return {"HTTP": self.http, "Squid": self.helper, "library": self.in_process}
 
 
 @pytest.fixture
