@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from servers import RedisServer
+from support.servers import RedisServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from geosteer.chooser import Choice as Choice
-    from geosteer.chooser import NoService as NoService
-    from geosteer.client import Client as Client
-    from geosteer.client import parse as parse_client
-    from geosteer.director import Decision as Decision
-    from geosteer.director import Director as Director
+    from geosteer.decision.client import Client as Client
+    from geosteer.decision.client import parse as parse_client
+    from geosteer.decision.director import Decision as Decision
+    from geosteer.decision.director import Director as Director
     from geosteer.errors import ConfigError as ConfigError
     from geosteer.errors import GeosteerError as GeosteerError
+    from geosteer.library.chooser import Choice as Choice
+    from geosteer.library.chooser import NoService as NoService
+    from geosteer.library.steering import Steering as Steering
     from geosteer.settings import Settings as Settings
     from geosteer.settings import load as load_settings
-    from geosteer.steering import Steering as Steering
-    from geosteer.tier import NotReady as NotReady
-    from geosteer.tier import Tier as Tier
+    from geosteer.sync.tier import NotReady as NotReady
+    from geosteer.sync.tier import Tier as Tier
 
 __all__ = [
     "Choice", "Client", "ConfigError", "Decision", "Director", "GeosteerError", "NoService", "NotReady", "Settings",
@@ -28,9 +28,10 @@ __all__ = [
 ]  # fmt: skip
 
 _HOMES = {
-    "Choice": "chooser", "Client": "client", "ConfigError": "errors", "Decision": "director", "Director": "director",
-    "GeosteerError": "errors", "NoService": "chooser", "NotReady": "tier", "Settings": "settings", "Steering": "steering",
-    "Tier": "tier", "load_settings": "settings", "parse_client": "client",
+    "Choice": "library.chooser", "Client": "decision.client", "ConfigError": "errors", "Decision": "decision.director",
+    "Director": "decision.director", "GeosteerError": "errors", "NoService": "library.chooser", "NotReady": "sync.tier",
+    "Settings": "settings", "Steering": "library.steering", "Tier": "sync.tier", "load_settings": "settings",
+    "parse_client": "decision.client",
 }  # fmt: skip
 _ELSEWHERE = {"load_settings": "load", "parse_client": "parse"}
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os  # the interpreter has loaded it already
 
-from geosteer.address import Address
+from geosteer.cmodules import dump_json, load_json
+from geosteer.decision.model import Node
 from geosteer.errors import ConfigError
-from geosteer.lean import dump_json, load_json
-from geosteer.model import Node
+from geosteer.resp.url import Address
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def load(path: str) -> Settings:
 def _parse(path: str, text: str) -> Mapping[str, Any]:
     import tomllib
 
-    from geosteer.plain import plain
+    from geosteer.settings_fallback import plain
 
     try:
         data = tomllib.loads(text)
@@ -119,7 +119,7 @@ def _parse(path: str, text: str) -> Mapping[str, Any]:
 
 
 def _checked(data: Mapping[str, Any], path: str, modified: float) -> Settings:
-    from geosteer.plain import try_out
+    from geosteer.settings_fallback import try_out
 
     settings = Settings(data, path, modified)
     try_out(settings)

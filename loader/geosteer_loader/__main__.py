@@ -4,6 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from geosteer_loader.cli import main
+from geosteer_loader.cli.main import main
 
 sys.exit(main())

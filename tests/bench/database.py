@@ -10,13 +10,13 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from geosteer_loader.overlay import flatten
 from geosteer_loader.sources import Report, open_source
+from geosteer_loader.tables.flatten import flatten
 
 from . import mmdb, synthetic
 
 if TYPE_CHECKING:
-    from geosteer_loader.ranges import Ranges
+    from geosteer_loader.tables.ranges import Ranges
 
     Tables = dict[int, Ranges]
     """Address bits -> ranges."""

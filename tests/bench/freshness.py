@@ -12,7 +12,7 @@ import time
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Any, Self
 
-from servers import RedisServer, wait_until
+from support.servers import RedisServer, wait_until
 
 from . import zone
 from .report import Section, Table

@@ -6,8 +6,8 @@ import contextlib
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from front_servers import Server, start_http
-from servers import free_port
+from support.front_servers import Server, start_http
+from support.servers import free_port
 
 from . import zone
 from .machine import PYTHON, cpu_seconds, family, pss

@@ -14,8 +14,8 @@ import subprocess
 import time
 from typing import TYPE_CHECKING, Any
 
-from constellations import Cluster
-from servers import RedisServer, wait_until
+from support.constellations import Cluster
+from support.servers import RedisServer, wait_until
 
 from . import zone
 from .machine import ROOT

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import maxminddb
 
 from geosteer.settings import load
-from geosteer.tier import Tier
+from geosteer.sync.tier import Tier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

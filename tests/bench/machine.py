@@ -126,6 +126,7 @@ def about() -> dict[str, Any]:
     """The machine and the versions of what runs on it."""
     import hiredis
     import maxminddb
+
     import redis
 
     model = next(

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import maxminddb
 
-from geosteer_loader.countries import CONTINENT
-from mmdb_writer import MARKER, encode
+from geosteer_loader.sources.countries import CONTINENT
+from support.mmdb_writer import MARKER, encode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from geosteer_loader.ranges import Ranges
+    from geosteer_loader.tables.ranges import Ranges
 
 EMPTY = 0
 """Target of addresses without a record; other targets below 0 are records, above 0 nodes."""

@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 import hiredis
 
-from geosteer_loader.overlay import flatten
 from geosteer_loader.sources import Report, open_source
+from geosteer_loader.tables.flatten import flatten
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from geosteer_loader.ranges import Ranges
+    from geosteer_loader.tables.ranges import Ranges
 
 BATCH = 500
 AHEAD = 20

@@ -10,9 +10,9 @@ import dns.exception
 import dns.message
 import dns.query
 
-from export_servers import Behind
-from export_servers import Dnsdist as DnsdistServer
-from servers import PowerDNS
+from support.export_servers import Behind
+from support.export_servers import Dnsdist as DnsdistServer
+from support.servers import PowerDNS
 
 from . import zone
 from .machine import HERE, PYTHON, family

@@ -12,8 +12,8 @@ from ipaddress import IPv4Address
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from geosteer_loader.countries import CONTINENT
-from servers import RedisServer
+from geosteer_loader.sources.countries import CONTINENT
+from support.servers import RedisServer
 
 from . import database, mmdb, synthetic, zone
 from .machine import HERE, PYTHON, ROOT, Cores, Programs

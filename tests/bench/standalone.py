@@ -12,7 +12,7 @@ import dns.exception
 import dns.message
 import dns.query
 
-from servers import PowerDNS, free_port, shipped_settings
+from support.servers import PowerDNS, free_port, shipped_settings
 
 from . import zone
 from .machine import family

@@ -5,8 +5,8 @@ from __future__ import annotations
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from certificates import Certificates
-from servers import free_port
+from support.certificates import Certificates
+from support.servers import free_port
 
 from . import zone
 from .coprocesses import GEOSTEER, NOTHING, PEER, RADIX, C, commands

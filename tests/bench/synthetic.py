@@ -8,8 +8,8 @@ from itertools import accumulate, islice
 from socket import AF_INET, AF_INET6, inet_ntop
 from typing import TYPE_CHECKING
 
-from geosteer_loader.countries import CONTINENT
-from geosteer_loader.ranges import RangeBuilder, Ranges
+from geosteer_loader.sources.countries import CONTINENT
+from geosteer_loader.tables.ranges import RangeBuilder, Ranges
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

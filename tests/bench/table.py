@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from servers import RedisServer
+    from support.servers import RedisServer
 
     from .stage import Stage
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from geosteer_loader.countries import CONTINENT
+from geosteer_loader.sources.countries import CONTINENT
 
 from .peers.constants import CONTINENTS, COUNTRIES, DEFAULT, NAME, NODES, TTL, ZONE
 

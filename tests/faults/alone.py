@@ -7,8 +7,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
-from data import ROOT
-from servers import need
+from support.data import ROOT
+from support.servers import need
 
 if TYPE_CHECKING:
     from pathlib import Path

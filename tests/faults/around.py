@@ -14,7 +14,7 @@ import redis
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from servers import RedisServer
+    from support.servers import RedisServer
 
 
 class Delay:

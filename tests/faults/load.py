@@ -15,7 +15,7 @@ import dns.exception
 import dns.message
 import dns.rcode
 
-from stalls import Stalls
+from support.stalls import Stalls
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -17,11 +17,11 @@ import dns.exception
 import dns.rcode
 import pytest
 
-from data import ROOT
 from faults.load import Answer
 from faults.rows import ROWS, row
 from faults.scene import AMS, COLD, OTHER_NAMES, TABLE, WWW
-from servers import addresses, wait_until
+from support.data import ROOT
+from support.servers import addresses, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import redis
 
+import redis
 from faults.scene import COLD, LAST_RESORT_TTL, document, tables
-from servers import wait_until
+from support.servers import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -12,15 +12,15 @@ import time
 from typing import TYPE_CHECKING, Any, Self
 
 import dns.rcode
-import redis
 
-from dns_setup import backend_toml
+import redis
 from faults.around import Beats, Delay
 from faults.load import Answer, Load, wrong
-from geosteer import trie
-from geosteer.schema import digest
-from servers import PowerDNS, RedisServer, addresses, wait_until
-from tiny import DOCUMENT
+from geosteer.keys import digest
+from geosteer.tables import page_format
+from support.dns_setup import backend_toml
+from support.servers import PowerDNS, RedisServer, addresses, wait_until
+from support.tiny import DOCUMENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -96,8 +96,8 @@ def tables() -> tuple[dict[str, str], dict[str, bytes]]:
     """The table as published: the fields of `current` with its roots, and its pages by name."""
     first = int(ipaddress.IPv4Address("11.0.0.0"))
     starts = [0, *(first + (number << 8) for number in range(NETWORKS)), first + (NETWORKS << 8)]
-    v4 = trie.build(32, starts, ["", *(country(number) for number in range(NETWORKS)), ""])
-    v6 = trie.build(128, [0], [""])
+    v4 = page_format.build(32, starts, ["", *(country(number) for number in range(NETWORKS)), ""])
+    v6 = page_format.build(128, [0], [""])
     pages = {name.hex(): page for built in (v4, v6) for name, page in built.pages.items()}
     return {"geo.v4": v4.root.hex(), "geo.v6": v6.root.hex()}, pages
 

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import mrt_writer as mrt
-from data import ROOT
-from mmdb_writer import Database
-from tiny import DOCUMENT, GEO, build
+from support import mrt_writer as mrt
+from support.data import ROOT
+from support.mmdb_writer import Database
+from support.tiny import DOCUMENT, GEO, build
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,24 +8,24 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from geosteer import trie
-from geosteer.chooser import Chooser
-from geosteer.client import from_question, parse, quick
+from geosteer.decision.client import from_question, parse, quick
 from geosteer.errors import ConfigError, CorruptPage, GeosteerError
-from geosteer.generation import Adoption, Generation
-from geosteer.pipe import below
-from geosteer.questions import Lines
-from geosteer.responder import Responder
-from geosteer.schema import digest
+from geosteer.keys import digest
+from geosteer.library.chooser import Chooser
+from geosteer.powerdns.pipe import below
+from geosteer.powerdns.protocol import Lines
+from geosteer.powerdns.responder import Responder
+from geosteer.redirect.routes import Routes, Target
+from geosteer.redirect.squid import Requests, Rewriter
 from geosteer.settings import Settings
-from geosteer.squid import Requests, Rewriter
-from geosteer.target import Routes, Target
-from geosteer.tier import Tier
-from geosteer.tree import LeafCache, Tree, inner_digests
-from geosteer_loader.config import load
+from geosteer.sync.generation import Adoption, Generation
+from geosteer.sync.tier import Tier
+from geosteer.tables import page_format
+from geosteer.tables.tree import LeafCache, Tree, inner_digests
+from geosteer_loader.config.config import load
 from geosteer_loader.sources import open_source
 from geosteer_loader.sources.report import Report
-from tiny import DOCUMENT, GEO, build
+from support.tiny import DOCUMENT, GEO, build
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,7 +100,7 @@ def page(data: bytes) -> None:
     name = digest(data)
     for bits in (32, 128):
         try:
-            trie.decode(data)
+            page_format.decode(data)
             if not inner_digests(bits, name, {name: data}):
                 _walk(Tree(bits, name, {name: data}), name, data)
         except CorruptPage:
@@ -116,7 +116,7 @@ def _walk(tree: Tree, name: bytes, data: bytes) -> None:
             for address in (start, end, (start + end) // 2):
                 record, length = tree.cell(address)
                 assert 0 <= length <= tree.bits
-                assert len(record.encode()) <= trie.MAX_RECORD
+                assert len(record.encode()) <= page_format.MAX_RECORD
 
 
 def client(data: bytes) -> None:
@@ -161,7 +161,7 @@ def _source(table: str, form: str) -> Callable[[bytes], None]:
             try:
                 for _, _, length, record in open_source(table, form, Path(file.name)).rows(Report(), None):
                     assert 0 <= length <= 128
-                    assert len(record.encode()) <= trie.MAX_RECORD
+                    assert len(record.encode()) <= page_format.MAX_RECORD
             except GeosteerError:
                 return
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from geosteer.errors import Refused
-from geosteer_loader.export import files
+from geosteer_loader.export import atomic_files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +46,7 @@ class Bundle:
         written = []
         for name, content in self.files.items():
             path = folder / name
-            files.folder(path.parent)
-            if files.replace(path, content):
+            atomic_files.folder(path.parent)
+            if atomic_files.replace(path, content):
                 written.append(name)
         return written

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from geosteer.decision.policy import Candidate
 from geosteer.errors import Refused
-from geosteer.policy import Candidate
-from geosteer_loader.checks.names import zone_of
+from geosteer_loader.config.dns_names import zone_of
 from geosteer_loader.export.bundle import Bundle
-from geosteer_loader.export.chances import Walk
+from geosteer_loader.export.distribution import Walk
 from geosteer_loader.export.gdnsd_config import (
     Area,
     gdnsd_map,
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from geosteer.model import Node, Service
-    from geosteer_loader.export.compile import Cells, Records
-    from geosteer_loader.export.picture import Picture
+    from geosteer.decision.model import Node, Service
+    from geosteer_loader.export.compiled_tables import Cells, Records
+    from geosteer_loader.export.published_state import Picture
 
     Ranking = tuple[str, ...]
 

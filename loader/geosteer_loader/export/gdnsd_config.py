@@ -7,16 +7,16 @@ import json
 from math import lcm
 from typing import TYPE_CHECKING, NamedTuple
 
-from geosteer.lean import Address
-from geosteer_loader.export.compile import prefixes
+from geosteer.cmodules import Address
+from geosteer_loader.export.compiled_tables import prefixes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from geosteer.model import Service
-    from geosteer.policy import Candidate
-    from geosteer_loader.export.compile import Spans
+    from geosteer.decision.model import Service
+    from geosteer.decision.policy import Candidate
+    from geosteer_loader.export.compiled_tables import Spans
 
     Ranking = tuple[str, ...]
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from geosteer.model import Node
+    from geosteer.decision.model import Node
     from geosteer_loader.export.bundle import Bundle
-    from geosteer_loader.export.picture import Picture
+    from geosteer_loader.export.published_state import Picture
 
 
 def up_nodes(nodes: Sequence[Node], picture: Picture) -> set[str]:
-    """The nodes of a map that may be given, as `geosteer.director` goes on where none may.
+    """The nodes of a map that may be given, as `geosteer.decision.director` goes on where none may.
 
     First those that are only drained count, then all that no operator put down, then all.
     """

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 import dns.exception
 import dns.rdata
 
-from geosteer.clock import format_time
-from geosteer_loader.checks.names import within, zone_of
-from geosteer_loader.export.statics import static_records
+from geosteer.timestamps import format_time
+from geosteer_loader.config.dns_names import within, zone_of
+from geosteer_loader.export.static_records import static_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from geosteer_loader.export.bundle import Bundle
     from geosteer_loader.export.gdnsd_config import Area
-    from geosteer_loader.export.picture import Picture
+    from geosteer_loader.export.published_state import Picture
 
 _TYPES = {"SOA", "A", "AAAA", "NS", "PTR", "CNAME", "MX", "SRV", "TXT", "NAPTR", "CAA"}
 """Types that gdnsd has; others are written as RFC 3597 has them."""

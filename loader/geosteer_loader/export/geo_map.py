@@ -11,24 +11,24 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from geosteer.cmodules import Address
 from geosteer.errors import Refused
-from geosteer.lean import Address
-from geosteer_loader.checks.names import zone_of
-from geosteer_loader.countries import NUMERIC
+from geosteer_loader.config.dns_names import zone_of
 from geosteer_loader.export.bundle import Bundle
-from geosteer_loader.export.classes import Classes
-from geosteer_loader.export.compile import prefixes
-from geosteer_loader.export.statics import static_records
+from geosteer_loader.export.client_classes import Classes
+from geosteer_loader.export.compiled_tables import prefixes
+from geosteer_loader.export.static_records import static_records
+from geosteer_loader.sources.countries import NUMERIC
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from geosteer.model import Node, Service
-    from geosteer_loader.export.chances import Walk
-    from geosteer_loader.export.classes import Key
-    from geosteer_loader.export.compile import Cells, Records
-    from geosteer_loader.export.picture import Picture
+    from geosteer.decision.model import Node, Service
+    from geosteer_loader.export.client_classes import Key
+    from geosteer_loader.export.compiled_tables import Cells, Records
+    from geosteer_loader.export.distribution import Walk
+    from geosteer_loader.export.published_state import Picture
 
 IP_MAP = "zz.geosteer.rbldnsd"
 """What the backend calls its ip-map zone file; the name is free."""

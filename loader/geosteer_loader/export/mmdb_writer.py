@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from geosteer_loader.export.compile import Spans
+    from geosteer_loader.export.compiled_tables import Spans
 
 MARKER = b"\xab\xcd\xefMaxMind.com"
 SEPARATOR = bytes(16)

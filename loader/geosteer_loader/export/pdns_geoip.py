@@ -14,22 +14,22 @@ import re
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from geosteer.clock import parse_time
-from geosteer_loader.checks.names import zone_of
+from geosteer.timestamps import parse_time
+from geosteer_loader.config.dns_names import zone_of
 from geosteer_loader.export.bundle import Bundle
-from geosteer_loader.export.classes import Classes
+from geosteer_loader.export.client_classes import Classes
 from geosteer_loader.export.mmdb_writer import database
-from geosteer_loader.export.statics import static_records
+from geosteer_loader.export.static_records import static_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from geosteer.model import Node, Service
-    from geosteer_loader.export.chances import Walk
-    from geosteer_loader.export.classes import Key
-    from geosteer_loader.export.compile import Cells
-    from geosteer_loader.export.picture import Picture
+    from geosteer.decision.model import Node, Service
+    from geosteer_loader.export.client_classes import Key
+    from geosteer_loader.export.compiled_tables import Cells
+    from geosteer_loader.export.distribution import Walk
+    from geosteer_loader.export.published_state import Picture
 
     Answers = list[tuple[str, str, int, int]]
 

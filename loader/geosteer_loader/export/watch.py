@@ -9,14 +9,14 @@ import time
 from typing import TYPE_CHECKING
 
 from geosteer.errors import GeosteerError
-from geosteer_loader.export import files
+from geosteer_loader.export import atomic_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from geosteer_loader.export.bundle import Bundle
-    from geosteer_loader.export.picture import Picture
+    from geosteer_loader.export.published_state import Picture
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ class Writer:
     def _write(self, made: Bundle) -> list[str]:
         if self._command:
             self._untold = self._untold or self._pending.exists()
-            files.mark(self._pending)
+            atomic_files.mark(self._pending)
         written = made.write(self._folder)
         self._behind = False
         if any(map(self._needs_reload, written)):

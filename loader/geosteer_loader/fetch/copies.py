@@ -17,16 +17,16 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from geosteer.clock import format_time
+from geosteer.timestamps import format_time
+from geosteer_loader.fetch.copy_state import State, beside
 from geosteer_loader.fetch.errors import FetchFailed
-from geosteer_loader.fetch.state import State, beside
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from geosteer_loader.checks.remote import Remote
-    from geosteer_loader.checks.sources import SourceConfig
+    from geosteer_loader.config.sources import SourceConfig
+    from geosteer_loader.config.url_sources import Remote
 
 log = logging.getLogger(__name__)
 
@@ -46,9 +46,9 @@ class Copies:
         """
         if not self._sources:
             return
-        from geosteer_loader.fetch.fetch import (
-            Fetch,
-        )  # with it comes the HTTP library, which files do not need
+        from geosteer_loader.fetch.one_source import (
+            Fetch,  # with it comes the HTTP library, which files do not need
+        )
 
         for path, source in self._sources.items():
             assert source.remote is not None

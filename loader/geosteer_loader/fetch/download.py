@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from urllib3 import BaseHTTPResponse
 
-    from geosteer_loader.health.expand import Expander
+    from geosteer_loader.config.environment import Expander
 
 STALL = 30.0
 """Seconds without a byte after which a server counts as gone."""

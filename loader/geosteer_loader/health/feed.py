@@ -7,17 +7,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from geosteer.errors import ConfigError
-from geosteer_loader.checks.values import kind, printable, shown
-from geosteer_loader.health import shed
-from geosteer_loader.health.post import Post
+from geosteer_loader.config.values import kind, printable, shown
+from geosteer_loader.health import load_shedding
 from geosteer_loader.health.verdicts import LIVES, TEXT, Verdict
+from geosteer_loader.health.writer_report import Post
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from geosteer_loader.health.board import Board
-    from geosteer_loader.health.post import Posted
+    from geosteer_loader.health.exchange import Board
     from geosteer_loader.health.watchlist import Subject
+    from geosteer_loader.health.writer_report import Posted
 
 KEYS = ("state", "load", "reason")
 MOST_LOAD = 10**15
@@ -109,8 +109,8 @@ def _heard(before: Verdict, item: Item, node: Subject, now: float, period: float
         )
     if item.load is not None:
         after = replace(after, load=item.load, loaded=now)
-        if shed.due(before.stepped, node.settle, now):
-            part = shed.step(before.shed, item.load / node.capacity)
+        if load_shedding.due(before.stepped, node.settle, now):
+            part = load_shedding.step(before.shed, item.load / node.capacity)
             if part != before.shed:
                 after = replace(after, shed=part, stepped=now)
     return after

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from geosteer_loader.health.states import Health, step
+from geosteer_loader.health.thresholds import Health, step
 from geosteer_loader.health.verdicts import LIVES, TEXT, Counter, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from geosteer_loader.health.result import Result
+    from geosteer_loader.health.checks.result import Result
     from geosteer_loader.health.watchlist import Check, Subject, Watchlist
 
 

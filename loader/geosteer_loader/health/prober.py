@@ -9,22 +9,23 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from geosteer.errors import GeosteerError, StoreError
-from geosteer_loader.health import cadence, plugin
-from geosteer_loader.health.cutoff import doubtful
+from geosteer_loader.health import schedule
+from geosteer_loader.health.checks import plugin
+from geosteer_loader.health.checks.run import Probes
 from geosteer_loader.health.ledger import Ledger
-from geosteer_loader.health.post import Post
-from geosteer_loader.health.probes import Probes
-from geosteer_loader.health.told import Told
+from geosteer_loader.health.mass_failure import doubtful
+from geosteer_loader.health.operator_log import Told
 from geosteer_loader.health.watchlist import Watchlist
+from geosteer_loader.health.writer_report import Post
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping, Sequence
 
-    from geosteer_loader.health.board import Board
-    from geosteer_loader.health.post import Posted
+    from geosteer_loader.health.exchange import Board
     from geosteer_loader.health.verdicts import Verdict
     from geosteer_loader.health.watchlist import Check, Subject
+    from geosteer_loader.health.writer_report import Posted
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -60,7 +61,7 @@ class Prober:
         self._probes = Probes(board.time, environ) if environ is not None else Probes(board.time)
         self._watched = Watchlist({}, ())
         self._redis = ThreadPoolExecutor(1, "redis")
-        self._slots = asyncio.Semaphore(cadence.allowed())
+        self._slots = asyncio.Semaphore(schedule.allowed())
         self._told = Told()
         self._cut_off = False
         self._trusted_from = 0.0
@@ -77,7 +78,7 @@ class Prober:
         due = [
             (node, check)
             for node, check in self._watched.checks()
-            if cadence.overdue(check, self._ledger.last(node.name, check), self._period, now)
+            if schedule.overdue(check, self._ledger.last(node.name, check), self._period, now)
         ]
         await asyncio.gather(*(self._look(node, check) for node, check in due))
         if not await self._trustworthy():

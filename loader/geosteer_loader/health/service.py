@@ -8,13 +8,13 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from geosteer.errors import GeosteerError, StoreError
-from geosteer_loader.health import cadence
-from geosteer_loader.health.post import Post
+from geosteer_loader.health import schedule
 from geosteer_loader.health.prober import Prober
+from geosteer_loader.health.writer_report import Post
 
 if TYPE_CHECKING:
-    from geosteer_loader.health.post import Posted
     from geosteer_loader.health.watchlist import Check, Subject
+    from geosteer_loader.health.writer_report import Posted
 
 log = logging.getLogger(__name__)
 
@@ -163,7 +163,7 @@ class Service(Prober):
         last = self._ledger.last(node.name, check)
         # The ledger counts in the primary's time, the loop in its own.
         ago = None if last is None else loop.time() - max(self._board.time() - last, 0.0)
-        due, after = cadence.first(check, ago, position, loop.time())
+        due, after = schedule.first(check, ago, position, loop.time())
         while True:
             await asyncio.sleep(due - loop.time())
             changed = await self._look(node, check)
@@ -172,7 +172,7 @@ class Service(Prober):
             if changed:
                 self._dirty.add(node.name)
                 self._wake.set()
-            due = after if after > loop.time() else cadence.following(check, after, loop.time())
+            due = after if after > loop.time() else schedule.following(check, after, loop.time())
             after = due + check.interval
 
     async def _leave(self) -> None:

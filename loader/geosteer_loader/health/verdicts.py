@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from geosteer_loader.health.states import Health
-from geosteer_loader.health.times import maybe_time, stamp
+from geosteer_loader.health.thresholds import Health
+from geosteer_loader.health.timestamps import maybe_time, stamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from geosteer_loader.health.states import Profile
+from geosteer_loader.health.thresholds import Profile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

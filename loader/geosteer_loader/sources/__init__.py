@@ -64,7 +64,7 @@ def open_source(table: str, format: str, path: Path) -> Source:  # noqa: A002  #
 
         return MmdbSource(path)
     if format == "nerd":
-        from geosteer_loader.sources.nerd import NerdSource
+        from geosteer_loader.sources.rbldnsd import NerdSource
 
         return NerdSource(path)
     if format == "csv":
@@ -79,6 +79,6 @@ def open_source(table: str, format: str, path: Path) -> Source:  # noqa: A002  #
         from geosteer_loader.sources.mrt import MrtSource
 
         return MrtSource(path, table)
-    from geosteer_loader.sources.originlist import OriginListSource
+    from geosteer_loader.sources.origins import OriginListSource
 
     return OriginListSource(path, split=format == "prefix2as")

@@ -10,16 +10,16 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from geosteer.errors import SourceError
-from geosteer_loader.sources.bgp import AsPath, Rib, as_path, own_path
 from geosteer_loader.sources.files import Problems, lines
 from geosteer_loader.sources.prefix import parse_network
+from geosteer_loader.sources.routes import AsPath, Rib, as_path, own_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from geosteer_loader.sources import Progress, Report, Row
-    from geosteer_loader.sources.bgp import Step
+    from geosteer_loader.sources.routes import Step
 
 UPDATES = "updates, not a table: left out"
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 from typing import TYPE_CHECKING
 
-from geosteer_loader.countries import COUNTRIES, NOWHERE, REGIONS, geo_record, oddity, on_earth
+from geosteer_loader.sources.countries import COUNTRIES, NOWHERE, REGIONS, geo_record, oddity, on_earth
 from geosteer_loader.sources.files import Problems, lines
 from geosteer_loader.sources.prefix import parse_prefix
 

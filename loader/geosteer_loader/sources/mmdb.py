@@ -17,10 +17,10 @@ from typing import IO, TYPE_CHECKING, Any
 import maxminddb
 
 from geosteer.errors import SourceError
-from geosteer_loader.countries import CONTINENTS, COUNTRIES, geo_record, oddity
+from geosteer_loader.sources.countries import CONTINENTS, COUNTRIES, geo_record, oddity
 from geosteer_loader.sources.files import open_regular, reading
+from geosteer_loader.sources.mmdb_tree import RECORD_SIZES, SearchTree, tree_size
 from geosteer_loader.sources.prefix import format_prefix
-from geosteer_loader.sources.searchtree import RECORD_SIZES, SearchTree, tree_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

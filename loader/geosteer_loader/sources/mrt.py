@@ -11,15 +11,15 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from geosteer.errors import SourceError
-from geosteer_loader.sources.bgp import AsPath, Rib, as_path, own_path, plain_path
 from geosteer_loader.sources.files import chunks
+from geosteer_loader.sources.routes import AsPath, Rib, as_path, own_path, plain_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from geosteer_loader.sources import Progress, Report, Row
-    from geosteer_loader.sources.bgp import Step
+    from geosteer_loader.sources.routes import Step
 
 TABLE_DUMP_V2 = 13
 PEER_INDEX_TABLE = 1

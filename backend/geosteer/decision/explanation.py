@@ -1,0 +1,54 @@
+"""A decision in words and numbers, for people: the shape of `geosteer explain --json`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from geosteer.cmodules import Address
+from geosteer.timestamps import format_time
+
+if TYPE_CHECKING:
+    from geosteer.decision.client import Client
+    from geosteer.decision.director import Decision
+    from geosteer.decision.model import Service
+
+
+def explanation(
+    service: Service, decision: Decision | None, client: Client | None, tier: str, generation: str | None
+) -> dict[str, Any]:
+    """What a front end would answer and why, for every record type of the service; *decision* is None in tier `fallback`."""
+    told: dict[str, Any] = {
+        "name": service.name, "type": "ANY", "client": str(client) if client is not None else None, "tier": tier,
+        "generation": int(generation) if generation is not None else None, "map": service.map.name,
+        "policy": service.policy, "layer": None, "key": None, "matched": {}, "scope": 1, "candidates": [], "answer": [],
+        "nodes": [],
+        "refused": False, "warning": None, "valid_until": None,
+    }  # fmt: skip
+    if decision is None:
+        return told
+    layer, _, key = next(iter(decision.layer.values()), "").partition(" ")
+    told["layer"], told["key"] = layer or None, key or None
+    told["matched"] = {
+        table: {"prefix": _prefix(client, length), "record": record or None}
+        for table, (record, length) in decision.matched.items()
+        if client is not None
+    }
+    told["scope"] = decision.scope
+    told["candidates"] = [{**one, "share": round(one["share"], 4)} for one in decision.trace]
+    told["answer"] = [
+        {"type": kind, "content": content, "ttl": decision.ttl}
+        for kind, nodes in decision.answer.items()
+        for node in nodes
+        for content in node.contents(kind)
+    ]
+    told["nodes"] = list(dict.fromkeys(node.name for nodes in decision.answer.values() for node in nodes))
+    told["refused"] = decision.refused
+    told["warning"] = decision.loud or None
+    if decision.valid_until is not None:
+        told["valid_until"] = format_time(decision.valid_until)
+    return told
+
+
+def _prefix(client: Client, length: int) -> str:
+    shift = client.bits - length
+    return f"{Address((client.address >> shift << shift).to_bytes(client.bits // 8, 'big'))}/{length}"

@@ -1,0 +1,189 @@
+"""Nodes, maps and services as a decision uses them, made from the published configuration document. No I/O."""
+
+from __future__ import annotations
+
+from geosteer.cmodules import pack_address
+from geosteer.errors import CorruptPage
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    Entries = tuple[tuple["Node", float], ...]
+
+LAYER_TABLE = {
+    "networks": "nets", "asns": "bgp", "subdivisions": "geo", "countries": "geo", "continents": "geo",
+}  # fmt: skip
+"""Which table tells what a layer of a map asks."""
+
+RAMP = 60
+"""Seconds until a node that came back has its whole share, unless its configuration says otherwise."""
+
+MOST = 2**31 - 1
+"""Of any weight, time or distance; of a TTL too (RFC 2181, 8)."""
+
+FORMAT = 1
+"""The configuration document's format that this code reads."""
+
+
+class Node:
+    """A content server."""
+
+    __slots__ = (
+        "a", "aaaa", "assume", "hostname", "location", "name", "near_km", "ramp", "vantage", "weight", "well_connected",
+    )  # fmt: skip
+
+    def __init__(self, name: str, spec: Mapping[str, Any]) -> None:
+        self.name = name
+        self.a = _addresses(spec.get("a"), 4)
+        self.aaaa = _addresses(spec.get("aaaa"), 16)
+        self.hostname = _host_name(spec.get("hostname"))
+        self.weight = _number(spec.get("weight", 100))
+        """Per cent."""
+        place = spec.get("location")
+        self.location = (_number(place[0], -360, 360), _number(place[1], -360, 360)) if place else None
+        self.well_connected = _whole(spec.get("well_connected") or 0)
+        """Weight in the round robin of last resort; 0: not used there."""
+        self.assume: str | None = spec.get("assume")
+        """What `unknown` counts as."""
+        near = spec.get("near_km")
+        self.near_km = None if near is None else _number(near)
+        """Kilometres further than the nearest node at which it still counts as equal; None: as the service says."""
+        self.ramp = _number(spec.get("ramp", RAMP))
+        """Seconds until a node that came back has its whole share."""
+        self.vantage: str | None = spec.get("vantage")
+
+    def has(self, kind: str) -> bool:
+        """Whether the node can be an answer of type A, AAAA or CNAME."""
+        return bool(self.a if kind == "A" else self.aaaa if kind == "AAAA" else self.hostname)
+
+    def contents(self, kind: str) -> tuple[str, ...]:
+        """The record contents of type A, AAAA or CNAME."""
+        return self.a if kind == "A" else self.aaaa if kind == "AAAA" else (self.hostname or "",)
+
+
+class Map:
+    """The redirection table: which nodes, with which weights, for which clients."""
+
+    __slots__ = ("all_down", "default", "everyone", "layers", "name", "nodes", "usable")
+
+    def __init__(self, name: str, spec: Mapping[str, Any], nodes: Mapping[str, Node]) -> None:
+        self.name = name
+        self.all_down: str = spec.get("all_down", "all")
+        self.layers: tuple[tuple[str, str, dict[str, Entries]], ...] = tuple(
+            (layer, LAYER_TABLE[layer], {key: _entries(spec[layer][key], nodes) for key in spec[layer]})
+            for layer in spec.get("order") or ()
+            if layer in LAYER_TABLE and spec.get(layer)
+        )
+        """(layer, table that it asks, key -> nodes and weights), in the order asked."""
+        self.default: Entries = _entries(spec["default"], nodes)
+        highest: dict[Node, float] = {}
+        for entries in (self.default, *(some for *_, layer in self.layers for some in layer.values())):
+            for node, weight in entries:
+                highest[node] = max(weight, highest.get(node, 0.0))
+        self.everyone: Entries = tuple(highest.items())
+        """Every node of the map with its highest weight: the layer `any`."""
+        self.nodes = tuple(highest)
+        self.usable = tuple(node for node in highest if highest[node] > 0) or self.nodes
+        """Nodes that some weight lets be chosen: they say which record types a service has."""
+
+
+class Service:
+    """A name or URL that is answered by a map and a policy."""
+
+    __slots__ = (
+        "cname",
+        "kinds",
+        "map",
+        "max_answers",
+        "name",
+        "near_km",
+        "policy",
+        "spare",
+        "tables",
+        "ttl",
+        "ttl_min",
+    )
+
+    def __init__(self, name: str, spec: Mapping[str, Any], maps: Mapping[str, Map]) -> None:
+        self.name = name
+        self.map = maps[spec["map"]]
+        self.policy: str = spec.get("policy", "best")
+        self.ttl = _whole(spec.get("ttl", 60))
+        """Seconds."""
+        least = spec.get("ttl_min")
+        self.ttl_min = min(self.ttl, max(self.ttl // 2, 5) if least is None else _whole(least))
+        """Seconds, while a chosen node's checks fail."""
+        self.near_km = _number(spec.get("near_km", 100))
+        self.cname: bool = spec.get("answer") == "cname"
+        self.max_answers = _whole(spec.get("max_answers", 1))
+        self.spare = False
+        """Nodes of the next layers make up for what the layer that answers has too few of; never so in DNS."""
+        self.kinds: tuple[str, ...] = (
+            ("CNAME",)
+            if self.cname
+            else tuple(kind for kind in ("A", "AAAA") if any(node.has(kind) for node in self.map.usable))
+        )
+        """The record types that the service has, for every client."""
+        tables = [table for _, table, _ in self.map.layers]
+        tables += {"nearest": ["geo"], "path": ["path"]}.get(self.policy, [])
+        self.tables: tuple[str, ...] = tuple(dict.fromkeys(tables))
+        """Every table that an answer may need."""
+
+
+class Model:
+    """Everything that the published configuration document says about decisions."""
+
+    __slots__ = ("continents", "maps", "nodes", "services")
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        """Raises: CorruptPage: not a configuration document, or a format that this code does not know."""
+        try:
+            if document["format"] != FORMAT:
+                raise CorruptPage(
+                    f"configuration document format {document['format']}, this program knows {FORMAT}"
+                )
+            self.nodes = {name: Node(name, spec) for name, spec in document["nodes"].items()}
+            self.maps = {name: Map(name, spec, self.nodes) for name, spec in document["maps"].items()}
+            self.services = {
+                name: Service(name, spec, self.maps) for name, spec in document["services"].items()
+            }
+            self.continents: Mapping[str, str] = document.get("continents") or {}
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as exc:
+            raise CorruptPage(f"configuration document: {type(exc).__name__} {exc}") from exc
+
+
+def _entries(weights: Mapping[str, float], nodes: Mapping[str, Node]) -> Entries:
+    return tuple(
+        (nodes[name], _number(weight) * nodes[name].weight / 100) for name, weight in weights.items()
+    )
+
+
+def _number(value: Any, low: float = 0, high: float = MOST) -> float:
+    """The value. Raises: ValueError, TypeError: it is no number from *low* to *high*."""
+    if not low <= value <= high:  # neither is what is not a number
+        raise ValueError(f"{value!r} is not from {low} to {high}")
+    return value  # type: ignore[no-any-return]
+
+
+def _whole(value: Any) -> int:
+    """The value. Raises: ValueError, TypeError: it is no whole number from 0 to MOST."""
+    if not isinstance(value, int):
+        raise TypeError(f"{value!r} is no whole number")
+    return int(_number(value))
+
+
+def _addresses(value: Any, size: int) -> tuple[str, ...]:
+    """The value as a tuple. Raises: ValueError, TypeError, AttributeError: it is no list of addresses of so many bytes."""
+    found = tuple(value or ())
+    if any(len(pack_address(text)) != size for text in found):
+        raise ValueError(f"{value!r} is not of one family")
+    return found
+
+
+def _host_name(value: Any) -> str | None:
+    """The value. Raises: ValueError, TypeError, AttributeError: it is something that cannot stand in a reply."""
+    if value and (not value.isascii() or not value.isprintable() or " " in value or len(value) > 253):
+        raise ValueError(f"{value!r} is no host name")
+    return value  # type: ignore[no-any-return]

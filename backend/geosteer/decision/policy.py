@@ -1,0 +1,149 @@
+"""How candidates are ranked: best, weighted, hash, nearest, path. Pure functions.
+
+Every ranking is a list of groups, best first; the members of a group are in their final order, and a group of several members
+was put in order by a hash of the client's network, which narrows the scope of an answer that depends on it.
+"""
+
+from __future__ import annotations
+
+from math import asin, cos, inf, log, radians, sin, sqrt
+
+from geosteer.cmodules import sha1
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from geosteer.decision.model import Node
+
+    Groups = list[list["Candidate"]]
+
+EARTH_KM = 6371.0
+NEAR_PART = 0.05
+"""Nodes within this part of the nearest one's distance count as equal to it."""
+_TOP = float(1 << 52)
+
+
+class Candidate:
+    """A node that may be given to the client now."""
+
+    __slots__ = ("node", "share", "weight")
+
+    def __init__(self, node: Node, weight: float, share: float) -> None:
+        self.node = node
+        self.weight = weight
+        """Map weight x node weight / 100, above 0."""
+        self.share = share
+        """Above 0, at most 1: how much of its clients it keeps."""
+
+
+def unit(node: str, network: str) -> tuple[float, float]:
+    """Two independent numbers in [0, 1) for a node and a client's network: for the share, and for the order among equals.
+
+    The first and the next 13 hex digits of SHA-1(`node|network`), over 2^52; a Redis Function has SHA-1 too.
+    """
+    digits = sha1(f"{node}|{network}".encode()).hexdigest()
+    return int(digits[:13], 16) / _TOP, int(digits[13:26], 16) / _TOP
+
+
+def best(candidates: Sequence[Candidate], network: str) -> Groups:
+    """By weight; equals by rendezvous hash of the client's network."""
+    return _grouped(candidates, lambda candidate: -candidate.weight, network)
+
+
+def path(candidates: Sequence[Candidate], network: str, lengths: dict[str, int]) -> Groups:
+    """By AS-path length as the node's vantage point sees the client, then as `best`; unseen comes last."""
+    return _grouped(
+        candidates,
+        lambda candidate: (
+            lengths.get(candidate.node.vantage or candidate.node.name, 256),
+            -candidate.weight,
+        ),
+        network,
+    )
+
+
+def nearest(
+    candidates: Sequence[Candidate], network: str, place: tuple[float, float] | None, near_km: float
+) -> Groups:
+    """By great-circle distance; nodes within 5 % or *near_km* of the nearest are equal, and rank as in `best`.
+
+    A node's own `near_km` goes before that of the service. Without the client's place all rank as in `best`; a node without a
+    place comes last.
+    """
+    if place is None:
+        return best(candidates, network)
+    away = {candidate.node.name: distance(place, candidate.node.location) for candidate in candidates}
+    shortest = min(away.values())
+
+    def rank(candidate: Candidate) -> tuple[float, float]:
+        node = candidate.node
+        allowed = shortest + (near_km if node.near_km is None else node.near_km)
+        near = away[node.name] <= max(shortest * (1 + NEAR_PART), allowed)
+        return (0.0 if near else away[node.name]), -candidate.weight
+
+    return _grouped(candidates, rank, network)
+
+
+def weighted(candidates: Sequence[Candidate], ticket: float) -> list[Candidate]:
+    """By a draw in proportion to weight x share, without replacement; *ticket* in [0, 1) is the draw.
+
+    The place of the ticket within the interval it fell into is the ticket of the next draw, so one number settles all.
+    """
+    left = list(candidates)
+    drawn: list[Candidate] = []
+    while left:
+        point = ticket * sum(candidate.weight * candidate.share for candidate in left)
+        for candidate in left:
+            size = candidate.weight * candidate.share
+            if point < size:
+                break
+            point -= size
+        else:  # rounding took the point to the very end
+            point = 0.0
+        drawn.append(candidate)
+        left.remove(candidate)
+        ticket = min(point / size, 1 - 1 / _TOP) if size > 0 else 0.0
+    return drawn
+
+
+def hashed(candidates: Sequence[Candidate], key: str) -> list[Candidate]:
+    """Weighted rendezvous (weight x share) of *key*: losing a node moves only that node's keys."""
+    return sorted(
+        candidates,
+        key=lambda candidate: (
+            -candidate.weight * candidate.share * _pull(candidate, key), candidate.node.name,
+        ),
+    )  # fmt: skip
+
+
+def overtaking(candidate: Candidate, above: Candidate, key: str) -> float:
+    """The share with which a candidate would come before one that `hashed` puts above it; infinite: with none."""
+    pull = candidate.weight * _pull(candidate, key)
+    return above.weight * above.share * _pull(above, key) / pull if pull > 0 else inf
+
+
+def _pull(candidate: Candidate, key: str) -> float:
+    """What a node's weight is multiplied with for a key: 1 / an exponentially distributed number."""
+    draw = unit(candidate.node.name, key)[1]
+    return -1 / log(draw) if draw > 0 else 0.0
+
+
+def distance(here: tuple[float, float], there: tuple[float, float] | None) -> float:
+    """Great-circle kilometres between two (latitude, longitude) in degrees; infinite to nowhere."""
+    if there is None:
+        return inf
+    lat1, lon1, lat2, lon2 = map(radians, (*here, *there))
+    half = sin((lat2 - lat1) / 2) ** 2 + cos(lat1) * cos(lat2) * sin((lon2 - lon1) / 2) ** 2
+    return 2 * EARTH_KM * asin(min(1.0, sqrt(half)))
+
+
+def _grouped(candidates: Sequence[Candidate], rank: Callable[[Candidate], object], network: str) -> Groups:
+    groups: dict[object, list[Candidate]] = {}
+    for candidate in candidates:
+        groups.setdefault(rank(candidate), []).append(candidate)
+    ordered = [groups[key] for key in sorted(groups)]  # type: ignore[type-var]
+    for group in ordered:
+        if len(group) > 1:
+            group.sort(key=lambda candidate: (-unit(candidate.node.name, network)[1], candidate.node.name))
+    return ordered

@@ -1,0 +1,71 @@
+"""What lies in Redis: the one place that builds key names, and the words used in the values.
+
+| key | type | members | written by | expiry |
+|---|---|---|---|---|
+| `{P}:current` | hash | schema, generation, published, config, held; T.v4 ... per table T | publish, rollback | none |
+| `{P}:object` | hash | hex digest -> page or configuration document | publish | none |
+| `{P}:history` | stream | per generation: the fields of `current`, changed, who, when | publish, rollback | bounded |
+| `{P}:node:<name>` | hash | state, since, reason, failing, shed | probe, feed | none |
+| `{P}:verdict:<prober>` | hash | node -> JSON | that prober | none |
+| `{P}:beat` | hash | writer -> `count time period` | probe, feed | none |
+| `{P}:override` | hash | node -> JSON (state, percent, until, since, who, why) | `geosteer node` | none |
+| `{P}:lock` | string | the publisher's token | publish | the lease |
+
+Per table, `current` has the root digests T.v4 and T.v6, and T.source, T.built, T.prefixes, T.ranges.
+A node's hash has state, since, reason, failing, shed, and `before`: the state before this one, `down` after an outage.
+Verdicts expire when their prober has been silent for long.
+T.built is the date of the data, T.builder what made the pages; `swept` and `restored` say when orphans were looked for, and
+which generation a rollback went back to.
+`P` is braced, so that on Redis Cluster all keys share a slot.
+"""
+
+from __future__ import annotations
+
+from geosteer.cmodules import blake2b
+
+SCHEMA = 1
+"""The meaning of `current` that this code knows; readers refuse a higher one and ignore unknown fields."""
+
+TABLES = ("geo", "bgp", "path", "nets")
+"""The published prefix tables."""
+
+FAMILIES = {"v4": 32, "v6": 128}
+"""Field suffix in `current` -> address bits."""
+
+FUNCTION_LIBRARY = "geosteer"
+"""Name of the Redis Function library."""
+
+
+class Keys:
+    """Key names under one prefix, for example `{geosteer}:current`."""
+
+    __slots__ = ("beat", "braced", "current", "history", "lock", "nodes", "object", "override", "verdicts")
+
+    def __init__(self, prefix: str) -> None:
+        self.braced = base = "{" + prefix + "}"
+        self.current = base + ":current"
+        self.object = base + ":object"
+        self.history = base + ":history"
+        self.beat = base + ":beat"
+        self.override = base + ":override"
+        self.lock = base + ":lock"
+        self.nodes = base + ":node:"
+        self.verdicts = base + ":verdict:"
+
+    def node(self, name: str) -> str:
+        """Key of one node's state."""
+        return self.nodes + name
+
+    def verdict(self, prober: str) -> str:
+        """Key of one prober's verdicts."""
+        return self.verdicts + prober
+
+
+def digest(data: bytes) -> bytes:
+    """The 16-byte name of a page or document: BLAKE2b-128 of its bytes (RFC 7693)."""
+    return blake2b(data, digest_size=16).digest()
+
+
+def root_field(table: str, bits: int) -> str:
+    """Field of `current` that names a table's root page, for example `geo.v4`."""
+    return f"{table}.v4" if bits == 32 else f"{table}.v6"

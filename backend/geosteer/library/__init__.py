@@ -1,0 +1,1 @@
+"""Decisions for any Python program, from any of its threads."""

@@ -1,0 +1,351 @@
+"""What every front end but DNS shares: a service and a client -> the nodes, best first, and from which tier they come.
+
+The same tier, director and round robin as behind DNS, so that a client gets the node whose address DNS would give to it.
+"""
+
+from __future__ import annotations
+
+from geosteer.decision.client import Client
+from geosteer.decision.model import Service
+from geosteer.decision.round_robin import RoundRobin, last_resort
+from geosteer.errors import GeosteerError
+from geosteer.sync.tier import FALLBACK, NotReady
+from geosteer.tables.tree import PageMissing
+from geosteer.zones import absolute, matches
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from geosteer.decision.director import Decision
+    from geosteer.decision.model import Node
+    from geosteer.sync.tier import Tier
+
+REMEMBERED = 4096
+"""Choices remembered at most; as many services by host name."""
+NEVER = float("inf")
+
+
+class NoService(GeosteerError, LookupError):
+    """No such service is published."""
+
+
+class Choice:
+    """The nodes for one client of one service."""
+
+    __slots__ = ("decision", "kind", "made", "nodes", "service", "tier", "ttl")
+
+    def __init__(
+        self, service: str, nodes: tuple[Node, ...], kind: str, tier: str, ttl: int, decision: Decision | None
+    ) -> None:
+        self.service = service
+        """Its name, as it is configured."""
+        self.nodes = nodes
+        """Best first; empty: nothing may be given (`all_down = "none"`, or nothing is known)."""
+        self.kind = kind
+        """Record type that DNS would answer this client with: A, AAAA or CNAME."""
+        self.tier = tier
+        """Where it comes from: `live`, `stale` or `fallback`."""
+        self.ttl = ttl
+        """Seconds for which the client may keep it."""
+        self.decision = decision
+        """With layer, scope and tables; None in the tier `fallback`."""
+        self.made: dict[object, object] = {}
+        """What front ends made of it, each under a key of its own, kept for as long as the choice itself is."""
+
+    @property
+    def node(self) -> Node | None:
+        """The best one, or None."""
+        return self.nodes[0] if self.nodes else None
+
+    def __repr__(self) -> str:
+        return f"Choice({self.service}, {[node.name for node in self.nodes]}, {self.tier})"
+
+
+class Chooser:
+    """Chooses from a tier; used by one thread at a time."""
+
+    def __init__(
+        self, tier: Tier, random: Callable[[int], int], ticket: Callable[[], float], log: Callable[[str], None]
+    ) -> None:  # fmt: skip
+        """Args: random: below(n), uniform in 0..n-1; ticket: uniform in [0, 1); log: takes one line."""
+        self._tier = tier
+        self._random = random
+        self._ticket = ticket
+        self._log = log
+        self._version = -1
+        self._good_until = NEVER
+        self._settled = False
+        self._services: dict[str, Service | None] = {}
+        self._variants: dict[tuple[str, str, int], Service] = {}
+        self._by_client: dict[tuple[object, ...], Choice] = {}
+        self._by_record: dict[tuple[object, ...], Choice] = {}
+        self._robin = RoundRobin((), random)
+        self._loud = ""
+
+    def choose(
+        self, name: str, client: Client | None, asked: float, *, path: str = "", limit: int = 0, wait: bool = True
+    ) -> Choice:  # fmt: skip
+        """The nodes for *client*.
+
+        Args:
+            name: the service, or a host name below a service `*.x`; lower case, no final dot.
+            client: None where nobody is known.
+            asked: monotonic time at which the question came; nothing waits longer than the timeout after that.
+            path: the policy `hash` goes by it; "": by the client's network, as in DNS.
+            limit: nodes at most; those of the next layers too, where it is more than the service's `max_answers`; 0: that.
+            wait: may wait for Redis, for the time of the settings.
+
+        Raises: NoService: not configured. NotReady: it would have to wait, and may not.
+        """
+        tier = self._tier
+        if tier.unsettled:
+            self._settle(asked, wait=wait)
+        key = (name, limit, client.bits, client.address) if client is not None else (name, limit)
+        for _ in range(8):  # a page that is fetched may bring a new generation with it
+            if self._version != tier.version or asked >= self._good_until:
+                self._refresh()
+            kept = self._by_client.get(key)
+            if kept is not None:
+                return kept
+            service = self._service(name)
+            if service is None:
+                return self._unlisted(name, client)
+            kind = _kind(service.kinds, client)
+            if tier.generation is None or tier.name == FALLBACK:
+                break
+            variant = self._variant(service, kind, limit)
+            try:
+                choice, for_all_paths = self._chosen(variant, _seen_by_hashes(service, client, path), asked)
+            except PageMissing:
+                if not self._fetch(service, client, asked, wait=wait):
+                    break
+            else:
+                if for_all_paths:
+                    _keep(self._by_client, key, choice)
+                return choice
+        assert service is not None
+        return self._last_resort(service.name, service.kinds, kind)
+
+    def explain(
+        self, name: str, client: Client | None, asked: float, *, path: str = "", ticket: float = 0.0
+    ) -> tuple[Service, Decision | None]:  # fmt: skip
+        """The service, and the decision for all of its record types with the candidates met; None in the tier `fallback`.
+
+        Raises: NoService: not configured.
+        """
+        tier = self._tier
+        self._settle(asked, wait=True)
+        for last in (False, True):
+            if self._version != tier.version:
+                self._refresh()
+            service = self._service(name)
+            if service is None:
+                raise NoService(name)
+            if tier.name == FALLBACK:
+                return service, None
+            try:
+                who = _seen_by_hashes(service, client, path)
+                return service, self._decide(service, who, ticket, trace=True)
+            except PageMissing:
+                if last or not self._fetch(service, client, asked, wait=True):
+                    return service, None
+        raise AssertionError("unreachable")
+
+    @property
+    def able(self) -> bool:
+        """Whether there is anything to choose from now."""
+        if self._version != self._tier.version:
+            self._refresh()
+        return self._tier.name != FALLBACK or bool(self._robin.servers)
+
+    # ------------------------------------------------------------------ decisions
+
+    def _settle(self, asked: float, *, wait: bool) -> None:
+        """Let the tier take in what Redis announced, or has to tell first."""
+        tier = self._tier
+        tier.settle(asked if wait else -NEVER)
+        if wait:
+            self._settled = True
+        elif tier.reading or (tier.generation is None and not self._settled):
+            raise NotReady("Redis was not asked yet")
+
+    def _chosen(self, service: Service, client: Client | None, asked: float) -> tuple[Choice, bool]:
+        """From the tables, and whether it may be kept for this client, whatever the path; raises PageMissing."""
+        look = self._look(client)
+        key = (service, *[look(table)[0] for table in service.tables])
+        kept = self._by_record.get(key)
+        if kept is not None:
+            return kept, True
+        decision = self._decide(service, client, self._ticket() if service.policy == "weighted" else 0.0)
+        (kind,) = service.kinds
+        choice = Choice(service.name, decision.answer[kind], kind, self._tier.name, decision.ttl, decision)
+        if not decision.memo or not self._lasts(decision, service.ttl, asked):
+            return choice, False
+        if decision.split:
+            return choice, not isinstance(client, _ByPath)
+        _keep(self._by_record, key, choice)
+        return choice, True
+
+    def _decide(
+        self, service: Service, client: Client | None, ticket: float, *, trace: bool = False
+    ) -> Decision:
+        tier = self._tier
+        assert tier.generation is not None
+        look = self._look(client)
+        decision = tier.generation.director.decide(
+            service, client, look, tier.mirror.states, tier.now(), ticket, trace=trace
+        )
+        if decision.loud != self._loud:
+            self._loud = decision.loud
+            if decision.loud:
+                self._log(decision.loud)
+        return decision
+
+    def _look(self, client: Client | None) -> Callable[[str], tuple[str, int]]:
+        if client is None or (isinstance(client, _ByPath) and client.nobody):
+            return _nowhere
+        return self._tier.look(client)
+
+    def _fetch(self, service: Service, client: Client | None, asked: float, *, wait: bool) -> bool:
+        """Get the pages that a decision needs; returns whether they came in time."""
+        assert client is not None
+        if self._tier.fetch(client, service.tables, asked if wait else -NEVER):
+            return True
+        if not wait:
+            raise NotReady("a page is not here yet")
+        return False
+
+    def _lasts(self, decision: Decision, ttl: int, asked: float) -> bool:
+        """Whether the choice may be remembered; notes until when."""
+        if decision.valid_until is not None:
+            left = decision.valid_until - self._tier.now()
+            if left <= 0:
+                return False
+            steady = left - ttl  # from then on the TTL has to shrink, second by second
+            self._good_until = min(self._good_until, asked + (steady if steady > 0 else min(1.0, left)))
+        return True
+
+    def _last_resort(self, name: str, kinds: tuple[str, ...], kind: str) -> Choice:
+        """One slot of the round robin serves all record types, as in DNS."""
+        chosen = self._robin.next(kinds)
+        if kind not in chosen and chosen:
+            kind = next(iter(chosen))
+        nodes = (chosen[kind],) if kind in chosen else ()
+        return Choice(name, nodes, kind, FALLBACK, self._tier.settings.fallback_ttl, None)
+
+    # ------------------------------------------------------------------ what is known
+
+    def _refresh(self) -> None:
+        """Forget what is no longer true."""
+        tier = self._tier
+        self._by_client.clear()
+        self._by_record.clear()
+        self._good_until = NEVER
+        if self._version == tier.version:
+            return
+        if tier.known is None:
+            tier.load_last_good()
+        self._version = tier.version
+        self._services.clear()
+        self._variants.clear()
+        nodes = tier.known.model.nodes.values() if tier.known else ()
+        servers = last_resort(nodes, tier.put_down(), tier.settings.servers)
+        if not self._robin.of(servers):
+            self._robin = RoundRobin(servers, self._random)
+
+    def _service(self, name: str) -> Service | None:
+        """The service of that name, or of the closest wildcard above it (RFC 4592)."""
+        try:
+            return self._services[name]
+        except KeyError:
+            pass
+        known = self._tier.known
+        services = known.model.services if known is not None else {}
+        found, parent = services.get(name), name
+        while found is None and "." in parent:
+            parent = parent.partition(".")[2]
+            found = services.get(f"*.{parent}")
+        if len(self._services) >= REMEMBERED:  # anybody can make up host names
+            self._services.clear()
+        self._services[name] = found
+        return found
+
+    def _unlisted(self, name: str, client: Client | None) -> Choice:
+        """For a name that is not among the published services: those of the worker's own settings are left.
+
+        Raises: NoService: it is no service; where nothing was ever published, nobody can say that.
+        """
+        tier = self._tier
+        if tier.generation is None:
+            for zone, spec in tier.settings.zones.items():
+                for service in spec.get("services") or ():
+                    pattern, cname = (service, False) if isinstance(service, str) else (
+                        service["name"], service.get("answer") == "cname"
+                    )  # fmt: skip
+                    if matches(absolute(pattern, zone), name):
+                        kinds = ("CNAME",) if cname else ("A", "AAAA")
+                        return self._last_resort(name, kinds, _kind(kinds, client))
+        if tier.known is None:
+            return Choice(name, (), "", FALLBACK, tier.settings.fallback_ttl, None)
+        raise NoService(name)
+
+    def _variant(self, service: Service, kind: str, limit: int) -> Service:
+        """The service as this question wants it: one record type, so many nodes."""
+        limit = limit or service.max_answers
+        key = service.name, kind, limit
+        found = self._variants.get(key)
+        if found is None:
+            if len(self._variants) >= REMEMBERED:
+                self._variants.clear()
+            found = self._variants[key] = Service.__new__(Service)
+            for slot in Service.__slots__:
+                setattr(found, slot, getattr(service, slot))
+            found.kinds, found.max_answers = (kind,), limit
+            found.spare = limit > service.max_answers
+        return found
+
+
+_NOBODY = Client(32, 0, 0)
+
+
+class _ByPath(Client):
+    """A client whom hashes know by the path that it asks for, so that one object lives on few nodes."""
+
+    __slots__ = ("_path", "nobody")
+
+    def __init__(self, client: Client | None, path: str) -> None:
+        self.nobody = client is None
+        """Nobody is known: no table is asked."""
+        client = client or _NOBODY
+        super().__init__(
+            client.bits, client.address, client.length, extra=client.extra, floor=client.floor, fixed=client.fixed
+        )  # fmt: skip
+        self._path = path
+
+    @property
+    def network(self) -> str:
+        return self._path
+
+
+def _keep(kept: dict[tuple[object, ...], Choice], key: tuple[object, ...], choice: Choice) -> None:
+    if len(kept) >= REMEMBERED:
+        kept.clear()
+    kept[key] = choice
+
+
+def _kind(kinds: tuple[str, ...], client: Client | None) -> str:
+    """The record type that a client of this family uses, of those that the service has."""
+    wanted = "AAAA" if client is not None and client.bits == 128 else "A"
+    return wanted if wanted in kinds or not kinds else kinds[0]
+
+
+def _seen_by_hashes(service: Service, client: Client | None, path: str) -> Client | None:
+    return _ByPath(client, path) if path and service.policy == "hash" else client
+
+
+def _nowhere(_table: str) -> tuple[str, int]:
+    return "", 0
+
+
+__all__ = ["Choice", "Chooser", "NoService", "NotReady"]

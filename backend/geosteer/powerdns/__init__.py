@@ -1,0 +1,1 @@
+"""`geosteer-pipe`: the PowerDNS coprocess."""

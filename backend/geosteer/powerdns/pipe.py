@@ -1,0 +1,223 @@
+"""`geosteer-pipe`: the PowerDNS coprocess on stdin and stdout (PowerDNS, docs/backends/pipe.rst).
+
+One thread, one `poll` over stdin, the Redis socket and a timer. It never exits while stdin is open: PowerDNS takes the silence
+of a dead worker for an empty answer.
+"""
+
+from __future__ import annotations
+
+import _signal  # type: ignore[import-not-found]  # `signal` would bring enum
+import gc
+import os
+import sys
+from select import POLLIN, poll
+from time import monotonic
+
+from geosteer.errors import ConfigError
+from geosteer.powerdns.protocol import Lines
+from geosteer.powerdns.responder import Responder
+from geosteer.settings import DEFAULT_PATH, load
+from geosteer.sync.tier import Tier
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from geosteer.settings import Settings
+
+CHUNK = 1 << 16
+ABI = "GEOSTEER_PIPE_ABI"
+"""Environment variable that hands the protocol version over a reload: PowerDNS says it only once."""
+
+USAGE = """\
+geosteer-pipe [--config FILE]
+
+PowerDNS coprocess: reads questions on stdin, writes replies on stdout. In pdns.conf:
+
+    launch=pipe
+    pipe-command=/opt/geosteer/bin/geosteer-pipe --config /etc/geosteer/backend.toml
+    pipe-abi-version=3
+
+  --config FILE   settings of the worker; default /etc/geosteer/backend.toml
+  --help          this text
+
+SIGHUP makes it start itself again in place, with the settings read anew; SIGTERM and SIGINT are ignored while stdin is
+open. By hand:  printf 'HELO\\t3\\nQ\\twww.example.net\\tIN\\tANY\\t-1\\t192.0.2.1\\t0.0.0.0\\t192.0.2.0/24\\n' | geosteer-pipe
+"""
+
+
+class Loop:
+    """The worker around a responder."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._tier = Tier(settings, below, log=log)
+        self._responder = Responder(self._tier, below, ticket, log)
+        self._lines = Lines()
+        self._reload = False
+        self._wake, self._wake_end = os.pipe()
+        self._config = settings.path
+        abi = os.environ.pop(ABI, "")
+        self._greeted = bool(abi)
+        if abi:
+            self._responder.abi = int(abi)
+
+    def run(self) -> None:
+        """Answer until stdin ends."""
+        self._catch_signals()
+        rest = [] if self._greeted else self._greet()
+        if rest is None:
+            return
+        tier, responder, lines = self._tier, self._responder, self._lines
+        tier.start()
+        now = monotonic()
+        _write(self._replies(rest, now))
+        poller = poll()
+        poller.register(0, POLLIN)
+        poller.register(self._wake, POLLIN)
+        wait, read, write, replies = poller.poll, os.read, os.write, responder.replies
+        watched, touched, whole = (-1, 0), True, lines.empty
+        while True:
+            if touched:
+                touched, watched = False, self._watch(poller, watched)
+            left = tier.due - now
+            asked = False
+            for fd, event in wait(left * 1000 + 0.5 if left > 0 else 0):
+                if fd == 0:
+                    asked = True
+                elif fd == self._wake:
+                    read(fd, CHUNK)
+                elif fd == watched[0]:
+                    tier.handle(event)
+                    touched = True
+            now = monotonic()
+            if now >= tier.due:
+                tier.tick(idle=not asked)
+                touched = True
+            if asked:
+                data = read(0, CHUNK)
+                # the usual case first: one question, the same as before, and nothing has changed or been announced
+                if whole and responder.version == tier.version and now < responder.good_until:
+                    reply = replies.get(data)
+                    if reply is not None:
+                        sent = write(1, reply)
+                        if sent < len(reply):
+                            _write(reply[sent:])
+                        continue
+                if not data:
+                    tier.finish()
+                    return
+                _write(self._replies(lines.feed(data), now))
+                touched, whole = True, lines.empty
+                if not gc.isenabled():
+                    gc.freeze()
+                    gc.enable()
+            if self._reload and whole:
+                self._again()
+
+    def _greet(self) -> list[bytes] | None:
+        """Answer the first line, before anything is read or opened: PowerDNS waits for its banner. What came after it."""
+        while data := os.read(0, CHUNK):
+            whole = self._lines.feed(data)
+            if whole:
+                _write(self._responder.reply(whole[0], monotonic()))
+                return whole[1:]
+        return None
+
+    def _replies(self, whole: list[bytes], now: float) -> bytes:
+        """The replies to lines that were read at *now*."""
+        tier, responder = self._tier, self._responder
+        out = []
+        for line in whole:
+            if tier.unsettled:
+                tier.settle(now)
+            if responder.version != tier.version or now >= responder.good_until:
+                responder.refresh()
+            out.append(responder.reply(line, now))
+        return out[0] if len(out) == 1 else b"".join(out)
+
+    def _watch(self, poller: poll, watched: tuple[int, int]) -> tuple[int, int]:
+        """Poll what the tier wants polled now."""
+        mask = self._tier.poll_mask()
+        if mask != watched:
+            if watched[0] >= 0 and watched[0] != mask[0]:
+                _forget(poller, watched[0])
+            if mask[0] >= 0:
+                poller.register(*mask)
+        return mask
+
+    def _catch_signals(self) -> None:
+        os.set_blocking(self._wake_end, False)
+        _signal.set_wakeup_fd(self._wake_end)
+        for number in (_signal.SIGTERM, _signal.SIGINT):
+            _signal.signal(number, _signal.SIG_IGN)
+        _signal.signal(_signal.SIGHUP, self._hangup)
+
+    def _hangup(self, _number: int, _frame: object) -> None:
+        self._reload = True
+
+    def _again(self) -> None:
+        """Start anew in this process, between two replies: PowerDNS notices nothing."""
+        self._reload = False
+        try:
+            load(self._config)
+        except ConfigError as exc:
+            log(f"not reloaded: {exc}")
+            return
+        self._tier.finish()
+        # a second signal would end the new program before it is ready
+        _signal.signal(_signal.SIGHUP, _signal.SIG_IGN)
+        os.environ[ABI] = str(self._responder.abi)
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606
+
+
+def below(limit: int) -> int:
+    """A random integer from 0 to *limit* - 1; the bias of a remainder of 64 bits is of no account."""
+    return int.from_bytes(os.urandom(8), "big") % limit
+
+
+def ticket() -> float:
+    """A random number in [0, 1)."""
+    return (int.from_bytes(os.urandom(8), "big") >> 11) / (1 << 53)
+
+
+def log(text: str) -> None:
+    """One line on stderr, which is PowerDNS's own."""
+    try:
+        os.write(2, f"geosteer-pipe[{os.getpid()}]: {text}\n".encode("utf-8", "replace"))
+    except OSError:
+        return
+
+
+def _forget(poller: poll, fd: int) -> None:
+    try:
+        poller.unregister(fd)
+    except (KeyError, ValueError):
+        return
+
+
+def _write(data: bytes) -> None:
+    """All of it to PowerDNS, which is one system call but for the longest."""
+    while data:
+        data = data[os.write(1, data) :]
+
+
+def main() -> None:
+    """The program."""
+    arguments = sys.argv[1:]
+    path = DEFAULT_PATH
+    if arguments and arguments[0].startswith("--config="):
+        path = arguments[0][9:]
+    elif len(arguments) == 2 and arguments[0] == "--config":
+        path = arguments[1]
+    elif arguments:
+        asked = arguments[0] in {"--help", "-h"}
+        os.write(1 if asked else 2, USAGE.encode())
+        raise SystemExit(0 if asked else 2)
+    gc.disable()  # nothing to collect before the first answer
+    try:
+        settings = load(path)
+    except ConfigError as exc:
+        log(str(exc))
+        raise SystemExit(2) from exc
+    try:
+        Loop(settings).run()
+    except BrokenPipeError:  # PowerDNS is gone
+        raise SystemExit(0) from None

@@ -1,0 +1,1 @@
+"""Redirection over HTTP and for Squid."""

@@ -1,0 +1,96 @@
+"""The command line of a front end that must start fast: options with a value, and nothing else."""
+
+from __future__ import annotations
+
+from geosteer.errors import ConfigError
+from geosteer.redirect.routes import SCHEMES, Routes, Target
+from geosteer.settings import DEFAULT_PATH
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+COMMON = ("config", "hash-by", "port", "route", "scheme", "status", "to")
+"""Options that every redirecting front end has."""
+
+COMMON_USAGE = """\
+  --config FILE      settings of the worker; default /etc/geosteer/backend.toml
+  --route HOST[/PREFIX]=SERVICE
+                     what is asked of this host, below this path, is answered by that service; "*" for any host; again for
+                     more; default: the host is the service's name
+  --status CODE      of redirects: {statuses}; default 302
+  --scheme SCHEME    of the node's URL: http, https, or same as the request's; default same
+  --port PORT        of the node's URL; default: the scheme's own
+  --to name|address  the node's host name (where it has one), or its address; default name
+  --hash-by path|network
+                     what the policy `hash` goes by: the path, or the client's network as in DNS; default path
+"""
+
+
+class Options:
+    """What was said on the command line."""
+
+    def __init__(self, arguments: Sequence[str], known: Collection[str], flags: Collection[str] = ()) -> None:
+        """Args: known: options that take a value; flags: those that do not.
+
+        Raises: ConfigError: an option that is not known, or without its value.
+        """
+        self._said: dict[str, list[str]] = {}
+        left = list(arguments)
+        while left:
+            word = left.pop(0)
+            name, equals, value = word[2:].partition("=")
+            if word[:2] != "--" or not (name in known or (name in flags and not equals)):
+                raise ConfigError([f"{word}: no such option (--help lists them)"])
+            if name in known and not equals:
+                if not left:
+                    raise ConfigError([f"{word}: needs a value"])
+                value = left.pop(0)
+            self._said.setdefault(name, []).append(value)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._said
+
+    def all(self, name: str) -> list[str]:
+        """Every value of an option."""
+        return self._said.get(name, [])
+
+    def text(self, name: str, default: str = "") -> str:
+        """The last value of an option."""
+        return self._said.get(name, [default])[-1]
+
+    def choice(self, name: str, allowed: Collection[str], default: str) -> str:
+        """One of some words. Raises: ConfigError: another one."""
+        value = self.text(name, default)
+        if value not in allowed:
+            raise ConfigError([f"--{name} {value}: must be one of {', '.join(allowed)}"])
+        return value
+
+    def number(self, name: str, default: int, low: int, high: int) -> int:
+        """A whole number. Raises: ConfigError: none, or out of bounds."""
+        value = self.text(name, str(default))
+        if not (value.isascii() and value.isdigit() and low <= int(value) <= high):
+            raise ConfigError([f"--{name} {value}: must be a whole number from {low} to {high}"])
+        return int(value)
+
+    @property
+    def config(self) -> str:
+        """Path of the worker's settings."""
+        return self.text("config", DEFAULT_PATH)
+
+    @property
+    def routes(self) -> Routes:
+        """From --route. Raises: ConfigError."""
+        return Routes(self.all("route"))
+
+    @property
+    def target(self) -> Target:
+        """From --scheme, --port and --to. Raises: ConfigError."""
+        scheme = self.choice("scheme", (*SCHEMES, "same"), "same")
+        by_address = self.choice("to", ("name", "address"), "name") == "address"
+        return Target(scheme, self.number("port", 0, 0, 65535), by_address=by_address)
+
+    @property
+    def by_path(self) -> bool:
+        """From --hash-by. Raises: ConfigError."""
+        return self.choice("hash-by", ("path", "network"), "path") == "path"

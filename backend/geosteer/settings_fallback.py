@@ -1,0 +1,101 @@
+"""The tables of `backend.toml` as workers use them: times as numbers, names and types as DNS spells them.
+
+Done once after a change of the file; the checked copy keeps the result. `geosteer check-config --backend` finds far more: here
+is what keeps a worker from starting only to stumble at its first question, or from breaking the protocol.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from geosteer.cmodules import pack_address
+from geosteer.decision.round_robin import RoundRobin
+from geosteer.zones import Names
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from geosteer.settings import Settings
+
+UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)", re.ASCII)
+_SOA_TIMES = ("refresh", "retry", "expire", "minimum", "ttl")
+
+
+def plain(data: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy in which every time is a number, in the unit of its setting.
+
+    Raises: ValueError, TypeError, AttributeError, KeyError: something is not of the shape that it must have.
+    """
+    found = dict(data)
+    _times(found, ("max_stale",), "s")
+    _times(found, ("timeout",), "ms")
+    if "fallback" in found:
+        found["fallback"] = fallback = dict(found["fallback"])
+        _times(fallback, ("ttl",), "s")
+        fallback["zones"] = {name: _zone(zone) for name, zone in fallback.get("zones", {}).items()}
+        fallback["servers"] = [_server(server) for server in fallback.get("servers", ())]
+    return found
+
+
+def try_out(settings: Settings) -> None:
+    """Make of the settings what a worker makes of them without Redis.
+
+    Raises: ValueError, TypeError, AttributeError, KeyError: it would stumble.
+    """
+    RoundRobin(settings.servers, lambda _: 0).next(("A", "AAAA", "CNAME"))
+    names = Names(3, ())
+    for zone, spec in settings.zones.items():
+        names.add_partial(zone, spec, int(settings.modified), ("A", "AAAA"), settings.servers)
+    for entry in names.entries.values():
+        lines = entry.lines.split(b"\n")[:-1]
+        if entry.name.split() != [entry.name] or not all(line.startswith(b"DATA\t") for line in lines):
+            raise ValueError(f"{entry.name!r} has a blank or a line break where none can be")
+
+
+def _zone(zone: Mapping[str, Any]) -> dict[str, Any]:
+    found = dict(zone)
+    found["soa"] = soa = dict(zone["soa"])
+    _times(soa, _SOA_TIMES, "s")
+    _times(found, ("ns_ttl",), "s")
+    if not isinstance(zone["ns"], list):
+        raise TypeError("ns is no list")
+    found["records"] = [_record(record) for record in zone.get("records", ())]
+    return found
+
+
+def _record(record: Mapping[str, Any]) -> dict[str, Any]:
+    found = dict(record)
+    _times(found, ("ttl",), "s")
+    found["type"] = record["type"].upper()
+    if found["type"] not in {"TXT", "SPF"}:
+        found["content"] = " ".join(record["content"].split())
+    return found
+
+
+def _server(server: Mapping[str, Any]) -> dict[str, Any]:
+    found = dict(server)
+    for kind, size in (("a", 4), ("aaaa", 16)):
+        addresses = server.get(kind, [])
+        if not isinstance(addresses, list) or any(
+            len(pack_address(address)) != size for address in addresses
+        ):
+            raise ValueError(f"{kind} of server {server.get('name', '?')} is no list of such addresses")
+    if server.get("hostname"):
+        found["hostname"] = hostname = server["hostname"].lower().removesuffix(".")
+        if hostname.split() != [hostname]:
+            raise ValueError(f"{hostname!r} is no host name")
+    return found
+
+
+def _times(table: dict[str, Any], keys: tuple[str, ...], unit: str) -> None:
+    for key in keys:
+        value = table.get(key)
+        if isinstance(value, str):
+            parts = _PART.findall(value)
+            if "".join(size + name for size, name in parts) != value or not parts:
+                raise ValueError(f'{key}: {value!r} is no time such as 30 or "30s"')
+            amount = round(sum(float(size) * UNITS[name] for size, name in parts) / UNITS[unit], 6)
+            table[key] = int(amount) if amount == int(amount) else amount

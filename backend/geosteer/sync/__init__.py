@@ -1,0 +1,1 @@
+"""What is published, followed: generations, node states, the snapshot on disk, and the tier that has them all."""

@@ -1,0 +1,116 @@
+"""What Redis keys that change hold, as one worker last read them: node states, overrides, beats. No I/O."""
+
+from __future__ import annotations
+
+from geosteer.decision.node_state import NodeState, Override
+from geosteer.timestamps import parse_time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FOREVER = 1e9
+"""Seconds; a longer period is none that anybody keeps."""
+MISSED = 3
+"""Periods without a beat after which node states count as frozen."""
+
+
+class Mirror:
+    """Node states with their overrides, and who keeps them."""
+
+    __slots__ = ("_beats", "_clock_base", "_newest", "_pushed", "fields", "overrides", "states")
+
+    def __init__(self) -> None:
+        self.states: dict[str, NodeState] = {}
+        self.fields: dict[str, dict[str, str]] = {}
+        """Node -> the fields of its hash, as read."""
+        self.overrides: dict[str, str] = {}
+        """Node -> JSON, as read."""
+        self._beats: dict[str, tuple[str, float, float]] = {}
+        self._clock_base: float | None = None
+        self._newest = 0.0
+        """The latest time that a beat told."""
+        self._pushed = False
+        """The clock is that of a beat that was just written."""
+
+    def set_node(self, name: str, fields: Mapping[str, str]) -> bool:
+        """Take in a node's hash; returns whether anything changed."""
+        before = self.fields.get(name, {})
+        self.fields[name] = fields = dict(fields)
+        if before == fields:
+            return False
+        self._state(name).update(fields)
+        return True
+
+    def set_overrides(self, overrides: Mapping[str, str]) -> tuple[bool, list[str]]:
+        """Take in the hash of overrides; returns whether anything changed, and the nodes whose text cannot be read."""
+        if overrides == self.overrides:
+            return False, []
+        bad = []
+        for name in self.overrides.keys() - overrides.keys():
+            self._state(name).override = None
+        for name, text in overrides.items():
+            state = self._state(name)
+            try:
+                state.override = Override.read(text)
+            except ValueError:
+                state.override = None  # as for a worker that starts now
+                bad.append(name)
+        self.overrides = dict(overrides)
+        return True, bad
+
+    def set_beats(self, beats: Mapping[str, str], now: float, *, pushed: bool) -> None:
+        """Take in the hash of beats; *now* is the worker's monotonic time; *pushed*: it was read because one arrived."""
+        for writer in self._beats.keys() - beats.keys():
+            del self._beats[writer]
+        for writer, text in beats.items():
+            known = self._beats.get(writer)
+            if known is not None and known[0] == text:
+                continue
+            parts = text.split()
+            try:
+                when, period = parse_time(parts[1]), float(parts[2])
+            except (ValueError, IndexError):
+                continue
+            if not 0 <= period < FOREVER:
+                continue
+            self._newest = max(when, self._newest)
+            if pushed:
+                self._clock_base = when - now  # a beat that stood there at the start may be of any age
+                self._pushed = True
+            self._beats[writer] = (text, now, period)
+
+    def set_clock(self, when: float, now: float) -> None:
+        """Take in the time that the server told: better than this machine's own, until a beat is pushed.
+
+        A replica's may be off, and says nothing where a beat of the primary has come; at least it is no earlier than a beat.
+        """
+        if not self._pushed:
+            self._clock_base = max(when, self._newest) - now
+
+    def time(self, now: float, wall: float) -> float:
+        """Seconds since 1970 at the monotonic time *now*, by the writers' clock; *wall* before anything was heard."""
+        return wall if self._clock_base is None else self._clock_base + now
+
+    def frozen(self, now: float) -> list[str]:
+        """The writers that promised to keep node states, when all of them have fallen silent; one that goes on is enough."""
+        ends = self.frozen_at()
+        return list(self._beats) if ends is not None and now > ends else []
+
+    def frozen_at(self) -> float | None:
+        """Monotonic time at which the last writer counts as silent, if it stays so; None: nobody promised anything."""
+        return max(
+            (seen + MISSED * period for _, seen, period in self._beats.values() if period > 0), default=None
+        )
+
+    def forget_others(self, names: Mapping[str, object]) -> None:
+        """Drop nodes that are no longer configured."""
+        for name in self.fields.keys() - names.keys():
+            del self.fields[name]
+            self._state(name).update({})
+
+    def _state(self, name: str) -> NodeState:
+        state = self.states.get(name)
+        if state is None:
+            state = self.states[name] = NodeState()
+        return state

@@ -1,0 +1,345 @@
+"""Pages of the Merkle prefix trie: build, encode, decode, search. No I/O.
+
+A table's ranges, sorted by start, are cut at prefix boundaries until each part fits a page; each page is named by the digest
+of its bytes; the list (page start -> digest) is cut the same way, one level up, until one page is left. The cut is a function
+of the content alone, so equal content gives equal pages, and a small change of a table gives few new ones.
+
+Page: `version, address bytes, height, prefix length, bytes cut off in front, width of a start` (one byte each), `entries,
+values` (two bytes each, big-endian), the starts, one index byte per entry, then the values: a digest each (inner page), or a
+length byte and UTF-8 text each (leaf).
+"""
+
+from __future__ import annotations
+
+from geosteer.cmodules import array, bisect_right
+from geosteer.errors import CorruptPage
+from geosteer.keys import digest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+VERSION = 1
+MAX_ENTRIES = 256
+MAX_BYTES = 8192
+MAX_HEIGHT = 8
+MAX_RECORD = 255
+HEADER = 10
+DIGEST = 16
+
+
+class Page:
+    """One decoded page.
+
+    A key is an address's bits between the bytes cut off in front and those cut off behind: `(address >> shift) & mask`.
+    """
+
+    __slots__ = ("bits", "height", "index", "mask", "prefix_len", "shift", "starts", "values")
+
+    def __init__(
+        self, bits: int, height: int, prefix_len: int, shift: int, mask: int,
+        starts: array[int] | list[int], index: bytes, values: tuple[str, ...] | tuple[bytes, ...],
+    ) -> None:  # fmt: skip
+        self.bits = bits
+        self.height = height
+        """0 is a leaf."""
+        self.prefix_len = prefix_len
+        self.shift = shift
+        self.mask = mask
+        self.starts = starts
+        """Keys of the entries, ascending."""
+        self.index = index
+        """For each entry, which of `values` it has."""
+        self.values = values
+        """Distinct records (leaf) or digests (inner page)."""
+
+    def find(self, address: int) -> int:
+        """Number of the entry that holds *address*, which must lie in the page's prefix."""
+        return bisect_right(self.starts, (address >> self.shift) & self.mask) - 1
+
+    def value(self, entry: int) -> str | bytes:
+        """Record or digest of one entry."""
+        return self.values[self.index[entry]]
+
+    def uniform(self, address: int, entry: int) -> int:
+        """Length of the widest prefix around *address* that lies within the entry that holds it.
+
+        A page exists because its parent prefix was not uniform, so the widest one is never wider than the page.
+        """
+        starts, shift = self.starts, self.shift
+        key = address & ((self.mask << shift) | ((1 << shift) - 1))
+        host = self.bits - self.prefix_len
+        if entry:
+            host = min(host, (key ^ ((starts[entry] << shift) - 1)).bit_length() - 1)
+        if entry + 1 < len(starts):
+            host = min(host, (key ^ (starts[entry + 1] << shift)).bit_length() - 1)
+        return self.bits - host
+
+    def absolute(self, base: int) -> Iterator[int]:
+        """Start of each entry as an address, for a page whose prefix begins at *base*."""
+        front = base & ~((self.mask << self.shift) | ((1 << self.shift) - 1))
+        return (front | (start << self.shift) for start in self.starts)
+
+    def spans(self, base: int) -> Iterator[tuple[int, str | bytes]]:
+        """Absolute start and value of each entry, for a page whose prefix begins at *base*."""
+        for start, position in zip(self.absolute(base), self.index, strict=True):
+            yield start, self.values[position]
+
+    def fits(self, bits: int, height: int, start: int, end: int) -> bool:
+        """Whether the page is the one for the addresses *start* to *end* (inclusive) at that height."""
+        first = self.starts[0] << self.shift
+        domain = (self.mask << self.shift) | ((1 << self.shift) - 1)
+        return (
+            self.bits == bits
+            and self.height == height
+            and start & domain == first
+            and end - start == (1 << (bits - self.prefix_len)) - 1
+        )
+
+
+class Built:
+    """The pages of one family of one table."""
+
+    __slots__ = ("children", "height", "leaves", "pages", "root")
+
+    def __init__(self) -> None:
+        self.pages: dict[bytes, bytes] = {}
+        """Digest -> page; parents after their children."""
+        self.children: dict[bytes, list[bytes]] = {}
+        """Inner page's digest -> digests of the pages below it."""
+        self.root = b""
+        self.leaves = 0
+        self.height = 0
+
+
+def build(bits: int, starts: Sequence[int], records: Sequence[str]) -> Built:
+    """Make the pages for disjoint ranges that cover the whole address space.
+
+    Args:
+        bits: 32 or 128.
+        starts: ascending, the first 0; a range ends where the next begins.
+        records: one for each start, at most 255 bytes of UTF-8; "" where nothing is known. Equal neighbours should be merged.
+
+    Raises: ValueError: a record is too long, or the ranges do not begin at 0.
+    """
+    if not starts or starts[0] != 0:
+        raise ValueError("ranges must begin at address 0")
+    built = Built()
+    encoded: dict[str, bytes] = {}
+    for record in set(records):
+        text = record.encode()
+        if len(text) > MAX_RECORD:
+            raise ValueError(f"record longer than {MAX_RECORD} bytes: {record[:40]}...")
+        encoded[record] = bytes((len(text),)) + text
+    level: Sequence[int] = starts
+    values: Sequence[bytes] = [encoded[record] for record in records]
+    height = 0
+    while True:
+        above: list[int] = []
+        names: list[bytes] = []
+        for low, high, prefix, prefix_len in _cut(bits, level, values):
+            page = _encode(bits, height, prefix, prefix_len, level[low:high], values[low:high])
+            name = digest(page)
+            built.pages[name] = page
+            if height:
+                built.children[name] = list(values[low:high])
+            above.append(prefix)
+            names.append(name)
+        if height == 0:
+            built.leaves = len(above)
+        if len(above) == 1:
+            built.root, built.height = names[0], height
+            return built
+        level, values, height = above, names, height + 1
+
+
+def _cut(bits: int, starts: Sequence[int], values: Sequence[bytes]) -> Iterator[tuple[int, int, int, int]]:
+    """Parts (first entry, end entry, prefix, prefix length) in address order, each fit for a page."""
+    todo = [(0, len(starts), 0, 0)]
+    while todo:
+        low, high, prefix, prefix_len = todo.pop()
+        count = high - low
+        if count <= MAX_ENTRIES and (
+            count * (bits // 8 + 1) + sum(map(len, set(values[low:high]))) + HEADER <= MAX_BYTES
+            or _size(bits, prefix, prefix_len, starts[low:high], values[low:high]) <= MAX_BYTES
+        ):
+            yield low, high, prefix, prefix_len
+            continue
+        middle = prefix | 1 << (bits - prefix_len - 1)
+        right = (
+            bisect_right(starts, middle, low, high) - 1
+        )  # the entry that holds the first address of the upper half
+        left_end = right if starts[right] == middle else right + 1
+        todo.append((right, high, middle, prefix_len + 1))
+        todo.append((low, left_end, prefix, prefix_len + 1))
+
+
+def _layout(bits: int, prefix: int, prefix_len: int, starts: Sequence[int]) -> tuple[int, int, int]:
+    """Bytes cut off in front, width of a start, bits cut off behind."""
+    size = bits // 8
+    front = min(prefix_len // 8, size - 1)
+    used = prefix
+    for start in starts[1:]:
+        used |= start
+    used &= (1 << (bits - 8 * front)) - 1
+    behind = ((used & -used).bit_length() - 1) // 8 if used else size - front - 1
+    return front, size - front - behind, 8 * behind
+
+
+def _size(bits: int, prefix: int, prefix_len: int, starts: Sequence[int], values: Sequence[bytes]) -> int:
+    _, width, _ = _layout(bits, prefix, prefix_len, starts)
+    return HEADER + len(starts) * (width + 1) + sum(map(len, set(values)))
+
+
+def _encode(
+    bits: int, height: int, prefix: int, prefix_len: int, starts: Sequence[int], values: Sequence[bytes]
+) -> bytes:
+    front, width, shift = _layout(bits, prefix, prefix_len, starts)
+    mask = (1 << (8 * width)) - 1
+    distinct = dict.fromkeys(values)
+    for position, value in enumerate(distinct):
+        distinct[value] = position
+    keys = [(prefix >> shift) & mask]
+    keys += [(start >> shift) & mask for start in starts[1:]]
+    return b"".join(
+        (
+            bytes((VERSION, bits // 8, height, prefix_len, front, width)),
+            len(keys).to_bytes(2, "big"),
+            len(distinct).to_bytes(2, "big"),
+            b"".join([key.to_bytes(width, "big") for key in keys]),
+            bytes([distinct[value] for value in values]),  # type: ignore[misc]
+            b"".join(distinct),
+        )
+    )
+
+
+def decode(page: bytes) -> Page:
+    """Read a page, trusting nothing.
+
+    Raises: CorruptPage: says what is wrong. That the page is the one asked for is the caller's to check (`Page.fits`).
+    """
+    found, at, distinct = outline(page)
+    found.values = _digests(page, at, distinct) if found.height else records(page, at, distinct)
+    return found
+
+
+def outline(page: bytes) -> tuple[Page, int, int]:
+    """Read a page but for its values; where they begin, and how many there are.
+
+    Raises: CorruptPage: as `decode`.
+    """
+    if len(page) < HEADER:
+        raise CorruptPage(f"page of {len(page)} bytes")
+    version, size, height, prefix_len, front, width = page[:6]
+    if version != VERSION:
+        raise CorruptPage(f"page format {version}, this program knows {VERSION}")
+    bits = 8 * size
+    if size not in {4, 16} or height > MAX_HEIGHT or prefix_len > bits or front > prefix_len // 8:
+        raise CorruptPage("page header out of range")
+    if not 1 <= width <= size - front:
+        raise CorruptPage("width of a start out of range")
+    count = int.from_bytes(page[6:8], "big")
+    distinct = int.from_bytes(page[8:10], "big")
+    if not 1 <= distinct <= count <= MAX_ENTRIES or len(page) > MAX_BYTES:
+        raise CorruptPage("page counts out of range")
+    index_at = HEADER + count * width
+    values_at = index_at + count
+    if values_at > len(page):
+        raise CorruptPage("page ends within its entries")
+    shift = 8 * (size - front - width)
+    mask = (1 << (8 * width)) - 1
+    starts = _keys(page[HEADER:index_at], width, count)
+    last = -1
+    for start in starts:
+        if start <= last:
+            raise CorruptPage("starts are not ascending")
+        last = start
+    host = bits - prefix_len
+    first = starts[0] << shift
+    if first & ((1 << host) - 1) or ((last << shift) ^ first) >> host:
+        raise CorruptPage("entries lie outside the page's prefix")
+    index = page[index_at:values_at]
+    if max(index) >= distinct:
+        raise CorruptPage("an entry names a value that is not there")
+    return Page(bits, height, prefix_len, shift, mask, starts, index, ()), values_at, distinct
+
+
+def _keys(raw: bytes, width: int, count: int) -> array[int] | list[int]:
+    """Big-endian keys as the smallest array that bisect can search; only C loops on the way."""
+    if width > 8:
+        return [int.from_bytes(raw[at : at + width], "big") for at in range(0, len(raw), width)]
+    step = 1 if width == 1 else 2 if width == 2 else 4 if width <= 4 else 8
+    if step != width:
+        padded = bytearray(step * count)
+        for byte in range(width):
+            padded[step - width + byte :: step] = raw[byte::width]
+        raw = bytes(padded)
+    keys = array(_TYPES[step])
+    keys.frombytes(raw)
+    if _LITTLE:
+        keys.byteswap()
+    return keys
+
+
+_TYPES = {1: "B", 2: "H", 4: "I", 8: "Q"}
+_LITTLE = array("H", (1,)).tobytes() == b"\x01\x00"
+_IN_ORDER = bytes(range(256))
+SHORT = 6
+"""Bytes of a record up to which it is taken for a name that many pages have: `US`, `GB-ENG`, but hardly an AS or a place."""
+_interned: dict[bytes, str] = {}
+
+
+def records(page: bytes, at: int, count: int) -> tuple[str, ...]:
+    """The records of a leaf that begin at a place of its bytes.
+
+    Raises: CorruptPage: they are not whole, or not UTF-8.
+    """
+    found = []
+    for place in places(page, at, count):
+        raw = page[place + 1 : place + 1 + page[place]]
+        record = _interned.get(raw)
+        if record is None:
+            try:
+                record = raw.decode()
+            except UnicodeDecodeError as exc:
+                raise CorruptPage("a record is not UTF-8") from exc
+            if len(raw) <= SHORT and len(_interned) < 1024:
+                _interned[raw] = record
+        found.append(record)
+    return tuple(found)
+
+
+def places(page: bytes, at: int, count: int) -> list[int]:
+    """Where each record of a leaf has its length, which its text follows.
+
+    Raises: CorruptPage: they are not whole.
+    """
+    found = []
+    try:
+        for _ in range(count):
+            found.append(at)
+            at += 1 + page[at]
+    except IndexError:
+        raise CorruptPage("page ends within its records") from None
+    if at != len(page):
+        raise CorruptPage("page is longer or shorter than its records")
+    return found
+
+
+def _digests(page: bytes, at: int, count: int) -> tuple[bytes, ...]:
+    if len(page) - at != count * DIGEST:
+        raise CorruptPage("page is longer or shorter than its digests")
+    return tuple([page[i : i + DIGEST] for i in range(at, len(page), DIGEST)])
+
+
+def names(page: Page, raw: bytes, at: int, count: int) -> bytes:
+    """The digests of the pages below an inner page, one for each entry, end to end.
+
+    Raises: CorruptPage: they are not whole.
+    """
+    if len(raw) - at != count * DIGEST:
+        raise CorruptPage("page is longer or shorter than its digests")
+    blob = raw[at:]
+    if page.index == _IN_ORDER[: len(page.index)]:
+        return blob
+    return b"".join([blob[DIGEST * number : DIGEST * (number + 1)] for number in page.index])

@@ -1,0 +1,319 @@
+"""A published table as a worker holds it: the inner levels flattened into one sorted list, leaves as they were asked for."""
+
+from __future__ import annotations
+
+from geosteer.cmodules import array, bisect_right, deque
+from geosteer.errors import CorruptPage
+from geosteer.keys import digest
+from geosteer.tables.leaf import read_leaf
+from geosteer.tables.page_format import DIGEST, MAX_HEIGHT, names, outline
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from geosteer.tables.leaf import Dense, Leaf
+
+    AnyLeaf = Leaf | Dense
+
+FLAT = 4096
+"""Leaves of a table up to which one list holds them all; above, a list of lists."""
+
+MANY = 64
+"""Leaves of a table from which on 128 KiB are well spent on finding them by the first 16 bits of an address."""
+SEVERAL = 0xFFFF
+MOST = 1 << 20
+"""Inner pages and leaves that a tree can have; a page may stand at two places, but not at a million."""
+
+
+class PageMissing(Exception):  # a request for more, not a failure
+    """A leaf that is needed and not here."""
+
+
+class Branch:
+    """Consecutive leaves: where they begin, their digests, and those that are here."""
+
+    __slots__ = ("digests", "end", "shift", "slots", "starts")
+
+    def __init__(self, bits: int, starts: list[int], digests: bytes, end: int) -> None:
+        self.shift, self.starts = _searchable(bits, starts)
+        """Where each leaf begins."""
+        self.digests = digests
+        self.end = end
+        """Last address of the last leaf."""
+        self.slots: list[AnyLeaf | None] = [None] * len(starts)
+
+    def digest(self, number: int) -> bytes:
+        """A leaf's name."""
+        return self.digests[DIGEST * number : DIGEST * (number + 1)]
+
+    def names(self) -> list[bytes]:
+        """All digests."""
+        return [self.digests[at : at + DIGEST] for at in range(0, len(self.digests), DIGEST)]
+
+    def firsts(self) -> list[int]:
+        """First address of every leaf."""
+        return [start << self.shift for start in self.starts]
+
+    def bounds(self, number: int) -> tuple[int, int]:
+        """First and last address of a leaf."""
+        start = self.starts[number] << self.shift
+        return start, (self.starts[number + 1] << self.shift) - 1 if number + 1 < len(
+            self.starts
+        ) else self.end
+
+
+class Tree:
+    """One family of one table."""
+
+    __slots__ = ("bits", "branches", "quick", "root", "slots", "tops")
+
+    def __init__(
+        self, bits: int, root: bytes, inner: dict[bytes, bytes], read: Callable[[bytes], Inner] | None = None
+    ) -> None:
+        """Args: inner: digest -> bytes of every inner page, and of the root; read: decodes one.
+
+        Raises: CorruptPage: a page is not what its parent says. KeyError: the digest of a page that is not in *inner*.
+        """
+        self.bits = bits
+        self.root = root
+        read = read or Inner
+        last = (1 << bits) - 1
+        level = [(root, 0, last)]
+        height = read(inner[root]).height
+        branches = [Branch(bits, [0], root, last)] if not height else []
+        while height > 0 and not branches:
+            if len(level) > MOST:
+                raise CorruptPage("an inner page that names its pages over and over")
+            pages = (read(inner[name]).children(bits, height, start, end) for name, start, end in level)
+            if height == 1:  # branch by branch, since this is where a large table has most of its objects
+                branches = [Branch(bits, starts, names, end) for (starts, names, end) in pages]
+            else:
+                level = [
+                    (names[DIGEST * number : DIGEST * (number + 1)], start, after - 1)
+                    for starts, names, end in pages
+                    for number, (start, after) in enumerate(zip(starts, [*starts[1:], end + 1], strict=True))
+                ]
+                height -= 1
+        leaves = sum(len(branch.slots) for branch in branches)
+        flat = leaves <= FLAT
+        if flat and len(branches) > 1:
+            starts = [start for branch in branches for start in branch.firsts()]
+            branches = [Branch(bits, starts, b"".join([branch.digests for branch in branches]), last)]
+        self.branches = branches
+        self.tops = branches[0].firsts()[1:] if flat else [branch.bounds(0)[0] for branch in branches[1:]]
+        """Where each leaf but the first begins, or each branch where there are many: a list, which is searched fastest."""
+        self.slots: list[AnyLeaf | None] | None = branches[0].slots if flat else None
+        self.quick = _by_first_half(branches[0]) if flat and bits == 32 and leaves >= MANY else None
+        """IPv4: for the first 16 bits of an address its leaf, or `SEVERAL`; None where it would not pay."""
+
+    def cell(self, address: int) -> tuple[str, int]:
+        """Record of an address, "" on a miss, and the length of the widest prefix around it that has it.
+
+        Raises: PageMissing: its leaf is not here.
+        """
+        number = self.quick[address >> 16] if self.quick is not None else SEVERAL
+        if number == SEVERAL:
+            number = bisect_right(self.tops, address)
+        if self.slots is not None:
+            leaf = self.slots[number]
+        else:
+            branch = self.branches[number]
+            leaf = branch.slots[bisect_right(branch.starts, address >> branch.shift) - 1]
+        if leaf is None:
+            raise PageMissing
+        cell = leaf.cells[leaf.index[bisect_right(leaf.starts, address >> leaf.shift & leaf.mask)]]
+        return cell if cell[1] else leaf.measure(address)
+
+    def locate(self, address: int) -> tuple[Branch, int]:
+        """The leaf of an address: its branch and number."""
+        number = bisect_right(self.tops, address)
+        if self.slots is not None:
+            return self.branches[0], number
+        branch = self.branches[number]
+        return branch, bisect_right(branch.starts, address >> branch.shift) - 1
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes without leaves, about."""
+        places = sum(200 + (DIGEST + 12) * len(branch.starts) for branch in self.branches)
+        return places + 40 * len(self.tops) + (len(self.quick) * 2 if self.quick is not None else 0)
+
+    def leaves(self) -> Iterator[tuple[Branch, int]]:
+        """Every leaf's place, in address order."""
+        for branch in self.branches:
+            for number in range(len(branch.slots)):
+                yield branch, number
+
+
+def _by_first_half(branch: Branch) -> array[int]:
+    """For each value of an IPv4 address's first 16 bits the number of the leaf that holds all of them, or `SEVERAL`."""
+    numbers = array("H", (SEVERAL,)) * (1 << 16)
+    starts = branch.firsts()
+    for number, (start, after) in enumerate(zip(starts, [*starts[1:], branch.end + 1], strict=True)):
+        low, high = (start + 0xFFFF) >> 16, after >> 16
+        if low < high:
+            numbers[low:high] = array("H", (number,)) * (high - low)
+    return numbers
+
+
+def _searchable(bits: int, starts: list[int]) -> tuple[int, array[int] | list[int]]:
+    """Bits cut off behind, and the starts without them, as small as `bisect` can search them."""
+    if bits == 32:
+        return 0, array("I", starts)
+    if any(start & 0xFFFFFFFFFFFFFFFF for start in starts):
+        return 0, starts
+    return 64, array("Q", [start >> 64 for start in starts])
+
+
+class Inner:
+    """A page above the leaves, or a leaf that is a whole table."""
+
+    __slots__ = ("_names", "_page", "height")
+
+    def __init__(self, raw: bytes) -> None:
+        """Raises: CorruptPage: it is damaged."""
+        self._page, at, count = outline(raw)
+        self.height = self._page.height
+        self._names = names(self._page, raw, at, count) if self.height else b""
+
+    def children(self, bits: int, height: int, start: int, end: int) -> tuple[list[int], bytes, int]:
+        """For the addresses *start* to *end*: where the pages below begin, their digests end to end, and *end*.
+
+        Raises: CorruptPage: it is not the page for these addresses.
+        """
+        if not self._page.fits(bits, height, start, end):
+            raise CorruptPage("an inner page is not the one its parent names")
+        return list(self._page.absolute(start)), self._names, end
+
+    def below(self, bits: int, height: int) -> Iterator[bytes]:
+        """Digests of the pages below.
+
+        Raises: CorruptPage: it is of another family or height.
+        """
+        if self._page.height != height or self._page.bits != bits:
+            raise CorruptPage("an inner page has the wrong height or family")
+        return (self._names[at : at + DIGEST] for at in range(0, len(self._names), DIGEST))
+
+
+def inner_digests(
+    bits: int, root: bytes, have: dict[bytes, bytes], read: Callable[[bytes], Inner] | None = None
+) -> list[bytes]:
+    """Which pages above the leaves are still to be fetched, given those that are here; none: all are here.
+
+    Raises: CorruptPage: a page is damaged, or higher than any can be.
+    """
+    if root not in have:
+        return [root]
+    read = read or Inner
+    top = read(have[root])
+    if top.height > MAX_HEIGHT:
+        raise CorruptPage("a tree of more levels than there can be")
+    missing: list[bytes] = []
+    level = [top]
+    for height in range(top.height, 1, -1):
+        found: dict[bytes, None] = dict.fromkeys(name for page in level for name in page.below(bits, height))
+        missing += [name for name in found if name not in have]
+        if height > 2:  # the lowest are looked at when the tree is made
+            level = [read(have[name]) for name in found if name in have]
+    return missing
+
+
+Place = tuple[Tree, Branch, int]
+"""Where a leaf stands."""
+
+
+class LeafCache:
+    """The leaves that are here, bounded in bytes; the oldest goes first."""
+
+    __slots__ = ("_kept", "_ledger", "_order", "limit", "room")
+
+    def __init__(self, limit: int, trees: Sequence[Tree] = ()) -> None:
+        """Args: limit: bytes, of which the inner levels of *trees* take their part, but at most half."""
+        self.limit = limit
+        self.room = limit - min(sum(tree.size for tree in trees), limit // 2)
+        """Bytes for leaves."""
+        self._kept = 0
+        self._ledger = [0]
+        self._order: deque[tuple[Branch, int, int]] = deque()
+
+    def put(self, bits: int, branch: Branch, number: int, raw: bytes) -> None:
+        """Decode a leaf, check that it is the one that stands there, and keep it.
+
+        Raises: CorruptPage: it is not.
+        """
+        if digest(raw) != branch.digest(number):
+            raise CorruptPage("a page is not what its name says")
+        self.keep(branch, number, read_leaf(raw, bits, *branch.bounds(number)))
+
+    def keep(self, branch: Branch, number: int, page: AnyLeaf) -> None:
+        """Keep a leaf that is ready for search."""
+        if branch.slots[number] is None:
+            self._make_room(page.cost)
+            self._take(branch, number, page, page.cost)
+
+    @property
+    def size(self) -> int:
+        """Bytes that the leaves take, about."""
+        return self._kept + self._ledger[0]
+
+    def _take(self, branch: Branch, number: int, page: AnyLeaf, cost: int) -> None:
+        """Count a leaf that takes *cost* bytes, beside what it has grown by, as one of this cache."""
+        branch.slots[number] = page
+        page.ledger = self._ledger
+        self._ledger[0] += page.grown
+        self._order.append((branch, number, cost))
+        self._kept += cost
+
+    def _make_room(self, cost: int) -> None:
+        """Let the oldest go until there is room for *cost* bytes, or nothing is left."""
+        while self._order and self.size + cost > self.room:
+            branch, number, freed = self._order.popleft()
+            page, branch.slots[number] = branch.slots[number], None
+            self._kept -= freed
+            self._ledger[0] -= page.grown if page is not None else 0
+
+    def outdated(self, old: Sequence[Tree], new: Sequence[Tree], limit: int) -> list[Place]:
+        """Places in the new trees of leaves that are in use in the old ones and have changed, latest first.
+
+        Args: old, new: pairwise the same table and family; limit: places at most.
+        """
+        successor = {
+            id(branch): after for before, after in zip(old, new, strict=True) for branch in before.branches
+        }
+        kept = {name for tree in new for branch in tree.branches for name in branch.names()}
+        found: dict[tuple[int, int], Place] = {}
+        for branch, number, _ in reversed(self._order):
+            tree = successor.get(id(branch))
+            if tree is None or branch.digest(number) in kept:  # most of them
+                continue
+            for address in branch.bounds(number):
+                there, at = tree.locate(address)
+                if there.slots[at] is None and there.digest(at) != branch.digest(number):
+                    found[id(there), at] = (tree, there, at)
+            if len(found) >= limit:
+                break
+        return list(found.values())
+
+    def carry_over(self, trees: Sequence[Tree]) -> LeafCache:
+        """A cache for another generation, with the leaves that it shares with this one."""
+        fresh = LeafCache(self.limit, trees)
+        live = {id(branch) for tree in trees for branch in tree.branches}
+        known: dict[tuple[bytes, int], tuple[AnyLeaf, int]] = {}
+        for branch, number, cost in self._order:
+            page = branch.slots[number]
+            if page is None:
+                continue
+            if id(branch) in live:
+                fresh._take(branch, number, page, cost)
+            else:  # by its place too: a page may stand at two places, a leaf knows its own
+                known[branch.digest(number), page.first] = page, cost
+        if known:
+            for tree in trees:
+                for branch in tree.branches:
+                    for number, place in enumerate(zip(branch.names(), branch.firsts(), strict=True)):
+                        found = known.get(place)
+                        if found and found[0].bits == tree.bits and branch.slots[number] is None:
+                            fresh._take(branch, number, *found)
+            fresh._make_room(0)
+        return fresh

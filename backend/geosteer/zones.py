@@ -1,0 +1,273 @@
+"""What exists at which DNS name, and the replies for all that does not depend on the client. No I/O.
+
+PowerDNS asks a coprocess for SOA, NS and ANY, never for the client's type, and takes an answer without records for NXDOMAIN:
+so the empty parent of a name gets a TXT record (RFC 8020: what has something below it exists).
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+    from typing import Any
+
+    from geosteer.decision.model import Node, Service
+
+END = b"END\n"
+FAIL = b"FAIL\n"
+FAIL_END = b"FAIL\nEND\n"
+"""To a question for SOA: PowerDNS reads on after a bare FAIL there, until its timeout."""
+
+TTL_MOST = 2**31 - 1
+"""Seconds (RFC 2181, 8)."""
+NODE_TTL = 3600
+"""Seconds, of the addresses at a node's own host name."""
+_TWO_FIELDS = {"MX", "SRV"}
+"""Types whose first number is a field of its own (PowerDNS, pipe backend)."""
+
+
+class Entry:
+    """One name."""
+
+    __slots__ = ("kinds", "lines", "name", "ns", "service", "soa", "ttl", "zone_id")
+
+    def __init__(self, name: str, zone_id: int) -> None:
+        self.name = name
+        self.zone_id = zone_id
+        self.soa = END
+        """Whole reply to a question for SOA."""
+        self.ns = END
+        """Whole reply to a question for NS."""
+        self.lines = b""
+        """Records that are the same for everybody, without END."""
+        self.service: Service | None = None
+        self.kinds: tuple[str, ...] = ()
+        """Record types that a service known by name alone has here."""
+        self.ttl = 0
+
+    def __repr__(self) -> str:
+        return f"Entry({self.name})"
+
+    def sound(self) -> bool:
+        """Whether PowerDNS takes every line that is the same for everybody; one that it does not take costs it its place."""
+        name = self.name.encode("ascii", "replace")
+        if not 0 < len(name) < 254 or not name.isascii() or name.split() != [name]:
+            return False
+        for lines in (self.soa.removesuffix(END), self.ns.removesuffix(END), self.lines):
+            for line in lines.split(b"\n")[:-1]:
+                fields = line.split(b"\t")
+                if (
+                    len(fields) < 9
+                    or fields[0] != b"DATA"
+                    or not fields[6].isdigit()
+                    or int(fields[6]) > TTL_MOST
+                ):
+                    return False
+                if (
+                    not all(fields)
+                    or not line.isascii()
+                    or not str(line, "ascii").replace("\t", "").isprintable()
+                ):
+                    return False
+        return True
+
+
+class Names:
+    """Every name that exists, in the form that one version of the protocol wants."""
+
+    __slots__ = ("_abi", "entries", "globs", "partial", "zones")
+
+    def __init__(self, abi: int, zones: Iterable[str]) -> None:
+        self._abi = abi
+        self.entries: dict[bytes, Entry] = {}
+        """Lower-case name without final dot -> what is there."""
+        self.zones = {zone: number for number, zone in enumerate(zones, 1)}
+        """Zone -> the id under which PowerDNS asks for its names."""
+        self.partial: set[str] = set()
+        """Zones of which only some names are known: of the others nothing can be said."""
+        self.globs: list[tuple[str, tuple[str, ...]]] = []
+        """Patterns of names that services have, with their record types; tried where no name is listed."""
+
+    def add_zone(self, zone: str, spec: Mapping[str, Any], serial: int) -> None:
+        """Take in a zone's SOA, NS and static records; names of services and nodes are added afterwards."""
+        apex = self.entry(zone)
+        soa = spec["soa"]
+        content = (
+            f"{soa['mname']} {soa['rname']} {serial} {soa.get('refresh', 3600)} {soa.get('retry', 600)}"
+            f" {soa.get('expire', 604800)} {soa.get('minimum', 30)}"
+        )
+        lines = self.line(apex, "SOA", soa.get("ttl", 300), content)
+        apex.soa = lines + END
+        nameservers = b"".join([self.line(apex, "NS", spec.get("ns_ttl", 3600), name) for name in spec["ns"]])
+        apex.ns = nameservers + END if nameservers else END
+        apex.lines = lines + nameservers
+        records = spec.get("records") or ()
+        cuts = {record["name"] for record in records if record["type"] == "NS" and record["name"] != zone}
+        for record in records:
+            entry = self.entry(record["name"])
+            below = any(record["name"] == cut or record["name"].endswith("." + cut) for cut in cuts)
+            line = self.line(
+                entry, record["type"], record.get("ttl", 3600), record["content"], auth=not below
+            )
+            entry.lines += line
+            if record["type"] == "NS":
+                entry.ns = (entry.ns if entry.ns != END else b"").removesuffix(END) + line + END
+
+    def add_partial(
+        self, zone: str, spec: Mapping[str, Any], serial: int, kinds: tuple[str, ...], servers: Iterable[Node]
+    ) -> None:
+        """Take in a zone known only from a worker's own settings, with its services and the servers' host names.
+
+        *kinds*: record types that the services have.
+        """
+        self.zones[zone] = len(self.zones) + 1
+        self.partial.add(zone)
+        records = [{**record, "name": absolute(record["name"], zone)} for record in spec.get("records") or ()]
+        self.add_zone(zone, {**spec, "records": records}, spec["soa"].get("serial", serial))
+        for service in spec.get("services") or ():
+            listed = {"name": service} if isinstance(service, str) else service
+            name = absolute(listed["name"], zone)
+            has = ("CNAME",) if listed.get("answer") == "cname" else kinds
+            if "*" in name:
+                self.globs.append((name, has))
+                above = name.rpartition("*")[2].partition(".")[2]
+                if above.endswith(
+                    "." + zone
+                ):  # PowerDNS looks for a delegation there, on its way to a name below
+                    self.entry(above)
+            else:
+                self.entry(name).kinds = has
+        for server in servers:
+            if self.zone_of(server.hostname or "") == zone:
+                self.add_node(server, NODE_TTL)
+        self.add_parents()
+
+    def add_node(self, node: Node, ttl: int) -> None:
+        """A node's own host name, where it lies in a served zone: always there, whatever the node's state."""
+        name = node.hostname
+        if name and self.zone_of(name) and not self._delegated(name):
+            entry = self.entry(name)
+            for address in node.a:
+                entry.lines += self.line(entry, "A", ttl, address)
+            for address in node.aaaa:
+                entry.lines += self.line(entry, "AAAA", ttl, address)
+
+    def add_service(self, service: Service) -> None:
+        """A name that is answered by a decision; one outside every zone is left out (an HTTP host, say)."""
+        if self.zone_of(service.name):
+            entry = self.entry(service.name)
+            entry.service, entry.kinds, entry.ttl = service, service.kinds, service.ttl
+
+    def add_parents(self) -> None:
+        """Give the empty parents of all names their TXT record; the last step."""
+        for entry in list(self.entries.values()):
+            name = entry.name
+            while self.zone_of(name):  # beyond the apex too, where a zone lies within another
+                parent = self.entry(name)
+                if not parent.lines and not parent.kinds and not self._delegated(name):
+                    parent.lines = self.line(parent, "TXT", 30, '"-"')
+                name = name.partition(".")[2]
+
+    def entry(self, name: str) -> Entry:
+        """What is at a name; made if it is not there yet."""
+        key = name.encode("ascii", "backslashreplace")
+        found = self.entries.get(key)
+        if found is None:
+            found = self.entries[key] = Entry(name, self.zones.get(self.zone_of(name), 1))
+        return found
+
+    def template(self, entry: Entry, answers: Collection[tuple[str, str]], ttl: int) -> tuple[bytes, int]:
+        """A service's whole reply with `%d` where the scope goes, and how often it does (ABI 3 and later)."""
+        mark = self.reply(entry, answers, ttl, -1).replace(b"%", b"%%")
+        return mark.replace(b"DATA\t-1\t", b"DATA\t%d\t"), len(answers)
+
+    def find(self, name: bytes) -> Entry | None:
+        """What is at a name in lower case, by listing or by pattern; None: nothing."""
+        found = self.entries.get(name)
+        if found is not None or not self.globs:
+            return found
+        text = name.decode("ascii", "replace")
+        for pattern, kinds in self.globs:
+            if matches(pattern, text):
+                made = Entry(text, self.zones.get(self.zone_of(text), 1))
+                made.kinds = kinds
+                return made
+        return None
+
+    def partly_known(self, name: bytes) -> bool:
+        """Whether a name that was not found may be there all the same: its zone is known in part only, or none is known."""
+        return not self.zones or self.zone_of(name.decode("ascii", "replace")) in self.partial
+
+    def zone_of(self, name: str) -> str:
+        """The closest zone that holds a name, or ""."""
+        while name:
+            if name in self.zones:
+                return name
+            name = name.partition(".")[2]
+        return ""
+
+    def line(
+        self, entry: Entry, kind: str, ttl: int, content: str, *, scope: int = 0, auth: bool = True
+    ) -> bytes:
+        """One DATA line (PowerDNS, docs/backends/pipe.rst); ABI 1 and 2 know neither scope nor auth."""
+        if kind in _TWO_FIELDS:
+            content = content.replace(" ", "\t", 1)
+        head = f"DATA\t{scope}\t{int(auth)}" if self._abi >= 3 else "DATA"
+        return f"{head}\t{entry.name}\tIN\t{kind}\t{ttl}\t{entry.zone_id}\t{content}\n".encode()
+
+    def reply(self, entry: Entry, answers: Iterable[tuple[str, str]], ttl: int, scope: int) -> bytes:
+        """A service's whole reply to ANY: (type, content) of the decision, and what else stands at the name."""
+        lines = [self.line(entry, kind, ttl, content, scope=scope) for kind, content in answers]
+        return b"".join((entry.lines, *lines, END))
+
+    def _delegated(self, name: str) -> bool:
+        """Whether the name is at or below a delegation."""
+        zone = self.zone_of(name)
+        while name and name != zone:
+            found = self.entries.get(name.encode("ascii", "backslashreplace"))
+            if found is not None and found.ns != END:
+                return True
+            name = name.partition(".")[2]
+        return False
+
+
+def from_document(
+    document: Mapping[str, Any], services: Iterable[Service], nodes: Iterable[Node], serial: int, abi: int
+) -> Names:
+    """Every name of a published configuration."""
+    zones = document.get("zones") or {}
+    names = Names(abi, zones)
+    for zone, spec in zones.items():
+        names.add_zone(zone, spec, serial)
+    for service in services:
+        names.add_service(service)
+    for node in nodes:
+        names.add_node(node, NODE_TTL)
+    names.add_parents()
+    return names
+
+
+def absolute(name: str, zone: str) -> str:
+    """A name of a zone's table in lower case: `@` is the apex, a final dot or the zone's own end makes it absolute."""
+    name = name.lower()
+    if name == "@":
+        return zone
+    if name.endswith("."):
+        return name[:-1]
+    return name if name == zone or name.endswith("." + zone) else f"{name}.{zone}"
+
+
+def matches(pattern: str, name: str) -> bool:
+    """Whether a name matches a pattern in which `*` stands for any characters, dots too."""
+    first, *rest = pattern.split("*")
+    if not rest:
+        return name == pattern
+    if not name.startswith(first) or not name.endswith(rest[-1]) or len(name) < len(first) + len(rest[-1]):
+        return False
+    at, end = len(first), len(name) - len(rest[-1])
+    for part in rest[:-1]:
+        at = name.find(part, at, end)
+        if at < 0:
+            return False
+        at += len(part)
+    return True

@@ -1,0 +1,60 @@
+"""The commands of `geosteer`, by what they are for; each is thin: options in, an object of the loader, text or JSON out."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from geosteer_loader.cli import export, inspect, mismatch, node, plan, probe, publish, shares, shell, verify
+
+
+class HungUp(Exception):  # it is no error
+    """Whoever read the results has seen enough."""
+
+
+class _Group(click.Group):
+    def invoke(self, ctx: click.Context) -> object:
+        # click would make this exit code 1, which means that a command failed.
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as exc:
+            raise HungUp from exc
+
+
+@click.group(
+    cls=_Group,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 done or nothing to do, 1 failed and nothing changed, 2 bad usage or configuration, 3 refused.",
+)
+@click.version_option(package_name="geosteer", message="%(prog)s %(version)s")
+@click.pass_context
+def geosteer(ctx: click.Context) -> None:
+    """Publish GeoIP tables, maps and node states into Redis, and look at what is published.
+
+    Workers (PowerDNS, HTTP, Squid) answer from there which node a client should use.
+    """
+    if os.environ.get("NO_COLOR"):  # https://no-color.org
+        ctx.color = False
+
+
+for _command in (
+    publish.check_config,
+    plan.plan,
+    publish.publish,
+    publish.history,
+    publish.rollback,
+    verify.verify,
+    inspect.status,
+    inspect.lookup,
+    inspect.explain,
+    node.node,
+    probe.probe,
+    probe.feed,
+    export.export,
+    shares.shares,
+    mismatch.mismatch,
+    shell.completion,
+    shell.version,
+):
+    geosteer.add_command(_command)

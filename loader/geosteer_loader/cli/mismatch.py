@@ -1,0 +1,112 @@
+"""The command that tells how much steering by resolver costs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from geosteer.errors import ConfigError, SourceError
+from geosteer_loader.cli import options
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from geosteer_loader.progress import Meter
+    from geosteer_loader.query.mismatch import Pair
+
+
+@click.command(
+    epilog=options.examples(
+        "geosteer mismatch www.cdn.example.net pairs.txt",
+        "sort pairs.log | uniq -c | geosteer mismatch www.cdn.example.net - --json",
+    )
+)
+@click.argument("name")
+@click.argument("pairs", type=click.Path(path_type=Path))
+@click.option(
+    "--type", "qtype", metavar="TYPE", help="A, AAAA or CNAME; default: the first that the service has."
+)
+@click.option("--plan", is_flag=True, help="Decide as after a publish of the configuration and sources.")
+@options.as_json
+@options.common
+def mismatch(
+    *, name: str, pairs: Path, qtype: str | None, plan: bool, as_json: bool, config_path: Path | None
+) -> None:
+    """Tell how often a resolver's node is not its client's.
+
+    PAIRS is a file ("-": stdin) of lines with a resolver and a client, and maybe a count: from a
+    log of clients and the resolvers that they use, or of source addresses and the client networks
+    in their questions. Shown are the share of clients of service NAME who get another node than
+    by their own address, and how much farther it is.
+    """
+    from geosteer_loader.progress import meter
+    from geosteer_loader.query import context, explain
+    from geosteer_loader.query.mismatch import measure
+    from geosteer_loader.store.store import connect
+
+    config = options.load(config_path)
+    with connect(config.redis) as store:
+        seen = context.planned(config, store) if plan else context.live(store)
+        service = explain.find_service(seen.model, name)
+        kind = (qtype or service.kinds[0]).upper()
+        if kind not in service.kinds:
+            raise ConfigError([f"{service.name}: has no {kind}, only {', '.join(service.kinds)}"])
+        with meter("pairs") as shown:
+            found = measure(seen, service, kind, _pairs(pairs, shown))
+    if not found["pairs"]:
+        raise SourceError(f"{pairs}: holds no pairs")
+    options.emit(found, lambda: _text(found), json_wanted=as_json)
+
+
+def _pairs(path: Path, shown: Meter) -> Iterator[Pair]:
+    from geosteer_loader.query.mismatch import pairs_of, read_pairs
+
+    if str(path) == "-":
+        return read_pairs(enumerate(sys.stdin, 1), Path("stdin"))
+    return pairs_of(path, shown.progress)
+
+
+def _text(found: Mapping[str, Any]) -> str:
+    from geosteer_loader.cli.text.formatting import columns
+
+    clients = f"{found['pairs']} pairs, {found['clients']:g} clients"
+    regions = f"another region of the map: {_percent(found['region_share'])}"
+    lines = [
+        f"{found['service']} {found['type']}, policy {found['policy']}: {clients}",
+        f"another node than by their own address: {_percent(found['differ_share'])} ({regions})",
+    ]
+    if found["unknown"]:
+        lines.append(
+            f"left out: {found['unknown']:g} more clients of whom only a network of length 0 is known"
+        )
+    if found["mean_extra_km"] is None:
+        lines.append("extra distance unknown: no table tells where clients are, or nodes have no location")
+    else:
+        spread = ", ".join(f"{name} {value}" for name, value in found["extra_km"].items())
+        lines.append(
+            f"extra distance: mean {found['mean_extra_km']:.0f} km over {_percent(found['located_share'])} of clients "
+            f"({spread})"
+        )
+    if found["resolvers"]:
+        rows = [
+            (
+                one["resolver"],
+                f"{one['clients']:g}",
+                _percent(one["differ_share"]),
+                _kilometres(one["mean_extra_km"]),
+            )
+            for one in found["resolvers"]
+        ]
+        lines += ["", columns(("RESOLVER", "CLIENTS", "OTHER NODE", "EXTRA KM"), rows)]
+    return "\n".join(lines)
+
+
+def _percent(part: float) -> str:
+    return f"{100 * part:.1f} %"
+
+
+def _kilometres(value: float | None) -> str:
+    return "" if value is None else f"{value:.0f}"

@@ -1,0 +1,134 @@
+"""What commands share: where the configuration is, how much is told, and how results are shown."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+import click
+
+from geosteer.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from geosteer_loader.config.config import Config
+    from geosteer_loader.store.store import Store
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+QUIET, VERBOSE = f"{__name__}.quiet", f"{__name__}.verbose"
+"""Where click's context keeps which of the two were given."""
+
+DEFAULTS = (Path("conf/geosteer.toml"), Path("/etc/geosteer/geosteer.toml"))
+"""Where the configuration is looked for when `--config` does not say it."""
+
+
+def common(function: Callable[P, R]) -> Callable[P, R]:
+    """Adds `--config FILE`, given to the command as *config_path*, and `-v`, `-q`."""
+    for option in (
+        click.option(
+            "-q", "--quiet", is_flag=True, expose_value=False, callback=_quiet, help="Tell warnings only."
+        ),
+        click.option(
+            "-v",
+            "--verbose",
+            is_flag=True,
+            expose_value=False,
+            callback=_verbose,
+            help="Tell more on stderr.",
+        ),
+        click.option(
+            "--config",
+            "config_path",
+            metavar="FILE",
+            type=click.Path(path_type=Path),
+            help=f"Configuration; default: {DEFAULTS[0]}, then {DEFAULTS[1]}.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def as_json(function: Callable[P, R]) -> Callable[P, R]:
+    """Adds `--json`, given to the command as *as_json*."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)
+
+
+def examples(*lines: str) -> str:
+    """The end of a command's help."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def config_file(path: Path | None) -> Path:
+    """The configuration file: the one named, else the first default that exists.
+
+    Raises: ConfigError: there is none.
+    """
+    if path is not None:
+        return path
+    for default in DEFAULTS:
+        if default.is_file():
+            return default
+    raise ConfigError(
+        [f"no configuration: neither {DEFAULTS[0]} nor {DEFAULTS[1]} exists; use --config FILE"]
+    )
+
+
+def load(path: Path | None) -> Config:
+    """The configuration, checked; its warnings are for `check-config`."""
+    from geosteer_loader.config import config
+
+    return config.load(config_file(path))
+
+
+def connect(path: Path | None) -> Store:
+    """The store that the configuration names."""
+    from geosteer_loader.store import store
+
+    return store.connect(load(path).redis)
+
+
+def emit(value: Any, text: str | Callable[[], str], *, json_wanted: bool) -> None:
+    """Print a result: *value* as JSON, or the text."""
+    if json_wanted:
+        click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    else:
+        click.echo(text if isinstance(text, str) else text())
+
+
+class _Format(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        return f"warning: {text}" if record.levelno >= logging.WARNING else text
+
+
+def _log(level: int) -> None:
+    root = logging.getLogger()
+    for handler in root.handlers[:]:
+        root.removeHandler(handler)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Format("%(message)s"))
+    root.addHandler(handler)
+    root.setLevel(logging.WARNING)
+    logging.getLogger("geosteer_loader").setLevel(level)
+
+
+def _verbose(ctx: click.Context, _option: click.Parameter, given: bool) -> None:
+    ctx.meta[VERBOSE] = given
+    _set_level(ctx)
+
+
+def _quiet(ctx: click.Context, _option: click.Parameter, given: bool) -> None:
+    ctx.meta[QUIET] = given
+    _set_level(ctx)
+
+
+def _set_level(ctx: click.Context) -> None:
+    """Whichever of the two options click looks at first."""
+    quiet = logging.WARNING if ctx.meta.get(QUIET) else logging.INFO
+    _log(logging.DEBUG if ctx.meta.get(VERBOSE) else quiet)

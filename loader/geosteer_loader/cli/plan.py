@@ -1,0 +1,39 @@
+"""The command that shows what a publish would do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from geosteer_loader.cli import options
+
+
+@click.command(
+    epilog=options.examples("geosteer plan", "geosteer plan --clients clients.txt", "geosteer plan --json")
+)
+@click.option(
+    "--clients",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Weigh the impact by real clients: an address or prefix per line, and a count.",
+)
+@options.as_json
+@options.common
+def plan(*, clients: Path | None, as_json: bool, config_path: Path | None) -> None:
+    """Show what publish would change, and change nothing.
+
+    For each table what would be written and which addresses would get another record; how the
+    configuration differs; which part of every service's clients would get another node, with all
+    nodes up and as they are now; and what the guards would say.
+    """
+    from geosteer_loader.cli.text.plan import text
+    from geosteer_loader.impact.traffic import read_traffic
+    from geosteer_loader.publish.plan import plan as run
+    from geosteer_loader.store.store import connect
+
+    config = options.load(config_path)
+    traffic = read_traffic(clients) if clients is not None else None
+    with connect(config.redis) as store:
+        found = run(config, store, traffic)
+    options.emit(found, lambda: text(found), json_wanted=as_json)

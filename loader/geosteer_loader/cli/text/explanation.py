@@ -1,0 +1,121 @@
+"""What `geosteer explain` found, as text for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from geosteer_loader.cli.text.formatting import columns, said_by, state
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+def text(found: Mapping[str, Any]) -> str:
+    """The whole explanation."""
+    generation = "as planned" if found["generation"] is None else f"generation {found['generation']}"
+    lines = [
+        f"{found['name']} {found['type']} for {found['client'] or 'a client unknown'}",
+        f"map {found['map']}, policy {found['policy']}, layer {_answered_by(found['answered_by'])}",
+        f"scope {found['scope']}: {found['scope_reason']}",
+        f"{found['tier']}, {generation}",
+    ]
+    if found["ticket"] is not None:
+        lines.insert(2, f"drawn with ticket {found['ticket']:.17g}; --ticket draws again with the same")
+    if found["policy_reason"]:
+        lines.insert(2, f"policy {found['policy']}: {found['policy_reason']}")
+    matched = [(table, cell["prefix"], cell["record"] or "-") for table, cell in found["matched"].items()]
+    if matched:
+        lines += ["", columns(("TABLE", "PREFIX", "RECORD"), matched)]
+    layers = [(one["type"], one["layer"], one["key"] or "", one["outcome"]) for one in found["layers"]]
+    lines += ["", columns(("TYPE", "LAYER", "KEY", ""), layers)]
+    if found["candidates"]:
+        lines += ["", _candidates(found["candidates"])]
+        if limits := _limits(found["candidates"]):
+            lines += ["", *limits]
+    lines.append("")
+    lines += [
+        click.style(f"{answer['type']} {answer['content']}, ttl {answer['ttl']}", bold=True)
+        for answer in found["answer"]
+    ]
+    if not found["answer"]:
+        lines.append(click.style("refused: no node" if found["refused"] else "no answer", fg="red"))
+    if found["valid_until"]:
+        lines.append(f"holds until {found['valid_until']} at most: something ends or grows then")
+    if found["warning"]:
+        lines.append(click.style(f"warning: {found['warning']}", fg="red"))
+    return "\n".join(lines)
+
+
+def _candidates(found: Sequence[Mapping[str, Any]]) -> str:
+    """The candidates; a column of which no cell says anything is left out."""
+    cells: dict[str, list[object]] = {
+        "LAYER": [one["layer"] for one in found],
+        "TYPE": [one["type"] for one in found],
+        "CANDIDATE": [one["node"] for one in found],
+        "WEIGHT": [one["weight"] for one in found],
+        "KM": [_shown("{:.0f}", one.get("km")) for one in found],
+        "PATH": [_shown("{}", one.get("path_length")) for one in found],
+        "SHARE": [_part(one["share"]) for one in found],
+        "LOAD": [_shown("{:.0%}", one["load"]).replace("%", " %") for one in found],
+        "SHED": [_part(one["shed"]) if one["shed"] else "" for one in found],
+        "DRAWS": [f"{100 * one['chance']:.1f} %" if "chance" in one else "" for one in found],
+        "STATE": [state(one["state"]) for one in found],
+        "RANK": [one["rank"] or "" for one in found] if any((one["rank"] or 0) > 1 for one in found) else [],
+        "": [_verdict(one) for one in found],
+    }
+    kept = [name for name, column in cells.items() if any(cell != "" for cell in column)]
+    return columns(kept, list(zip(*(cells[name] for name in kept), strict=True)))
+
+
+def _shown(form: str, value: object) -> str:
+    return "" if value is None else form.format(value)
+
+
+def _verdict(one: Mapping[str, Any]) -> str:
+    if one["excluded"]:
+        return str(one["excluded"])
+    if one["spilled"]:
+        return "gives this client away"
+    if not one["chosen"]:
+        return "comes behind"
+    why = ""
+    if one["ignored"]:
+        why = f" (although {one['ignored']})"
+    elif one["unwilling"]:
+        why = " (nobody keeps this client, and none has a higher share)"
+    return click.style(f"chosen{why}", fg="green")
+
+
+def _limits(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What else is to be known of nodes, such as why they keep only a part of their clients; a line for each such node."""
+    lines = {}
+    for one in found:
+        why = []
+        if said := one["override"]:
+            part = f" to {said['percent']:g} %" if said.get("percent") is not None else ""
+            why.append(f"operator: {said['state']}{part}, {said_by(said)}")
+        if one["ramps_until"]:
+            why.append(f"came back, ramps up until {one['ramps_until']}")
+        if one["shed"]:
+            why.append(f"sheds {_part(one['shed'])} for its load")
+        if one["failing"] and one["state"] != "down":
+            why.append("checks fail, though too few to call it down: a shorter TTL")
+        if why:
+            lines[one["node"]] = f"{one['node']}: {'; '.join(why)}"
+    return list(lines.values())
+
+
+def _part(share: float) -> str:
+    """A share in whole per cent; neither all nor nothing where it is not."""
+    if 0 < share < 0.005:
+        return "<1 %"
+    return ">99 %" if 0.995 < share < 1 else f"{100 * share:.0f} %"
+
+
+def _answered_by(layers: Mapping[str, str]) -> str:
+    """The layer that answered, or each type's where they differ."""
+    if len(set(layers.values())) > 1:
+        return ", ".join(f"{layer} for {kind}" for kind, layer in layers.items())
+    return next(iter(layers.values()), "none")

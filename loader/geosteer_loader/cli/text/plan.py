@@ -1,0 +1,105 @@
+"""What `geosteer plan` found, as text for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from geosteer_loader.cli.text.formatting import columns, size
+from geosteer_loader.config.diff import line
+from geosteer_loader.impact.service_change import percent
+from geosteer_loader.publish.plan import UNITS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+MOVEMENTS = 5
+"""Largest movements of each family that are shown."""
+
+NODES = 4
+"""Nodes that are shown with what they gain or lose."""
+
+WHO = {"v4": "IPv4", "v6": "IPv6", "clients": "clients given"}
+
+
+def text(found: Mapping[str, Any]) -> str:
+    """The whole plan."""
+    parts = [_head(found)]
+    if found["held"]:
+        parts.append(click.style(f"held: {found['held']}; publish needs --release", fg="yellow"))
+    parts += _tables(found["tables"])
+    if found["config"]:
+        parts += ["", click.style("configuration", bold=True), *map(line, found["config"])]
+    parts += _impact(found["impact"])
+    for one in found["refused"]:
+        parts.append(click.style(f"{one['guard']}: {one['finding']}; publish needs --force", fg="red"))
+    parts += [click.style(f"warning: {one}", fg="yellow") for one in found["warnings"]]
+    return "\n".join(parts)
+
+
+def _head(found: Mapping[str, Any]) -> str:
+    now = f"generation {found['generation']} is published" if found["generation"] else "nothing is published"
+    if not found["changed"] and not found["objects"]:
+        return f"{now}; nothing would change"
+    what = ", ".join(found["changed"]) or "repair"
+    return f"{now}; to be published: {what}; {found['objects']} objects, {size(found['bytes'])} to write"
+
+
+def _tables(tables: Mapping[str, Any]) -> Iterator[str]:
+    rows = [_row(name, suffix, table) for name, table in tables.items() for suffix in UNITS]
+    if not rows:
+        return
+    yield ""
+    yield columns(("TABLE", "STATE", "RANGES", "PAGES", "NEW PAGES", "BYTES", "CHANGED", "SHARE"), rows)
+    for name, table in tables.items():
+        for suffix in UNITS:
+            for one in table[suffix]["movements"][:MOVEMENTS]:
+                moved = f"{_number(one['changed'])} {table[suffix]['unit']}"
+                yield f"  {name}.{suffix}: {one['from']} -> {one['to']} {moved}"
+            more = len(table[suffix]["movements"]) - MOVEMENTS
+            if more > 0:
+                yield f"  {name}.{suffix}: ... (--json has more)"
+
+
+def _row(name: str, suffix: str, table: Mapping[str, Any]) -> tuple[object, ...]:
+    family = table[suffix]
+    return (
+        f"{name}.{suffix}", table["state"], family["ranges"], family["pages"]["after"], family["pages"]["new"],
+        size(family["bytes"]), f"{_number(family['changed'])} {family['unit']}", percent(family["share"]),
+    )  # fmt: skip
+
+
+def _impact(impact: Mapping[str, Any]) -> Iterator[str]:
+    rows = [
+        _moved(service if not number else "", part, shift)
+        for service, parts in impact.items()
+        for number, (part, shift) in enumerate(parts.items())
+    ]
+    if not rows:
+        return
+    yield ""
+    yield click.style("clients that would get another node, of those known to the tables", bold=True)
+    yield columns(
+        ("SERVICE", "CLIENTS", "ALL NODES UP", "NODES AS THEY ARE", "OF ALL ADDRESSES", "NODES"), rows
+    )
+
+
+def _moved(service: str, part: str, shift: Mapping[str, Any]) -> tuple[object, ...]:
+    up, now = shift["all_up"], shift["now"]
+    whole = percent(up["share"]) if part in UNITS else ""
+    known = "share_known" if part in UNITS else "share"
+    return service, WHO[part], percent(up[known]), percent(now[known]), whole, _gains(up["nodes"])
+
+
+def _gains(nodes: Mapping[str, tuple[float, float]]) -> str:
+    ordered = sorted(nodes.items(), key=lambda one: -abs(one[1][1] - one[1][0]))
+    told = [(name, percent(before), percent(after)) for name, (before, after) in ordered]
+    shown = [f"{name} {before} -> {after}" for name, before, after in told if before != after]
+    return ", ".join(shown[:NODES]) + (", ..." if len(shown) > NODES else "")
+
+
+def _number(amount: float) -> str:
+    if isinstance(amount, int) or amount >= 1000:
+        return f"{amount:,.0f}"
+    return f"{amount:.3g}"

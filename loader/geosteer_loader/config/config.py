@@ -1,0 +1,144 @@
+"""conf/geosteer.toml -> checked settings and the configuration document that is published.
+
+`load` either returns a configuration in which every name is known and every record can be served, or raises
+every problem that the file has, each with its place. What is allowed but looks wrong becomes a warning.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from geosteer.errors import ConfigError
+from geosteer_loader.config.limits import Guard, Prober, read_guard, read_prober
+from geosteer_loader.config.lint import warn_unanswerable, warn_unused
+from geosteer_loader.config.maps import read_maps
+from geosteer_loader.config.namespace import Namespace
+from geosteer_loader.config.networks import read_networks
+from geosteer_loader.config.nodes import NodeReader
+from geosteer_loader.config.redis import RedisSettings, read_redis
+from geosteer_loader.config.section import Problems, Table
+from geosteer_loader.config.services import ServiceReader
+from geosteer_loader.config.sources import SourceConfig, missing_source, read_sources
+from geosteer_loader.config.toml_file import read_toml
+from geosteer_loader.config.worker import check_worker
+from geosteer_loader.config.zones import ZoneReader
+from geosteer_loader.sources.countries import CONTINENT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+__all__ = [
+    "Config",
+    "Guard",
+    "Prober",
+    "RedisSettings",
+    "SourceConfig",
+    "check",
+    "check_backend",
+    "load",
+    "missing_files",
+]
+
+FORMAT = 1
+"""The configuration document's format."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """A checked configuration."""
+
+    path: Path
+    """The file, as it was named."""
+    redis: RedisSettings
+    sources: Mapping[str, tuple[SourceConfig, ...]]
+    """Table (geo, bgp, path) -> its sources; later ones overlay earlier ones."""
+    networks: Mapping[str, tuple[tuple[int, int, int], ...]]
+    """Network -> prefixes: address bits, first address, prefix length. They become table `nets`."""
+    document: dict[str, Any]
+    """What is published for workers and probers; JSON."""
+    guard: Guard
+    prober: Prober
+    warnings: list[str]
+    """`file: place: reason`, sorted."""
+
+
+def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
+    """The configuration in a file.
+
+    `GEOSTEER_REDIS_URL` and `GEOSTEER_REDIS_PREFIX` in *environ* take the place of `[redis]` url and prefix.
+    Raises: ConfigError: with every problem, `file: place: reason`.
+    """
+    return check(read_toml(path), path, environ)
+
+
+def check(raw: Mapping[str, Any], path: Path, environ: Mapping[str, str]) -> Config:
+    """The configuration in the TOML document *raw*, read from *path*; relative paths begin at its folder.
+
+    Raises: ConfigError: as `load`.
+    """
+    problems = Problems(str(path))
+    root = Table(raw, "", problems)
+    sources = read_sources(root.table("sources"), path.parent)
+    networks = read_networks(root.table("networks"), path.parent)
+    nodes, zones, services = NodeReader(), ZoneReader(), ServiceReader()
+    nodes.read(root.table("nodes"))
+    maps = read_maps(root.table("maps"), nodes.nodes, networks)
+    zones.read(root.table("zones"))
+    services.read(root.table("services"), maps, nodes)
+    redis = read_redis(root.table("redis"), path.parent, environ)
+    guard = read_guard(root.table("guard"))
+    prober = read_prober(root.table("prober"))
+    root.finish()
+
+    names = Namespace(zones, problems)
+    names.check_statics()
+    names.check_services(services)
+    names.check_nodes(nodes, services)
+    names.check_name_servers(nodes, services)
+    warn_unused(root, networks, nodes.nodes, maps, services.services)
+    warn_unanswerable(root, sources, nodes.nodes, maps, services)
+    if problems.errors():
+        raise ConfigError(problems.errors())
+    document = {
+        "format": FORMAT,
+        "nodes": nodes.nodes,
+        "networks": {name: {} for name in networks},
+        "maps": maps,
+        "zones": zones.zones,
+        "services": services.services,
+        "continents": dict(CONTINENT),
+    }
+    return Config(
+        path=path,
+        redis=redis,
+        sources=sources,
+        networks=networks,
+        document=document,
+        guard=guard,
+        prober=prober,
+        warnings=problems.warnings(),
+    )
+
+
+def missing_files(config: Config) -> list[str]:
+    """What `load` does not look at: every source whose file cannot be read, `file: place: reason`."""
+    return [
+        f"{config.path}: {source.place}.path: {reason}"
+        for table in config.sources.values()
+        for source in table
+        if (reason := missing_source(source))
+    ]
+
+
+def check_backend(path: Path) -> list[str]:
+    """Every problem of a worker's file (conf/backend.toml), `file: place: reason`; none: it is usable."""
+    try:
+        raw = read_toml(path)
+    except ConfigError as exc:
+        return exc.problems
+    problems = Problems(str(path))
+    check_worker(Table(raw, "", problems), path.parent)
+    return problems.errors()

@@ -1,0 +1,166 @@
+"""Health checks of a node: `[nodes.x.check]`, or several as `[[nodes.x.check]]`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from geosteer_loader.config.dns_names import host
+from geosteer_loader.config.secrets import LITERAL, literal, literal_inside, literal_option, named_secret
+from geosteer_loader.config.values import address, choice, duration, flag, integer, shown, text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from geosteer_loader.config.document import Profile
+    from geosteer_loader.config.section import Table
+
+TYPES = ("tcp", "http", "https", "command")
+
+GATEWAY = "gateway"
+"""The control target that is this host's default gateway, whatever its address."""
+
+PROFILES: dict[str, Profile] = {
+    "fast": {"up": 3, "ok": 3, "down": 2},
+    "gdnsd": {"up": 20, "ok": 10, "down": 10},
+}
+"""Named thresholds: quick to notice, or as patient as gdnsd is by default (gdnsd.config(5), `up_thresh`)."""
+
+_DEPTH = integer(1, 1000)
+_STATUS = integer(100, 599)
+
+
+def read_check(table: Table) -> dict[str, Any]:
+    """One check as the prober wants it: every setting of its type, profile spelled out."""
+    kind_of = table.require("type", choice(*TYPES), "")
+    interval = table.get("interval", duration(0.1, 86400), 10)
+    timeout = table.get("timeout", duration(0.001, 600), min(2, interval))
+    if timeout > interval:
+        table.add("timeout", f"must not be longer than the interval, {interval} s")
+    check: dict[str, Any] = {
+        "type": kind_of,
+        "interval": interval,
+        "timeout": timeout,
+        "profile": _profile(table),
+    }
+    if kind_of == "tcp":
+        check["port"] = table.require("port", integer(1, 65535), 0)
+    elif kind_of == "command":
+        check["command"] = _command(table)
+    elif kind_of:
+        check |= _http(table, kind_of)
+    else:  # what else there is means nothing without a type
+        table.names()
+    _finish(table)
+    return check
+
+
+def url(*schemes: str) -> Callable[[object], str]:
+    """A parser of URLs with a host."""
+
+    def parse(value: object) -> str:
+        plain = text(value)
+        try:
+            parts = urlsplit(plain)
+            usable = parts.scheme in schemes and parts.hostname and parts.port != 0 and " " not in plain
+        except ValueError:  # a port or an IPv6 address that is none
+            usable = False
+        if not usable:
+            raise ValueError(f"must be a URL such as {schemes[0]}://192.0.2.1/health")
+        return plain
+
+    return parse
+
+
+def _profile(table: Table) -> Profile:
+    if isinstance(table.raw("profile"), dict):
+        own = table.table("profile")
+        found: Profile = {
+            "up": own.require("up", _DEPTH, 1),
+            "ok": own.require("ok", _DEPTH, 1),
+            "down": own.require("down", _DEPTH, 1),
+        }
+        own.finish()
+        if found["ok"] > found["up"]:
+            own.add("ok", "must not be more than up")
+        return found
+
+    def parse(value: object) -> str:
+        if value not in PROFILES:
+            raise ValueError(f'must be "fast", "gdnsd" or a table of up, ok and down, not {shown(value)}')
+        return str(value)
+
+    return PROFILES[table.get("profile", parse, "fast")]
+
+
+def _http(table: Table, scheme: str) -> dict[str, Any]:
+    found: dict[str, Any] = {"url": table.require("url", url(scheme), "")}
+    if literal_inside(found["url"]):
+        table.add("url", LITERAL)
+    found["status"] = _statuses(table)
+    found["body"] = table.get("body", text, None)
+    found["host"] = table.get("host", text, None)
+    found["headers"] = _headers(table.table("headers"))
+    if scheme == "https":
+        found["sni"] = table.get("sni", host, None)
+        found["verify"] = table.get("verify", flag, True)
+    return found
+
+
+def _statuses(table: Table) -> list[int]:
+    if isinstance(table.raw("status"), list):
+        found = [status for _, status in table.each("status", _STATUS)]
+        if not found:
+            table.add("status", "names no status")
+        return found
+    return [table.get("status", _STATUS, 200)]
+
+
+def _headers(table: Table) -> dict[str, str]:
+    found = {}
+    for key in table.names():
+        found[key] = table.get(key, text, "")
+        if not key.isascii() or not key.replace("-", "").replace("_", "").isalnum():
+            table.add(key, "is not a header's name")
+        if found[key] and literal(key, found[key]):
+            table.add(key, LITERAL)
+    return found
+
+
+def _command(table: Table) -> list[str]:
+    words = [word for _, word in table.each("command", text)]
+    if not table.raw("command"):
+        table.add(
+            "command", 'is missing: the program and its arguments, such as ["/usr/local/bin/check", "-q"]'
+        )
+    if any(map(literal_inside, words)) or literal_option(words):
+        table.add("command", LITERAL)
+    return words
+
+
+def _finish(table: Table) -> None:
+    for key in table.unread():  # a better word than "unknown" for what people will try
+        if named_secret(key):
+            table.add(key, "unknown setting; " + LITERAL)
+            table.raw(key)
+    table.finish()
+
+
+def control_target(value: object) -> str:
+    """What a prober tries to learn whether its own network works: `gateway`, `host:port`, or an http(s) URL."""
+    plain = text(value)
+    if plain == GATEWAY:
+        return plain
+    if "://" in plain:
+        found = url("http", "https")(plain)
+        if literal_inside(found):
+            raise ValueError(LITERAL)
+        return found
+    where, _, port = plain.rpartition(":")
+    if not port.isdecimal() or not 1 <= int(port[:6]) <= 65535:
+        raise ValueError(f'{shown(plain)} is not "gateway", "host:port", "[IPv6]:port" or a URL')
+    if where.startswith("[") and where.endswith("]"):
+        address(6)(where[1:-1])
+    else:
+        host(where)
+    return plain

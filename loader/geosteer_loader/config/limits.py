@@ -1,0 +1,100 @@
+"""`[guard]` and `[prober]`: what a publish may change, and how this host's prober judges."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from geosteer_loader.config.health_checks import GATEWAY, control_target
+from geosteer_loader.config.maps import country
+from geosteer_loader.config.values import address, choice, duration, integer, label, number
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from geosteer_loader.config.section import Table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guard:
+    """What a publish refuses, and what it keeps."""
+
+    max_shrink: float = 0.2
+    """0..1: a table may lose this share of the address space that it covers."""
+    max_country_change: float = 0.5
+    """0..1: a country that a map names may lose or gain this share."""
+    max_impact: float = 0.2
+    """0..1: this share of a service's clients may move."""
+    canaries: Mapping[str, str]
+    """Address -> country that table `geo` must give it."""
+    keep: int = 8
+    """Generations kept for rollback."""
+    grace: float = 600
+    """Seconds that a superseded generation stays whole for slow readers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prober:
+    """This host as a prober, and how the verdicts of several become one."""
+
+    name: str
+    """Under which it publishes its verdicts; the host's name by default."""
+    control: tuple[str, ...] = (GATEWAY,)
+    """`gateway`, `host:port` or URLs: when nearly all nodes fail and none of these answers, the prober's own network is down,
+    and it is silent. Empty: it never is."""
+    forget: float = 3600
+    """Seconds after which the verdict of a prober that fell silent no longer counts."""
+    rule: str = "majority"
+    """How many probers must call a node down: `majority`, `any` or `all` of those with a verdict."""
+
+
+def read_guard(table: Table) -> Guard:
+    """The guard's limits."""
+    share = number(0, 1)
+    guard = Guard(
+        max_shrink=table.get("max_shrink", share, 0.2),
+        max_country_change=table.get("max_country_change", share, 0.5),
+        max_impact=table.get("max_impact", share, 0.2),
+        canaries=_canaries(table.table("canaries")),
+        keep=table.get("keep", integer(1, 1000), 8),
+        grace=table.get("grace", duration(0), 600),
+    )
+    table.finish()
+    return guard
+
+
+def read_prober(table: Table) -> Prober:
+    """The prober's settings."""
+    prober = Prober(
+        name=table.get("name", label, None) or _host_name() or "prober",
+        control=_control(table),
+        forget=table.get("forget", duration(1), 3600),
+        rule=table.get("rule", choice("majority", "any", "all"), "majority"),
+    )
+    table.finish()
+    return prober
+
+
+def _control(table: Table) -> tuple[str, ...]:
+    if table.raw("control") is None:
+        return (GATEWAY,)
+    return tuple(target for _, target in table.each("control", control_target))
+
+
+def _canaries(table: Table) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for key in table.names():
+        code = table.get(key, country, "")
+        try:
+            found[address()(key)] = code
+        except ValueError as exc:
+            table.add(key, str(exc))
+    return found
+
+
+def _host_name() -> str:
+    """The host's name as far as it may stand in a key."""
+    return "".join(
+        char if char.isascii() and (char.isalnum() or char in "._-") else "-" for char in socket.gethostname()
+    )

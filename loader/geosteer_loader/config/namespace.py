@@ -1,0 +1,173 @@
+"""What may stand at one DNS name: static records, delegations, services and nodes against each other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from geosteer_loader.config.dns_names import parents, within, zone_of
+
+if TYPE_CHECKING:
+    from geosteer_loader.config.document import Record
+    from geosteer_loader.config.nodes import NodeReader
+    from geosteer_loader.config.section import Problems
+    from geosteer_loader.config.services import ServiceReader
+    from geosteer_loader.config.zones import ZoneReader
+
+_ADDRESSES = {"A", "AAAA"}
+_APEX_CNAME = "a CNAME cannot stand at the apex of a zone (RFC 1034, 3.6.2)"
+
+
+class Static(NamedTuple):
+    """A static record and where it stands."""
+
+    zone: str
+    record: Record
+    place: str
+
+
+class Namespace:
+    """Every name that is served, and by what."""
+
+    def __init__(self, reader: ZoneReader, problems: Problems) -> None:
+        self.zones = reader.zones
+        self.problems = problems
+        self.name_server_places = reader.name_server_places
+        self.statics: dict[str, list[Static]] = {}
+        """Name -> its static records."""
+        for zone, found in reader.zones.items():
+            for record, place in zip(found["records"], reader.places[zone], strict=True):
+                self.statics.setdefault(record["name"], []).append(Static(zone, record, place))
+        self.delegations = {
+            name
+            for name, statics in self.statics.items()
+            if name not in self.zones and _types(statics) & {"NS"}
+        }
+
+    def delegated(self, name: str) -> str | None:
+        """The topmost delegation that the name is at or below, or None."""
+        zone = zone_of(name, self.zones)
+        above = [one for one in parents(name) if one in self.delegations and zone and within(one, zone)]
+        return above[-1] if above else None
+
+    def static(self, name: str, types: set[str]) -> Static | None:
+        """A static record of one of the *types* at the name, or None."""
+        return next((one for one in self.statics.get(name, ()) if one.record["type"] in types), None)
+
+    def check_statics(self) -> None:
+        """Static records against zones, delegations and each other."""
+        for name, statics in self.statics.items():
+            for static in statics:
+                self._check_static(name, static)
+            if name in self.delegations:
+                self._check_delegation(name)
+            cname = self.static(name, {"CNAME"})
+            if cname and len(statics) > 1:
+                other = next(one for one in statics if one is not cname)
+                self.problems.add(
+                    cname.place,
+                    f"a CNAME cannot stand beside other records, here {other.place} (RFC 1034, 3.6.2)",
+                )
+
+    def check_services(self, reader: ServiceReader) -> None:
+        """Services against all that is static."""
+        for name, service in reader.services.items():
+            place, zone, cut = reader.places[name], zone_of(name, self.zones), self.delegated(name)
+            cname = service["answer"] == "cname"
+            beside = self.static(name, {*_ADDRESSES, "CNAME"})
+            if cname and name in self.statics:
+                beside = self.statics[name][0]
+            if zone is None:
+                self.problems.add(place, "is outside every zone")
+            elif cut:
+                self.problems.add(place, f"is at or below the delegation {cut}")
+            elif name == zone and cname:
+                self.problems.add(place, _APEX_CNAME)
+            elif beside:
+                self.problems.add(
+                    place, f"has a static {beside.record['type']} record at the same name: {beside.place}"
+                )
+
+    def check_nodes(self, nodes: NodeReader, reader: ServiceReader) -> None:
+        """Node host names within served zones, which are answered with the node's own addresses."""
+        for node_name, node in nodes.nodes.items():
+            name = node["hostname"]
+            zone = zone_of(name, self.zones) if name else None
+            if not name or not zone:
+                continue
+            beside, cut = self.static(name, {*_ADDRESSES, "CNAME"}), self.delegated(name)
+            reason = ""
+            if name == zone:
+                reason = "is the apex of a zone"
+            elif name in reader.services:
+                reason = f"is a service too: {reader.places[name]}"
+            elif cut:
+                reason = f"is at or below the delegation {cut}"
+            elif beside:
+                reason = f"has a static {beside.record['type']} record too: {beside.place}"
+            elif not (node["a"] or node["aaaa"] or node_name in nodes.doubtful):
+                reason = f"is inside the zone {zone}, but the node has no address to answer with"
+            if reason:
+                self.problems.add(f"{nodes.places[node_name]}.hostname", f"{name} {reason}")
+
+    def check_name_servers(self, nodes: NodeReader, reader: ServiceReader) -> None:
+        """Whether name servers within served zones can be found."""
+        hosts = {node["hostname"] for node in nodes.nodes.values()}
+        for zone, found in self.zones.items():
+            for server in found["ns"]:
+                service = reader.services.get(server)
+                if self.static(server, {"CNAME"}) or (service and service["answer"] == "cname"):
+                    self.problems.add(
+                        self.name_server_places[zone],
+                        f"{server} is an alias; a name server must not be one (RFC 2181, 10.3)",
+                    )
+                elif not (
+                    service
+                    or server in hosts
+                    or zone_of(server, self.zones) is None
+                    or self.delegated(server)
+                    or self.static(server, _ADDRESSES)
+                    or any(self.static(f"*.{above}", _ADDRESSES) for above in parents(server))
+                ):
+                    self.problems.warn(
+                        self.name_server_places[zone],
+                        f"{server} is inside a served zone, but has no address record",
+                    )
+
+    def _check_static(self, name: str, static: Static) -> None:
+        kind, home, cut = static.record["type"], zone_of(name, self.zones), self.delegated(name)
+        reason = ""
+        if home != static.zone:
+            reason = f"{name} belongs to the zone {home}"
+        elif name == home and kind == "NS":
+            reason = "the zone's own name servers stand in its setting ns"
+        elif name == home and kind == "CNAME":
+            reason = _APEX_CNAME
+        elif kind == "NS" and name.startswith("*."):
+            reason = "a wildcard cannot be delegated (RFC 4592, 4.2)"
+        elif kind == "DS" and name not in self.delegations:
+            reason = f"DS belongs to a delegation, and {name} has no NS record"
+        elif cut and name != cut and kind not in _ADDRESSES:
+            reason = f"is below the delegation {cut}, where only glue (A, AAAA) is served"
+        elif cut and kind not in {"NS", "DS", *_ADDRESSES}:
+            reason = f"is at the delegation {cut}, where only NS, DS and glue (A, AAAA) are served"
+        if reason:
+            self.problems.add(static.place, reason)
+        elif cut and kind in _ADDRESSES and name not in self._servers(cut):
+            self.problems.warn(
+                static.place, f"is never served: {name} is no name server of the delegation {cut}"
+            )
+
+    def _check_delegation(self, name: str) -> None:
+        for server in sorted(self._servers(name)):
+            if within(server, name) and not self.static(server, _ADDRESSES):
+                self.problems.warn(
+                    self.statics[name][0].place,
+                    f"the delegation {name} cannot be followed: {server} has no A or AAAA record",
+                )
+
+    def _servers(self, delegation: str) -> set[str]:
+        return {one.record["content"] for one in self.statics[delegation] if one.record["type"] == "NS"}
+
+
+def _types(statics: list[Static]) -> set[str]:
+    return {static.record["type"] for static in statics}

@@ -1,0 +1,187 @@
+"""Tables of a configuration file: typed settings with their place, and every problem met on the way."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from geosteer_loader.config.values import kind, printable, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+T = TypeVar("T")
+D = TypeVar("D")
+
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_DIGITS = re.compile(r"(\d+)")
+
+
+class Problems:
+    """What is wrong with a file, and what merely looks wrong."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        """How users know the file."""
+        self._errors: dict[tuple[str, str, str], None] = {}
+        self._warnings: dict[tuple[str, str, str], None] = {}
+
+    def add(self, place: str, reason: str, *, file: str | None = None) -> None:
+        """Note a problem; *file* where it is not in the file itself."""
+        self._errors[file or self.file, printable(place), printable(reason)] = None
+
+    def warn(self, place: str, reason: str, *, file: str | None = None) -> None:
+        """Note something that is allowed, but probably not meant."""
+        self._warnings[file or self.file, printable(place), printable(reason)] = None
+
+    def count(self) -> int:
+        """How many problems there are so far."""
+        return len(self._errors)
+
+    def errors(self) -> list[str]:
+        """All problems, `file: place: reason`, by file and place."""
+        return _lines(self._errors)
+
+    def warnings(self) -> list[str]:
+        """All warnings, in the same form and order."""
+        return _lines(self._warnings)
+
+
+class Table:
+    """One table of the file; remembers which of its keys were asked for, so that the others can be named."""
+
+    def __init__(self, data: Mapping[str, Any], place: str, problems: Problems) -> None:
+        self._data = data
+        self._known: dict[str, None] = {}
+        self.place = place
+        """As it is written in the file, for example `services."www.example.net"`; empty: the whole file."""
+        self.problems = problems
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._data
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def at(self, key: str) -> str:
+        """The place of one key of this table."""
+        quoted = key if _BARE_KEY.fullmatch(key) else json.dumps(key, ensure_ascii=False)
+        return f"{self.place}.{quoted}" if self.place else quoted
+
+    def add(self, key: str, reason: str) -> None:
+        """Note a problem with one key."""
+        self.problems.add(self.at(key), reason)
+
+    def raw(self, key: str) -> Any:
+        """The value of *key* as it stands; None when it is absent."""
+        self._known[key] = None
+        return self._data.get(key)
+
+    def get(self, key: str, parse: Callable[[object], T], default: D) -> T | D:
+        """The value of *key*; *default* when it is absent, or wrong (which is noted)."""
+        self._known[key] = None
+        if key not in self._data:
+            return default
+        try:
+            return parse(self._data[key])
+        except ValueError as exc:
+            self.add(key, str(exc))
+            return default
+
+    def require(self, key: str, parse: Callable[[object], T], default: D) -> T | D:
+        """As `get`, for a key that must be there."""
+        if key not in self._data:
+            self.add(key, "is missing")
+        return self.get(key, parse, default)
+
+    def each(self, key: str, parse: Callable[[object], T]) -> list[tuple[str, T]]:
+        """The good elements of a list, each with its place; counted from 1."""
+        found: list[tuple[str, T]] = []
+        for place, value in self._elements(key):
+            try:
+                found.append((place, parse(value)))
+            except ValueError as exc:
+                self.problems.add(place, str(exc))
+        return found
+
+    def table(self, key: str) -> Table:
+        """The table under *key*; an empty one when it is absent or wrong."""
+        self._known[key] = None
+        return self._table(self._data.get(key, {}), self.at(key))
+
+    def tables(self, key: str) -> list[Table]:
+        """The tables of an array of tables; their places count from 1."""
+        return [
+            self._table(value, place) for place, value in self._elements(key) if self._is_table(value, place)
+        ]
+
+    def one_or_more(self, key: str) -> list[Table]:
+        """The tables under *key*, whether it is one table or an array of them."""
+        return (
+            self.tables(key)
+            if isinstance(self._data.get(key), list)
+            else [self.table(key)]
+            if key in self
+            else []
+        )
+
+    def named(self) -> Iterator[tuple[str, Table]]:
+        """Every key with the table under it: for tables whose keys are names that users choose."""
+        for key in self.names():
+            if self._is_table(self._data[key], self.at(key)):
+                yield key, self.table(key)
+
+    def names(self) -> list[str]:
+        """Every key, for tables whose keys are names that users choose."""
+        self._known.update(dict.fromkeys(self._data))
+        return list(self._data)
+
+    def unread(self) -> list[str]:
+        """Every key that nobody has asked for."""
+        return [key for key in self._data if key not in self._known]
+
+    def finish(self) -> None:
+        """Note every key that nobody asked for."""
+        for key in self.unread():
+            self.add(key, "unknown setting" + suggestion(key, self._known))
+
+    def _elements(self, key: str) -> Iterator[tuple[str, object]]:
+        self._known[key] = None
+        values = self._data.get(key, [])
+        if not isinstance(values, list):
+            self.add(key, f"must be a list, not {kind(values)}")
+            return
+        for position, value in enumerate(values, 1):
+            yield f"{self.at(key)}[{position}]", value
+
+    def _is_table(self, value: object, place: str) -> bool:
+        if isinstance(value, dict):
+            return True
+        self.problems.add(place, f"must be a table, not {kind(value)}")
+        return False
+
+    def _table(self, value: object, place: str) -> Table:
+        return Table(
+            value if self._is_table(value, place) and isinstance(value, dict) else {}, place, self.problems
+        )
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """`; did you mean "..."?` when one of the *known* words is near, else nothing."""
+    near = difflib.get_close_matches(word[:80], list(known), n=1)
+    return f"; did you mean {shown(near[0])}?" if near else ""
+
+
+def _lines(found: Iterable[tuple[str, str, str]]) -> list[str]:
+    def order(line: tuple[str, str, str]) -> tuple[str, list[tuple[int, str]], str]:
+        file, place, reason = line
+        # numbers within a place by value, so that the tenth element comes after the second
+        return (
+            file,
+            [(int(part[:18]), "") if part.isdecimal() else (-1, part) for part in _DIGITS.split(place)],
+            reason,
+        )
+
+    return [f"{file}: {place}: {reason}" for file, place, reason in sorted(found, key=order)]

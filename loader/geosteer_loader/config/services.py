@@ -1,0 +1,121 @@
+"""`[services.x]`: the names that are answered by a map and a policy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from geosteer_loader.config.dns_names import name as dns_name
+from geosteer_loader.config.maps import nodes_of
+from geosteer_loader.config.section import suggestion
+from geosteer_loader.config.values import choice, integer, number, text
+from geosteer_loader.config.zones import seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+    from geosteer_loader.config.document import Map, Node, Service
+    from geosteer_loader.config.nodes import NodeReader
+    from geosteer_loader.config.section import Table
+
+POLICIES = ("best", "weighted", "hash", "nearest", "path")
+
+
+class ServiceReader:
+    """Reads services, and remembers where each of them stands."""
+
+    def __init__(self) -> None:
+        self.services: dict[str, Service] = {}
+        """All services by their absolute name."""
+        self.places: dict[str, str] = {}
+        """Service -> its place."""
+
+    def read(self, table: Table, maps: Mapping[str, Map], nodes: NodeReader) -> None:
+        """All services; they may use only *maps* that exist, and *nodes* that can answer them."""
+        for key, entry in table.named():
+            service = _service(entry, maps)
+            try:
+                name = dns_name(key)
+            except ValueError as exc:
+                table.add(key, str(exc))
+                continue
+            if name in self.services:
+                table.add(
+                    key,
+                    f"is the same service as {self.places[name]} (letter case and a final dot do not count)",
+                )
+                continue
+            self.services[name] = service
+            self.places[name] = entry.place
+            used = _used(maps[service["map"]], nodes.nodes) if service["map"] in maps else {}
+            if not nodes.doubtful & set(used):
+                _check_nodes(entry, service, used, nodes)
+
+
+def _service(table: Table, maps: Collection[str]) -> Service:
+    def known(value: object) -> str:
+        if text(value) not in maps:
+            raise ValueError(f"unknown map {value}{suggestion(str(value), maps)}")
+        return str(value)
+
+    found: Service = {
+        "map": table.require("map", known, ""),
+        "policy": table.get("policy", choice(*POLICIES), "best"),
+        "ttl": table.get("ttl", seconds(), 60),
+        "ttl_min": table.get("ttl_min", seconds(), None),
+        "near_km": table.get("near_km", number(0, 20040), 100),
+        "answer": table.get("answer", choice("address", "cname"), "address"),
+        "max_answers": table.get("max_answers", integer(1, 8), 1),
+    }
+    table.finish()
+    if found["ttl_min"] is not None and found["ttl_min"] > found["ttl"]:
+        table.add("ttl_min", f"must not be more than the ttl, {found['ttl']} s")
+    if found["answer"] == "cname" and found["max_answers"] > 1:
+        table.add("max_answers", 'must be 1 with answer = "cname": a name has one CNAME')
+    return found
+
+
+def _used(found: Map, nodes: Mapping[str, Node]) -> dict[str, Node]:
+    """The nodes of a map that exist."""
+    return {name: nodes[name] for name in nodes_of(found) if name in nodes}
+
+
+def _check_nodes(table: Table, service: Service, used: Mapping[str, Node], nodes: NodeReader) -> None:
+    """Whether the map's nodes can answer, and well-connected ones of all *nodes* when nothing else can."""
+    if service["answer"] == "cname":
+        nameless = [name for name, node in used.items() if not node["hostname"]]
+        if nameless:
+            table.add("answer", f"is cname, but {_listed(nameless, service)} without a hostname")
+    elif used and not any(node["a"] or node["aaaa"] for node in used.values()):
+        table.add("map", f"no node of map {service['map']} has an address")
+    else:
+        bare = [name for name, node in used.items() if not (node["a"] or node["aaaa"])]
+        if bare:
+            table.problems.warn(table.at("map"), f"{_listed(bare, service)} without an address, never chosen")
+    if service["policy"] == "nearest":
+        lost = [name for name, node in used.items() if not node["location"]]
+        if lost:
+            table.problems.warn(
+                table.at("policy"), f"is nearest, but {_listed(lost, service)} without a location"
+            )
+    for kind in () if nodes.doubtful else _kinds(service, used.values()):
+        if not any(node["well_connected"] and _has(node, kind) for node in nodes.nodes.values()):
+            has = "a hostname" if kind == "CNAME" else f"an address of type {kind}"
+            table.problems.add(
+                table.place,
+                f"type {kind} has no server of last resort: give well_connected to a node with {has}",
+            )
+
+
+def _kinds(service: Service, used: Collection[Node]) -> Iterator[str]:
+    """The record types that a service has, for every client."""
+    kinds = ("CNAME",) if service["answer"] == "cname" else ("A", "AAAA")
+    return (kind for kind in kinds if any(_has(node, kind) for node in used))
+
+
+def _has(node: Node, kind: str) -> bool:
+    return bool(node["a"] if kind == "A" else node["aaaa"] if kind == "AAAA" else node["hostname"])
+
+
+def _listed(names: list[str], service: Service) -> str:
+    whose = f"of map {service['map']}"
+    return f"node {names[0]} {whose} is" if len(names) == 1 else f"nodes {', '.join(names)} {whose} are"

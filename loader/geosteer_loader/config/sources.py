@@ -1,0 +1,83 @@
+"""`[[sources.geo]]`, `[[sources.bgp]]`, `[[sources.path]]`: the files and URLs that the tables are built from."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from geosteer_loader.config.url_sources import copy_name, file_or_url, read_remote, unset
+from geosteer_loader.config.values import choice, label, text
+from geosteer_loader.sources import FORMATS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from geosteer_loader.config.section import Table
+    from geosteer_loader.config.url_sources import Remote
+
+
+TABLES = ("geo", "bgp", "path")
+"""The tables that are built from files."""
+
+
+CACHE = "/var/lib/geosteer/sources"
+"""Where copies of sources that are URLs are kept, unless the configuration says otherwise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceConfig:
+    """One input file of a table."""
+
+    format: str
+    """One of the table's `FORMATS`."""
+    path: Path
+    """Where it lies, or where its copy is kept; absolute."""
+    vantage: str | None
+    """Where the routes were seen; only of table `path`."""
+    place: str
+    """The entry in the configuration, for example `sources.geo[1]`; counted from 1."""
+    remote: Remote | None = None
+    """Where it comes from, if it is not just a file."""
+
+
+def read_sources(table: Table, base: Path) -> dict[str, tuple[SourceConfig, ...]]:
+    """Sources of every table, each list in the order of the file. *base*: where paths begin."""
+    cache = (base / table.get("cache", text, CACHE)).absolute()
+    sources = {name: _sources(table, name, base, cache) for name in TABLES}
+    table.finish()
+    return sources
+
+
+def missing_source(source: SourceConfig, environ: Mapping[str, str] = os.environ) -> str | None:
+    """Why the file of a source cannot be read, or not be fetched for want of a secret, or None."""
+    if source.remote is not None:
+        return unset(source.remote, environ)
+    try:
+        if not source.path.is_file() and source.path.exists():  # opening a FIFO would block for ever
+            return f"{source.path} is not a regular file"
+        with source.path.open("rb") as file:
+            file.read(1)
+    except OSError as exc:
+        return f"{source.path} cannot be read: {exc.strerror or exc}"
+    return None
+
+
+def _sources(table: Table, name: str, base: Path, cache: Path) -> tuple[SourceConfig, ...]:
+    found: list[SourceConfig] = []
+    for entry in table.tables(name):
+        where = entry.require("path", file_or_url, "")
+        remote = read_remote(entry, where, base)
+        source = SourceConfig(
+            format=entry.require("format", choice(*FORMATS.get(name, ())), ""),
+            path=cache / copy_name(remote) if remote else Path(base / where).absolute(),
+            vantage=entry.require("vantage", label, None) if name == "path" else None,
+            place=entry.place,
+            remote=remote,
+        )
+        entry.finish()
+        if where and any(source.path == other.path and source.vantage == other.vantage for other in found):
+            entry.problems.warn(entry.at("path"), f"{remote.url if remote else source.path} is listed twice")
+        found.append(source)
+    return tuple(found)

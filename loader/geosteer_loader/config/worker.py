@@ -1,0 +1,25 @@
+"""`conf/backend.toml`: the settings of workers, as far as a loader's `check-config` can tell."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from geosteer_loader.config.redis import read_redis
+from geosteer_loader.config.values import YEAR, duration, integer, text
+from geosteer_loader.config.worker_fallback import check_fallback
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from geosteer_loader.config.section import Table
+
+
+def check_worker(root: Table, base: Path) -> None:
+    """Note every problem of a worker's file. Secrets are not resolved: they are the worker's own."""
+    root.get("snapshot", text, None)
+    root.get("max_stale", duration(0, YEAR), 300)
+    root.get("timeout", duration(1, 60_000, "ms"), 50)
+    root.get("cache", integer(65536, 2**40), 3145728)
+    read_redis(root.table("redis"), base, None)
+    check_fallback(root.table("fallback"))
+    root.finish()

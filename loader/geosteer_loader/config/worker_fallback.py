@@ -1,0 +1,85 @@
+"""`[fallback]` of a worker's file: zones and servers for when neither Redis nor a snapshot is there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from geosteer_loader.config.dns_names import host, owner
+from geosteer_loader.config.namespace import Namespace
+from geosteer_loader.config.nodes import MAX_WEIGHT, read_addresses
+from geosteer_loader.config.values import choice, integer, kind, label, shown, text
+from geosteer_loader.config.zones import ZoneReader, seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from geosteer_loader.config.section import Table
+
+
+def check_fallback(table: Table) -> None:
+    """Note every problem of the table."""
+    table.get("ttl", seconds(), 10)
+    kinds = set()
+    for server in table.tables("servers"):
+        kinds |= _server(server)
+    reader = ZoneReader()
+    zones = table.table("zones")
+    for key, entry in zones.named():
+        reader.add(zones, key, entry)
+        wanted = _services(entry, key)
+        entry.finish()
+        for place, answer in wanted:
+            if answer == "cname" and "CNAME" not in kinds:
+                table.problems.add(
+                    place, "is answered by a CNAME, but no server in fallback.servers has a hostname"
+                )
+            if answer == "address" and not kinds & {"A", "AAAA"}:
+                table.problems.add(
+                    place, "is answered by addresses, but no server in fallback.servers has one"
+                )
+    Namespace(reader, table.problems).check_statics()
+    table.finish()
+
+
+def _server(table: Table) -> set[str]:
+    """The record types that the server can be an answer of."""
+    table.require("name", label, "")
+    a, aaaa = read_addresses(table)
+    hostname = table.get("hostname", host, None)
+    table.get("weight", integer(1, MAX_WEIGHT), 1)
+    table.finish()
+    if not any(table.raw(key) for key in ("a", "aaaa", "hostname")):
+        table.problems.add(table.place, "has neither an address (a, aaaa) nor a hostname")
+    return {kind for kind, has in (("A", a), ("AAAA", aaaa), ("CNAME", hostname)) if has}
+
+
+def _services(zone: Table, key: str) -> list[tuple[str, str]]:
+    """Place and kind of answer of each service of the zone."""
+    glob = _glob(key.lower().removesuffix("."))
+
+    def parse(value: object) -> str:
+        """Its kind of answer; it is a name or glob, alone or as `{ name = ..., answer = "cname" }`."""
+        if not isinstance(value, dict):
+            glob(value)
+            return "address"
+        odd = sorted(set(value) - {"name", "answer"})
+        if odd:
+            raise ValueError(f"unknown setting {shown(odd[0])}; name and answer are known")
+        if "name" not in value:
+            raise ValueError("has no name")
+        glob(value["name"])
+        return choice("address", "cname")(value.get("answer", "address"))
+
+    return zone.each("services", parse)
+
+
+def _glob(zone: str) -> Callable[[object], str]:
+    """A parser of owners in *zone* in which `*` stands for any characters."""
+    parse = owner(zone)
+
+    def glob(value: object) -> str:
+        if not isinstance(value, str):
+            raise ValueError(f"must be a name, a glob or a table, not {kind(value)}")
+        return parse(text(value).replace("*", "x"))
+
+    return glob

@@ -1,0 +1,164 @@
+"""All layers of all tables compiled down to one: disjoint prefixes, each with what the tables together say there.
+
+Few combinations of records occur, so that what a decision comes to is worked out once for each, not once for each prefix.
+"""
+
+from __future__ import annotations
+
+from array import array
+from typing import TYPE_CHECKING, TypeVar
+
+from geosteer.errors import CorruptPage, StoreError
+from geosteer.keys import FAMILIES, TABLES, digest
+from geosteer.tables import page_format
+from geosteer_loader.store.store import BATCH
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable, Iterator, MutableSequence, Sequence
+
+    from geosteer.sync.generation import Generation
+    from geosteer.tables.tree import Branch, Tree
+    from geosteer_loader.store.store import Store
+
+    Records = tuple[str, ...]
+
+K = TypeVar("K", bound="Hashable")
+
+
+class Spans:
+    """One family's address space in order: where each span begins, and the number of what holds there."""
+
+    __slots__ = ("bits", "numbers", "starts")
+
+    def __init__(self, bits: int) -> None:
+        self.bits = bits
+        # 4 bytes a start, where a list takes 36
+        self.starts: MutableSequence[int] = array("I") if bits == 32 else []
+        """First addresses, ascending; the first is 0."""
+        self.numbers = array("I")
+        """One for each start; neighbours differ."""
+
+    def add(self, start: int, number: int) -> None:
+        """Append a span; it ends where the next one begins."""
+        if not self.numbers or self.numbers[-1] != number:
+            self.starts.append(start)
+            self.numbers.append(number)
+
+    def __iter__(self) -> Iterator[tuple[int, int, int]]:
+        """Each span as (first address, first address behind it, number)."""
+        last = len(self.starts) - 1
+        for at, start in enumerate(self.starts):
+            end = self.starts[at + 1] if at < last else 1 << self.bits
+            yield start, end, self.numbers[at]
+
+
+class Cells:
+    """What the tables say together, everywhere."""
+
+    def __init__(
+        self, tables: Sequence[str], combinations: Sequence[Records], spans: dict[int, Spans]
+    ) -> None:
+        self.tables = tables
+        """The tables that count, in the order of the records."""
+        self.combinations = combinations
+        """Every combination of their records that occurs, "" for a miss."""
+        self.spans = spans
+        """Address bits -> spans with the numbers of combinations."""
+
+    def classes(self, classify: Callable[[Records], K]) -> tuple[list[K], list[int]]:
+        """The distinct results of *classify*, and for each combination the number of its own."""
+        numbers: dict[K, int] = {}
+        mapped = [numbers.setdefault(classify(records), len(numbers)) for records in self.combinations]
+        return list(numbers), mapped
+
+    def spread(self, mapped: Sequence[int]) -> dict[int, Spans]:
+        """Spans as wide as can be with the numbers that *mapped* has for the combinations."""
+        spans = {}
+        for bits, old in self.spans.items():
+            spans[bits] = new = Spans(bits)
+            for start, number in zip(old.starts, old.numbers, strict=True):
+                new.add(start, mapped[number])
+        return spans
+
+
+def read_cells(store: Store, generation: Generation, wanted: Iterable[str]) -> Cells:
+    """The published tables among *wanted*, put together.
+
+    Raises: StoreError: a page is absent or damaged, or Redis failed.
+    """
+    chosen = set(wanted)
+    tables = [name for name in TABLES if name in chosen]
+    combinations: dict[Records, int] = {}
+    spans = {}
+    for bits in FAMILIES.values():
+        columns = [_column(store, generation.trees.get((table, bits))) for table in tables]
+        spans[bits] = _merged(bits, columns, combinations)
+    return Cells(tables, list(combinations), spans)
+
+
+def prefixes(start: int, end: int, bits: int) -> Iterator[tuple[int, int]]:
+    """The fewest prefixes, as (first address, length), that make up the addresses from *start* to before *end*."""
+    while start < end:
+        size = min((start & -start).bit_length() - 1 if start else bits, (end - start).bit_length() - 1)
+        yield start, bits - size
+        start += 1 << size
+
+
+Column = tuple["Sequence[int]", "Sequence[str]"]
+
+
+def _column(store: Store, tree: Tree | None) -> Column:
+    """Starts and records of a whole table, one family; one that is not published is one miss."""
+    if tree is None:
+        return [0], [""]
+    starts: MutableSequence[int] = array("I") if tree.bits == 32 else []
+    records: list[str] = []
+    places = list(tree.leaves())
+    for low in range(0, len(places), BATCH):
+        batch = places[low : low + BATCH]
+        names = [branch.digest(number).hex() for branch, number in batch]
+        for (branch, number), name, data in zip(batch, names, store.objects(names), strict=True):
+            try:
+                for start, record in _leaf(branch, number, tree.bits, data):
+                    if not records or records[-1] != record:
+                        starts.append(start)
+                        records.append(record)
+            except CorruptPage as exc:
+                raise StoreError(
+                    f"{store.name}: page {name}: {exc} (geosteer publish writes it again)"
+                ) from exc
+    return starts, records
+
+
+def _leaf(branch: Branch, number: int, bits: int, data: bytes | None) -> Iterator[tuple[int, str]]:
+    if data is None:
+        raise CorruptPage("is not there")
+    if digest(data) != branch.digest(number):
+        raise CorruptPage("is damaged")
+    page = page_format.decode(data)
+    first, last = branch.bounds(number)
+    if not page.fits(bits, 0, first, last):
+        raise CorruptPage("is not the one its parent names")
+    for start, record in page.spans(first):
+        assert isinstance(record, str)
+        yield start, record
+
+
+def _merged(bits: int, columns: Sequence[Column], combinations: dict[Records, int]) -> Spans:
+    """The columns side by side; new combinations of records are added to *combinations*."""
+    spans = Spans(bits)
+    if len(columns) == 1:
+        for start, record in zip(*columns[0], strict=True):
+            spans.add(start, combinations.setdefault((record,), len(combinations)))
+        return spans
+    edges: set[int] = {0}
+    for starts, _ in columns:
+        edges.update(starts)
+    changes = [dict(zip(*column, strict=True)) for column in columns]
+    now = [""] * len(columns)
+    for edge in sorted(edges):
+        for at, change in enumerate(changes):
+            if edge in change:
+                now[at] = change[edge]
+        spans.add(edge, combinations.setdefault(tuple(now), len(combinations)))
+    return spans

@@ -1,0 +1,98 @@
+"""What is published, and the nodes' states, at one moment; looked at again and again without reading more than has changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from geosteer_loader.export.compiled_tables import read_cells
+from geosteer_loader.store.generation_view import View
+from geosteer_loader.store.store import texts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from geosteer.decision.node_state import NodeState
+    from geosteer.sync.generation import Generation
+    from geosteer_loader.export.compiled_tables import Cells
+    from geosteer_loader.store.store import Store
+
+RAMP_STEPS = 20
+"""Steps in which files follow a node that gets its clients back; workers know no steps."""
+
+
+class Picture:
+    """One generation with the states of its nodes."""
+
+    def __init__(self, store: Store) -> None:
+        """Raises: StoreError: nothing usable is published, or Redis failed."""
+        self._store = store
+        self._cells: dict[tuple[str, ...], Cells] = {}
+        self._view = View(store)
+        self.now = self._view.now
+        """Seconds since 1970, by Redis, when something was last seen to change."""
+        self.due = self._next_change()
+        """When shares change by themselves, seconds since 1970; None: never."""
+
+    @property
+    def generation(self) -> Generation:
+        """What is published."""
+        return self._view.generation
+
+    @property
+    def states(self) -> Mapping[str, NodeState]:
+        """Node -> its state and override; a node that is not there is unknown."""
+        return self._view.mirror.states
+
+    def refresh(self) -> bool:
+        """Look again; whether something changed that files may depend on.
+
+        Raises: StoreError: as `Picture`; what was seen before stays.
+        """
+        keys, nodes = self._store.keys, list(self.generation.model.nodes)
+        asked = [("HGETALL", keys.current), ("HGETALL", keys.override), ("TIME",)]
+        replies = self._store.pipe([*asked, *(("HGETALL", keys.node(name)) for name in nodes)])
+        fields = texts(replies[0])
+        if fields != self.generation.fields:
+            self._take(View(self._store, fields))
+            return True
+        mirror = self._view.mirror
+        changed, _ = mirror.set_overrides(texts(replies[1]))
+        for name, reply in zip(nodes, replies[3:], strict=True):
+            changed = mirror.set_node(name, texts(reply)) or changed
+        seconds, micro = replies[2]
+        now = int(seconds) + int(micro) / 1e6
+        due = self.due is not None and now >= self.due
+        if changed or due:
+            self.now = now
+            self.due = self._next_change()
+        return changed or due
+
+    def cells(self, wanted: Iterable[str]) -> Cells:
+        """The tables put together; kept as long as they are the published ones."""
+        tables = tuple(sorted(set(wanted)))
+        if tables not in self._cells:
+            self._cells[tables] = read_cells(self._store, self.generation, tables)
+        return self._cells[tables]
+
+    def _take(self, view: View) -> None:
+        if _roots(self.generation) != _roots(view.generation):
+            self._cells = {}
+        self._view, self.now = view, view.now
+        self.due = self._next_change()
+
+    def _next_change(self) -> float | None:
+        times = []
+        for name, node in self.generation.model.nodes.items():
+            state = self.states.get(name)
+            if state is None:
+                continue
+            override = state.forced(self.now)
+            if override and override.until is not None:
+                times.append(override.until)
+            if state.ramping(self.now, node.ramp):
+                times.append(min(self.now + max(1.0, node.ramp / RAMP_STEPS), state.since + node.ramp))
+        return min(times, default=None)
+
+
+def _roots(generation: Generation) -> dict[tuple[str, int], bytes]:
+    return {place: tree.root for place, tree in generation.trees.items()}

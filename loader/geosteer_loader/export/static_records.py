@@ -1,0 +1,44 @@
+"""What a zone holds that is the same for everybody, as records: exports to name servers share it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from geosteer.zones import NODE_TTL
+from geosteer_loader.config.dns_names import parents, zone_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from geosteer.sync.generation import Generation
+
+
+class Static(NamedTuple):
+    """One record."""
+
+    name: str
+    """Absolute, without the final dot."""
+    kind: str
+    content: str
+    """In presentation form."""
+    ttl: int
+
+
+def static_records(generation: Generation, zone: str) -> list[Static]:
+    """SOA and NS, then the configured records, then the addresses of nodes whose host names lie in the zone."""
+    zones: Mapping[str, Any] = generation.document["zones"]
+    spec = zones[zone]
+    soa = {"refresh": 3600, "retry": 600, "expire": 604800, "minimum": 30, **spec["soa"]}
+    times = " ".join(str(soa[key]) for key in ("refresh", "retry", "expire", "minimum"))
+    content = f"{soa['mname']} {soa['rname']} {generation.serial} {times}"
+    found = [Static(zone, "SOA", content, soa.get("ttl", 300))]
+    found += [Static(zone, "NS", server, spec.get("ns_ttl", 3600)) for server in spec["ns"]]
+    for record in spec.get("records") or ():
+        found.append(Static(record["name"], record["type"], record["content"], record.get("ttl", 3600)))
+    cuts = {record.name for record in found if record.kind == "NS" and record.name != zone}
+    for node in generation.model.nodes.values():
+        name = node.hostname
+        if name and zone_of(name, zones) == zone and not any(above in cuts for above in parents(name)):
+            for kind in ("A", "AAAA"):
+                found += [Static(name, kind, address, NODE_TTL) for address in node.contents(kind)]
+    return found

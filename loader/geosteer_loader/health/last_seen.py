@@ -1,0 +1,59 @@
+"""When anybody last looked at each node, and what was seen besides its state, for those who show states."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from geosteer_loader.health.verdicts import decode
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from geosteer_loader.store.store import Store
+
+LATE = 180.0
+"""Seconds after a publish in which nodes may still wait for their first check."""
+
+
+class Look(NamedTuple):
+    """What all writers together last saw of a node."""
+
+    age: float
+    """Seconds since the newest verdict was given."""
+    fresh: bool
+    """One of the verdicts still counts."""
+    warning: str
+    """Of the fresh ones: what somebody should see to, such as a certificate that ends soon."""
+
+
+def looks(store: Store, now: float) -> dict[str, Look]:
+    """The last look at every node that ever had a verdict; *now* is the primary's time. Raises: StoreError."""
+    keys = store.keys
+    writers = sorted(store.hash(keys.beat))
+    found: dict[str, Look] = {}
+    for fields in store.pipe([("HGETALL", keys.verdict(name)) for name in writers]):
+        for name, text in fields.items():
+            verdict, node = decode(text), name.decode(errors="replace")
+            if verdict is None or verdict.state is None:
+                continue
+            fresh, age = verdict.fresh(now), max(now - verdict.checked, 0.0)
+            last = found.get(node, Look(age, fresh, ""))
+            warning = last.warning or (verdict.warning if fresh else "")
+            found[node] = Look(min(age, last.age), fresh or last.fresh, warning)
+    return found
+
+
+def alarms(seen: Mapping[str, Look], checked: Collection[str], age: float) -> list[str]:
+    """Lines for monitoring when nodes that have checks are not looked at.
+
+    Args: checked: nodes that have checks; age: seconds since they were published.
+    """
+    stale = [name for name in checked if name in seen and not seen[name].fresh]
+    never = [name for name in checked if name not in seen] if age > LATE else []
+    lines = [f"nobody checks {_some(stale)}: their states are frozen"] if stale else []
+    return lines + ([f"nobody has ever checked {_some(never)}: is there a prober?"] if never else [])
+
+
+def _some(names: Collection[str]) -> str:
+    first = sorted(names)[:5]
+    return ", ".join(first) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

@@ -1,0 +1,176 @@
+"""The tables that services ask, before and after at once, told apart by nothing but what a service makes of their records."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from heapq import merge as merge_sorted
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from geosteer.decision.director import Director
+from geosteer_loader.impact.distribution import Lens
+from geosteer_loader.impact.table_diff import Pairs, outline, paired
+from geosteer_loader.impact.traffic import networks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from geosteer.decision.model import Model, Service
+    from geosteer_loader.impact.distribution import Regard
+    from geosteer_loader.impact.table_diff import Pages
+    from geosteer_loader.impact.traffic import Traffic
+
+MEMORY = 1 << 16
+"""Records of which it is remembered what services see in them; records with places can be millions."""
+
+Case = tuple[int, ...]
+"""For each table, which of its `Alphabet`'s letters the addresses have."""
+
+Roots = tuple[str | None, str | None]
+"""Digests of a table's root page before and after; None where there is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """A configuration, and which of the two states of the tables it goes with."""
+
+    model: Model
+    after: bool
+    """Whether it sees the tables as they would be."""
+
+
+class Alphabet:
+    """What all services see of one table, before and after, as a small number for each different sight."""
+
+    def __init__(self, table: str, lenses: tuple[Sequence[Lens], Sequence[Lens]]) -> None:
+        self._lenses = lenses
+        # Where nobody asks for places, regions are all there is to a record; and these are few.
+        self._regions = table == "geo" and not any(lens.place for side in lenses for lens in side)
+        self._seen: tuple[dict[str, tuple[Regard, ...]], ...] = ({}, {})
+        self._letters: dict[tuple[object, ...], int] = {}
+        self._memo: dict[tuple[str, str], int] = {}
+        self.regards: list[tuple[tuple[Regard, ...], tuple[Regard, ...], bool]] = []
+        """Letter -> what each service sees before, and after, and whether the table says anything at all."""
+
+    def letter(self, was: str, now: str) -> int:
+        """The letter for records before and after."""
+        if self._regions:
+            was, now = was.partition(" ")[0], now.partition(" ")[0]
+        known = self._memo.get((was, now))
+        if known is None:
+            if len(self._memo) >= MEMORY:
+                self._memo.clear()
+            regard = self._look(0, was), self._look(1, now), bool(was or now)
+            known = self._letters.get(regard)
+            if known is None:
+                known = self._letters[regard] = len(self.regards)
+                self.regards.append(regard)
+            self._memo[was, now] = known
+        return known
+
+    def _look(self, side: int, record: str) -> tuple[Regard, ...]:
+        seen = self._seen[side]
+        found = seen.get(record)
+        if found is None:
+            if len(seen) >= MEMORY:
+                seen.clear()
+            found = seen[record] = tuple([lens(record) for lens in self._lenses[side]])
+        return found
+
+
+class Family:
+    """All tables of one family at once."""
+
+    def __init__(self, bits: int, tables: Sequence[Pairs[int]]) -> None:
+        self._bits = bits
+        self._tables = tables
+
+    def spans(self) -> Iterator[tuple[int, int, Case]]:
+        """Ranges that cover the whole space, each with its case."""
+        if len(self._tables) == 1:
+            for start, end, letter in self._tables[0].spans():
+                yield start, end, (letter,)
+            return
+        case = [table.values[0] for table in self._tables]
+        begin = 0
+        for start, number, letter in merge_sorted(*map(_boundaries, range(len(case)), self._tables)):
+            if start > begin:
+                yield begin, start, tuple(case)
+                begin = start
+            case[number] = letter
+        yield begin, 1 << self._bits, tuple(case)
+
+    def weights(self, traffic: Traffic) -> dict[Case, float]:
+        """The traffic by case; a network within which there are several is shared out evenly over its addresses."""
+        found: dict[Case, float] = {}
+        for first, end, weight in networks(traffic, self._bits):
+            edges = {first, end}
+            for table in self._tables:
+                low, high = bisect_right(table.starts, first), bisect_right(table.starts, end - 1)
+                edges.update(table.starts[low:high])
+            ordered = sorted(edges)
+            for start, after in pairwise(ordered):
+                case = tuple(table.values[bisect_right(table.starts, start) - 1] for table in self._tables)
+                found[case] = found.get(case, 0.0) + weight * (after - start) / (end - first)
+        return found
+
+
+def _boundaries(number: int, table: Pairs[int]) -> Iterator[tuple[int, int, int]]:
+    return ((start, number, letter) for start, letter in zip(table.starts, table.values, strict=True))
+
+
+class Sweep:
+    """The tables that the services ask, and how each service sees them."""
+
+    def __init__(self, pages: Pages, roots: Mapping[str, Roots], before: Side, after: Side) -> None:
+        self._pages = pages
+        self._roots = roots
+        self.sides = before, after
+        self.services = {
+            name: (service, after.model.services[name])
+            for name, service in before.model.services.items()
+            if name in after.model.services
+        }
+        """Service -> before, after."""
+        asked = {table for pair in self.services.values() for service in pair for table in service.tables}
+        self.tables = sorted(asked)
+        self.views = list(dict.fromkeys(map(view_of, self.services.values())))
+        """Services that decide alike stand here once."""
+        self.alphabets = {table: self._alphabet(table) for table in self.tables}
+
+    def family(self, bits: int) -> Family:
+        """The tables of one family, swept."""
+        suffix = "v4" if bits == 32 else "v6"
+        found = []
+        for table in self.tables:
+            was, now = self._roots.get(f"{table}.{suffix}", (None, None))
+            old = outline(self._pages, bits, was)
+            new = old if was == now else outline(self._pages, bits, now)
+            first, second = ((new if side.after else old) for side in self.sides)
+            found.append(paired(self._pages, first, second, self.alphabets[table].letter))
+        return Family(bits, found or [Pairs(bits=bits, starts=[0], values=[0])])
+
+    def _alphabet(self, table: str) -> Alphabet:
+        lenses: tuple[list[Lens], list[Lens]] = [], []
+        for view in self.views:
+            for number, side in enumerate(self.sides):
+                service = side.model.services[view[number].name]
+                lenses[number].append(Lens(Director(side.model), service, table))
+        return Alphabet(table, lenses)
+
+
+@dataclass(frozen=True, slots=True)
+class Same:
+    """Stands for all services that decide alike; the first of them is asked."""
+
+    form: tuple[object, ...]
+    name: str = field(compare=False)
+
+
+def view_of(pair: tuple[Service, Service]) -> tuple[Same, Same]:
+    """What decides alike about a service before and after, whatever it is called."""
+    first, second = (
+        Same((one.map.name, one.policy, one.near_km, one.cname, one.max_answers), one.name) for one in pair
+    )
+    return first, second

@@ -1,0 +1,164 @@
+"""Traffic impact: which part of every service's clients would get another node, exactly and from ranges.
+
+The boundaries of the tables before and after are swept once; what the services see of the records is all that is told apart,
+so that half a million ranges come down to few different cases, and each case is decided once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from geosteer.keys import FAMILIES
+from geosteer_loader.impact.distribution import Forecast, all_up
+from geosteer_loader.impact.joint_tables import Case, Same, Side, Sweep, view_of
+from geosteer_loader.impact.probabilities import distance
+from geosteer_loader.impact.service_change import MOMENTS, Impact, Shift, count
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from geosteer.decision.model import Model
+    from geosteer.decision.node_state import NodeState
+    from geosteer_loader.impact.distribution import Regard
+    from geosteer_loader.impact.joint_tables import Roots
+    from geosteer_loader.impact.probabilities import Chances
+    from geosteer_loader.impact.table_diff import Pages
+    from geosteer_loader.impact.traffic import Traffic
+
+
+def measure(
+    pages: Pages,
+    roots: Mapping[str, Roots],
+    before: Side,
+    after: Side,
+    states: Mapping[str, NodeState],
+    now: float,
+    traffic: Traffic | None = None,
+) -> Impact:
+    """What becomes of the clients of every service that both sides have.
+
+    Args:
+        pages: of all tables, before and after.
+        roots: field of `current` (`geo.v4`) -> digest of the root page before and after, None where there is none.
+        states: of the nodes now.
+        now: seconds since 1970.
+        traffic: weighs real clients, too.
+
+    Raises: CorruptPage: a published page is missing or damaged. StoreError.
+    """
+    sweep = Sweep(pages, roots, before, after)
+    judge = _Judge(sweep, states, now)
+    impact: Impact = {name: {} for name in sweep.services}
+    families = {suffix: sweep.family(bits) for suffix, bits in FAMILIES.items()}
+    for suffix, family in families.items():
+        unit = float(1 << 80) if suffix == "v6" else 1.0
+        cases: dict[Case, float] = {}
+        for start, end, case in family.spans():
+            cases[case] = cases.get(case, 0) + (end - start)
+        judge.weigh(impact, suffix, {case: size / unit for case, size in cases.items()})
+    if traffic is not None:
+        for family in families.values():
+            judge.weigh(impact, "clients", family.weights(traffic))
+    return impact
+
+
+class _Judge:
+    """Decides the cases."""
+
+    def __init__(self, sweep: Sweep, states: Mapping[str, NodeState], now: float) -> None:
+        self._sweep = sweep
+        forecasts = _Forecasts(states, now)
+        self._forecasts = [
+            {moment: forecasts.of(side.model, moment) for moment in MOMENTS} for side in sweep.sides
+        ]
+        self._chances: dict[tuple[object, ...], dict[str, Chances]] = {}
+
+    def weigh(self, impact: Impact, part: str, cases: Mapping[Case, float]) -> None:
+        """Add what becomes of the clients in each case to that part of the impact."""
+        for number, view in enumerate(self._sweep.views):
+            shift = self._shift(number, view, cases)
+            for name, pair in self._sweep.services.items():
+                if view_of(pair) == view:
+                    impact[name].setdefault(part, Shift()).add(shift)
+
+    def _shift(self, number: int, view: tuple[Same, Same], cases: Mapping[Case, float]) -> Shift:
+        shift = Shift()
+        grouped: dict[tuple[tuple[Regard, ...], tuple[Regard, ...], bool], float] = {}
+        for case, size in cases.items():
+            key = self._regarded(number, case)
+            grouped[key] = grouped.get(key, 0.0) + size
+        anybody = any(known for _, _, known in grouped)
+        for (was, now, known), size in grouped.items():
+            shift.total += size
+            shift.known += size if known else 0.0
+            for moment in MOMENTS:
+                before, after = self._get(0, moment, view, was), self._get(1, moment, view, now)
+                apart, old, new = _compared(before, after)
+                count(shift.moved, moment, apart * size)
+                count(shift.moved_known, moment, apart * size if known else 0.0)
+                if known or not anybody:
+                    _spread(shift.before.setdefault(moment, {}), old, size)
+                    _spread(shift.after.setdefault(moment, {}), new, size)
+        return shift
+
+    def _regarded(self, number: int, case: Case) -> tuple[tuple[Regard, ...], tuple[Regard, ...], bool]:
+        """What one service sees of every table, before and after; whether any of those that it asks says anything."""
+        letters = [
+            self._sweep.alphabets[table].regards[letter]
+            for table, letter in zip(self._sweep.tables, case, strict=False)
+        ]
+        return (
+            tuple(was[number] for was, _, _ in letters),
+            tuple(now[number] for _, now, _ in letters),
+            any(said and (was[number] or now[number]) for was, now, said in letters),
+        )
+
+    def _get(
+        self, number: int, moment: str, view: tuple[Same, Same], seen: tuple[Regard, ...]
+    ) -> dict[str, Chances]:
+        """What one side gives to the clients of one case; the same object where both sides and moments decide alike."""
+        forecast = self._forecasts[number][moment]
+        name = view[number].name
+        key = (id(forecast), name, seen)
+        found = self._chances.get(key)
+        if found is None:
+            service = self._sweep.sides[number].model.services[name]
+            found = forecast.chances(service, dict(zip(self._sweep.tables, seen, strict=True)))
+            self._chances[key] = found
+        return found
+
+
+class _Forecasts:
+    """One forecast for all sides and moments that have the same configuration and nodes that fare the same."""
+
+    def __init__(self, states: Mapping[str, NodeState], now: float) -> None:
+        self._states = states
+        self._now = now
+        self._made: list[tuple[Model, Forecast]] = []
+
+    def of(self, model: Model, moment: str) -> Forecast:
+        """The forecast for a configuration at a moment."""
+        states = all_up(model) if moment == "all_up" else self._states
+        fresh = Forecast(model, states, self._now)
+        for known, forecast in self._made:
+            if known is model and forecast.standing == fresh.standing:
+                return forecast
+        self._made.append((model, fresh))
+        return fresh
+
+
+def _compared(before: Mapping[str, Chances], after: Mapping[str, Chances]) -> tuple[float, Chances, Chances]:
+    """How far apart two answers are: by the record type of both that changes most; the nodes by the first of them."""
+    if before is after:
+        first = next(iter(after.values()), {})
+        return 0.0, first, first
+    kinds = [kind for kind in before if kind in after]
+    if not kinds:
+        return 1.0, next(iter(before.values()), {}), next(iter(after.values()), {})
+    apart = max(distance(before[kind], after[kind]) for kind in kinds)
+    return apart, before[kinds[0]], after[kinds[0]]
+
+
+def _spread(nodes: Chances, chances: Chances, size: float) -> None:
+    for node, chance in chances.items():
+        count(nodes, node, chance * size)

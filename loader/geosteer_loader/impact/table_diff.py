@@ -1,0 +1,199 @@
+"""What differs between two tables, published or planned, found from their pages: equal pages are equal content and skipped."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from geosteer.errors import CorruptPage
+from geosteer.tables import page_format
+from geosteer_loader.store.store import BATCH
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, MutableSequence, Sequence
+
+    from geosteer_loader.store.store import Store
+
+K = TypeVar("K")
+
+Change = tuple[int, int, str, str]
+"""First address, first address behind it, record before, record after; the records differ."""
+
+
+class Pages:
+    """Pages by their hex digest: those that were just built, else those in Redis."""
+
+    def __init__(self, store: Store, built: Iterable[page_format.Built] = ()) -> None:
+        self._store = store
+        self._built = {name.hex(): page for one in built for name, page in one.pages.items()}
+
+    def get(self, name: str) -> bytes | None:
+        """One page, None where it is not there."""
+        return self._built.get(name) or self._store.objects([name])[0]
+
+    def size(self, name: str) -> int:
+        """Bytes of a page that was just built; 0 for others."""
+        return len(self._built.get(name, b""))
+
+    def each(self, names: Sequence[str]) -> Iterator[page_format.Page]:
+        """The pages in that order, read in batches. Raises: CorruptPage: one is missing or damaged; StoreError."""
+        for low in range(0, len(names), BATCH):
+            batch = names[low : low + BATCH]
+            wanted = [name for name in batch if name not in self._built]
+            found = dict(zip(wanted, self._store.objects(wanted), strict=True)) if wanted else {}
+            for name in batch:
+                data = self._built.get(name) or found.get(name)
+                if data is None:
+                    raise CorruptPage(f"page {name} is missing")
+                yield page_format.decode(data)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outline:
+    """The pages of one family of a table, without the leaves' content."""
+
+    bits: int
+    """32 or 128."""
+    leaves: dict[int, str]
+    """First address -> digest, in address order."""
+    inner: frozenset[str]
+    """Digests of the pages above the leaves."""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Digests of all pages."""
+        return self.inner.union(self.leaves.values())
+
+
+def outline(pages: Pages, bits: int, root: str | None) -> Outline:
+    """The pages below a root page; none without a root.
+
+    Raises: CorruptPage: a page is missing or damaged. StoreError.
+    """
+    level = [(0, root)] if root is not None else []
+    inner: set[str] = set()
+    height = next(pages.each([name for _, name in level])).height if level else 0
+    while height:
+        names = [name for _, name in level]
+        inner.update(names)
+        below: list[tuple[int, str]] = []
+        for (start, _), page in zip(level, pages.each(names), strict=True):
+            if page.height != height or page.bits != bits:
+                raise CorruptPage("an inner page has the wrong height or family")
+            below += [(first, value.hex()) for first, value in page.spans(start) if isinstance(value, bytes)]
+        level, height = below, height - 1
+    return Outline(bits=bits, leaves=dict(level), inner=frozenset(inner))
+
+
+def changes(pages: Pages, old: Outline, new: Outline) -> Iterator[Change]:
+    """Every stretch of addresses that has another record in *new*, in address order; neighbours may be alike.
+
+    Raises: CorruptPage: a leaf is missing or damaged. StoreError.
+    """
+    for before, after in _blocks(old, new):
+        if before != after:
+            yield from _changes(pages, old.bits, before, after)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pairs(Generic[K]):
+    """Both tables at once: ranges that cover the whole space, each with what *before* and *after* have there."""
+
+    bits: int
+    starts: Sequence[int]
+    """First addresses, ascending; the first is 0."""
+    values: Sequence[K]
+
+    def spans(self) -> Iterator[tuple[int, int, K]]:
+        """Each range as (first address, first address behind it, value)."""
+        end = 1 << self.bits
+        last = len(self.starts) - 1
+        for at, (start, value) in enumerate(zip(self.starts, self.values, strict=True)):
+            yield start, self.starts[at + 1] if at < last else end, value
+
+
+def paired(pages: Pages, old: Outline, new: Outline, value: Callable[[str, str], K]) -> Pairs[K]:
+    """The whole space by what *value* makes of the records before and after; neighbours that are alike are merged.
+
+    Raises: CorruptPage: a leaf is missing or damaged. StoreError.
+    """
+    starts: MutableSequence[int] = array("I") if old.bits == 32 else []
+    values: list[K] = []
+    same = [name for before, after in _blocks(old, new) if before == after for _, name in before]
+    equal = pages.each(same)
+    for before, after in _blocks(old, new):
+        stretch: Iterable[tuple[int, K]]
+        if before == after:
+            page = next(equal)
+            found = [value(str(record), str(record)) for record in page.values]
+            spans = page.spans(before[0][0])
+            stretch = ((first, found[at]) for (first, _), at in zip(spans, page.index, strict=True))
+        else:
+            stretch = ((first, value(was, now)) for first, was, now in _merged(pages, before, after))
+        for first, one in stretch:
+            if not values or values[-1] != one:
+                starts.append(first)
+                values.append(one)
+    return Pairs(bits=old.bits, starts=starts or [0], values=values or [value("", "")])
+
+
+_Leaves = list[tuple[int, str]]
+
+
+def _blocks(old: Outline, new: Outline) -> Iterator[tuple[_Leaves, _Leaves]]:
+    """Stretches of leaves, of both tables, that cover the same addresses: a leaf they share, or all up to the next one."""
+    before: _Leaves = []
+    after: _Leaves = []
+    for start in sorted(old.leaves.keys() | new.leaves.keys()):
+        was, now = old.leaves.get(start), new.leaves.get(start)
+        # A page's bytes say how long its prefix is, so from one start the same page holds the same addresses.
+        if was is not None and was == now:
+            if before or after:
+                yield before, after
+            before, after = [], []
+            yield [(start, was)], [(start, was)]
+            continue
+        if was is not None:
+            before.append((start, was))
+        if now is not None:
+            after.append((start, now))
+    if before or after:
+        yield before, after
+
+
+def _changes(pages: Pages, bits: int, before: _Leaves, after: _Leaves) -> Iterator[Change]:
+    end = _end(pages, bits, before or after)
+    last: tuple[int, str, str] | None = None
+    for first, was, now in _merged(pages, before, after):
+        if last is not None and last[1] != last[2]:
+            yield last[0], first, last[1], last[2]
+        last = first, was, now
+    if last is not None and last[1] != last[2]:
+        yield last[0], end, last[1], last[2]
+
+
+def _end(pages: Pages, bits: int, leaves: _Leaves) -> int:
+    """The first address behind the last of the leaves."""
+    start, name = leaves[-1]
+    return start + (1 << (bits - next(pages.each([name])).prefix_len))
+
+
+def _merged(pages: Pages, before: _Leaves, after: _Leaves) -> Iterator[tuple[int, str, str]]:
+    """(first address, record before, record after) at every boundary of either side; "" where a side has no leaves."""
+    old, new = _records(pages, before), _records(pages, after)
+    nowhere = 1 << 129
+    was = now = ""
+    next_old, next_new = next(old, (nowhere, "")), next(new, (nowhere, ""))
+    while (start := min(next_old[0], next_new[0])) < nowhere:
+        if next_old[0] == start:
+            was, next_old = next_old[1], next(old, (nowhere, ""))
+        if next_new[0] == start:
+            now, next_new = next_new[1], next(new, (nowhere, ""))
+        yield start, was, now
+
+
+def _records(pages: Pages, leaves: _Leaves) -> Iterator[tuple[int, str]]:
+    for (start, _), page in zip(leaves, pages.each([name for _, name in leaves]), strict=True):
+        for first, record in page.spans(start):
+            yield first, str(record)

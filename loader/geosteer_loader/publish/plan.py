@@ -1,0 +1,156 @@
+"""`geosteer plan`: what a publish would change, as one document for people and programs. Nothing is written to Redis."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from geosteer.errors import CorruptPage
+from geosteer.keys import FAMILIES, TABLES, root_field
+from geosteer_loader.config.diff import differences
+from geosteer_loader.impact.service_change import as_json
+from geosteer_loader.impact.table_diff import Outline, changes, outline
+from geosteer_loader.progress import meter as usual_meter
+from geosteer_loader.publish.guards import examine
+from geosteer_loader.publish.proposal import Proposal, propose
+from geosteer_loader.store import current as published
+from geosteer_loader.store.object_writer import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from geosteer_loader.config.config import Config
+    from geosteer_loader.impact.table_diff import Pages
+    from geosteer_loader.impact.traffic import Traffic
+    from geosteer_loader.progress import Meter
+    from geosteer_loader.store.store import Store
+
+MOVEMENTS = 20
+"""Largest movements of a table's family that are told."""
+
+UNITS = {"v4": ("addresses", 0), "v6": ("/48s", 80)}
+"""Family -> what its address space is counted in, and how many bits of an address that leaves out."""
+
+
+def plan(
+    config: Config,
+    store: Store,
+    traffic: Traffic | None = None,
+    meter: Callable[[str], Meter] = usual_meter,
+) -> dict[str, Any]:
+    """What publishing *config* now would change; JSON types.
+
+    Args: traffic: real clients, to weigh the impact with; meter: shows the progress of the table that it is given.
+    Raises: SourceError: a source cannot be read. StoreError. Refused: a newer geosteer published.
+    """
+    before = published.read(store)
+    proposal = propose(config, store, before, meter)
+    pages = proposal.pages(store)
+    warnings: list[str] = []
+    tables = {name: _table(name, proposal, pages, warnings) for name in TABLES if _there(name, proposal)}
+    examined = examine(config, store, proposal, traffic)
+    written = _to_write(store, proposal)
+    return {
+        "generation": int(before["generation"]) if "generation" in before else None,
+        "held": before.get("held"),
+        "changed": [*proposal.changed, *(["release"] if "held" in before else [])],
+        "objects": len(written),
+        "bytes": sum(written.values()),
+        "tables": tables,
+        "config": differences(proposal.known.document, json.loads(proposal.text)),
+        "impact": as_json(examined.impact),
+        "refused": [{"guard": name, "finding": text} for name, text in examined.findings],
+        "warnings": warnings + examined.warnings,
+    }
+
+
+def _there(name: str, proposal: Proposal) -> bool:
+    return any(
+        root_field(name, bits) in fields for fields in (proposal.before, proposal.after) for bits in (32, 128)
+    )
+
+
+def _table(name: str, proposal: Proposal, pages: Pages, warnings: list[str]) -> dict[str, Any]:
+    before, after = proposal.before, proposal.after
+    told: dict[str, Any] = {"state": _state(name, proposal)}
+    for count in ("prefixes", "ranges"):
+        told[count] = [int(fields.get(f"{name}.{count}", 0)) for fields in (before, after)]
+    for suffix, bits in FAMILIES.items():
+        field = root_field(name, bits)
+        new = outline(pages, bits, after.get(field))
+        old = new
+        if before.get(field) != after.get(field):
+            try:
+                old = outline(pages, bits, before.get(field))
+                told[suffix] = _family(suffix, pages, old, new)
+                continue
+            except CorruptPage as exc:
+                warnings.append(f"{field}: cannot be compared with what is published: {exc}")
+                old = outline(pages, bits, None)
+        told[suffix] = _family(suffix, pages, old, new)
+    return told
+
+
+def _state(name: str, proposal: Proposal) -> str:
+    if name not in proposal.changed:
+        return "unchanged"
+    old, new = (root_field(name, 32) in fields for fields in (proposal.before, proposal.after))
+    if not (old and new):
+        return "new" if new else "removed"
+    roots = [pair for field, pair in proposal.roots().items() if field.startswith(f"{name}.")]
+    return "changed" if any(was != now for was, now in roots) else "same content"
+
+
+def _family(suffix: str, pages: Pages, old: Outline, new: Outline) -> dict[str, Any]:
+    unit, left_out = UNITS[suffix]
+    fresh = new.names - old.names
+    moved: Counter[tuple[str, str]] = Counter()
+    ranges = 0
+    for start, end, was, now in changes(pages, old, new):
+        moved[_named(was, now)] += end - start
+        ranges += 1
+    size = sum(moved.values())
+    return {
+        "ranges": ranges,
+        "pages": {
+            "before": len(old.names), "after": len(new.names), "new": len(fresh), "gone": len(old.names - new.names),
+        },
+        "bytes": sum(map(pages.size, fresh)),
+        "unit": unit,
+        "changed": _amount(size, left_out),
+        "share": size / (1 << new.bits),
+        "movements": [
+            {"from": was, "to": now, "changed": _amount(count, left_out)}
+            for (was, now), count in moved.most_common(MOVEMENTS)
+        ],
+    }  # fmt: skip
+
+
+def _named(was: str, now: str) -> tuple[str, str]:
+    """Records by region where that says the difference, else in full; `-` where nothing is known."""
+    first, second = was.partition(" ")[0], now.partition(" ")[0]
+    if first == second or "=" in was + now or was.startswith("AS") or now.startswith("AS"):
+        first, second = was, now
+    return first or "-", second or "-"
+
+
+def _amount(size: int, left_out: int) -> int | float:
+    """In whole units where it is that."""
+    whole, rest = divmod(size, 1 << left_out)
+    return whole if not rest else size / (1 << left_out)
+
+
+def _to_write(store: Store, proposal: Proposal) -> dict[str, int]:
+    """Objects that Redis lacks -> their size, bytes."""
+    writer = Writer(store)
+    lacking: dict[str, int] = {}
+    for table in proposal.tables:
+        thorough = not proposal.known.complete(table.name)
+        for built in table.pages:
+            for name in writer.lacking(built, thorough=thorough):
+                lacking[name.hex()] = len(built.pages[name])
+    named = proposal.after["config"]
+    if named == proposal.known.damaged or not writer.there(named):
+        lacking[named] = len(proposal.text)
+    return lacking

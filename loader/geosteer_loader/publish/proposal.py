@@ -1,0 +1,82 @@
+"""What a publish would make of the configuration and its sources, before anything is written."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from geosteer.keys import FAMILIES, TABLES, digest, root_field
+from geosteer_loader.impact.table_diff import Pages
+from geosteer_loader.store.inventory import Known
+from geosteer_loader.tables.build import build_tables, own_fields, pages_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from geosteer_loader.config.config import Config
+    from geosteer_loader.impact.joint_tables import Roots
+    from geosteer_loader.progress import Meter
+    from geosteer_loader.store.store import Store
+    from geosteer_loader.tables.build import Table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """Tables and configuration, ready to be looked at and published."""
+
+    before: Mapping[str, str]
+    """Fields of `current` as published now; empty when nothing is."""
+    known: Known
+    """What Redis has of that."""
+    tables: list[Table]
+    document: dict[str, Any]
+    """The configuration document, in the order of what is published: the order of nodes decides who gets which ticket."""
+    text: bytes
+    """The same as it is published."""
+    after: dict[str, str]
+    """Fields of `current` as they would be, without stamps."""
+
+    @property
+    def changed(self) -> list[str]:
+        """Tables that would differ from what is published, and `config`."""
+        changed = [
+            table for table in TABLES if own_fields(self.before, table) != own_fields(self.after, table)
+        ]
+        return [*changed, *(["config"] if self.before.get("config") != self.after["config"] else [])]
+
+    def roots(self) -> dict[str, Roots]:
+        """Field of `current` (`geo.v4`) -> digest of the root page before and after, of every table in either."""
+        fields = [root_field(table, bits) for table in TABLES for bits in FAMILIES.values()]
+        found = {name: (self.before.get(name), self.after.get(name)) for name in fields}
+        return {name: pair for name, pair in found.items() if pair != (None, None)}
+
+    def pages(self, store: Store) -> Pages:
+        """All pages, those before and those after."""
+        return Pages(store, pages_of(self.tables))
+
+
+def propose(
+    config: Config, store: Store, before: Mapping[str, str], meter: Callable[[str], Meter]
+) -> Proposal:
+    """Build what is to be published; tables whose sources did not change stay as they are published.
+
+    Args: before: the fields of `current`; meter: shows the progress of the table that it is given.
+    Raises: SourceError: a source cannot be read. StoreError.
+    """
+    known = Known(store, before)
+    tables = build_tables(config, before, known.whole, meter, store.now())
+    document: dict[str, Any] = dict(config.document)
+    for table in tables:
+        if table.name == "geo":
+            told = known.continents() if table.kept else table.continents
+            document["continents"] = {**document["continents"], **told}
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    after = {"config": digest(text).hex()}
+    for table in tables:
+        after.update(table.fields)
+    if "swept" in before:
+        after["swept"] = before["swept"]
+    return Proposal(
+        before=before, known=known, tables=tables, document=json.loads(text), text=text, after=after
+    )

@@ -1,0 +1,196 @@
+"""Publishing: build what changed, write what Redis lacks, flip `current` in one step, collect what is old.
+
+Until the flip nothing that a reader sees has changed, whatever fails; what fails after it is a warning.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from geosteer.errors import ConfigError, GeosteerError, Refused
+from geosteer.keys import SCHEMA
+from geosteer.timestamps import format_time, parse_time
+from geosteer_loader.impact.service_change import as_json, moving, percent
+from geosteer_loader.progress import meter as usual_meter
+from geosteer_loader.publish.guards import examine, guard
+from geosteer_loader.publish.proposal import propose
+from geosteer_loader.store import current as published
+from geosteer_loader.store import functions
+from geosteer_loader.store.collector import SWEEP_EVERY, Collected, collect, sweep
+from geosteer_loader.store.lease import SECONDS, Lease
+from geosteer_loader.store.object_writer import Writer, Written
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from geosteer_loader.config.config import Config
+    from geosteer_loader.progress import Meter
+    from geosteer_loader.publish.proposal import Proposal
+    from geosteer_loader.store.store import Store
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, kw_only=True)
+class Outcome:
+    """What a publish did."""
+
+    generation: int
+    """The one that is published now."""
+    changed: list[str]
+    """Tables and `config`, `release`, `repair`; empty when nothing was published."""
+    written: Written
+    collected: Collected = field(default_factory=Collected)
+    replicas: int = 0
+    """Connected ones."""
+    confirmed: int = 0
+    """Replicas that have the new generation."""
+    warnings: list[str] = field(default_factory=list)
+    impact: dict[str, Any] = field(default_factory=dict)
+    """What became of the clients, as `geosteer plan` tells it."""
+    seconds: float = 0.0
+
+
+def publish(
+    config: Config,
+    store: Store,
+    *,
+    release: bool = False,
+    schema: int | None = None,
+    force: Collection[str] = (),
+    meter: Callable[[str], Meter] = usual_meter,
+    lease_seconds: float = SECONDS,
+) -> Outcome:
+    """Publish what the configuration and its sources say, if it differs from what is published.
+
+    Args:
+        config: the checked configuration.
+        store: where to.
+        release: end the hold that a rollback left.
+        schema: what `current` means from now on; default: as published. ConfigError: not known here.
+        force: names of guards whose refusal is overruled (`guard.GUARDS`).
+        meter: shows the progress of the table that it is given.
+        lease_seconds: how long the lock outlives this process if it is killed.
+
+    Raises: SourceError, StoreError, Refused (another publisher, a hold, a guard): nothing was changed.
+    """
+    began = time.monotonic()
+    with Lease(store, lease_seconds) as lease:
+        before = published.read(store)
+        if before.get("held") and not release:
+            raise Refused(f"{store.name}: held: {before['held']}; `geosteer publish --release` ends it")
+        writer = Writer(store)
+        proposal = propose(config, store, before, meter)
+        examination = examine(config, store, proposal)
+        for services, family, share in moving(examination.impact):
+            if share:
+                log.info("%s: %s of the %s clients get another node", services, percent(share), family)
+        forced = guard(examination, force)
+        after = {**proposal.after, "schema": str(_schema(before, schema))}
+        _write(writer, proposal)
+        changed = _changed(proposal, after, writer.written)
+        if changed:
+            due = _sweep_due(store, before, after)
+            told = " ".join([*changed, *(f"forced:{name}" for name in forced)])
+            now = published.flip(store, lease, before, after, told, writer.check)
+            outcome = Outcome(generation=int(now["generation"]), changed=changed, written=writer.written)
+            outcome.impact = as_json(examination.impact)
+            outcome.warnings += examination.warnings
+            _after_flip(config, store, lease, outcome, due)
+        else:
+            outcome = Outcome(generation=int(before["generation"]), changed=[], written=writer.written)
+            _load_functions(store, outcome)
+            # A publisher that was killed after its flip may have left this to do.
+            _clean(config, store, lease, outcome)
+    _warn_unless(
+        outcome, "asking for the memory policy", lambda: outcome.warnings.extend(store.memory_warnings())
+    )
+    outcome.seconds = time.monotonic() - began
+    return outcome
+
+
+def _schema(before: Mapping[str, str], wanted: int | None) -> int:
+    """The schema to publish: the one asked for, else the one that is published, else the newest.
+
+    Workers that do not know it keep what they have, so it rises only when an operator says that all do.
+    Raises: ConfigError: this program cannot write it.
+    """
+    if wanted is None:
+        return int(before.get("schema", SCHEMA))
+    if not 1 <= wanted <= SCHEMA:
+        raise ConfigError([f"--schema {wanted}: this program can publish schema 1 to {SCHEMA}"])
+    return wanted
+
+
+def _changed(proposal: Proposal, after: Mapping[str, str], written: Written) -> list[str]:
+    changed = list(proposal.changed)
+    before = proposal.before
+    if "held" in before:
+        changed.append("release")
+    if before.get("schema", after["schema"]) != after["schema"]:
+        changed.append("schema")
+    if not changed and (written.objects or not proposal.known.all_there):
+        changed.append("repair")  # a new generation, so that workers look again for what they missed
+    return changed
+
+
+def _write(writer: Writer, proposal: Proposal) -> None:
+    leaves: dict[str, bytes] = {}
+    inner: dict[str, bytes] = {}
+    for table in proposal.tables:
+        # A page that vanished from below one that stayed is found only by asking for each.
+        thorough = not proposal.known.complete(table.name)
+        for built in table.pages:
+            for name in writer.lacking(built, thorough=thorough):
+                (inner if name in built.children else leaves)[name.hex()] = built.pages[name]
+    named = proposal.after["config"]
+    if named == proposal.known.damaged or not writer.there(named):
+        leaves[named] = proposal.text
+    writer.write_leaves(leaves)
+    writer.write_inner(inner)
+
+
+def _sweep_due(store: Store, before: Mapping[str, str], after: dict[str, str]) -> bool:
+    """Whether forgotten objects are to be looked for; notes in *after* that they were."""
+    now = store.now()
+    try:
+        due = now - parse_time(before.get("swept", "")) >= SWEEP_EVERY
+    except ValueError:
+        due = True
+    if due:
+        after["swept"] = format_time(now)
+    return due
+
+
+def _after_flip(config: Config, store: Store, lease: Lease, outcome: Outcome, due: bool) -> None:
+    def wait() -> None:
+        outcome.replicas, outcome.confirmed = published.confirmed(store)
+        if outcome.confirmed < outcome.replicas:
+            outcome.warnings.append(published.late(outcome.replicas, outcome.confirmed))
+
+    _warn_unless(outcome, "waiting for replicas", wait)
+    _load_functions(store, outcome)  # before the collector, which looks for orphans with one
+    _clean(config, store, lease, outcome)
+    if due:
+        _warn_unless(outcome, "looking for forgotten objects", lambda: sweep(store, lease, outcome.collected))
+
+
+def _clean(config: Config, store: Store, lease: Lease, outcome: Outcome) -> None:
+    def clean() -> None:
+        collect(store, lease, outcome.collected, keep=config.guard.keep, grace=config.guard.grace)
+
+    _warn_unless(outcome, "removing old generations", clean)
+
+
+def _load_functions(store: Store, outcome: Outcome) -> None:
+    _warn_unless(outcome, "loading the Redis functions", lambda: functions.load(store))
+
+
+def _warn_unless(outcome: Outcome, what: str, work: Callable[[], object]) -> None:
+    try:
+        work()
+    except GeosteerError as exc:
+        outcome.warnings.append(f"{what}: {exc}")

@@ -1,0 +1,103 @@
+"""Going back to a generation that is kept, and holding it there until an operator says otherwise."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from geosteer.errors import ConfigError, Refused, StoreError
+from geosteer.keys import SCHEMA, TABLES
+from geosteer.timestamps import format_time
+from geosteer_loader.store import current as published
+from geosteer_loader.store.author import whoami
+from geosteer_loader.store.history import Entry, entries
+from geosteer_loader.store.lease import Lease
+from geosteer_loader.store.object_writer import Writer
+from geosteer_loader.tables.build import own_fields, roots
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from geosteer_loader.store.store import Store
+
+log = logging.getLogger(__name__)
+
+PARTS = (*TABLES, "config")
+"""What can be taken back by itself."""
+
+
+def rollback(
+    store: Store, generation: int | None = None, only: Sequence[str] = (), why: str = ""
+) -> dict[str, str]:
+    """Publish again what *generation* had, as a new generation with a hold; the fields of `current` as they are then.
+
+    Args:
+        store: where it is published.
+        generation: a kept one; default: the one before that which is published (or was gone back to).
+        only: some of `PARTS`; the others stay as they are. Default: all.
+        why: for status and history.
+
+    Raises: ConfigError: no such generation is kept. Refused: a publisher is at work. StoreError.
+    """
+    with Lease(store) as lease:
+        before = published.read(store)
+        writer = Writer(store)
+        target = _target(store, before, generation)
+        parts = [part for part in PARTS if part in only] or list(PARTS)
+        after = {key: value for key, value in before.items() if key not in {*published.STAMPS, "schema"}}
+        for part in parts:
+            for gone in _fields(before, part):
+                after.pop(gone)
+            after.update(_fields(target.fields, part))
+        _check_whole(store, after)
+        what = "" if len(parts) == len(PARTS) else f" ({', '.join(parts)})"
+        reason = f": {why}" if why else ""
+        after["held"] = (
+            f"{whoami()} {format_time(store.now())}: back to generation {target.generation}{what}{reason}"
+        )
+        after["restored"] = str(target.generation)
+        changed = f"rollback to {target.generation}{what}"
+        now = published.flip(store, lease, before, after, changed, writer.check)
+        _wait(store)
+        return now
+
+
+def _wait(store: Store) -> None:
+    try:
+        replicas, having = published.confirmed(store)
+    except StoreError as exc:
+        log.warning("waiting for replicas: %s", exc)
+        return
+    if having < replicas:
+        log.warning("%s", published.late(replicas, having))
+
+
+def _target(store: Store, before: Mapping[str, str], generation: int | None) -> Entry:
+    kept = entries(store)
+    if generation is None:
+        newest = int(before.get("restored") or before.get("generation") or 0)
+        older = [entry for entry in kept if entry.generation < newest]
+        if not older:
+            raise ConfigError([f"no generation before {newest} is kept"])
+        return older[-1]
+    for entry in kept:
+        if entry.generation == generation:
+            if int(entry.fields.get("schema", SCHEMA)) > SCHEMA:
+                raise Refused(
+                    f"generation {generation} has schema {entry.fields['schema']}: upgrade this program"
+                )
+            return entry
+    names = ", ".join(str(entry.generation) for entry in kept) or "none"
+    raise ConfigError([f"generation {generation} is not kept; there are: {names}"])
+
+
+def _fields(fields: Mapping[str, str], part: str) -> dict[str, str]:
+    if part == "config":
+        return {"config": fields["config"]} if "config" in fields else {}
+    return own_fields(fields, part)
+
+
+def _check_whole(store: Store, fields: Mapping[str, str]) -> None:
+    names = [*roots(fields), fields["config"]]
+    if not all(store.present(names)):
+        raise StoreError(f"{store.name}: that generation is no longer whole; nothing was changed")

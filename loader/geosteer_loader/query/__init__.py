@@ -1,0 +1,1 @@
+"""Questions about what is published: lookup, explain, status, mismatch."""

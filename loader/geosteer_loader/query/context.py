@@ -1,0 +1,124 @@
+"""What a decision is explained from: what is published now, or what a publish would make of the configuration."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from geosteer.decision.model import Model
+from geosteer.sync.node_states import Mirror
+from geosteer_loader.health import watchlist
+from geosteer_loader.health.verdicts import decode
+from geosteer_loader.progress import meter
+from geosteer_loader.publish.proposal import propose
+from geosteer_loader.store import current as published
+from geosteer_loader.store.generation_view import View
+from geosteer_loader.store.store import texts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from geosteer.decision.node_state import NodeState
+    from geosteer_loader.config.config import Config
+    from geosteer_loader.store.store import Store
+    from geosteer_loader.tables.ranges import Ranges
+
+    Cell = Callable[[str, int, int], tuple[str, int]]
+    """Table, address bits, address -> record ("" on a miss) and length of the widest prefix around it that has it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """All that decides about clients at one moment."""
+
+    model: Model
+    cell: Cell
+    states: Mapping[str, NodeState]
+    overrides: Mapping[str, str]
+    """Node -> JSON of what an operator said, in force or not."""
+    loads: Mapping[str, float]
+    """Node -> its load as it was reported last, in parts of its capacity."""
+    now: float
+    """Seconds since 1970, by Redis."""
+    generation: int | None
+    """None: it is only planned."""
+
+
+def live(store: Store) -> Sight:
+    """What is published. Raises: StoreError: nothing usable is, or Redis failed."""
+    view = View(store)
+    generation = view.generation
+    return Sight(
+        model=generation.model,
+        cell=view.cell,
+        states=view.mirror.states,
+        overrides=view.mirror.overrides,
+        loads=_loads(store, generation.document),
+        now=view.now,
+        generation=int(generation.number),
+    )
+
+
+def planned(config: Config, store: Store) -> Sight:
+    """What a publish of *config* would make, with the nodes' states of now. Nothing is written.
+
+    Tables whose sources did not change are looked up as they are published; the others are built.
+    Raises: SourceError: a source cannot be read. StoreError: Redis failed.
+    """
+    now = store.now()
+    proposal = propose(config, store, published.read(store), meter)
+    tables, document = proposal.tables, proposal.document
+    kept = {table.name for table in tables if table.kept}
+    built = {(table.name, bits): ranges for table in tables for bits, ranges in table.ranges.items()}
+    view = View(store) if kept else None
+    mirror = _mirror(store, document["nodes"])
+
+    def cell(table: str, bits: int, address: int) -> tuple[str, int]:
+        ranges = built.get((table, bits))
+        if ranges is not None:
+            return cell_of(ranges, address)
+        return view.cell(table, bits, address) if view is not None and table in kept else ("", 0)
+
+    return Sight(
+        model=Model(document),
+        cell=cell,
+        states=mirror.states,
+        overrides=mirror.overrides,
+        loads=_loads(store, document),
+        now=now,
+        generation=None,
+    )
+
+
+def cell_of(ranges: Ranges, address: int) -> tuple[str, int]:
+    """Record of an address, and the length of the widest prefix around it within the range that holds it."""
+    starts, bits = ranges.starts, ranges.bits
+    at = bisect_right(starts, address) - 1
+    host = bits
+    if at:
+        host = (address ^ (starts[at] - 1)).bit_length() - 1
+    if at + 1 < len(starts):
+        host = min(host, (address ^ starts[at + 1]).bit_length() - 1)
+    return ranges.records[at], bits - host
+
+
+def _mirror(store: Store, nodes: Collection[str]) -> Mirror:
+    mirror = Mirror()
+    replies = store.pipe([("HGETALL", store.keys.node(name)) for name in nodes])
+    for name, reply in zip(nodes, replies, strict=True):
+        mirror.set_node(name, texts(reply))
+    mirror.set_overrides(store.hash(store.keys.override))
+    return mirror
+
+
+def _loads(store: Store, document: Mapping[str, Any]) -> dict[str, float]:
+    writers = list(store.hash(store.keys.beat))
+    latest: dict[str, tuple[float, float]] = {}
+    for reply in store.pipe([("HGETALL", store.keys.verdict(name)) for name in writers]):
+        for node, text in texts(reply).items():
+            verdict = decode(text)
+            if verdict is not None and verdict.load is not None:
+                latest[node] = max(latest.get(node, (0.0, 0.0)), (verdict.loaded, verdict.load))
+    nodes = watchlist.read(document).nodes
+    return {name: load / nodes[name].capacity for name, (_, load) in latest.items() if name in nodes}

@@ -1,0 +1,181 @@
+"""`geosteer lookup` and `geosteer explain`: what the tables say of an address, and why a client gets its nodes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from geosteer.decision.client import Client, from_question, parse
+from geosteer.decision.director import Decision, Director
+from geosteer.errors import ConfigError
+from geosteer.keys import TABLES
+from geosteer.timestamps import format_time
+from geosteer_loader.query import context, reasons
+from geosteer_loader.query.reasons import prefix_text
+from geosteer_loader.store import store as stores
+from geosteer_loader.store.generation_view import View
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from geosteer.decision.model import Model, Service
+    from geosteer_loader.config.config import Config
+    from geosteer_loader.query.context import Sight
+
+TIER, PLANNED = "live", "planned"
+"""Tiers of an explanation: of what is published, or of what would be. Without Redis a command fails."""
+
+NOBODY = "0.0.0.0"  # PowerDNS gives it where it asks for itself
+
+
+def lookup(config: Config, addresses: Sequence[str]) -> list[dict[str, Any]]:
+    """For each address, and each published table, `prefix` (the widest with one record) and `record` (None on a miss).
+
+    Raises: ConfigError: an address is none. StoreError: Redis failed, or nothing is published.
+    """
+    clients = _clients(addresses)
+    with stores.connect(config.redis) as store:
+        view = View(store)
+        tables = [
+            table for table in TABLES if any((table, bits) in view.generation.trees for bits in (32, 128))
+        ]
+        found = []
+        for text, client in zip(addresses, clients, strict=True):
+            row: dict[str, Any] = {"address": text}
+            for table in tables:
+                record, length = view.cell(table, client.bits, client.address)
+                row[table] = {
+                    "prefix": prefix_text(client.bits, client.address, length),
+                    "record": record or None,
+                }
+            found.append(row)
+        return found
+
+
+def explain(
+    config: Config,
+    name: str,
+    client: str,
+    qtype: str | None = None,
+    ticket: float = 0.0,
+    *,
+    plan: bool = False,
+) -> dict[str, Any]:
+    """Why *client* gets what it gets for the service *name*.
+
+    Args:
+        client: an address or network, as a DNS question's client network; "" for nobody known.
+        qtype: A, AAAA or CNAME; default: every type that the service has.
+        ticket: in [0, 1), the draw of the policy `weighted`.
+        plan: decide as after a publish of the configuration and its sources, in place of what is published.
+
+    Raises: ConfigError: no such service, type or address. StoreError: Redis failed, or nothing is published. SourceError: a
+    source of the plan cannot be read.
+    """
+    asker = asker_of(client) if client else None
+    with stores.connect(config.redis) as store:
+        seen = context.planned(config, store) if plan else context.live(store)
+        service = find_service(seen.model, name)
+        told = describe(seen, service, asker, _kinds(service, qtype), ticket)
+    return {
+        "name": name.lower().rstrip("."),
+        "service": service.name,
+        "type": qtype.upper() if qtype else "ANY",
+        "client": client or None,
+        **told,
+    }
+
+
+def describe(
+    seen: Sight, service: Service, asker: Client | None, kinds: Sequence[str], ticket: float = 0.0
+) -> dict[str, Any]:
+    """One decision in full, for some of the service's record types. Raises: StoreError: a page is absent."""
+
+    def look(table: str) -> tuple[str, int]:
+        assert asker is not None
+        return seen.cell(table, asker.bits, asker.address)
+
+    director = Director(seen.model)
+    decision = director.decide(service, asker, look, seen.states, seen.now, ticket, trace=True)
+    layer, _, key = next((decision.layer[kind] for kind in kinds if kind in decision.layer), "").partition(
+        " "
+    )
+    chosen = {kind: () if decision.refused else decision.answer[kind] for kind in kinds}
+    return {
+        "tier": TIER if seen.generation is not None else PLANNED,
+        "generation": seen.generation,
+        "map": service.map.name,
+        "policy": service.policy,
+        "ticket": ticket if service.policy == "weighted" else None,
+        "layer": layer or None,
+        "key": key or None,
+        "answered_by": {kind: decision.layer[kind] for kind in kinds if kind in decision.layer},
+        "policy_reason": reasons.policy_reason(service, decision, asker),
+        "layers": reasons.layers(director, service, decision, asker, kinds),
+        "matched": _matched(decision, asker),
+        "scope": decision.scope,
+        "scope_reason": reasons.scope_reason(service, decision, asker),
+        "candidates": reasons.candidates(seen, service, decision, asker, kinds),
+        "answer": [
+            {"type": kind, "content": content, "ttl": decision.ttl}
+            for kind, nodes in chosen.items()
+            for content in dict.fromkeys(content for node in nodes for content in node.contents(kind))
+        ],
+        "nodes": list(dict.fromkeys(node.name for nodes in chosen.values() for node in nodes)),
+        "refused": decision.refused,
+        "warning": decision.loud or None,
+        "valid_until": format_time(decision.valid_until) if decision.valid_until is not None else None,
+    }
+
+
+def asker_of(text: str) -> Client | None:
+    """Whom a worker takes for the client; None where the text says only that it may not be known.
+
+    Raises: ConfigError: neither an address nor a network.
+    """
+    (client,) = _clients([text])
+    # Of a network that is looked up by its own address a worker also knows what may lie around it.
+    return from_question(NOBODY, text) or (client if client.length else None)
+
+
+def _clients(addresses: Sequence[str]) -> list[Client]:
+    clients, problems = [], []
+    for text in addresses:
+        try:
+            clients.append(parse(text))
+        except ValueError:
+            problems.append(f"{text}: neither an IP address nor a network")
+    if problems:
+        raise ConfigError(problems)
+    return clients
+
+
+def find_service(model: Model, name: str) -> Service:
+    """The service that answers a name: itself, or the closest wildcard (RFC 4592). Raises: ConfigError: there is none."""
+    wanted = name.lower().rstrip(".")
+    found = model.services.get(wanted)
+    parent = wanted
+    while found is None and "." in parent:
+        parent = parent.partition(".")[2]
+        found = model.services.get(f"*.{parent}")
+    if found is None:
+        known = ", ".join(sorted(model.services)[:10]) or "none"
+        raise ConfigError([f"{name}: no such service (there are: {known})"])
+    return found
+
+
+def _kinds(service: Service, qtype: str | None) -> tuple[str, ...]:
+    if qtype is None or qtype.upper() == "ANY":
+        return service.kinds
+    kinds = tuple(kind for kind in service.kinds if kind in {qtype.upper(), "CNAME"})
+    if not kinds:
+        raise ConfigError([f"{service.name}: has no {qtype}, only {', '.join(service.kinds)}"])
+    return kinds
+
+
+def _matched(decision: Decision, asker: Client | None) -> dict[str, dict[str, str | None]]:
+    if asker is None:
+        return {}
+    return {
+        table: {"prefix": prefix_text(asker.bits, asker.address, length), "record": record or None}
+        for table, (record, length) in decision.matched.items()
+    }

@@ -1,0 +1,255 @@
+"""How far off DNS is: it sees the resolver, or a network that stands for the client, where steering wants the client.
+
+For each pair of resolver and client the service decides twice. What each of the two gets is a distribution over nodes, for the
+policy `weighted` as for the others, where one node has all of it; the part of it that differs (the total variation distance)
+is the least part of such clients that do not get the node which their own address would have given them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+from geosteer.decision.client import Client, parse
+from geosteer.decision.director import Director, place_of
+from geosteer.decision.policy import distance
+from geosteer_loader.sources.files import Problems, lines
+from geosteer_loader.sources.geography import CONTINENT_PLACES, COUNTRY_PLACES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from geosteer.decision.director import Decision
+    from geosteer.decision.model import Service
+    from geosteer_loader.query.context import Sight
+    from geosteer_loader.sources import Progress
+
+REMEMBERED = 1 << 17
+"""Decisions kept, by client network."""
+
+WORST = 10
+"""Resolvers that are named."""
+
+NOBODY = ""
+"""In place of a node: the map refuses to answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Somebody who was answered by what his resolver is."""
+
+    resolver: Client
+    """Whom DNS saw: the source address of the question, or the client network that it named."""
+    client: Client
+    """Who then came."""
+    count: float
+    """How often; above 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What somebody gets."""
+
+    layer: str
+    chances: Mapping[str, float]
+    """Node -> chance to be the first answer."""
+    place: tuple[float, float] | None
+    """Where he is, as far as the table `geo` tells."""
+
+
+@dataclass(slots=True)
+class _Tally:
+    """Sums over clients."""
+
+    clients: float = 0.0
+    differ: float = 0.0
+    regions: float = 0.0
+    """Whose layer or key of the map differs."""
+    located: float = 0.0
+    extra: float = 0.0
+    """Kilometres more than to the own node, over those located."""
+
+    def add(self, count: float, differ: float, *, region: bool, extra: float | None) -> None:
+        self.clients += count
+        self.differ += count * differ
+        self.regions += count * region
+        if extra is not None:
+            self.located += count
+            self.extra += count * extra
+
+
+def read_pairs(numbered: Iterable[tuple[int, str]], path: Path) -> Iterator[Pair]:
+    """Pairs of a file: resolver, client, and maybe how often, which may come first as `uniq -c` has it.
+
+    Each is an address or a network; blanks, tabs or commas between them; `#` begins a comment.
+    Args: path: what to call the file in messages.
+    Raises: SourceError: lines are malformed; all of them are named, behind the last pair.
+    """
+    problems = Problems(path)
+    for number, line in numbered:
+        text = line.partition("#")[0].replace(",", " ").replace(";", " ")
+        words = text.split()
+        if not words:
+            continue
+        try:
+            yield _pair(words)
+        except ValueError:
+            problems.add(number, f"not a resolver, a client and maybe a count: {text.strip()[:80]!r}")
+    problems.check()
+
+
+def pairs_of(path: Path, progress: Progress | None = None) -> Iterator[Pair]:
+    """The pairs of a file, which may be compressed. Raises: SourceError."""
+    return read_pairs(lines(path, progress), path)
+
+
+def measure(sight: Sight, service: Service, kind: str, pairs: Iterable[Pair]) -> dict[str, Any]:
+    """How many clients get another node than by their own address, and how much farther they go; JSON types.
+
+    Pairs with a network of length 0, of which nothing can be told, are counted as `unknown` and left out.
+    Args: kind: the record type to decide for, one that the service has.
+    Raises: StoreError: a page is absent, or Redis failed.
+    """
+    decide = _Decider(sight, service, kind)
+    whole = _Tally()
+    resolvers: dict[str, _Tally] = {}
+    extras: dict[int, float] = {}
+    count, unknown = 0, 0.0
+    for pair in pairs:
+        count += 1
+        if not pair.resolver.length or not pair.client.length:  # asked for privacy (RFC 7871, 7.1.2)
+            unknown += pair.count
+            continue
+        seen, own = decide(pair.resolver), decide(pair.client)
+        differ = _apart(seen.chances, own.chances)
+        region = seen.layer != own.layer
+        extra = decide.farther(seen, own)
+        whole.add(pair.count, differ, region=region, extra=extra)
+        resolvers.setdefault(str(pair.resolver), _Tally()).add(pair.count, differ, region=region, extra=extra)
+        if extra is not None:
+            extras[round(extra)] = extras.get(round(extra), 0.0) + pair.count
+    worst = sorted(resolvers.items(), key=lambda one: (-one[1].differ, one[0]))[:WORST]
+    return {
+        "service": service.name,
+        "policy": service.policy,
+        "type": kind,
+        "pairs": count,
+        "clients": whole.clients,
+        "unknown": unknown,
+        "differ": whole.differ,
+        "differ_share": _part(whole.differ, whole.clients),
+        "region_share": _part(whole.regions, whole.clients),
+        "located_share": _part(whole.located, whole.clients),
+        "mean_extra_km": _part(whole.extra, whole.located) if whole.located else None,
+        "extra_km": {f"p{part}": _percentile(extras, part / 100) for part in (50, 90, 95, 99)}
+        | {"max": max(extras, default=None)},
+        "resolvers": [
+            {
+                "resolver": name,
+                "clients": tally.clients,
+                "differ_share": _part(tally.differ, tally.clients),
+                "mean_extra_km": _part(tally.extra, tally.located) if tally.located else None,
+            }
+            for name, tally in worst
+            if tally.differ
+        ],
+    }
+
+
+class _Decider:
+    """Decides once for each client network."""
+
+    def __init__(self, sight: Sight, service: Service, kind: str) -> None:
+        self._sight = sight
+        self._service = service
+        self._kind = kind
+        self._director = Director(sight.model)
+        self._known: dict[tuple[int, int, int], _Outcome] = {}
+
+    def __call__(self, client: Client) -> _Outcome:
+        key = client.bits, client.address, client.length
+        found = self._known.get(key)
+        if found is None:
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
+            found = self._known[key] = self._decide(client)
+        return found
+
+    def farther(self, seen: _Outcome, own: _Outcome) -> float | None:
+        """Kilometres that a client goes farther; None: nothing tells where he or a node is."""
+        if own.place is None or NOBODY in seen.chances or NOBODY in own.chances:
+            return None
+        away = self._away(own.place, seen.chances) - self._away(own.place, own.chances)
+        return away if isfinite(away) else None
+
+    def _away(self, place: tuple[float, float], chances: Mapping[str, float]) -> float:
+        nodes = self._sight.model.nodes
+        return sum(chance * distance(place, nodes[name].location) for name, chance in chances.items())
+
+    def _decide(self, client: Client) -> _Outcome:
+        sight = self._sight
+
+        def look(table: str) -> tuple[str, int]:
+            return sight.cell(table, client.bits, client.address)
+
+        weighted = self._service.policy == "weighted"
+        decision = self._director.decide(self._service, client, look, sight.states, sight.now, trace=weighted)
+        layer = decision.layer.get(self._kind, "")
+        chosen = decision.answer[self._kind]
+        chances = (
+            _chances(decision, self._kind, layer)
+            if weighted and chosen
+            else {chosen[0].name if chosen else NOBODY: 1.0}
+        )
+        record = decision.matched["geo"][0] if "geo" in decision.matched else look("geo")[0]
+        return _Outcome(layer, chances, _place(record))
+
+
+def _chances(decision: Decision, kind: str, layer: str) -> dict[str, float]:
+    """Of a draw, by the candidates as they stood when it was made."""
+    latest = {
+        one["node"]: 0.0 if one["excluded"] else one["weight"] * one["share"]
+        for one in decision.trace
+        if (one["type"], one["layer"]) == (kind, layer)
+    }
+    total = sum(latest.values())
+    return {node: weight / total for node, weight in latest.items() if weight}
+
+
+def _pair(words: list[str]) -> Pair:
+    if len(words) == 3 and "." not in words[0] and ":" not in words[0]:
+        words = [*words[1:], words[0]]  # as `uniq -c` counts
+    if len(words) not in {2, 3}:
+        raise ValueError(words)
+    count = float(words[2]) if len(words) == 3 else 1.0
+    if not 0 < count < float("inf"):
+        raise ValueError(words)
+    return Pair(parse(words[0]), parse(words[1]), count)
+
+
+def _place(record: str) -> tuple[float, float] | None:
+    where = record.partition(" ")[0]
+    if where.startswith("@"):
+        return place_of(record) or CONTINENT_PLACES.get(where[1:])
+    return place_of(record) or COUNTRY_PLACES.get(where[:2])
+
+
+def _apart(one: Mapping[str, float], other: Mapping[str, float]) -> float:
+    """The total variation distance of two distributions, 0..1."""
+    return sum(abs(one.get(node, 0.0) - other.get(node, 0.0)) for node in {**one, **other}) / 2
+
+
+def _part(amount: float, whole: float) -> float:
+    return round(amount / whole, 6) if whole else 0.0
+
+
+def _percentile(counts: Mapping[int, float], part: float) -> int | None:
+    """The least value that at least *part* of all do not exceed."""
+    left = part * sum(counts.values())
+    for value in sorted(counts):
+        left -= counts[value]
+        if left <= 0:
+            return value
+    return max(counts, default=None)

@@ -1,0 +1,46 @@
+"""Published tables read in full, for sums over all addresses."""
+
+from __future__ import annotations
+
+from array import array
+from typing import TYPE_CHECKING
+
+from geosteer.keys import root_field
+from geosteer_loader.impact.table_diff import Pages, outline
+from geosteer_loader.tables.ranges import Ranges
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, MutableSequence
+
+    from geosteer_loader.store.store import Store
+
+
+class Whole:
+    """The tables of one generation; each is read once."""
+
+    def __init__(self, store: Store, fields: Mapping[str, str]) -> None:
+        """Args: fields: of `current`."""
+        self._pages = Pages(store)
+        self._fields = fields
+        self._known: dict[tuple[str, int], Ranges | None] = {}
+
+    def read(self, table: str, bits: int) -> Ranges | None:
+        """The ranges of one family of a table; None: it is not published.
+
+        Raises: CorruptPage: a page is missing or damaged. StoreError.
+        """
+        if (table, bits) not in self._known:
+            root = self._fields.get(root_field(table, bits))
+            self._known[table, bits] = self._read(bits, root) if root is not None else None
+        return self._known[table, bits]
+
+    def _read(self, bits: int, root: str) -> Ranges:
+        leaves = outline(self._pages, bits, root).leaves
+        starts: MutableSequence[int] = array("I") if bits == 32 else []
+        records: list[str] = []
+        for start, page in zip(leaves, self._pages.each(list(leaves.values())), strict=True):
+            for first, record in page.spans(start):
+                if not records or records[-1] != record:
+                    starts.append(first)
+                    records.append(str(record))
+        return Ranges(bits=bits, starts=starts, records=records, prefixes=len(records))

@@ -1,0 +1,124 @@
+"""Lists of prefixes with their origin AS: pyasn's .dat, CAIDA's prefix2as, and plain `prefix AS15169`.
+
+Origins stand in the order of the file: CAIDA writes several as `10_20`, most frequent first, and the members of an AS set
+as `10,20`. Which prefixes and ASes count is the module `bgp`'s to say.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from geosteer.errors import SourceError
+from geosteer_loader.sources.files import Problems, lines
+from geosteer_loader.sources.prefix import parse_network
+from geosteer_loader.sources.routes import (
+    AS_SET,
+    MAX_ORIGINS,
+    PRIVATE,
+    TOO_MANY,
+    UNORIGINATED,
+    is_public,
+    origin_record,
+    unusable,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from geosteer_loader.sources import Progress, Report, Row
+
+_ORIGIN = re.compile(r"(?:AS)?([0-9]{1,10})", re.IGNORECASE)
+_BETWEEN = re.compile(r"[_,\s{}]+")
+_SET = re.compile(r"[0-9]\s*,")
+
+
+class _Origins(NamedTuple):
+    """What is made of the origins of a line."""
+
+    record: str
+    """"" without a public one."""
+    odd: tuple[str, ...]
+    """Kinds for the report."""
+
+
+class OriginListSource:
+    """One list; *split* says that prefix and length are columns of their own (prefix2as)."""
+
+    disjoint = False
+
+    def __init__(self, path: Path, *, split: bool) -> None:
+        self.path = path
+        self.name = str(path)
+        self._split = split
+
+    def rows(self, report: Report, progress: Progress | None = None) -> Iterator[Row]:
+        """Prefixes in the order of the file.
+
+        Raises: SourceError: not readable, without any prefix, or lines are malformed (all of them are named).
+        """
+        problems = Problems(self.path)
+        known: dict[str, _Origins] = {}
+        empty = True
+        for number, line in lines(self.path, progress):
+            text = line.strip()
+            if not text or text[0] in ";#":
+                continue
+            empty = False
+            try:
+                prefix, rest = _split(text) if self._split else _joined(text)
+                network = parse_network(prefix)
+                origins = known.get(rest)
+                if origins is None:
+                    origins = known[rest] = _origins(rest)
+            except ValueError as exc:
+                problems.add(number, str(exc))
+                continue
+            why = unusable(*network) or (None if origins.record else UNORIGINATED)
+            if why:
+                report.note(why, text)
+                continue
+            for kind in origins.odd:
+                report.note(kind, text)
+            yield *network, origins.record
+        problems.check()
+        if empty:
+            raise SourceError(f"{self.name}: no prefix in it")
+
+
+def _split(text: str) -> tuple[str, str]:
+    """Prefix and origins of a line whose prefix and length are columns of their own. Raises: ValueError: they are not."""
+    address, _, rest = text.replace("\t", " ").partition(" ")
+    if "/" in address:
+        raise ValueError(f"prefix and length in one column, as in format pyasn: {address!r}")
+    length, _, rest = rest.lstrip().partition(" ")
+    return f"{address}/{length}", rest
+
+
+def _joined(text: str) -> tuple[str, str]:
+    """Prefix and origins of a line. Raises: ValueError: no prefix length."""
+    prefix, _, rest = text.replace("\t", " ").partition(" ")
+    if "/" not in prefix:  # a prefix2as line would pass as an address with several origins
+        hint = " (format prefix2as has it in the next column)" if rest.lstrip()[:1].isdigit() else ""
+        raise ValueError(f"no prefix length: {prefix!r}{hint}")
+    return prefix, rest
+
+
+def _origins(text: str) -> _Origins:
+    """What a line's origins come to, without those that are private or reserved.
+
+    Raises: ValueError: not AS numbers.
+    """
+    words = [word for word in _BETWEEN.split(text.strip()) if word]
+    found = [_ORIGIN.fullmatch(word) for word in words]
+    numbers = [int(one[1]) for one in found if one]
+    if not numbers or len(numbers) < len(found) or max(numbers) > 0xFFFFFFFF:
+        raise ValueError(f"no AS number: {text[:60]!r}")
+    public = list(dict.fromkeys(filter(is_public, numbers)))
+    odd = {
+        AS_SET: _SET.search(text) is not None,
+        PRIVATE: not all(map(is_public, numbers)),
+        TOO_MANY: len(public) > MAX_ORIGINS,
+    }
+    return _Origins(origin_record(public[:MAX_ORIGINS]), tuple(kind for kind, seen in odd.items() if seen))

@@ -1,0 +1,180 @@
+"""Country zones in rbldnsd's ip4set format, for example `zz.countries.nerd.dk.rbldnsd`.
+
+A line is a range and a value `:A:TXT`; the text is the country code, and A = 127.0.X.Y has X*256 + Y =
+ISO numeric code. Read as rbldnsd 1.0 reads it, except that what it ignores with a warning is an error
+here, and that the longest prefix counts (rbldnsd looks by /32, /24, /16, /8 and returns all that it finds
+there).
+Source: rbldnsd(8), "ip4set Dataset", and trials with rbldnsd.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from geosteer_loader.sources.countries import COUNTRIES, NOWHERE, NUMERIC, REGIONS, geo_record, oddity
+from geosteer_loader.sources.files import Problems, lines
+from geosteer_loader.sources.prefix import split_range
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from geosteer_loader.sources import Progress, Report, Row
+
+Value = tuple[int, str]
+"""Address and text that a line answers with."""
+
+DEFAULT: Value = (0x7F000002, "")
+"""What rbldnsd gives for lines without a value before any default line: 127.0.0.2 and no text."""
+
+DISAGREE = "code and number name different countries: the code counts"
+NUMBER = "unknown country codes beside a known number: the number counts"
+TOO_LARGE = "larger than $MAXRANGE4: ignored"
+
+_ENTRY = re.compile(r"(!?)\s*([0-9][0-9./-]*)(?=[\s:]|$)(.*)")
+_ADDRESS = re.compile(r":\s*([0-9.]+)\s*(?::(.*)|[#;].*)?")
+_DIRECTIVE = re.compile(r"[#;:]?\$(.*)")
+
+
+class NerdSource:
+    """One zone file."""
+
+    disjoint = False
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.name = str(path)
+
+    def rows(self, report: Report, progress: Progress | None = None) -> Iterator[Row]:
+        """Prefixes in the order of the file; a range that is no prefix gives several, an exclusion holes.
+
+        Raises: SourceError: not readable, or lines are malformed (all of them are named).
+        """
+        problems = Problems(self.path)
+        default, most = DEFAULT, 1 << 32
+        records: dict[Value, tuple[str, str | None]] = {}
+        for number, line in lines(self.path, progress):
+            text = line.strip()
+            if directive := _DIRECTIVE.match(text):
+                most = _limit(directive[1], most)
+                continue
+            if not text or text[0] in "#;":
+                continue
+            try:
+                if text[0] == ":":
+                    default = _value(text, default)
+                    continue
+                first, last, value = _entry(text, default)
+            except ValueError as exc:
+                problems.add(number, str(exc))
+                continue
+            if last - first >= most:
+                report.note(TOO_LARGE, f"line {number}")
+                continue
+            record = ""
+            if value is not None:
+                if value not in records:
+                    records[value] = _record(*value)
+                record, odd = records[value]
+                if odd:
+                    report.note(odd, f"line {number}: {text}")
+            for start, length in split_range(32, first, last):
+                yield 32, start, length, record
+        problems.check()
+
+
+def _entry(text: str, default: Value) -> tuple[int, int, Value | None]:
+    """First and last address and the value, None for an exclusion."""
+    entry = _ENTRY.fullmatch(text)
+    if entry is None:
+        raise ValueError(f"no IPv4 range: {text[:60]!r}")
+    first, last = parse_range(entry[2])
+    return first, last, None if entry[1] else _value(entry[3].strip(), default)
+
+
+def parse_range(text: str) -> tuple[int, int]:
+    """First and last address of `1.2.3.4`, `1.2.3`, `10/8`, `1.2.0.0-1.2.3.255`, `1.7.1-3`, `1.2-1.3`.
+
+    Raises: ValueError: says what is wrong.
+    """
+    left, dash, right = text.partition("-")
+    if not dash:
+        return _network(text)
+    low, high = _octets(left), _octets(right)
+    if len(high) == 1:
+        high = [*low[:-1], *high]
+    elif len(high) < len(low):
+        raise ValueError(f"the end of the range is shorter than its beginning: {text!r}")
+    first, last = _number(low, 0), _number(high, 255)
+    if last < first:
+        raise ValueError(f"the range ends before it begins: {text!r}")
+    return first, last
+
+
+def _network(text: str) -> tuple[int, int]:
+    address, slash, size = text.partition("/")
+    octets = _octets(address)
+    length = 8 * len(octets)
+    if slash:
+        if not size.isdigit() or int(size) > 32:
+            raise ValueError(f"no prefix length from 0 to 32: {text!r}")
+        length = int(size)
+    elif length == 8:
+        raise ValueError(f"a single number is no range: {text!r}")
+    first = _number(octets, 0)
+    hosts = (1 << (32 - length)) - 1
+    if first & hosts:
+        raise ValueError(f"bits behind the prefix length are set: {text!r}")
+    return first, first | hosts
+
+
+def _octets(text: str) -> list[int]:
+    parts = text.split(".")
+    if len(parts) > 4 or not all(part.isdigit() and len(part) <= 3 and int(part) <= 255 for part in parts):
+        raise ValueError(f"no IPv4 address: {text!r}")
+    return list(map(int, parts))
+
+
+def _number(octets: list[int], filler: int) -> int:
+    return int.from_bytes(bytes(octets) + bytes([filler]) * (4 - len(octets)), "big")
+
+
+def _value(text: str, default: Value) -> Value:
+    """The value of a line from what stands behind its range."""
+    if not text or text[0] in "#;":
+        return default
+    if text[0] != ":":
+        return default[0], text
+    found = _ADDRESS.fullmatch(text)
+    octets = _octets(found[1]) if found else []
+    if found is None or len(octets) not in {1, 4} or not any(octets):
+        raise ValueError(f"no value `:A:TXT`: {text[:60]!r}")
+    address = _number(octets, 0) if len(octets) == 4 else 0x7F000000 | octets[0]
+    return address, default[1] if found[2] is None else found[2].strip()
+
+
+def _limit(directive: str, most: int) -> int:
+    """Addresses that a range may have, of `MAXRANGE4 /8` or `MAXRANGE4 256`; it can only be lowered."""
+    words = directive.split()
+    if len(words) < 2 or words[0] != "MAXRANGE4":
+        return most
+    length = words[1].removeprefix("/")
+    if not length.isascii() or not length.isdigit():
+        return most
+    if length != words[1]:
+        return min(most, 1 << (32 - min(int(length), 32)))
+    return min(most, int(length) or most)
+
+
+def _record(address: int, text: str) -> tuple[str, str | None]:
+    """The record for a value, and what is odd about it."""
+    code = text.upper() if len(text) == 2 and text.isascii() and text.isalpha() else ""
+    number = NUMERIC.get(address & 0x7FFF) if address >> 16 == 0x7F00 else None
+    if code in COUNTRIES and number not in {None, code}:
+        return code, DISAGREE
+    if code in COUNTRIES or code in REGIONS or code in NOWHERE or text.upper() in NOWHERE:
+        return geo_record(text), oddity(text)
+    if number is not None:
+        return number, NUMBER if code else None
+    return "", oddity(code)

@@ -1,0 +1,1 @@
+"""The loader's Redis: connection, current, history, lease, objects, collector, Functions."""

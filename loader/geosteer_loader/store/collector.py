@@ -1,0 +1,116 @@
+"""Removing what no generation needs any more, after a publish and under its lock.
+
+Roots go first: a page that is there has all below it there, also when the collector is killed half-way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from geosteer_loader.store.history import entries
+from geosteer_loader.store.reachable import needed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from geosteer_loader.store.history import Entry
+    from geosteer_loader.store.lease import Lease
+    from geosteer_loader.store.store import Command, Store
+
+BATCH = 500
+"""Fields that one command may delete."""
+
+SWEEP_EVERY = 86400.0
+"""Seconds between two looks for objects that a killed publish left behind."""
+
+SWEEP_STEP = 200
+"""Objects that one step of that look goes over; it holds the server for well under a millisecond."""
+
+
+@dataclass(slots=True)
+class Collected:
+    """What was removed."""
+
+    generations: int = 0
+    objects: int = 0
+    """Those of removed generations."""
+    orphans: int = 0
+    """Objects that belonged to no generation."""
+
+
+def collect(store: Store, lease: Lease, done: Collected, *, keep: int, grace: float) -> None:
+    """Remove generations beyond the last *keep*, superseded at least *grace* seconds ago, and their objects.
+
+    Raises: Refused: the lock is somebody else's by now. CorruptPage: a published table is not whole. StoreError.
+    What was removed until then is in *done*.
+    """
+    generations = entries(store)
+    dropped = _superseded(generations, keep, grace, store.now())
+    if not dropped:
+        return
+    kept = _kept(store, generations[len(dropped) :])
+    doomed = needed(store, [entry.fields for entry in dropped], kept)
+    # The history is cut in the same transaction: it never names a generation that is not whole.
+    cut: Command = ("XTRIM", store.keys.history, "MINID", generations[len(dropped)].id)
+    deletions = _deletions(store, doomed)
+    done.objects += sum(map(int, lease.write([cut, *deletions[:1]])[1:]))
+    done.generations = len(dropped)
+    for deletion in deletions[1:]:
+        done.objects += int(lease.write([deletion])[0])
+
+
+def sweep(store: Store, lease: Lease, done: Collected) -> None:
+    """Remove objects that belong to no generation, as a publisher that was killed leaves them.
+
+    Raises: as `collect`; also StoreError where the Function library is missing.
+    """
+    kept = _kept(store, entries(store))
+    orphans = {name: height for name, height in _all(store).items() if name not in kept}
+    for deletion in _deletions(store, orphans):
+        done.orphans += int(lease.write([deletion])[0])
+
+
+def discard(store: Store, lease: Lease, names: Iterable[str]) -> int:
+    """Remove objects whatever needs them, since what lies there is not what it should be; how many there were.
+
+    Raises: Refused: the lock is somebody else's by now. StoreError.
+    """
+    return sum(int(lease.write([deletion])[0]) for deletion in _deletions(store, dict.fromkeys(names, 0)))
+
+
+def _superseded(generations: Sequence[Entry], keep: int, grace: float, now: float) -> list[Entry]:
+    """The oldest generations, up to the first that has to stay."""
+    old: list[Entry] = []
+    for entry, successor in pairwise(generations):
+        if len(generations) - len(old) <= max(keep, 1) or now - successor.written < grace:
+            break
+        old.append(entry)
+    return old
+
+
+def _kept(store: Store, generations: Sequence[Entry]) -> dict[str, int]:
+    """The objects of what is published and of *generations* -> height."""
+    current = store.hash(store.keys.current)
+    kept = needed(store, [current], {}, whole=True)
+    kept.update(needed(store, [entry.fields for entry in generations], kept))
+    return kept
+
+
+def _deletions(store: Store, doomed: Mapping[str, int]) -> list[Command]:
+    """Commands that remove the objects, roots first."""
+    names = sorted(doomed, key=lambda name: -doomed[name])
+    return [("HDEL", store.keys.object, *names[low : low + BATCH]) for low in range(0, len(names), BATCH)]
+
+
+def _all(store: Store) -> dict[str, int]:
+    """Every object -> its height, without any page leaving the server."""
+    found: dict[str, int] = {}
+    cursor = b"0"
+    while True:
+        step = store.call("FCALL_RO", "geosteer_objects", 1, store.keys.object, cursor, SWEEP_STEP)
+        found.update(zip((name.decode() for name in step[1::2]), map(int, step[2::2]), strict=True))
+        cursor = step[0]
+        if cursor == b"0":
+            return found

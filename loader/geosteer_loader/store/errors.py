@@ -1,0 +1,58 @@
+"""What Redis and the way to it answer when something is wrong, in words that say what to do."""
+
+from __future__ import annotations
+
+import re
+
+from redis.exceptions import NoPermissionError
+
+import redis
+from geosteer.errors import StoreError
+
+
+class ConnectionLost(StoreError):  # the tree of errors names what happened
+    """The connection broke or fell silent: whether the last command was carried out is not known."""
+
+
+_CLASSES: tuple[tuple[type[redis.RedisError], str], ...] = (
+    (NoPermissionError, "the ACL of this user does not allow it"),
+    (redis.AuthenticationError, "user name or password is missing or wrong ([redis] username, password)"),
+    (redis.BusyLoadingError, "it is still loading its data"),
+    (redis.OutOfMemoryError, "it has no memory left (maxmemory)"),
+    (redis.ReadOnlyError, "it is a replica; publish to its primary"),
+)
+"""redis-py cuts the code off the messages of these."""
+
+_QUOTED = re.compile(r"^Command # \d+ \(.*?\) of pipeline caused error: ", re.DOTALL)
+"""A pipeline's error quotes the command, and with it a page's bytes."""
+
+_CONNECTING = re.compile(r"^Error -?\d+ connecting to .*?\. (?=\w)")
+"""The address is in the URL, which is named already."""
+
+_CODES = {
+    "MISCONF": "it cannot save to its disk and refuses writes",
+    "WRONGTYPE": "a key holds something that geosteer did not write",
+    "NOREPLICAS": "too few replicas are in reach (min-replicas-to-write)",
+}
+
+
+def translated(name: str, exc: redis.RedisError) -> StoreError:
+    """The error of the Redis called *name* as ours: `name: what it means: what Redis said`."""
+    cause = exc.__context__
+    if isinstance(exc, redis.WatchError) and cause is not None and broken(exc):
+        exc = cause  # type: ignore[assignment]
+    said = _QUOTED.sub("", str(exc)).rstrip(".")
+    for kind, meaning in _CLASSES:
+        if isinstance(exc, kind):
+            return StoreError(f"{name}: {meaning}: {said}")
+    if isinstance(exc, redis.TimeoutError):
+        return ConnectionLost(f"{name}: no answer in time: {said}")
+    if isinstance(exc, redis.ConnectionError):
+        return ConnectionLost(f"{name}: {_CONNECTING.sub('cannot connect: ', said)}")
+    meaning = _CODES.get(said.partition(" ")[0], "")
+    return StoreError(f"{name}: {meaning}: {said}" if meaning else f"{name}: {said}")
+
+
+def broken(exc: redis.WatchError) -> bool:
+    """Whether redis-py says "a watched key changed" while in truth the connection broke."""
+    return isinstance(exc.__context__, redis.ConnectionError | redis.TimeoutError)

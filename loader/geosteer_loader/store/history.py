@@ -1,0 +1,68 @@
+"""The generations that are kept, as the stream `history` tells of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from geosteer_loader.store.store import texts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from geosteer_loader.store.store import Command, Store
+
+NOTES = ("changed", "who", "when")
+"""Fields of an entry that are not fields of `current`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One generation."""
+
+    id: str
+    """Of the stream entry."""
+    fields: Mapping[str, str]
+    """`current` as it was then."""
+    changed: str
+    """What differed from the generation before: tables, `config`, ..., separated by blanks."""
+    who: str
+    when: str
+    """ISO 8601 UTC."""
+
+    @property
+    def written(self) -> float:
+        """When the entry was written by the primary's clock, seconds since 1970."""
+        return int(self.id.partition("-")[0]) / 1000
+
+    @property
+    def generation(self) -> int:
+        """Its number; 0 when the entry does not say it."""
+        number = self.fields.get("generation", "")
+        return int(number) if number.isdecimal() else 0
+
+
+def entries(store: Store) -> list[Entry]:
+    """All generations that are kept, oldest first; the last is the one published now.
+
+    Raises: StoreError.
+    """
+    return [_entry(id_, fields) for id_, fields in store.call("XRANGE", store.keys.history, "-", "+")]
+
+
+def last(store: Store) -> Entry | None:
+    """The newest generation, or None."""
+    newest = store.call("XREVRANGE", store.keys.history, "+", "-", "COUNT", 1)
+    return _entry(*newest[0]) if newest else None
+
+
+def addition(store: Store, current: Mapping[str, str], changed: str, who: str, when: str) -> Command:
+    """The command that adds a generation."""
+    fields = {**current, "changed": changed, "who": who, "when": when}
+    return ("XADD", store.keys.history, "*", *(word for pair in fields.items() for word in pair))
+
+
+def _entry(id_: bytes, raw: Mapping[bytes, bytes]) -> Entry:
+    fields = texts(raw)
+    notes = {name: fields.pop(name, "") for name in NOTES}
+    return Entry(id=id_.decode(), fields=fields, **notes)

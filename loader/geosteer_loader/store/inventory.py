@@ -1,0 +1,75 @@
+"""Which of the published objects are there, and so need not be made again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from geosteer.errors import CorruptPage, StoreError
+from geosteer.keys import FAMILIES, TABLES, root_field
+from geosteer_loader.impact.table_diff import Pages, outline
+from geosteer_loader.store import current as published
+from geosteer_loader.tables.build import own_fields, roots
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from geosteer_loader.store.store import Store
+
+
+class Known:
+    """What Redis has of the generation that is published; asked once."""
+
+    def __init__(self, store: Store, before: Mapping[str, str]) -> None:
+        self._before = before
+        self._store = store
+        self._pages = Pages(store)
+        self._complete: dict[str, bool] = {}
+        names = [*roots(before), *([before["config"]] if "config" in before else [])]
+        self._there = dict(zip(names, store.present(names), strict=True))
+        self._document: dict[str, Any] | None = None
+        self.damaged = ""
+        """Digest of the published configuration where that is there, but not what it should be."""
+        if self._there.get(before.get("config", "")):
+            try:
+                self._document = published.document(store, before)
+            except StoreError:
+                self.damaged = before["config"]
+
+    @property
+    def document(self) -> dict[str, Any] | None:
+        """The published configuration; None when nothing is published, or that is missing or damaged."""
+        return self._document
+
+    @property
+    def all_there(self) -> bool:
+        """Whether every page and the configuration are there."""
+        return all(self._there.values()) and not self.damaged and all(self.complete(name) for name in TABLES)
+
+    def whole(self, table: str) -> bool:
+        """Whether the table need not be built again: its pages are there, and what else its sources told."""
+        told = self._document is not None or table != "geo"
+        return len(roots(own_fields(self._before, table))) == 2 and told and self.complete(table)
+
+    def complete(self, table: str) -> bool:
+        """Whether every page of the table is there; asked once. Also of one that is not published."""
+        if table not in self._complete:
+            self._complete[table] = self._has_all(table)
+        return self._complete[table]
+
+    def _has_all(self, table: str) -> bool:
+        fields = own_fields(self._before, table)
+        if not all(self._there[name] for name in roots(fields)):
+            return False
+        try:
+            for bits in FAMILIES.values():
+                found = outline(self._pages, bits, fields.get(root_field(table, bits)))
+                if not all(self._store.present(sorted(set(found.leaves.values())))):
+                    return False
+        except CorruptPage:
+            return False
+        return True
+
+    def continents(self) -> dict[str, str]:
+        """Country -> continent as published, for a `geo` table that was not read again."""
+        assert self._document is not None
+        return dict(self._document["continents"])

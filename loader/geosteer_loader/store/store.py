@@ -1,0 +1,141 @@
+"""The Redis that holds what is published, as the loader sees it: every failure is a `StoreError`.
+
+Nothing is tried twice behind the caller's back: a publish that met a failure ends, and cron starts another.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Self
+
+import redis
+from geosteer.errors import StoreError
+from geosteer.keys import Keys
+from geosteer_loader.store.endpoint import client_for
+from geosteer_loader.store.errors import ConnectionLost, broken, translated
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from geosteer_loader.config.config import RedisSettings
+
+Argument = str | bytes | int | float
+Command = tuple[Argument, ...]
+"""A command and its arguments, for example `("HGET", key, field)`."""
+
+BATCH = 100
+"""Fields of `object` that one command may read or write."""
+
+
+class Store:
+    """One Redis (or the primary of one), under one key prefix."""
+
+    def __init__(self, client: redis.Redis, prefix: str, name: str) -> None:
+        self._client: Any = client  # redis-py leaves the calls used here without types
+        self.keys = Keys(prefix)
+        self.name = name
+        """What to call it in messages: the URL, which holds no password."""
+
+    def call(self, *command: Argument) -> Any:
+        """The reply to one command, as redis-py shapes it; texts are bytes."""
+        with self._errors():
+            return self._client.execute_command(*command)
+
+    def pipe(self, commands: Sequence[Command]) -> list[Any]:
+        """The replies to several commands sent at once, without MULTI; the first error is raised."""
+        if not commands:
+            return []
+        with self._errors():
+            pipeline = self._client.pipeline(transaction=False)
+            for command in commands:
+                pipeline.execute_command(*command)
+            return list(pipeline.execute())
+
+    def transact(
+        self, watch: Sequence[str], prepare: Callable[[Callable[..., Any]], Sequence[Command]]
+    ) -> list[Any] | None:
+        """Run in one MULTI what *prepare* returns; None: a watched key changed meanwhile, nothing was done.
+
+        *prepare* gets a function that runs a command at once, to look before it decides.
+        """
+        with self._errors(), self._client.pipeline(transaction=True) as pipeline:
+            pipeline.watch(*watch)
+            commands = prepare(pipeline.immediate_execute_command)
+            pipeline.multi()
+            for command in commands:
+                pipeline.execute_command(*command)
+            try:
+                return list(pipeline.execute())
+            except redis.WatchError as exc:
+                if broken(exc):
+                    raise
+                return None
+
+    def hash(self, key: str) -> dict[str, str]:
+        """All fields of a small hash of texts. Never for `object`, which is too large for that."""
+        assert key != self.keys.object
+        return texts(self.call("HGETALL", key))
+
+    def now(self) -> float:
+        """The primary's clock, seconds since 1970."""
+        seconds, micro = self.call("TIME")
+        return int(seconds) + int(micro) / 1e6
+
+    def present(self, names: Sequence[str]) -> list[bool]:
+        """Whether each object is there."""
+        asked = [("HEXISTS", self.keys.object, name) for name in names]
+        return [
+            bool(reply)
+            for low in range(0, len(asked), BATCH)
+            for reply in self.pipe(asked[low : low + BATCH])
+        ]
+
+    def objects(self, names: Sequence[str]) -> list[bytes | None]:
+        """The objects' bytes, None for those that are not there."""
+        found: list[bytes | None] = []
+        for low in range(0, len(names), BATCH):
+            found += self.call("HMGET", self.keys.object, *names[low : low + BATCH])
+        return found
+
+    def info(self, section: str) -> dict[str, Any]:
+        """A section of INFO; empty when the server does not let us read it."""
+        try:
+            return dict(self.call("INFO", section))
+        except StoreError as exc:
+            if isinstance(exc, ConnectionLost):
+                raise
+            return {}
+
+    def memory_warnings(self) -> list[str]:
+        """What is wrong with the server's memory settings."""
+        policy = str(self.info("memory").get("maxmemory_policy", ""))
+        if policy.startswith("allkeys"):
+            return [f"maxmemory-policy {policy} may evict all tables at once; use noeviction"]
+        return []
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except redis.RedisError as exc:
+            raise translated(self.name, exc) from exc
+
+
+def connect(settings: RedisSettings) -> Store:
+    """The store that the configuration names; nothing is sent yet. Raises: ConfigError: the URL cannot be used."""
+    return Store(client_for(settings), settings.prefix, settings.url)
+
+
+def texts(fields: Mapping[bytes, bytes]) -> dict[str, str]:
+    """A hash reply as text."""
+    return {key.decode(): value.decode(errors="replace") for key, value in fields.items()}

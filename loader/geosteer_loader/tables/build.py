@@ -1,0 +1,211 @@
+"""From the configuration to built tables: which are published, and the pages of those that are not."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from geosteer.errors import SourceError
+from geosteer.keys import FAMILIES, TABLES, root_field
+from geosteer.tables import page_format
+from geosteer.timestamps import format_time
+from geosteer_loader.fetch import Copies
+from geosteer_loader.sources import Report, open_source
+from geosteer_loader.tables import provenance
+from geosteer_loader.tables.flatten import flatten
+from geosteer_loader.tables.path_lengths import flatten_views
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from geosteer_loader.config.config import Config, SourceConfig
+    from geosteer_loader.progress import Meter
+    from geosteer_loader.sources import Progress, Row, Source
+    from geosteer_loader.tables.ranges import Ranges
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """One table as it is to be published."""
+
+    name: str
+    """`geo`, `bgp`, `path` or `nets`."""
+    fields: Mapping[str, str]
+    """Its fields of `current`, with the table's name in front: `geo.v4`, `geo.source`, ..."""
+    pages: tuple[page_format.Built, ...] = ()
+    """Its pages; none when it is published already and was not read again."""
+    ranges: Mapping[int, Ranges] = field(default_factory=dict)
+    """Address bits -> what the pages hold; none when it was not read again."""
+    continents: Mapping[str, str] = field(default_factory=dict)
+    """Country -> continent as the sources say it."""
+
+    @property
+    def kept(self) -> bool:
+        """Whether it stays as it is published, without having been read again."""
+        return not self.pages
+
+
+class NetworkSource:
+    """The configuration's named networks as a source; of nested ones the longest match counts."""
+
+    name = "networks"
+    disjoint = False
+
+    def __init__(self, networks: Mapping[str, Sequence[tuple[int, int, int]]]) -> None:
+        self._networks = networks
+
+    def rows(self, report: Report, progress: Progress | None = None) -> Iterator[Row]:  # noqa: ARG002
+        """Every prefix with its network's name."""
+        for name, prefixes in self._networks.items():
+            for bits, start, prefix_len in prefixes:
+                yield bits, start, prefix_len, name
+
+
+def own_fields(current: Mapping[str, str], table: str) -> dict[str, str]:
+    """The fields of `current` that belong to one table."""
+    return {key: value for key, value in current.items() if key.startswith(table + ".")}
+
+
+def roots(current: Mapping[str, str]) -> list[str]:
+    """Digests of the root pages that `current`, or an entry of the history, names."""
+    fields = [root_field(table, bits) for table in TABLES for bits in FAMILIES.values()]
+    return [current[name] for name in fields if name in current]
+
+
+def build_tables(
+    config: Config,
+    current: Mapping[str, str],
+    whole: Callable[[str], bool],
+    meter: Callable[[str], Meter],
+    now: float,
+) -> list[Table]:
+    """All tables that the configuration has, in the order of `TABLES`; what comes from URLs is fetched if it changed.
+
+    Args:
+        config: the checked configuration.
+        current: the published fields; empty when nothing is published.
+        whole: whether what is published of a table is all there, so that it may be kept.
+        meter: shows the progress of the table that it is given.
+        now: seconds since 1970, for what has no date of its own.
+
+    Raises: SourceError: a source cannot be read or is malformed.
+    """
+    copies = Copies(chain.from_iterable(config.sources.values()))
+    copies.refresh()
+    try:
+        tables = _all(config, current, whole, meter, now)
+    except SourceError as exc:
+        if not copies.take_back(str(exc)):
+            raise
+        log.warning("%s; the copy before it is used", exc)
+        tables = _all(config, current, whole, meter, now)
+    copies.accept()
+    return tables
+
+
+def _all(
+    config: Config,
+    current: Mapping[str, str],
+    whole: Callable[[str], bool],
+    meter: Callable[[str], Meter],
+    now: float,
+) -> list[Table]:
+    tables = []
+    for name in TABLES:
+        if name == "nets":
+            if config.networks:
+                tables.append(_networks(config.networks, current, now))
+        elif config.sources.get(name):
+            tables.append(_sourced(config, name, current, whole, meter))
+    return tables
+
+
+def _sourced(
+    config: Config,
+    name: str,
+    current: Mapping[str, str],
+    whole: Callable[[str], bool],
+    meter: Callable[[str], Meter],
+) -> Table:
+    sources = config.sources[name]
+    # Before the files are read: of one replaced meanwhile the old sum is noted, and the next run sees it.
+    published = own_fields(current, name)
+    described = provenance.describe(sources, published.get(f"{name}.source", ""))
+    builder = provenance.builder(config.document["continents"])
+    if (
+        provenance.same(published.get(f"{name}.source", ""), described)
+        and published.get(f"{name}.builder") == builder
+        and whole(name)
+    ):
+        log.debug("%s: the sources are those of the published table", name)
+        return Table(name=name, fields=published)
+    began = time.monotonic()
+    report = Report()
+    with meter(name) as shown:
+        ranges = _flatten(name, sources, report, shown.progress)
+    if not any(found.prefixes for found in ranges.values()):
+        files = ", ".join(str(source.path) for source in sources)
+        raise SourceError(f"{files}: sources.{name}: no prefix in it has a record")
+    for line in report.lines():
+        log.info("%s: %s", name, line)
+    built = format_time(report.built) if report.built is not None else provenance.newest(described)
+    fields = {f"{name}.source": described, f"{name}.built": built, f"{name}.builder": builder}
+    table = _built(name, ranges, fields, report.continents)
+    log.info(
+        "%s: %s prefixes, %s ranges in %.1f s",
+        name, table.fields[f"{name}.prefixes"], table.fields[f"{name}.ranges"], time.monotonic() - began,
+    )  # fmt: skip
+    return table
+
+
+def _flatten(
+    name: str, sources: Sequence[SourceConfig], report: Report, progress: Progress
+) -> dict[int, Ranges]:
+    if name != "path":
+        return flatten([_opened(name, source) for source in sources], report, progress)
+    views: dict[str, list[Source]] = {}
+    for source in sources:
+        views.setdefault(source.vantage or "", []).append(_opened(name, source))
+    return flatten_views(views, report, progress)
+
+
+def _opened(table: str, source: SourceConfig) -> Source:
+    return open_source(table, source.format, source.path)
+
+
+def _networks(
+    networks: Mapping[str, Sequence[tuple[int, int, int]]], current: Mapping[str, str], now: float
+) -> Table:
+    ranges = flatten([NetworkSource(networks)], Report())
+    source = provenance.networks(networks)
+    unchanged = current.get("nets.source") == source
+    built = current.get("nets.built", "") if unchanged else ""
+    return _built("nets", ranges, {"nets.source": source, "nets.built": built or format_time(now)}, {})
+
+
+def _built(
+    name: str, ranges: Mapping[int, Ranges], fields: Mapping[str, str], continents: Mapping[str, str]
+) -> Table:
+    pages = {bits: page_format.build(bits, found.starts, found.records) for bits, found in ranges.items()}
+    return Table(
+        name=name,
+        fields={
+            **{root_field(name, bits): built.root.hex() for bits, built in pages.items()},
+            **fields,
+            f"{name}.prefixes": str(sum(found.prefixes for found in ranges.values())),
+            f"{name}.ranges": str(sum(len(found.starts) for found in ranges.values())),
+        },
+        pages=tuple(pages.values()),
+        ranges=ranges,
+        continents=continents,
+    )
+
+
+def pages_of(tables: Sequence[Table]) -> Iterator[page_format.Built]:
+    """The pages of all tables that were built, family by family."""
+    return chain.from_iterable(table.pages for table in tables)

@@ -1,0 +1,104 @@
+"""Where a table comes from: what its source files are, and whether they are the ones published already."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from typing import TYPE_CHECKING
+
+from geosteer.errors import SourceError
+from geosteer.tables import page_format
+from geosteer.timestamps import format_time
+from geosteer_loader.sources.files import open_regular
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from geosteer_loader.config.config import SourceConfig
+
+BUILDER = 1
+"""Raise it when the code comes to other records from the same files: unchanged files are then read again."""
+
+
+def describe(sources: Sequence[SourceConfig], known: str = "") -> str:
+    """JSON list of a table's files: `format`, `file`, `path`, `size` (bytes), `mtime`, `sha256`, maybe `vantage`.
+
+    A file that *known*, an earlier description, has in the same place with the same size and mtime is not opened.
+    Raises: SourceError: a file cannot be read.
+    """
+    earlier = _entries(known)
+    earlier += [{}] * (len(sources) - len(earlier))
+    return _json([_describe(source, before) for source, before in zip(sources, earlier, strict=False)])
+
+
+def networks(found: Mapping[str, Sequence[tuple[int, int, int]]]) -> str:
+    """The same for the configuration's own networks."""
+    rows = hashlib.sha256(repr(sorted(found.items())).encode()).hexdigest()
+    return _json([{"format": "networks", "networks": len(found), "sha256": rows}])
+
+
+def builder(shipped: Mapping[str, str]) -> str:
+    """What else decides a table's content: versions of code and pages, and the *shipped* continents."""
+    continents = hashlib.sha256(_json(sorted(shipped.items())).encode()).hexdigest()[:8]
+    return f"{BUILDER}.{page_format.VERSION}.{continents}"
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two descriptions are of the same content; a file only copied or touched is the same."""
+    try:
+        return _essence(one) == _essence(other)
+    except (ValueError, AttributeError, TypeError, RecursionError):
+        return False
+
+
+def newest(description: str) -> str:
+    """The latest `mtime` in a description, in whole seconds; "" when it has none."""
+    latest = max((str(file.get("mtime", "")) for file in json.loads(description)), default="")
+    whole, dot, _ = latest.partition(".")
+    return f"{whole}Z" if dot else whole
+
+
+def _essence(description: str) -> list[dict[str, object]]:
+    return [
+        {key: value for key, value in file.items() if key not in {"mtime", "file", "path"}}
+        for file in json.loads(description)
+    ]
+
+
+def _entries(description: str) -> list[dict[str, object]]:
+    try:
+        return [entry if isinstance(entry, dict) else {} for entry in json.loads(description)]
+    except (ValueError, TypeError, RecursionError):
+        return []
+
+
+def _describe(source: SourceConfig, before: Mapping[str, object]) -> dict[str, object]:
+    try:
+        described = _identity(source, source.path.stat())
+        sha256 = before.get("sha256")
+        if sha256 is None or any(before.get(key) != value for key, value in described.items()):
+            with open_regular(source.path, source.place) as file:
+                described = _identity(source, os.fstat(file.fileno()))  # of the very file that is summed up
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as exc:
+        raise SourceError(f"{source.path}: {source.place}: {exc.strerror or exc}") from exc
+    return {**described, "sha256": sha256}
+
+
+def _identity(source: SourceConfig, status: os.stat_result) -> dict[str, object]:
+    seconds, fraction = divmod(status.st_mtime_ns, 1_000_000_000)
+    described: dict[str, object] = {
+        "format": source.format,
+        "file": source.path.name,
+        "path": str(source.path),
+        "size": status.st_size,
+        "mtime": format_time(seconds).replace("Z", f".{fraction:09}Z"),
+    }
+    if source.vantage is not None:
+        described["vantage"] = source.vantage
+    return described
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))

@@ -1,0 +1,1 @@
+"""Is what is published whole, and is it what the sources say?"""

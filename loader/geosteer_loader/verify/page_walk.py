@@ -1,0 +1,208 @@
+"""Every page of a table gone through, trusting nothing: digests, places, order, coverage, prefix boundaries, records."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from geosteer.errors import CorruptPage
+from geosteer.keys import digest
+from geosteer.tables import page_format
+from geosteer_loader.sources.countries import CONTINENTS, COUNTRIES
+from geosteer_loader.sources.prefix import format_prefix
+from geosteer_loader.sources.routes import is_public
+from geosteer_loader.store.store import BATCH
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Collection, Iterator, Sequence
+
+    from geosteer_loader.store.store import Store
+
+SAMPLE = 1000
+"""Ranges of each family of a table that are looked up again, at their first and last address and somewhere within."""
+
+_GEO = re.compile(
+    r"(?:@(?P<continent>[A-Z]{2})|(?P<country>[A-Z]{2})(?:-[A-Z0-9]{1,3})?)"
+    r"(?: (?P<lat>-?\d{1,2}(?:\.\d{1,2})?) (?P<lon>-?\d{1,3}(?:\.\d{1,2})?))?"
+)
+_LENGTH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*=\d{1,3}")
+
+
+class Problem(NamedTuple):
+    """Something wrong."""
+
+    where: str
+    """Table and family, and the prefix where it is known: `geo.v4 10.0.0.0/8`."""
+    what: str
+
+
+@dataclass(slots=True)
+class Inspection:
+    """What was found in one family of one table."""
+
+    pages: int = 0
+    ranges: int = 0
+    problems: list[Problem] = field(default_factory=list)
+    sound: set[str] = field(default_factory=set)
+    """Digests of the pages that are there and are what they should be."""
+    damaged: set[str] = field(default_factory=set)
+    """Digests under which something else lies."""
+    addresses: list[int] = field(default_factory=list)
+    """A sample: boundaries of ranges, and addresses within them."""
+
+
+class _Place(NamedTuple):
+    """A page as its parent has it."""
+
+    name: str
+    height: int | None
+    """None for the root, which says it itself."""
+    start: int
+    end: int
+    """Last address."""
+
+
+class Inspector:
+    """Goes through tables of one store."""
+
+    def __init__(self, store: Store, networks: Collection[str] | None, rng: random.Random) -> None:
+        """Args: networks: names that the configuration knows, None if that cannot be read; rng: chooses the sample."""
+        self._store = store
+        self._networks = networks
+        self._rng = rng
+
+    def inspect(self, table: str, bits: int, root: str) -> Inspection:
+        """Go through all pages below a root page. Raises: StoreError."""
+        found = Inspection()
+        where = f"{table}.{'v4' if bits == 32 else 'v6'}"
+        level = [_Place(root, None, 0, (1 << bits) - 1)]
+        covered = 0
+        last: str | None = None
+        sample = _Reservoir(self._rng)
+        while level:
+            below: list[_Place] = []
+            for place, page in self._pages(found, where, bits, level):
+                spans = list(page.spans(place.start))
+                ends = [start - 1 for start, _ in spans[1:]] + [place.end]
+                if page.height:
+                    below += [
+                        _Place(value.hex(), page.height - 1, start, end)
+                        for (start, value), end in zip(spans, ends, strict=True)
+                        if isinstance(value, bytes)
+                    ]
+                    continue
+                covered += place.end - place.start + 1
+                self._check_records(found, where, table, bits, page, spans)
+                for (start, record), end in zip(spans, ends, strict=True):
+                    if record != last:
+                        found.ranges += 1
+                    last = str(record)
+                    sample.offer((start, end))
+            level = below
+        if covered != 1 << bits:
+            share = 100 * (1 - covered / (1 << bits))
+            found.problems.append(Problem(where, f"{share:.4g} % of the address space is not covered"))
+        found.addresses = sorted(set(sample.addresses(bits)))
+        return found
+
+    def _pages(
+        self, found: Inspection, where: str, bits: int, level: Sequence[_Place]
+    ) -> Iterator[tuple[_Place, page_format.Page]]:
+        """The sound ones of these pages; what is wrong with others is noted."""
+        for low in range(0, len(level), BATCH):
+            places = level[low : low + BATCH]
+            for place, data in zip(places, self._store.objects([one.name for one in places]), strict=True):
+                found.pages += 1
+                wrong, page = _opened(place, bits, data)
+                if page is not None:
+                    found.sound.add(place.name)
+                    yield place, page
+                    continue
+                if data is not None:
+                    found.damaged.add(place.name)
+                prefix = format_prefix(bits, place.start, bits - (place.end - place.start).bit_length())
+                found.problems.append(Problem(f"{where} {prefix}", f"page {place.name}: {wrong}"))
+
+    def _check_records(
+        self, found: Inspection, where: str, table: str, bits: int, page: page_format.Page,
+        spans: Sequence[tuple[int, str | bytes]],
+    ) -> None:  # fmt: skip
+        wrong = {str(one): why for one in page.values if (why := self._wrong(table, str(one)))}
+        before: str | bytes | None = None
+        for start, record in spans:
+            at = f"{where} {format_prefix(bits, start, bits).partition('/')[0]}"
+            if record in wrong:
+                found.problems.append(Problem(at, f"record {str(record)[:60]!r}: {wrong[str(record)]}"))
+            if record == before:
+                found.problems.append(Problem(at, "has the same record as the range before it"))
+            before = record
+
+    def _wrong(self, table: str, record: str) -> str:
+        """Why a record is none of this table; "" if it is one."""
+        if not record:
+            return ""
+        if table == "geo":
+            return _wrong_place(record)
+        words = record.split(" ")
+        if table == "bgp":
+            numbers = [int(word[2:]) if word[:2] == "AS" and word[2:].isdecimal() else 0 for word in words]
+            return "" if all(map(is_public, numbers)) else "not a list of public AS numbers"
+        if table == "path":
+            return "" if all(map(_LENGTH.fullmatch, words)) else "not a list of path lengths"
+        known = self._networks is None or record in self._networks
+        return "" if known else "a network that the configuration does not have"
+
+
+def _opened(place: _Place, bits: int, data: bytes | None) -> tuple[str, page_format.Page | None]:
+    """What is wrong with a page, or the page."""
+    if data is None:
+        return "is missing", None
+    if digest(data).hex() != place.name:
+        return "its bytes have another digest", None
+    try:
+        page = page_format.decode(data)
+    except CorruptPage as exc:
+        return str(exc), None
+    height = page.height if place.height is None else place.height
+    if not page.fits(bits, height, place.start, place.end):
+        return "is not the page for the place where its parent has it", None
+    return "", page
+
+
+def _wrong_place(record: str) -> str:
+    found = _GEO.fullmatch(record)
+    if not found:
+        return "not of the form CC[-SUB][ LAT LON] or @CONTINENT"
+    if found["country"] and found["country"] not in COUNTRIES:
+        return "no such country"
+    if found["continent"] and found["continent"] not in CONTINENTS:
+        return "no such continent"
+    if found["lat"] and (abs(float(found["lat"])) > 90 or abs(float(found["lon"])) > 180):
+        return "no place on Earth"
+    return ""
+
+
+class _Reservoir:
+    """An even sample of ranges, of however many come by."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+        self._kept: list[tuple[int, int]] = []
+        self._count = 0
+
+    def offer(self, span: tuple[int, int]) -> None:
+        """Consider a range."""
+        self._count += 1
+        if len(self._kept) < SAMPLE:
+            self._kept.append(span)
+        elif (at := self._rng.randrange(self._count)) < SAMPLE:
+            self._kept[at] = span
+
+    def addresses(self, bits: int) -> Iterator[int]:
+        """First, last and some address of every range kept, and addresses from anywhere."""
+        for start, end in self._kept:
+            yield from (start, end, self._rng.randint(start, end))
+        for _ in range(SAMPLE):
+            yield self._rng.getrandbits(bits)

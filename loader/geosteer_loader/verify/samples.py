@@ -1,0 +1,110 @@
+"""What workers see of a published generation: canaries, and a sample that the sources are asked about as well."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from geosteer.decision.client import parse
+from geosteer.errors import SourceError, StoreError
+from geosteer.keys import FAMILIES, TABLES, root_field
+from geosteer_loader.impact.coverage import country_of
+from geosteer_loader.sources.prefix import format_prefix
+from geosteer_loader.store.generation_view import View
+from geosteer_loader.tables import provenance
+from geosteer_loader.verify.page_walk import Problem
+from geosteer_loader.verify.reference import Oracle
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from geosteer_loader.config.config import Config
+    from geosteer_loader.store.store import Store
+    from geosteer_loader.verify.page_walk import Inspection
+    from geosteer_loader.verify.verify import Verdict
+
+SHOWN = 20
+"""Addresses of one table that are named where the oracle disagrees; the others are counted."""
+
+
+def check_views(
+    config: Config, store: Store, fields: Mapping[str, str], found: Mapping[str, Inspection], verdict: Verdict
+) -> None:
+    """Look up addresses as workers do: canaries, and a sample that the sources are asked about as well."""
+    try:
+        view = View(store, fields)
+    except StoreError as exc:
+        verdict.problems.append(Problem("current", f"workers cannot use this generation: {exc}"))
+        return
+    for address, wanted in config.guard.canaries.items():
+        client = parse(address)
+        try:
+            record, length = view.cell("geo", client.bits, client.address)
+        except StoreError as exc:
+            verdict.problems.append(Problem(f"canary {address}", str(exc)))
+            continue
+        if country_of(record) != wanted:
+            prefix = format_prefix(
+                client.bits, client.address >> client.bits - length << client.bits - length, length
+            )
+            what = f"{prefix} has {record or 'no record'}, not {wanted}"
+            verdict.problems.append(Problem(f"canary {address}", what))
+    for table in TABLES:
+        names = {bits: root_field(table, bits) for bits in FAMILIES.values()}
+        sample = {bits: found[name].addresses for bits, name in names.items() if name in found}
+        if sample:
+            _compare(config, table, fields, view, sample, verdict)
+
+
+def _compare(
+    config: Config,
+    table: str,
+    fields: Mapping[str, str],
+    view: View,
+    sample: dict[int, list[int]],
+    verdict: Verdict,
+) -> None:
+    try:
+        reason = _incomparable(config, table, fields)
+        if reason:
+            verdict.notes.append(f"{table}: not compared with its sources: {reason}")
+            return
+        oracle = Oracle(config, table, sample)
+    except SourceError as exc:
+        verdict.notes.append(f"{table}: not compared with its sources: {exc}")
+        return
+    differing = 0
+    for bits, addresses in sample.items():
+        name = root_field(table, bits)
+        for address in addresses:
+            try:
+                record, _ = view.cell(table, bits, address)
+            except StoreError:
+                continue  # its page is among the problems already
+            verdict.tables[name]["compared"] += 1
+            said = oracle.record(bits, address)
+            if record != said:
+                differing += 1
+                if differing <= SHOWN:
+                    place = format_prefix(bits, address, bits).partition("/")[0]
+                    what = f"has {record or 'no record'}, the sources say {said or 'nothing'}"
+                    verdict.problems.append(Problem(f"{name} {place}", what))
+    if differing > SHOWN:
+        verdict.problems.append(Problem(table, f"{differing - SHOWN} more addresses differ from the sources"))
+
+
+def _incomparable(config: Config, table: str, fields: Mapping[str, str]) -> str:
+    """Why the sources as they are now are not what the published table was made of; "" if they are."""
+    if table == "nets":
+        return (
+            ""
+            if provenance.networks(config.networks) == fields.get("nets.source")
+            else "the networks changed since"
+        )
+    if not config.sources.get(table):
+        return "the configuration has none"
+    described = provenance.describe(config.sources[table], fields.get(f"{table}.source", ""))
+    if not provenance.same(fields.get(f"{table}.source", ""), described):
+        return "they changed since"
+    if fields.get(f"{table}.builder") != provenance.builder(config.document["continents"]):
+        return "another version of geosteer made it"
+    return ""

@@ -1,0 +1,171 @@
+"""Redis URLs as workers take them, and the way to what they name."""
+
+from __future__ import annotations
+
+import resource
+import socket
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from geosteer.errors import ConfigError
+from geosteer.resp import resolver
+from geosteer.resp.url import Address
+from geosteer.settings import Settings, load
+from geosteer.sync.tier import Tier
+from geosteer_loader.config import config as loader_config
+from support.dns_setup import backend_toml
+from support.servers import RedisServer, free_port, wait_until
+from support.tiny import publish_tiny
+from support.workers import Worker
+
+WWW = "www.cdn.example.net"
+GB = "192.0.2.0/24"
+
+GOOD = {
+    "unix:///run/redis/redis.sock": ([("/run/redis/redis.sock", 0)], "", 0),
+    "unix:///run/a%20b?db=3": ([("/run/a b", 0)], "", 3),
+    "redis://localhost": ([("localhost", 6379)], "", 0),
+    "redis://192.0.2.1:7000/2": ([("192.0.2.1", 7000)], "", 2),
+    "redis://[2001:db8::1]": ([("2001:db8::1", 6379)], "", 0),
+    "rediss://[2001:db8::1]:6380/1": ([("2001:db8::1", 6380)], "", 1),
+    "redis+sentinel://a,b:7,[::1]/steer": ([("a", 26379), ("b", 7), ("::1", 26379)], "steer", 0),
+    "redis+sentinel://a/steer/4": ([("a", 26379)], "steer", 4),
+    "redis+cluster://a,b:7001": ([("a", 6379), ("b", 7001)], "", 0),
+    "redis+cluster://a/": ([("a", 6379)], "", 0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("url", GOOD)
+def test_a_url_says_where_redis_is(url: str) -> None:
+    address = Address(url)
+    assert (address.places, address.name, address.database) == GOOD[url]
+    assert address.tls == url.startswith("rediss:")
+    assert Address(str(address)).places == address.places
+
+
+BAD = {
+    "http://h": "must begin with unix://, redis://, rediss://, redis+sentinel://, redis+cluster://",
+    "localhost:6379": "must begin with unix://",
+    "redis://": "names a host that is none",
+    "redis://a,b": "takes one host; several need redis+sentinel:// or redis+cluster://",
+    "redis://a:0": "has a port out of range",
+    "redis://a:99999": "has a port out of range",
+    "redis://a:x": "names a host that is none",
+    "redis://[::1": "names a host that is none",
+    "redis://[::1]x": "names a host that is none",
+    "redis://a b": "names a host that is none",
+    "redis://a/x": "has something behind the host that is no database number",
+    "redis://a?timeout=1": "takes no option but ?db=NUMBER",
+    "redis://a?db=x": "has something behind the host that is no database number",
+    "unix://run/redis.sock": "must have three slashes after unix:, an absolute path",
+    "unix://": "must have three slashes after unix:, an absolute path",
+    "redis+sentinel://a,b": "must name the primary after the hosts, as Sentinel calls it",
+    "redis+sentinel://a/steer/x": "has something behind the host that is no database number",
+    "redis+cluster://a/1": "takes no database: a Cluster has only one",
+    "redis+cluster://a,,b": "names a host that is none",
+    "redis://u:%zz@a": "has a % that is not followed by two hexadecimal digits of UTF-8",
+    "redis://u:%ff@a": "has a % that is not followed by two hexadecimal digits of UTF-8",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("url", BAD)
+def test_a_url_that_leads_nowhere_ends_a_worker_with_the_reason(url: str, tmp_path: Path) -> None:
+    path = tmp_path / "backend.toml"
+    path.write_text(f'snapshot = "last-good.json"\n[redis]\nurl = "{url}"\n')
+    with pytest.raises(ConfigError) as refusal:
+        load(str(path))
+    (problem,) = refusal.value.problems
+    assert problem.startswith(f"{path}: redis.url: {BAD[url]}")
+    assert loader_config.check_backend(path), "check-config --backend says so too"
+
+
+def test_user_and_password_come_from_the_url_unless_they_are_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PW", "from outside")
+    settings = Settings({"redis": {"url": "redis://me:p%40%C3%A9@h"}})
+    assert (settings.username, settings.password) == ("me", "p@\xe9")
+    settings = Settings({"redis": {"url": "redis://me:p@h", "username": "you", "password": "q"}})
+    assert (settings.username, settings.password) == ("you", "q")
+    assert Settings({"redis": {"url": "redis://:${PW}@h"}}).password == "from outside"
+    assert "p@" not in str(Settings({"redis": {"url": "redis://me:p@h"}}).address)
+
+
+def test_all_addresses_of_a_name_are_tried(tmp_path: Path) -> None:
+    """`localhost` is ::1 first, where nobody listens."""
+    assert socket.getaddrinfo("localhost", 1, type=socket.SOCK_STREAM)
+    with RedisServer(tcp=True) as server, server.client() as client:
+        publish_tiny(client, "geosteer")
+        with Worker(backend_toml(tmp_path, f"redis://localhost:{server.port}")) as worker:
+            wait_until(lambda: worker.ask(WWW, subnet=GB) != [["FAIL"]], 2)
+            assert worker.address(WWW, GB) == "192.0.2.1"
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("redis://no-such-host.invalid", "no-such-host.invalid: no such host"),
+        ("redis://127.0.0.1:{port}", "connection refused"),
+        ("redis://192.0.2.257", "no such host"),
+    ],
+)
+def test_a_way_that_leads_nowhere_is_told_and_tried_again(url: str, reason: str, tmp_path: Path) -> None:
+    worker = Worker(backend_toml(tmp_path, url.format(port=free_port())))
+    worker.greet()
+    began = time.monotonic()
+    for _ in range(40):
+        assert worker.ask(WWW, subnet=GB) == [["FAIL"]]
+        time.sleep(0.01)
+    assert time.monotonic() - began < 2
+    log = worker.close().decode()
+    assert reason in log
+    assert log.count(reason) == 1, "once, not each time"
+
+
+def test_a_lookup_without_descriptors_left_is_a_failure_like_others(tmp_path: Path) -> None:
+    with RedisServer(tcp=True) as server, server.client() as client:
+        publish_tiny(client, "geosteer")
+        worker = Worker(backend_toml(tmp_path, f"redis://localhost:{server.port}"))
+        worker.greet()
+        wait_until(lambda: worker.ask(WWW, subnet=GB) != [["FAIL"]], 2)
+        resource.prlimit(worker.pid, resource.RLIMIT_NOFILE, (3, 1024))
+        client.client_kill_filter(_type="normal", skipme=True)
+        for _ in range(20):
+            assert worker.address(WWW, GB) == "192.0.2.1"
+            time.sleep(0.02)
+        resource.prlimit(worker.pid, resource.RLIMIT_NOFILE, (1024, 1024))
+        client.hset("{geosteer}:node:lon1", "state", "down")
+        wait_until(lambda: worker.address(WWW, GB) == "192.0.2.2", 3)
+        assert b"too many open files" in worker.close()
+
+
+def test_a_resolver_that_is_slow_holds_nothing_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system's resolver is asked in a thread; here it takes as long as the test wants."""
+    go_on = threading.Event()
+    real = resolver.socket.getaddrinfo
+
+    class Slow:
+        SOCK_STREAM = socket.SOCK_STREAM
+
+        @staticmethod
+        def getaddrinfo(*args: object) -> object:
+            go_on.wait(10)
+            return real(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(resolver, "socket", Slow)
+    with RedisServer(tcp=True) as server, server.client() as client:
+        publish_tiny(client, "geosteer")
+        tier = Tier(load(str(backend_toml(tmp_path, f"redis://localhost:{server.port}"))), lambda _: 0)
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        tier.start()
+        for _ in range(30):
+            began = time.monotonic()
+            tier.settle(began)
+            tier.tick()
+            assert time.monotonic() - began < 0.2
+            time.sleep(0.05)
+        go_on.set()
+        wait_until(lambda: tier.wait(time.monotonic(), lambda: tier.name == "live") or tier.tick(), 3)
+        tier.close()
+        assert len(list(Path("/proc/self/fd").iterdir())) == before

@@ -1,0 +1,166 @@
+"""`redis+sentinel://`: the primary is found through sentinels, also while it changes under load."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+import redis
+from faults.scene import COLD, LAST_RESORT_TTL, Scene
+from geosteer.errors import StoreError
+from geosteer_loader.config.config import load
+from geosteer_loader.publish.publish import publish
+from geosteer_loader.store.store import connect
+from support.constellations import SentinelServer, Watched
+from support.dns_setup import backend_toml
+from support.publishing import current_of, write_config, write_csv
+from support.servers import RedisServer, free_port, wait_until
+from support.tiny import publish_tiny
+from support.workers import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.quiet
+
+long = pytest.mark.skipif(not os.environ.get("GEOSTEER_LONG"), reason="takes long: GEOSTEER_LONG=1 runs it")
+WWW = "www.cdn.example.net"
+GB = "192.0.2.0/24"
+
+
+@pytest.fixture
+def watched() -> Iterator[Watched]:
+    with Watched() as made:
+        yield made
+
+
+def test_a_primary_that_is_killed_under_load_is_followed_to_its_successor(
+    watched: Watched, tmp_path: Path
+) -> None:
+    with Scene(tmp_path, server=watched.primary, url=watched.url) as scene:
+        watched.primary.kill()
+        wait_until(lambda: is_primary(watched.replica), 15, "a failover")
+        scene.redis = watched.replica
+        scene.repaired()
+        found = scene.outcome()
+        assert (found["unanswered"], found["failed"], found["wrong"]) == (0, 0, 0), found
+        assert found["longest"] < 0.3 + found["stalled"]
+        assert found["recovery"] < 2 + found["stalled"]
+        assert "stale" in found["tiers"]
+        assert all(scene.ask(net).ttl != LAST_RESORT_TTL for net in COLD[:4])
+
+
+@long
+def test_a_failover_in_good_order_is_followed_when_the_old_primary_is_told(
+    watched: Watched, tmp_path: Path
+) -> None:
+    with Scene(tmp_path, server=watched.primary, url=watched.url) as scene:
+        watched.failover()
+        wait_until(lambda: is_primary(watched.replica), 15, "a failover")
+        scene.redis = watched.replica
+        scene.repaired(20)
+        found = scene.outcome()
+        assert (found["unanswered"], found["failed"], found["wrong"]) == (0, 0, 0), found
+        # Sentinel lets it believe that it is the primary for eight seconds more.
+        assert found["recovery"] < 14 + found["stalled"]
+
+
+def test_a_frozen_primary_is_left_for_the_one_that_the_sentinels_choose(
+    watched: Watched, tmp_path: Path
+) -> None:
+    with Scene(tmp_path, server=watched.primary, url=watched.url) as scene:
+        watched.primary.freeze()
+        try:
+            wait_until(lambda: is_primary(watched.replica), 15, "a failover")
+            scene.redis = watched.replica
+            scene.repaired()
+            found = scene.outcome()
+            assert (found["unanswered"], found["failed"], found["wrong"]) == (0, 0, 0), found
+            assert found["recovery"] < 4 + found["stalled"]
+        finally:
+            watched.primary.thaw()
+
+
+def is_primary(server: RedisServer) -> bool:
+    with (
+        contextlib.suppress(redis.ConnectionError),
+        server.client() as client,
+    ):  # who is promoted cuts everybody off
+        return bool(client.info("replication")["role"] == "master")
+    return False
+
+
+def test_sentinels_that_are_dead_or_know_nothing_are_passed_over(
+    own_redis: RedisServer, tmp_path: Path
+) -> None:
+    with (
+        RedisServer(tcp=True) as primary,
+        SentinelServer(primary.port, 1) as knowing,
+        SentinelServer(primary.port, 1) as empty,
+        SentinelServer(primary.port, 1) as frozen,
+        primary.client() as client,
+    ):
+        with empty.client(protocol=2) as forgetful:
+            forgetful.execute_command("SENTINEL", "REMOVE", "steer")
+        frozen.freeze()
+        publish_tiny(client, "geosteer")
+        ports = (free_port(), empty.port, frozen.port, knowing.port)
+        url = f"redis+sentinel://{','.join(f'localhost:{port}' for port in ports)}/steer"
+        with Worker(backend_toml(tmp_path, url)) as worker:
+            began = time.monotonic()
+            wait_until(lambda: worker.ask(WWW, subnet=GB) != [["FAIL"]], 5)
+            assert time.monotonic() - began < 2  # the frozen one costs a second, once
+            client.client_kill_filter(_type="normal", skipme=True)
+            time.sleep(0.3)
+            client.hset("{geosteer}:node:lon1", "state", "down")
+            began = time.monotonic()
+            wait_until(lambda: worker.address(WWW, GB) == "192.0.2.2", 5)
+            assert time.monotonic() - began < 0.5, "the sentinel that was right is asked first"
+        frozen.thaw()
+
+
+def test_a_server_that_is_named_as_primary_and_is_none_is_not_believed(tmp_path: Path) -> None:
+    with (
+        RedisServer(tcp=True) as primary,
+        RedisServer("--replicaof", f"127.0.0.1 {primary.port}", tcp=True) as replica,
+        primary.client() as client,
+    ):
+        publish_tiny(client, "geosteer")
+        with SentinelServer(replica.port, 3) as misled:
+            worker = Worker(backend_toml(tmp_path, f"redis+sentinel://127.0.0.1:{misled.port}/steer"))
+            worker.greet()
+            for _ in range(3):
+                assert worker.ask(WWW, subnet=GB) == [["FAIL"]]
+                time.sleep(0.1)
+            log = worker.close().decode()
+    assert "is named as the primary of steer and is not: slave" in log
+
+
+def test_the_loader_publishes_to_the_primary_and_finds_it_again_after_a_failover(
+    watched: Watched, tmp_path: Path
+) -> None:
+    source = write_csv(tmp_path / "geo.csv")
+    config = load(write_config(tmp_path, watched.url, geo=[source]), {})
+    with connect(config.redis) as store:
+        publish(config, store)
+        watched.failover()
+        wait_until(lambda: is_primary(watched.replica) and watched.agreed(), 15, "a failover")
+        write_csv(source, ("192.0.2.0/23,GB",))
+
+    def published() -> bool:
+        """As cron does it: each run asks the sentinels anew; a connection to the old primary would write into the void."""
+        try:
+            with connect(config.redis) as fresh:
+                publish(config, fresh)
+        except StoreError:
+            return False  # cron's next turn
+        return True
+
+    wait_until(published, 10, "a publish")
+    with watched.replica.client() as client:
+        assert current_of(client)["generation"] == "2"

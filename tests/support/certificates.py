@@ -1,0 +1,53 @@
+"""Certificates for tests, made by openssl: an authority, a server that it vouches for, a client too, and a stranger."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+from support.servers import need
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Certificates:
+    """Files in a folder; a certificate is `NAME.pem`, its key `NAME-key.pem`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._openssl = need("openssl")
+
+    def authority(self, name: str = "ca") -> Path:
+        """A certificate that vouches for others."""
+        self._make(name, "-subj", f"/CN=test {name}", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
+        return self[name]
+
+    def sign(self, name: str, alternatives: str = "DNS:localhost,IP:127.0.0.1", by: str = "ca") -> Path:
+        """A certificate for a server or a client, vouched for by an authority."""
+        self._make(
+            name, "-subj", f"/CN={name}", "-addext", f"subjectAltName={alternatives}", "-CA", str(self[by]), "-CAkey",
+            str(self.key(by)), "-addext", "basicConstraints=critical,CA:FALSE",
+        )  # fmt: skip
+        return self[name]
+
+    def __getitem__(self, name: str) -> Path:
+        return self.folder / f"{name}.pem"
+
+    def key(self, name: str) -> Path:
+        """The key of a certificate."""
+        return self.folder / f"{name}-key.pem"
+
+    def _make(self, name: str, *more: str) -> None:
+        command = [
+            self._openssl,
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+        ]
+        command += ["-days", "2", "-keyout", str(self.key(name)), "-out", str(self[name]), *more]
+        subprocess.run(command, check=True, capture_output=True)

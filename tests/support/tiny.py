@@ -1,0 +1,152 @@
+"""Tables of a few prefixes, as ranges, as trees in memory, and published by hand: what a worker reads, without the loader."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from typing import TYPE_CHECKING, Any
+
+from geosteer.keys import FAMILIES, Keys, digest, root_field
+from geosteer.tables import page_format
+from geosteer.tables.tree import LeafCache, Tree
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import redis
+    from geosteer.decision.client import Client
+
+    Entries = Mapping[str, str]
+    """Prefix in text -> record; the longest prefix that holds an address counts."""
+
+DOCUMENT: dict[str, Any] = {
+    "format": 1,
+    "nodes": {
+        "lon1": {
+            "a": ["192.0.2.1"], "aaaa": ["2001:db8:1::1"], "hostname": "lon1.cdn.example.net", "well_connected": 10,
+        },
+        "ams1": {
+            "a": ["192.0.2.2"], "aaaa": ["2001:db8:2::1"], "hostname": "ams1.cdn.example.net", "well_connected": 20,
+        },
+        "nyc1": {"a": ["192.0.2.3"], "aaaa": ["2001:db8:3::1"], "hostname": "nyc1.cdn.example.net"},
+    },
+    "networks": {},
+    "maps": {
+        "default": {
+            "order": ["networks", "asns", "subdivisions", "countries", "continents"],
+            "all_down": "all",
+            "countries": {"GB": {"lon1": 100}, "NL": {"ams1": 100}},
+            "continents": {"EU": {"ams1": 100, "lon1": 50}},
+            "default": {"nyc1": 100},
+        },
+    },
+    "zones": {
+        "cdn.example.net": {
+            "soa": {"mname": "ns1.example.net", "rname": "hostmaster.example.net"},
+            "ns": ["ns1.example.net", "ns2.example.net"],
+            "records": [{"name": "cdn.example.net", "type": "MX", "content": "10 mx.example.net", "ttl": 300}],
+        },
+    },
+    "services": {
+        "www.cdn.example.net": {"map": "default", "ttl": 60},
+        "cname.cdn.example.net": {"map": "default", "ttl": 60, "answer": "cname"},
+    },
+    "continents": {"GB": "EU", "NL": "EU", "FR": "EU", "US": "NA"},
+}  # fmt: skip
+"""A small configuration document: one zone, two services, three nodes in two countries."""
+
+GEO: dict[str, str] = {
+    "192.0.2.0/24": "GB", "198.51.100.0/24": "NL", "203.0.113.0/25": "FR", "203.0.113.128/25": "US-CA 37.75 -122.42",
+    "2001:db8:a::/48": "GB", "2001:db8:b::/48": "NL",
+}  # fmt: skip
+"""A table that goes with it."""
+
+
+def ranges(entries: Entries, bits: int) -> tuple[list[int], list[str]]:
+    """Starts and records of the disjoint ranges of one family, equal neighbours merged; "" where nothing is known."""
+    networks = [(ipaddress.ip_network(text), record) for text, record in entries.items()]
+    known = [(net, record) for net, record in networks if net.max_prefixlen == bits]
+    edges = {0}
+    for net, _ in known:
+        edges |= {int(net[0]), int(net[-1]) + 1}
+    starts: list[int] = []
+    records: list[str] = []
+    for edge in sorted(edges - {1 << bits}):
+        around = [(net.prefixlen, record) for net, record in known if int(net[0]) <= edge <= int(net[-1])]
+        record = max(around, key=lambda one: one[0])[1] if around else ""
+        if not records or records[-1] != record:
+            starts.append(edge)
+            records.append(record)
+    return starts, records
+
+
+def build(entries: Entries, bits: int) -> page_format.Built:
+    """The pages of one family of a table."""
+    return page_format.build(bits, *ranges(entries, bits))
+
+
+def inner_pages(built: page_format.Built) -> dict[bytes, bytes]:
+    """The pages that a worker fetches when it adopts a generation: all above the leaves, and the root."""
+    return {name: page for name, page in built.pages.items() if name in built.children or name == built.root}
+
+
+def whole_tree(bits: int, built: page_format.Built) -> Tree:
+    """A tree with every leaf in it."""
+    tree = Tree(bits, built.root, inner_pages(built))
+    cache = LeafCache(1 << 30)
+    for branch, number in tree.leaves():
+        cache.put(bits, branch, number, built.pages[branch.digest(number)])
+    return tree
+
+
+def looker(tables: Mapping[str, Entries]) -> Callable[[Client], Callable[[str], tuple[str, int]]]:
+    """For a client, what `Director.decide` takes as *look*: table -> record and prefix length."""
+    trees = {
+        (table, bits): whole_tree(bits, build(entries, bits))
+        for table, entries in tables.items()
+        for bits in FAMILIES.values()
+    }
+
+    def look(client: Client) -> Callable[[str], tuple[str, int]]:
+        def cell(table: str) -> tuple[str, int]:
+            tree = trees.get((table, client.bits))
+            return tree.cell(client.address) if tree else ("", 0)
+
+        return cell
+
+    return look
+
+
+def publish_tiny(
+    client: redis.Redis,
+    prefix: str,
+    document: Mapping[str, Any] = DOCUMENT,
+    tables: Mapping[str, Entries] | None = None,
+    *,
+    generation: int = 1,
+    published: str = "2026-02-01T00:00:00Z",
+) -> dict[str, str]:
+    """Write a generation as a publish leaves it and flip `current`; returns the fields of `current`.
+
+    Tables: `{"geo": {"192.0.2.0/24": "GB", ...}}`; without any, `geo` is the table of this module.
+    """
+    text = json.dumps(document).encode()
+    objects = {digest(text).hex(): text}
+    fields = {
+        "schema": "1",
+        "generation": str(generation),
+        "published": published,
+        "config": digest(text).hex(),
+    }
+    for table, entries in ({"geo": GEO} if tables is None else tables).items():
+        for bits in FAMILIES.values():
+            built = build(entries, bits)
+            objects.update({name.hex(): page for name, page in built.pages.items()})
+            fields[root_field(table, bits)] = built.root.hex()
+    keys = Keys(prefix)
+    with client.pipeline(transaction=True) as flip:
+        flip.hset(keys.object, mapping=objects)
+        flip.delete(keys.current)
+        flip.hset(keys.current, mapping=fields)
+        flip.execute()
+    return fields

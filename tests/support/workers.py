@@ -1,0 +1,91 @@
+"""A geosteer-pipe process, spoken to as PowerDNS does."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import TYPE_CHECKING, Self
+
+from support.servers import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+PIPE = ROOT / "bin" / "geosteer-pipe"
+
+
+class Worker:
+    """One worker on pipes of its own."""
+
+    def __init__(self, config: Path, *, abi: int = 3, env: Mapping[str, str] | None = None) -> None:
+        self.abi = abi
+        self.process = subprocess.Popen(
+            [str(PIPE), "--config", str(config)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, **(env or {})},
+        )
+        self._pending = b""
+
+    def __enter__(self) -> Self:
+        self.greet()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def greet(self) -> bytes:
+        """Say HELO; the banner."""
+        self.send(b"HELO\t%d\n" % self.abi)
+        return self.line()
+
+    def send(self, data: bytes) -> None:
+        """Write to the worker, as it is."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(data)
+        self.process.stdin.flush()
+
+    def line(self) -> bytes:
+        """The next line that the worker writes, without its end; b"" at the end of its output."""
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().rstrip(b"\n")
+
+    def reply(self) -> list[bytes]:
+        """The next reply: its lines up to END or FAIL, that one included."""
+        lines = []
+        while (line := self.line()) not in {b"END", b"FAIL", b""}:
+            lines.append(line)
+        return [*lines, line]
+
+    def question(
+        self, name: str, qtype: str = "ANY", subnet: str = "0.0.0.0/0", remote: str = "127.0.0.1"
+    ) -> bytes:
+        """A question's line in the version of the protocol that was said."""
+        fields = ["Q", name, "IN", qtype, "-1", remote, "127.0.0.1", subnet]
+        return "\t".join(fields[: {1: 6, 2: 7}.get(self.abi, 8)]).encode() + b"\n"
+
+    def ask(
+        self, name: str, qtype: str = "ANY", subnet: str = "0.0.0.0/0", remote: str = "127.0.0.1"
+    ) -> list[list[str]]:
+        """The DATA lines of a reply as fields, without the tag; [["FAIL"]] for FAIL."""
+        self.send(self.question(name, qtype, subnet, remote))
+        lines = self.reply()
+        if lines[-1] != b"END":
+            return [["FAIL"]]
+        return [line.decode().split("\t")[1:] for line in lines[:-1]]
+
+    def address(self, name: str, subnet: str, kind: str = "A") -> str:
+        """The content of the only record of a type."""
+        (content,) = [fields[-1] for fields in self.ask(name, subnet=subnet) if kind in fields]
+        return content
+
+    def close(self) -> bytes:
+        """End it by the end of its input; what it wrote to stderr."""
+        _, log = self.process.communicate(timeout=10)
+        return log

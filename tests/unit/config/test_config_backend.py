@@ -1,0 +1,105 @@
+"""conf/backend.toml as `check-config --backend` sees it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from geosteer_loader.config import config
+
+GOOD = """
+[redis]
+url = "unix:///run/redis/redis.sock"
+[fallback.zones."cdn.example.net"]
+soa = { mname = "ns1.example.net", rname = "hostmaster.example.net" }
+ns = ["ns1.example.net"]
+services = ["www.cdn.example.net", "img", "*.video", { name = "dl.cdn.example.net", answer = "cname" }]
+records = [{ name = "txt", type = "TXT", content = "x" }]
+[[fallback.servers]]
+name = "lon1"
+a = ["192.0.2.1"]
+hostname = "lon1.cdn.example.net"
+"""
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def problems(text: str) -> list[str]:
+    Path("b.toml").write_text(text)
+    return config.check_backend(Path("b.toml"))
+
+
+@pytest.mark.parametrize("text", ["", GOOD, 'max_stale = "5m"\n' + GOOD], ids=["empty", "good", "duration"])
+def test_a_good_file_has_no_problems(text):
+    assert problems(text) == []
+
+
+def test_secrets_are_not_resolved_since_they_are_the_workers():
+    assert problems('[redis]\npassword = "${NOT_SET_HERE}"\n') == []
+    assert problems('[redis]\npassword_file = "not-here"\n') == []
+
+
+CASES = {
+    "unknown": ("snapsot = 'x'\n", 'snapsot: unknown setting; did you mean "snapshot"?'),
+    "timeout": ("timeout = 0\n", "timeout: must be a duration from 1 to 60000 ms, not 0"),
+    "cache": ("cache = 1\n", "cache: must be a whole number from 65536 to 1099511627776, not 1"),
+    "password": ('[redis]\npassword = "${}"\n', "redis.password: must be of the form ${NAME} to name an environment variable"),
+    "loader's own": ("[redis]\ntimeout = 5\n", "redis.timeout: unknown setting"),
+    "server with nothing": (
+        '[[fallback.servers]]\nname = "x"\n',
+        "fallback.servers[1]: has neither an address (a, aaaa) nor a hostname",
+    ),
+    "weight": (
+        GOOD + "weight = 0\n",
+        "fallback.servers[1].weight: must be a whole number from 1 to 1000000, not 0",
+    ),
+    "service elsewhere": (
+        GOOD.replace('"img"', '"img.example.org."'),
+        'fallback.zones."cdn.example.net".services[2]: "img.example.org." is not in the zone cdn.example.net',
+    ),
+    "service of the wrong kind": (
+        GOOD.replace('"img"', "7"),
+        'fallback.zones."cdn.example.net".services[2]: must be a name, a glob or a table, not a whole number',
+    ),
+    "service with more": (
+        GOOD.replace('answer = "cname"', 'ttl = 3'),
+        'fallback.zones."cdn.example.net".services[4]: unknown setting "ttl"; name and answer are known',
+    ),
+    "CNAME of nobody": (
+        GOOD.replace('hostname = "lon1.cdn.example.net"', ""),
+        ('fallback.zones."cdn.example.net".services[4]: is answered by a CNAME, but no server in fallback.servers has a '
+        "hostname"),
+    ),
+    "record": (
+        GOOD.replace('"TXT"', '"A"'),
+        'fallback.zones."cdn.example.net".records[1].content: is not valid A data: Text input is malformed.',
+    ),
+    "CNAME at the apex": (
+        GOOD.replace('"txt", type = "TXT"', '"@", type = "CNAME"'),
+        'fallback.zones."cdn.example.net".records[1]: a CNAME cannot stand at the apex of a zone (RFC 1034, 3.6.2)',
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "expected"), CASES.values(), ids=CASES)
+def test_a_mistake_is_named_with_file_place_and_reason(text, expected):
+    assert problems(text) == [f"b.toml: {expected}"]
+
+
+def test_servers_without_an_address_cannot_answer_services_by_address():
+    assert problems(GOOD.replace('a = ["192.0.2.1"]', "")) == [
+        f'b.toml: fallback.zones."cdn.example.net".services[{number}]: is answered by addresses, but no server in '
+        "fallback.servers has one"
+        for number in (1, 2, 3)
+    ]
+
+
+def test_a_file_that_is_not_toml_or_not_there_is_a_problem_not_an_error():
+    assert problems("[redis\n") == [
+        "b.toml: line 1, column 7: Expected ']' at the end of a table declaration"
+    ]
+    assert config.check_backend(Path("none.toml")) == ["none.toml: cannot be read: No such file or directory"]

@@ -1,0 +1,203 @@
+"""Health checks in conf/geosteer.toml: what the prober is told, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from support.config_file import GOOD, changed, load, problems
+
+LITERAL = (
+    "holds a literal secret and would be published: write ${NAME}, an environment variable of the prober"
+)
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def checks(settings: str) -> list[dict[str, object]]:
+    return load(GOOD + f"[nodes.ams1.check]\n{settings}\n").document["nodes"]["ams1"]["checks"]
+
+
+def test_a_tcp_check_has_a_port_and_the_usual_pace():
+    assert checks('type = "tcp"\nport = 443') == [
+        {"type": "tcp", "interval": 10, "timeout": 2, "profile": {"up": 3, "ok": 3, "down": 2}, "port": 443}
+    ]
+
+
+def test_an_http_check_wants_status_200_of_its_url_unless_told_otherwise():
+    (check,) = checks('type = "http"\nurl = "http://192.0.2.2/health"\nprofile = "gdnsd"')
+    assert check == {
+        "type": "http", "interval": 10, "timeout": 2, "profile": {"up": 20, "ok": 10, "down": 10},
+        "url": "http://192.0.2.2/health", "status": [200], "body": None, "host": None, "headers": {},
+    }  # fmt: skip
+
+
+def test_an_https_check_verifies_the_certificate_unless_told_otherwise():
+    (check,) = checks(
+        'type = "https"\nurl = "https://192.0.2.2:8443/"\nstatus = [200, 204]\nsni = "WWW.example.net"\n'
+        'host = "www.example.net"\nbody = "ok"\nheaders = { Authorization = "Bearer ${T}", X-From = "prober" }'
+    )
+    assert check == {
+        "type": "https", "interval": 10, "timeout": 2, "profile": {"up": 3, "ok": 3, "down": 2},
+        "url": "https://192.0.2.2:8443/", "status": [200, 204], "body": "ok", "host": "www.example.net",
+        "headers": {"Authorization": "Bearer ${T}", "X-From": "prober"}, "sni": "www.example.net", "verify": True,
+    }  # fmt: skip
+
+
+def test_a_command_check_is_a_list_of_words():
+    (check,) = checks(
+        'type = "command"\ncommand = ["/bin/check", "--token", "${T}"]\ninterval = "1m"\ntimeout = "20s"'
+    )
+    assert (check["command"], check["interval"], check["timeout"]) == (
+        ["/bin/check", "--token", "${T}"],
+        60,
+        20,
+    )
+
+
+def test_a_node_may_have_several_checks_and_thresholds_of_its_own():
+    more = "".join(
+        f'[[nodes.ams1.check]]\ntype = "tcp"\nport = {port}\nprofile = {{ up = 5, ok = 4, down = 2 }}\n'
+        for port in (80, 443)
+    )
+    found = load(GOOD + more).document["nodes"]["ams1"]["checks"]
+    assert [check["port"] for check in found] == [80, 443]
+    assert found[0]["profile"] == {"up": 5, "ok": 4, "down": 2}
+
+
+def test_a_login_behind_an_option_is_a_secret_but_a_path_or_a_port_is_none():
+    def said(*words: str) -> list[str]:
+        return problems(GOOD + f'[nodes.ams1.check]\ntype = "command"\ncommand = {["/bin/check", *words]}\n')
+
+    for words in (("-a", "me:word"), ("-H", "h", "-u", "me:word"), ("--user", "me:${PW}x")):
+        assert said(*words) == [f"c.toml: nodes.ams1.check.command: {LITERAL}"], words
+    for words in (("-a", "me:${PW}"), ("-u", "/path:x"), ("-a", "192.0.2.1:80"), ("-H", "me:word"), ("-u",)):
+        assert said(*words) == [], words
+
+
+def test_a_short_interval_brings_a_short_timeout():
+    (check,) = checks('type = "tcp"\nport = 1\ninterval = 1')
+    assert check["timeout"] == 1
+
+
+CASES = {
+    "no type": ("port = 443", ["nodes.ams1.check.type: is missing"]),
+    "unknown type": (
+        'type = "icmp"',
+        ['nodes.ams1.check.type: must be "tcp" or "http" or "https" or "command", not "icmp"'],
+    ),
+    "no port": ('type = "tcp"', ["nodes.ams1.check.port: is missing"]),
+    "port": (
+        'type = "tcp"\nport = 65536',
+        ["nodes.ams1.check.port: must be a whole number from 1 to 65535, not 65536"],
+    ),
+    "no url": ('type = "http"', ["nodes.ams1.check.url: is missing"]),
+    "other scheme": (
+        'type = "http"\nurl = "https://192.0.2.1/"',
+        ["nodes.ams1.check.url: must be a URL such as http://192.0.2.1/health"],
+    ),
+    "no host in the url": (
+        'type = "https"\nurl = "https:///health"',
+        ["nodes.ams1.check.url: must be a URL such as https://192.0.2.1/health"],
+    ),
+    "status": (
+        'type = "http"\nurl = "http://h/"\nstatus = [200, 600]',
+        ["nodes.ams1.check.status[2]: must be a whole number from 100 to 599, not 600"],
+    ),
+    "no status": (
+        'type = "http"\nurl = "http://h/"\nstatus = []',
+        ["nodes.ams1.check.status: names no status"],
+    ),
+    "setting of another type": (
+        'type = "http"\nurl = "http://h/"\nverify = false',
+        ["nodes.ams1.check.verify: unknown setting"],
+    ),
+    "no command": (
+        'type = "command"',
+        [
+            'nodes.ams1.check.command: is missing: the program and its arguments, such as ["/usr/local/bin/check", "-q"]'
+        ],
+    ),
+    "command in one text": (
+        'type = "command"\ncommand = "check -q"',
+        ["nodes.ams1.check.command: must be a list, not text"],
+    ),
+    "timeout": (
+        'type = "tcp"\nport = 1\ntimeout = "11s"',
+        ["nodes.ams1.check.timeout: must not be longer than the interval, 10 s"],
+    ),
+    "profile": (
+        'type = "tcp"\nport = 1\nprofile = "slow"',
+        ['nodes.ams1.check.profile: must be "fast", "gdnsd" or a table of up, ok and down, not "slow"'],
+    ),
+    "half a profile": (
+        'type = "tcp"\nport = 1\nprofile = { up = 1, ok = 1 }',
+        ["nodes.ams1.check.profile.down: is missing"],
+    ),
+    "profile that cannot come up": (
+        'type = "tcp"\nport = 1\nprofile = { up = 1, ok = 2, down = 1 }',
+        ["nodes.ams1.check.profile.ok: must not be more than up"],
+    ),
+    "header name": (
+        'type = "http"\nurl = "http://h/"\nheaders = { "a b" = "c" }',
+        ['nodes.ams1.check.headers."a b": is not a header\'s name'],
+    ),
+    "literal authorization": (
+        'type = "http"\nurl = "http://h/"\nheaders = { Authorization = "Bearer hunter2" }',
+        [f"nodes.ams1.check.headers.Authorization: {LITERAL}"],
+    ),
+    "literal token header": (
+        'type = "http"\nurl = "http://h/"\nheaders = { x-auth-token = "hunter2" }',
+        [f"nodes.ams1.check.headers.x-auth-token: {LITERAL}"],
+    ),
+    "half a reference": (
+        'type = "http"\nurl = "http://h/"\nheaders = { Cookie = "${A}hunter2" }',
+        [f"nodes.ams1.check.headers.Cookie: {LITERAL}"],
+    ),
+    "literal in a url": (
+        'type = "http"\nurl = "http://h/?token=hunter2"',
+        [f"nodes.ams1.check.url: {LITERAL}"],
+    ),
+    "literal user in a url": (
+        'type = "http"\nurl = "http://me:hunter2@h/"',
+        [f"nodes.ams1.check.url: {LITERAL}"],
+    ),
+    "literal in a command": (
+        'type = "command"\ncommand = ["check", "--password=hunter2"]',
+        [f"nodes.ams1.check.command: {LITERAL}"],
+    ),
+    "literal after an option": (
+        'type = "command"\ncommand = ["check", "--api-key", "hunter2"]',
+        [f"nodes.ams1.check.command: {LITERAL}"],
+    ),
+    "literal setting": (
+        'type = "tcp"\nport = 1\npassword = "hunter2"',
+        [f"nodes.ams1.check.password: unknown setting; {LITERAL}"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("settings", "expected"), CASES.values(), ids=CASES)
+def test_a_mistake_in_a_check_is_named_without_showing_secrets(settings, expected):
+    found = problems(GOOD + f"[nodes.ams1.check]\n{settings}\n")
+    assert found == [f"c.toml: {line}" for line in expected]
+    assert "hunter2" not in "".join(found)
+
+
+def test_a_check_in_a_list_is_named_by_its_number():
+    text = changed(more='[[nodes.ams1.check]]\ntype = "tcp"\nport = 1\n[[nodes.ams1.check]]\ntype = "tcp"\n')
+    assert problems(text) == ["c.toml: nodes.ams1.check[2].port: is missing"]
+
+
+def test_secrets_by_reference_are_published_unresolved():
+    (check,) = checks('type = "http"\nurl = "http://me:${PW}@h/?token=${T}"')
+    assert check["url"] == "http://me:${PW}@h/?token=${T}"
+
+
+def test_a_probers_control_targets_are_hosts_with_ports_or_urls():
+    targets = ["gateway", "192.0.2.1:53", "[2001:db8::1]:53", "gw.example.net:80", "https://www.example.com/"]
+    assert load(GOOD + f"[prober]\ncontrol = {targets}\n").prober.control == tuple(targets)
+    assert load(GOOD + "[prober]\ncontrol = []\n").prober.control == ()
+    assert load(GOOD).prober.control == ("gateway",)
