@@ -23,6 +23,10 @@ from __future__ import annotations
 
 from geosteer.cmodules import blake2b
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 SCHEMA = 1
 """The meaning of `current` that this code knows; readers refuse a higher one and ignore unknown fields."""
 
@@ -69,3 +73,14 @@ def digest(data: bytes) -> bytes:
 def root_field(table: str, bits: int) -> str:
     """Field of `current` that names a table's root page, for example `geo.v4`."""
     return f"{table}.v4" if bits == 32 else f"{table}.v6"
+
+
+def own_fields(current: Mapping[str, str], table: str) -> dict[str, str]:
+    """The fields of `current` that belong to one table."""
+    return {key: value for key, value in current.items() if key.startswith(table + ".")}
+
+
+def roots(current: Mapping[str, str]) -> list[str]:
+    """Digests of the root pages that `current`, or an entry of the history, names."""
+    fields = [root_field(table, bits) for table in TABLES for bits in FAMILIES.values()]
+    return [current[name] for name in fields if name in current]

@@ -122,7 +122,7 @@ def _checked(data: Mapping[str, Any], path: str, modified: float) -> Settings:
     from geosteer.settings_fallback import try_out
 
     settings = Settings(data, path, modified)
-    try_out(settings)
+    try_out(settings.zones, settings.servers, settings.modified)
     return settings
 
 

@@ -14,10 +14,11 @@ from geosteer.decision.round_robin import RoundRobin
 from geosteer.zones import Names
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
-    from geosteer.settings import Settings
+    from geosteer.decision.model import Node
+
 
 UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)", re.ASCII)
@@ -40,15 +41,15 @@ def plain(data: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def try_out(settings: Settings) -> None:
+def try_out(zones: Mapping[str, Any], servers: Sequence[Node], modified: float) -> None:
     """Make of the settings what a worker makes of them without Redis.
 
     Raises: ValueError, TypeError, AttributeError, KeyError: it would stumble.
     """
-    RoundRobin(settings.servers, lambda _: 0).next(("A", "AAAA", "CNAME"))
+    RoundRobin(servers, lambda _: 0).next(("A", "AAAA", "CNAME"))
     names = Names(3, ())
-    for zone, spec in settings.zones.items():
-        names.add_partial(zone, spec, int(settings.modified), ("A", "AAAA"), settings.servers)
+    for zone, spec in zones.items():
+        names.add_partial(zone, spec, int(modified), ("A", "AAAA"), servers)
     for entry in names.entries.values():
         lines = entry.lines.split(b"\n")[:-1]
         if entry.name.split() != [entry.name] or not all(line.startswith(b"DATA\t") for line in lines):

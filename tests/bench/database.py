@@ -10,7 +10,8 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from geosteer_loader.sources import Report, open_source
+from geosteer_loader.sources.formats import open_source
+from geosteer_loader.sources.report import Report
 from geosteer_loader.tables.flatten import flatten
 
 from . import mmdb, synthetic

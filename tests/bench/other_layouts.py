@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import hiredis
 
-from geosteer_loader.sources import Report, open_source
+from geosteer_loader.sources.formats import open_source
+from geosteer_loader.sources.report import Report
 from geosteer_loader.tables.flatten import flatten
 
 if TYPE_CHECKING:

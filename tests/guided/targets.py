@@ -23,7 +23,7 @@ from geosteer.sync.tier import Tier
 from geosteer.tables import page_format
 from geosteer.tables.tree import LeafCache, Tree, inner_digests
 from geosteer_loader.config.config import load
-from geosteer_loader.sources import open_source
+from geosteer_loader.sources.formats import open_source
 from geosteer_loader.sources.report import Report
 from support.tiny import DOCUMENT, GEO, build
 

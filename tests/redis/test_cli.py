@@ -330,7 +330,7 @@ def test_exit_codes_tell_failure_usage_and_refusal_apart(
 
 
 def test_help_is_there_for_every_command_and_ends_with_examples(capsys: pytest.CaptureFixture[str]) -> None:
-    from geosteer_loader.cli import geosteer as group
+    from geosteer_loader.cli.group import geosteer as group
 
     assert main(["--help"]) == 0
     overview = capsys.readouterr().out

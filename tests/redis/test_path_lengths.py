@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from geosteer.errors import ConfigError
 from geosteer_loader.publish.publish import publish
-from geosteer_loader.sources import Report
+from geosteer_loader.sources.report import Report
 from geosteer_loader.store.store import connect
 from geosteer_loader.tables.path_lengths import flatten_views, merge
 from geosteer_loader.tables.ranges import RangeBuilder, Ranges
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from geosteer_loader.sources import Row
+    from geosteer_loader.sources.source import Row
     from support.servers import RedisServer
 
 LENGTHS = st.lists(st.tuples(st.integers(0, 15), st.sampled_from(["", "1", "2"])), max_size=6)

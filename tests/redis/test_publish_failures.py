@@ -154,7 +154,7 @@ import sys
 from pathlib import Path
 from geosteer_loader.config import load
 from geosteer_loader.publish import publish
-from geosteer_loader.redis_errors import ConnectionLost
+from geosteer_loader.store.errors import ConnectionLost
 from geosteer_loader.store import connect
 config = load(Path(sys.argv[1]))
 with connect(config.redis) as store:

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from geosteer.decision.records import country_of
 from geosteer.errors import CorruptPage, Refused
 from geosteer.tables import page_format
-from geosteer_loader.impact.coverage import Tally, country_of, record_at
+from geosteer_loader.impact.coverage import Tally, record_at
 from geosteer_loader.publish.publish import Outcome, publish
 from geosteer_loader.store.store import connect
 from geosteer_loader.tables.ranges import RangeBuilder

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from geosteer.decision import policy
-from geosteer.decision.model import LAYER_TABLE
 from geosteer.decision.node_state import NodeState
+from geosteer.decision.records import lengths_of, place_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -368,25 +368,3 @@ def note_change(decision: Decision, when: float) -> None:
     """The answer changes by itself at *when*, if not before."""
     if decision.valid_until is None or when < decision.valid_until:
         decision.valid_until = when
-
-
-def place_of(record: str) -> tuple[float, float] | None:
-    """Latitude and longitude of a `geo` record, where it has them."""
-    parts = record.split(" ")
-    try:
-        return (float(parts[1]), float(parts[2])) if len(parts) == 3 else None
-    except ValueError:
-        return None
-
-
-def lengths_of(record: str) -> dict[str, int]:
-    """Vantage point -> AS-path length of a `path` record, `lon=3 ams=4`."""
-    lengths = {}
-    for part in record.split(" "):
-        name, _, length = part.partition("=")
-        if length.isdigit():
-            lengths[name] = int(length)
-    return lengths
-
-
-__all__ = ["LAYER_TABLE", "Decision", "Director"]

@@ -10,7 +10,7 @@ import click
 from geosteer_loader.cli import options
 
 if TYPE_CHECKING:
-    from geosteer_loader.verify.verify import Verdict
+    from geosteer_loader.verify.findings import Verdict
 
 
 @click.command(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from geosteer_loader.config.url_sources import copy_name, file_or_url, read_remote, unset
 from geosteer_loader.config.values import choice, label, text
-from geosteer_loader.sources import FORMATS
+from geosteer_loader.sources.formats import FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,23 +6,19 @@ from bisect import bisect_right
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from geosteer.decision.records import country_of
 from geosteer.errors import CorruptPage
 from geosteer.keys import FAMILIES, root_field
 from geosteer.tables import page_format
-from geosteer_loader.impact.table_diff import outline, paired
+from geosteer_loader.impact.table_diff import paired
 from geosteer_loader.impact.traffic import networks
+from geosteer_loader.store.pages import outline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from geosteer_loader.impact.table_diff import Pages
     from geosteer_loader.impact.traffic import Traffic
-
-
-def country_of(record: str) -> str:
-    """The country of a `geo` record; "" when it names none."""
-    place = record.partition(" ")[0]
-    return "" if place.startswith("@") else place.partition("-")[0]
+    from geosteer_loader.store.pages import Pages
 
 
 class Tally:

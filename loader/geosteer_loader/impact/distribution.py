@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from geosteer.decision import policy
-from geosteer.decision.director import ASK_STATES, IGNORE_PROBES, Director, lengths_of, place_of
+from geosteer.decision.director import ASK_STATES, IGNORE_PROBES, Director
 from geosteer.decision.model import Map, Service
 from geosteer.decision.node_state import NodeState
+from geosteer.decision.records import lengths_of, place_of
 from geosteer_loader.impact.probabilities import drawn, highest, kept
 
 if TYPE_CHECKING:

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING
 
 from geosteer.decision.director import Director
 from geosteer_loader.impact.distribution import Lens
-from geosteer_loader.impact.table_diff import Pairs, outline, paired
+from geosteer_loader.impact.table_diff import Pairs, paired
 from geosteer_loader.impact.traffic import networks
+from geosteer_loader.store.pages import outline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from geosteer.decision.model import Model, Service
     from geosteer_loader.impact.distribution import Regard
-    from geosteer_loader.impact.table_diff import Pages
     from geosteer_loader.impact.traffic import Traffic
+    from geosteer_loader.store.pages import Pages
 
 MEMORY = 1 << 16
 """Records of which it is remembered what services see in them; records with places can be millions."""

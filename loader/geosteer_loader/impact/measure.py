@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from geosteer_loader.impact.distribution import Regard
     from geosteer_loader.impact.joint_tables import Roots
     from geosteer_loader.impact.probabilities import Chances
-    from geosteer_loader.impact.table_diff import Pages
     from geosteer_loader.impact.traffic import Traffic
+    from geosteer_loader.store.pages import Pages
 
 
 def measure(

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from geosteer.decision.client import parse
 from geosteer.decision.model import Model
+from geosteer.decision.records import country_of
 from geosteer.errors import CorruptPage, Refused
 from geosteer.keys import FAMILIES, root_field
-from geosteer_loader.impact.coverage import Tally, countries, country_of, record_at
+from geosteer_loader.impact.coverage import Tally, countries, record_at
 from geosteer_loader.impact.joint_tables import Side
 from geosteer_loader.impact.measure import measure
 from geosteer_loader.impact.service_change import Impact, moving
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
 
     from geosteer.decision.node_state import NodeState
     from geosteer_loader.config.config import Config
-    from geosteer_loader.impact.table_diff import Pages
     from geosteer_loader.impact.traffic import Traffic
     from geosteer_loader.publish.proposal import Proposal
+    from geosteer_loader.store.pages import Pages
     from geosteer_loader.store.store import Store
     from geosteer_loader.tables.build import Table
 

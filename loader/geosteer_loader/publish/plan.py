@@ -10,20 +10,21 @@ from geosteer.errors import CorruptPage
 from geosteer.keys import FAMILIES, TABLES, root_field
 from geosteer_loader.config.diff import differences
 from geosteer_loader.impact.service_change import as_json
-from geosteer_loader.impact.table_diff import Outline, changes, outline
+from geosteer_loader.impact.table_diff import changes
 from geosteer_loader.progress import meter as usual_meter
 from geosteer_loader.publish.guards import examine
 from geosteer_loader.publish.proposal import Proposal, propose
 from geosteer_loader.store import current as published
 from geosteer_loader.store.object_writer import Writer
+from geosteer_loader.store.pages import Outline, outline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from geosteer_loader.config.config import Config
-    from geosteer_loader.impact.table_diff import Pages
     from geosteer_loader.impact.traffic import Traffic
     from geosteer_loader.progress import Meter
+    from geosteer_loader.store.pages import Pages
     from geosteer_loader.store.store import Store
 
 MOVEMENTS = 20

@@ -6,10 +6,10 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from geosteer.keys import FAMILIES, TABLES, digest, root_field
-from geosteer_loader.impact.table_diff import Pages
+from geosteer.keys import FAMILIES, TABLES, digest, own_fields, root_field
 from geosteer_loader.store.inventory import Known
-from geosteer_loader.tables.build import build_tables, own_fields, pages_of
+from geosteer_loader.store.pages import Pages
+from geosteer_loader.tables.build import build_tables, pages_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -6,14 +6,13 @@ import logging
 from typing import TYPE_CHECKING
 
 from geosteer.errors import ConfigError, Refused, StoreError
-from geosteer.keys import SCHEMA, TABLES
+from geosteer.keys import SCHEMA, TABLES, own_fields, roots
 from geosteer.timestamps import format_time
 from geosteer_loader.store import current as published
 from geosteer_loader.store.author import whoami
 from geosteer_loader.store.history import Entry, entries
 from geosteer_loader.store.lease import Lease
 from geosteer_loader.store.object_writer import Writer
-from geosteer_loader.tables.build import own_fields, roots
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -12,8 +12,9 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from geosteer.decision.client import Client, parse
-from geosteer.decision.director import Director, place_of
+from geosteer.decision.director import Director
 from geosteer.decision.policy import distance
+from geosteer.decision.records import place_of
 from geosteer_loader.sources.files import Problems, lines
 from geosteer_loader.sources.geography import CONTINENT_PLACES, COUNTRY_PLACES
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from geosteer.decision.director import Decision
     from geosteer.decision.model import Service
     from geosteer_loader.query.context import Sight
-    from geosteer_loader.sources import Progress
+    from geosteer_loader.sources.source import Progress
 
 REMEMBERED = 1 << 17
 """Decisions kept, by client network."""

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from geosteer.cmodules import Address
 from geosteer.decision import policy
-from geosteer.decision.director import Director, lengths_of, place_of
+from geosteer.decision.records import lengths_of, place_of
 from geosteer.timestamps import format_time
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from geosteer.decision.client import Client
-    from geosteer.decision.director import Decision
+    from geosteer.decision.director import Decision, Director
     from geosteer.decision.model import Service
     from geosteer_loader.query.context import Sight
 

@@ -11,8 +11,9 @@ from collections import Counter
 from math import isfinite
 from typing import TYPE_CHECKING
 
-from geosteer.decision.director import Director, lengths_of, place_of
+from geosteer.decision.director import Director
 from geosteer.decision.policy import distance
+from geosteer.decision.records import lengths_of, place_of
 from geosteer.errors import StoreError
 from geosteer_loader.shares.demand import ELSEWHERE, by_layer
 from geosteer_loader.sources.geography import CONTINENT_PLACES, COUNTRY_PLACES

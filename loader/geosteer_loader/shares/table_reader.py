@@ -6,7 +6,7 @@ from array import array
 from typing import TYPE_CHECKING
 
 from geosteer.keys import root_field
-from geosteer_loader.impact.table_diff import Pages, outline
+from geosteer_loader.store.pages import Pages, outline
 from geosteer_loader.tables.ranges import Ranges
 
 if TYPE_CHECKING:

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from geosteer_loader.sources import Progress, Report, Row
+    from geosteer_loader.sources.report import Report
     from geosteer_loader.sources.routes import Step
+    from geosteer_loader.sources.source import Progress, Row
 
 UPDATES = "updates, not a table: left out"
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from io import BufferedIOBase, BufferedReader
     from pathlib import Path
 
-    from geosteer_loader.sources import Progress
+    from geosteer_loader.sources.source import Progress
 
 CHUNK = 1 << 20
 """Bytes read at a time."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from geosteer_loader.sources import Progress
+    from geosteer_loader.sources.source import Progress
 
 RECORD_SIZES = (24, 28, 32)
 """Bits of one of the two records of a node."""

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from geosteer_loader.sources import Progress, Report, Row
+    from geosteer_loader.sources.report import Report
+    from geosteer_loader.sources.source import Progress, Row
 
 _ORIGIN = re.compile(r"(?:AS)?([0-9]{1,10})", re.IGNORECASE)
 _BETWEEN = re.compile(r"[_,\s{}]+")

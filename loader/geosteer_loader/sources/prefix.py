@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import socket
 from typing import TYPE_CHECKING
+
+from geosteer.cmodules import Address, pack_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,17 +48,15 @@ def parse_address(text: str) -> tuple[int, int]:
     Raises: ValueError: not an address.
     """
     try:
-        if ":" in text:
-            return 128, int.from_bytes(socket.inet_pton(socket.AF_INET6, text), "big")
-        return 32, int.from_bytes(socket.inet_pton(socket.AF_INET, text), "big")
-    except (OSError, ValueError) as exc:  # ValueError: a NUL within
+        packed = pack_address(text)
+    except ValueError as exc:
         raise ValueError(f"not an address: {text!r}") from exc
+    return 8 * len(packed), int.from_bytes(packed, "big")
 
 
 def format_prefix(bits: int, start: int, prefix_len: int) -> str:
     """The text of a prefix, for example `192.0.2.0/24`."""
-    family = socket.AF_INET if bits == 32 else socket.AF_INET6
-    return f"{socket.inet_ntop(family, start.to_bytes(bits // 8, 'big'))}/{prefix_len}"
+    return f"{Address(start.to_bytes(bits // 8, 'big'))}/{prefix_len}"
 
 
 def split_range(bits: int, first: int, last: int) -> Iterator[tuple[int, int]]:

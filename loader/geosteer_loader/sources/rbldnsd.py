@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from geosteer_loader.sources import Progress, Report, Row
+    from geosteer_loader.sources.report import Report
+    from geosteer_loader.sources.source import Progress, Row
 
 Value = tuple[int, str]
 """Address and text that a line answers with."""

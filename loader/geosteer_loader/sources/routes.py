@@ -22,7 +22,8 @@ from geosteer_loader.sources.prefix import format_prefix, parse_prefix
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from geosteer_loader.sources import Report, Row
+    from geosteer_loader.sources.report import Report
+    from geosteer_loader.sources.source import Row
 
     Step = tuple[int] | frozenset[int]
     """Of a path: an AS, or the members of an AS set."""

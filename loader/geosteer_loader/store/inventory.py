@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from geosteer.errors import CorruptPage, StoreError
-from geosteer.keys import FAMILIES, TABLES, root_field
-from geosteer_loader.impact.table_diff import Pages, outline
+from geosteer.keys import FAMILIES, TABLES, own_fields, root_field, roots
 from geosteer_loader.store import current as published
-from geosteer_loader.tables.build import own_fields, roots
+from geosteer_loader.store.pages import Pages, outline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from geosteer.errors import CorruptPage
+from geosteer.keys import roots
 from geosteer.tables import page_format
 from geosteer_loader.store.store import BATCH
-from geosteer_loader.tables.build import roots
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -9,11 +9,13 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from geosteer.errors import SourceError
-from geosteer.keys import FAMILIES, TABLES, root_field
+from geosteer.keys import TABLES, own_fields, root_field
 from geosteer.tables import page_format
 from geosteer.timestamps import format_time
 from geosteer_loader.fetch import Copies
-from geosteer_loader.sources import Report, open_source
+from geosteer_loader.sources.formats import open_source
+from geosteer_loader.sources.networks import NetworkSource
+from geosteer_loader.sources.report import Report
 from geosteer_loader.tables import provenance
 from geosteer_loader.tables.flatten import flatten
 from geosteer_loader.tables.path_lengths import flatten_views
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
     from geosteer_loader.config.config import Config, SourceConfig
     from geosteer_loader.progress import Meter
-    from geosteer_loader.sources import Progress, Row, Source
+    from geosteer_loader.sources.source import Progress, Source
     from geosteer_loader.tables.ranges import Ranges
 
 log = logging.getLogger(__name__)
@@ -48,33 +50,6 @@ class Table:
     def kept(self) -> bool:
         """Whether it stays as it is published, without having been read again."""
         return not self.pages
-
-
-class NetworkSource:
-    """The configuration's named networks as a source; of nested ones the longest match counts."""
-
-    name = "networks"
-    disjoint = False
-
-    def __init__(self, networks: Mapping[str, Sequence[tuple[int, int, int]]]) -> None:
-        self._networks = networks
-
-    def rows(self, report: Report, progress: Progress | None = None) -> Iterator[Row]:  # noqa: ARG002
-        """Every prefix with its network's name."""
-        for name, prefixes in self._networks.items():
-            for bits, start, prefix_len in prefixes:
-                yield bits, start, prefix_len, name
-
-
-def own_fields(current: Mapping[str, str], table: str) -> dict[str, str]:
-    """The fields of `current` that belong to one table."""
-    return {key: value for key, value in current.items() if key.startswith(table + ".")}
-
-
-def roots(current: Mapping[str, str]) -> list[str]:
-    """Digests of the root pages that `current`, or an entry of the history, names."""
-    fields = [root_field(table, bits) for table in TABLES for bits in FAMILIES.values()]
-    return [current[name] for name in fields if name in current]
 
 
 def build_tables(

@@ -19,7 +19,8 @@ from geosteer_loader.tables.ranges import RangeBuilder, Ranges
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from geosteer_loader.sources import Progress, Report, Source
+    from geosteer_loader.sources.report import Report
+    from geosteer_loader.sources.source import Progress, Source
 
 FAMILIES = (32, 128)
 """Address bits of IPv4 and IPv6."""

@@ -18,7 +18,8 @@ from geosteer_loader.tables.ranges import RangeBuilder
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 
-    from geosteer_loader.sources import Progress, Report, Source
+    from geosteer_loader.sources.report import Report
+    from geosteer_loader.sources.source import Progress, Source
     from geosteer_loader.tables.ranges import Ranges
 
 _PARTS = 1000

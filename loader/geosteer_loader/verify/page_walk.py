@@ -13,6 +13,7 @@ from geosteer_loader.sources.countries import CONTINENTS, COUNTRIES
 from geosteer_loader.sources.prefix import format_prefix
 from geosteer_loader.sources.routes import is_public
 from geosteer_loader.store.store import BATCH
+from geosteer_loader.verify.findings import Problem
 
 if TYPE_CHECKING:
     import random
@@ -28,14 +29,6 @@ _GEO = re.compile(
     r"(?: (?P<lat>-?\d{1,2}(?:\.\d{1,2})?) (?P<lon>-?\d{1,3}(?:\.\d{1,2})?))?"
 )
 _LENGTH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*=\d{1,3}")
-
-
-class Problem(NamedTuple):
-    """Something wrong."""
-
-    where: str
-    """Table and family, and the prefix where it is known: `geo.v4 10.0.0.0/8`."""
-    what: str
 
 
 @dataclass(slots=True)

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 
 import radix
 
-from geosteer_loader.sources import Report, open_source
-from geosteer_loader.tables.build import NetworkSource
+from geosteer_loader.sources.formats import open_source
+from geosteer_loader.sources.networks import NetworkSource
+from geosteer_loader.sources.report import Report
 from geosteer_loader.tables.flatten import FAMILIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from geosteer_loader.config.config import Config
-    from geosteer_loader.sources import Source
+    from geosteer_loader.sources.source import Source
 
 
 class Oracle:

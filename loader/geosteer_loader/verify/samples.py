@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from geosteer.decision.client import parse
+from geosteer.decision.records import country_of
 from geosteer.errors import SourceError, StoreError
 from geosteer.keys import FAMILIES, TABLES, root_field
-from geosteer_loader.impact.coverage import country_of
 from geosteer_loader.sources.prefix import format_prefix
 from geosteer_loader.store.generation_view import View
 from geosteer_loader.tables import provenance
-from geosteer_loader.verify.page_walk import Problem
+from geosteer_loader.verify.findings import Problem
 from geosteer_loader.verify.reference import Oracle
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from geosteer_loader.config.config import Config
     from geosteer_loader.store.store import Store
+    from geosteer_loader.verify.findings import Verdict
     from geosteer_loader.verify.page_walk import Inspection
-    from geosteer_loader.verify.verify import Verdict
 
 SHOWN = 20
 """Addresses of one table that are named where the oracle disagrees; the others are counted."""

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from geosteer.decision.model import Model
 from geosteer.errors import CorruptPage, GeosteerError, StoreError
 from geosteer.keys import FAMILIES, TABLES, root_field
-from geosteer_loader.impact.table_diff import Pages, outline
 from geosteer_loader.store import current as published
 from geosteer_loader.store import history
 from geosteer_loader.store.collector import Collected, discard, sweep
 from geosteer_loader.store.lease import Lease
-from geosteer_loader.verify.page_walk import Inspection, Inspector, Problem
+from geosteer_loader.store.pages import Pages, outline
+from geosteer_loader.verify.findings import Problem, Verdict
+from geosteer_loader.verify.page_walk import Inspection, Inspector
 from geosteer_loader.verify.samples import check_views
 
 if TYPE_CHECKING:
@@ -22,33 +22,6 @@ if TYPE_CHECKING:
 
     from geosteer_loader.config.config import Config
     from geosteer_loader.store.store import Store
-
-
-@dataclass(slots=True)
-class Verdict:
-    """What was found."""
-
-    generation: int
-    tables: dict[str, dict[str, int]] = field(default_factory=dict)
-    """`geo.v4` -> `pages`, `ranges`, `compared` (addresses)."""
-    problems: list[Problem] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    """What could not be looked at, and why."""
-    orphans: int | None = None
-    """Objects of killed publishes that were removed; None: not looked for."""
-    damaged: int = 0
-    """Damaged objects that were removed, to be published again."""
-
-    def as_json(self) -> dict[str, Any]:
-        """As `geosteer verify --json` prints it."""
-        return {
-            "generation": self.generation,
-            "tables": self.tables,
-            "problems": [problem._asdict() for problem in self.problems],
-            "notes": self.notes,
-            "orphans": self.orphans,
-            "damaged": self.damaged,
-        }
 
 
 def verify(config: Config, store: Store, *, clean: bool = False, rng: random.Random | None = None) -> Verdict:

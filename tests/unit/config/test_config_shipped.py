@@ -9,7 +9,8 @@ import pytest
 
 from geosteer_loader.config import config
 from geosteer_loader.config.section import Table
-from geosteer_loader.sources import Report, open_source
+from geosteer_loader.sources.formats import open_source
+from geosteer_loader.sources.report import Report
 from support.data import ROOT
 
 CONF = ROOT / "conf"

@@ -21,6 +21,7 @@ from geosteer_loader.health.checks import plugin
 from geosteer_loader.health.checks.result import Result
 from geosteer_loader.health.checks.run import Probes
 from geosteer_loader.health.watchlist import Subject, read
+from support.data import ROOT
 from support.servers import free_port, need
 
 if TYPE_CHECKING:
@@ -149,9 +150,15 @@ def test_a_server_that_takes_no_connections_counts_as_no_answer_after_the_timeou
 
 def test_an_address_that_this_machine_has_no_way_to_says_nothing_of_the_node() -> None:
     """In a network namespace of its own, where there is not even a loopback."""
-    code = "import test_health_probes as t; print(t.run(t.subject('192.0.2.1', '2001:db8::1', type='tcp', port=80)))"
+    code = "import test_checks as t; print(t.run(t.subject('192.0.2.1', '2001:db8::1', type='tcp', port=80)))"
     command = [need("unshare"), "-rn", sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True)
+    done = subprocess.run(
+        command,
+        cwd=Path(__file__).parent,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "tests")},
+        capture_output=True,
+        text=True,
+    )
     if "unshare" in done.stderr:
         pytest.skip(f"no namespaces here: {done.stderr.strip()}")
     assert done.stdout.strip() == str(Result(None, "this prober cannot look: Network is unreachable"))

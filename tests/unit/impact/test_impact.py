@@ -16,8 +16,8 @@ from geosteer_loader.impact.distribution import Forecast, Lens, all_up
 from geosteer_loader.impact.joint_tables import Side
 from geosteer_loader.impact.measure import measure
 from geosteer_loader.impact.probabilities import distance
-from geosteer_loader.impact.table_diff import Pages
 from geosteer_loader.impact.traffic import Traffic, networks
+from geosteer_loader.store.pages import Pages
 from support import tiny
 
 if TYPE_CHECKING:

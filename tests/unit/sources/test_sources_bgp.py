@@ -15,8 +15,9 @@ import pytest
 import radix
 
 from geosteer.errors import ConfigError, SourceError
-from geosteer_loader.sources import Report, open_source
+from geosteer_loader.sources.formats import open_source
 from geosteer_loader.sources.prefix import format_prefix, parse_prefix
+from geosteer_loader.sources.report import Report
 from geosteer_loader.tables.flatten import flatten
 from support import mrt_writer as mrt
 from support.data import shared

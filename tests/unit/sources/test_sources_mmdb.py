@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geosteer.errors import SourceError
-from geosteer_loader.sources import Report, open_source
+from geosteer_loader.sources.formats import open_source
+from geosteer_loader.sources.report import Report
 from geosteer_loader.tables.flatten import flatten
 from support.data import shared
 from support.mmdb_writer import Database
@@ -266,8 +267,9 @@ READ = """
 import json, resource, sys
 from pathlib import Path
 from geosteer.errors import SourceError
-from geosteer_loader.overlay import flatten
-from geosteer_loader.sources import Report, open_source
+from geosteer_loader.tables.flatten import flatten
+from geosteer_loader.sources.formats import open_source
+from geosteer_loader.sources.report import Report
 resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
 for path in sys.argv[1:]:
     try:

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geosteer.errors import ConfigError, SourceError
-from geosteer_loader.sources import FORMATS, Report, open_source
+from geosteer_loader.sources.formats import FORMATS, open_source
 from geosteer_loader.sources.prefix import format_prefix, parse_prefix, split_range
+from geosteer_loader.sources.report import Report
 from geosteer_loader.tables.flatten import flatten
 from support.data import shared
 

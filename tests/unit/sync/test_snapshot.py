@@ -150,7 +150,7 @@ def test_what_a_killed_writer_left_aside_is_written_over(path: Path):
 
 WRITER = """
 import sys
-from geosteer import snapshot
+from geosteer.sync import snapshot
 path, first = sys.argv[1], int(sys.argv[2])
 sys.stdin.read(1)
 for number in range(first, first + 150):

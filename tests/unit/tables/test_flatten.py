@@ -14,14 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geosteer.errors import SourceError
-from geosteer_loader.sources import Report, open_source
+from geosteer_loader.sources.formats import open_source
+from geosteer_loader.sources.report import Report
 from geosteer_loader.tables.flatten import TWICE, flatten
 from support.data import shared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from geosteer_loader.sources import Row
+    from geosteer_loader.sources.source import Row
 
 
 @dataclass
@@ -165,8 +166,9 @@ def test_one_way_and_the_other_give_the_same_for_a_real_database():
 MEASURE = """
 import sys
 from pathlib import Path
-from geosteer_loader.overlay import flatten
-from geosteer_loader.sources import Report, open_source
+from geosteer_loader.tables.flatten import flatten
+from geosteer_loader.sources.formats import open_source
+from geosteer_loader.sources.report import Report
 flatten([open_source("geo", "mmdb", Path(sys.argv[1]))], Report())
 print(next(line.split()[1] for line in Path("/proc/self/status").open() if line.startswith("VmHWM")))
 """

@@ -1,0 +1,55 @@
+"""Which formats there are, and the source for a file of one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from geosteer.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from geosteer_loader.sources.source import Source
+
+FORMATS: dict[str, tuple[str, ...]] = {
+    "geo": ("mmdb", "nerd", "csv"),
+    "bgp": ("pyasn", "prefix2as", "bgpdump", "mrt"),
+    "path": ("bgpdump", "mrt"),
+}
+"""Table -> formats that can fill it; lengths of AS paths need a format that has paths."""
+
+
+def open_source(table: str, format: str, path: Path) -> Source:  # noqa: A002  # the word of the configuration
+    """The source for a file; nothing is read before its `rows`.
+
+    Raises: ConfigError: the table has no such format.
+    """
+    known = FORMATS.get(table, ())
+    if format not in known:
+        raise ConfigError(
+            [f"{path}: format: {format!r} is none for table {table}; known: {', '.join(known)}"]
+        )
+    # a format's parser and the libraries it needs are loaded only where that format is used
+    if format == "mmdb":
+        from geosteer_loader.sources.mmdb import MmdbSource
+
+        return MmdbSource(path)
+    if format == "nerd":
+        from geosteer_loader.sources.rbldnsd import NerdSource
+
+        return NerdSource(path)
+    if format == "csv":
+        from geosteer_loader.sources.csv import CsvSource
+
+        return CsvSource(path)
+    if format == "bgpdump":
+        from geosteer_loader.sources.bgpdump import BgpdumpSource
+
+        return BgpdumpSource(path, table)
+    if format == "mrt":
+        from geosteer_loader.sources.mrt import MrtSource
+
+        return MrtSource(path, table)
+    from geosteer_loader.sources.origins import OriginListSource
+
+    return OriginListSource(path, split=format == "prefix2as")

@@ -1,0 +1,36 @@
+"""What every source is: something that gives rows once, and counts what it leaves out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from geosteer_loader.sources.report import Report
+
+Row = tuple[int, int, int, str]
+"""Address bits (32 or 128), first address, prefix length, record.
+
+Record "" is a hole: known to be unknown, so that a wider prefix does not count there either.
+"""
+
+Progress = Callable[[int, int], None]
+"""Called now and then with how much is done and how much there is in all, in units of the source's own."""
+
+
+class Source(Protocol):
+    """One input file."""
+
+    @property
+    def name(self) -> str:
+        """The file as messages show it."""
+
+    @property
+    def disjoint(self) -> bool:
+        """Whether the rows of each family come in address order and do not overlap."""
+
+    def rows(self, report: Report, progress: Progress | None = None) -> Iterator[Row]:
+        """Read the file once, from its beginning.
+
+        Raises: SourceError: `file: place: reason`; rows given before it are worth nothing.
+        """
