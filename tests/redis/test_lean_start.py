@@ -41,6 +41,7 @@ GEOSTEER = {
     "geosteer.decision.model",
     "geosteer.decision.node_state",
     "geosteer.decision.policy",
+    "geosteer.decision.records",
     "geosteer.decision.round_robin",
     "geosteer.errors",
     "geosteer.keys",
