@@ -17,7 +17,7 @@ import redis
 from faults.around import Beats, Delay
 from faults.load import Answer, Load, wrong
 from geosteer.keys import digest
-from geosteer.tables import page_format
+from geosteer.tables import page_builder
 from support.dns_setup import backend_toml
 from support.servers import PowerDNS, RedisServer, addresses, wait_until
 from support.tiny import DOCUMENT
@@ -96,8 +96,8 @@ def tables() -> tuple[dict[str, str], dict[str, bytes]]:
     """The table as published: the fields of `current` with its roots, and its pages by name."""
     first = int(ipaddress.IPv4Address("11.0.0.0"))
     starts = [0, *(first + (number << 8) for number in range(NETWORKS)), first + (NETWORKS << 8)]
-    v4 = page_format.build(32, starts, ["", *(country(number) for number in range(NETWORKS)), ""])
-    v6 = page_format.build(128, [0], [""])
+    v4 = page_builder.build(32, starts, ["", *(country(number) for number in range(NETWORKS)), ""])
+    v6 = page_builder.build(128, [0], [""])
     pages = {name.hex(): page for built in (v4, v6) for name, page in built.pages.items()}
     return {"geo.v4": v4.root.hex(), "geo.v6": v6.root.hex()}, pages
 

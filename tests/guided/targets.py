@@ -21,7 +21,8 @@ from geosteer.settings import Settings
 from geosteer.sync.generation import Adoption, Generation
 from geosteer.sync.tier import Tier
 from geosteer.tables import page_format
-from geosteer.tables.tree import LeafCache, Tree, inner_digests
+from geosteer.tables.leaf_cache import LeafCache
+from geosteer.tables.tree import Tree, inner_digests
 from geosteer_loader.config.config import load
 from geosteer_loader.sources.formats import open_source
 from geosteer_loader.sources.report import Report

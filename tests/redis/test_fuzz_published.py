@@ -15,7 +15,7 @@ from geosteer.keys import digest
 from geosteer.powerdns.responder import Responder
 from geosteer.settings import load
 from geosteer.sync.tier import Tier
-from geosteer.tables import page_format
+from geosteer.tables import page_builder
 from support.dns_setup import backend_toml
 from support.tiny import DOCUMENT, GEO, build, publish_tiny
 
@@ -321,7 +321,7 @@ def test_any_page_under_its_right_name_is_taken_or_left(
         {f"11.{n >> 8}.{n & 255}.0/24": ("GB", "NL", "FR")[n % 3] for n in range(700)},
     )
     leaf = build(GEO, 32)
-    tree = page_format.build(
+    tree = page_builder.build(
         32, [0, *(0x0B000000 + (n << 8) for n in range(700))], ["", *(wide[net] for net in wide)]
     )
     pages = [*leaf.pages.values(), *tree.pages.values(), *build(GEO, 128).pages.values()]

@@ -62,6 +62,7 @@ GEOSTEER = {
     "geosteer.sync.tier",
     "geosteer.tables",
     "geosteer.tables.leaf",
+    "geosteer.tables.leaf_cache",
     "geosteer.tables.page_format",
     "geosteer.tables.tree",
     "geosteer.timestamps",

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from geosteer.decision.records import country_of
 from geosteer.errors import CorruptPage, Refused
-from geosteer.tables import page_format
+from geosteer.tables import page_builder
 from geosteer_loader.impact.coverage import Tally, record_at
 from geosteer_loader.publish.publish import Outcome, publish
 from geosteer_loader.store.store import connect
@@ -155,7 +155,7 @@ def test_tallies_and_lookups_agree_with_the_ranges(pieces: list[tuple[int, str]]
         builder.skip(start << 24)
         builder.span((start << 24) + (1 << 18), record)
     ranges = builder.finish()
-    built = page_format.build(32, ranges.starts, ranges.records)
+    built = page_builder.build(32, ranges.starts, ranges.records)
     pages = {name.hex(): page for name, page in built.pages.items()}
     expected: dict[str, int] = {}
     for start, end, record in ranges.spans():

@@ -10,7 +10,7 @@ import pytest
 
 from geosteer.errors import Refused, StoreError
 from geosteer.keys import digest
-from geosteer.tables import page_format
+from geosteer.tables import page_builder, page_format
 from geosteer_loader.cli.main import main
 from geosteer_loader.publish.publish import publish
 from geosteer_loader.store.lease import Lease
@@ -120,7 +120,7 @@ def test_a_damaged_page_is_found_removed_and_published_again(site: Site) -> None
 
 def put(site: Site, table: str, starts: list[int], records: list[str]) -> None:
     """Publish other content under the table's IPv4 root, with everything else as it is."""
-    built = page_format.build(32, starts, records)
+    built = page_builder.build(32, starts, records)
     for name, page in built.pages.items():
         site.client.hset(OBJECT, name.hex(), page)
     site.client.hset("{geosteer}:current", f"{table}.v4", built.root.hex())

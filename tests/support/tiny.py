@@ -7,8 +7,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from geosteer.keys import FAMILIES, Keys, digest, root_field
-from geosteer.tables import page_format
-from geosteer.tables.tree import LeafCache, Tree
+from geosteer.tables import page_builder
+from geosteer.tables.leaf_cache import LeafCache
+from geosteer.tables.tree import Tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -80,17 +81,17 @@ def ranges(entries: Entries, bits: int) -> tuple[list[int], list[str]]:
     return starts, records
 
 
-def build(entries: Entries, bits: int) -> page_format.Built:
+def build(entries: Entries, bits: int) -> page_builder.Built:
     """The pages of one family of a table."""
-    return page_format.build(bits, *ranges(entries, bits))
+    return page_builder.build(bits, *ranges(entries, bits))
 
 
-def inner_pages(built: page_format.Built) -> dict[bytes, bytes]:
+def inner_pages(built: page_builder.Built) -> dict[bytes, bytes]:
     """The pages that a worker fetches when it adopts a generation: all above the leaves, and the root."""
     return {name: page for name, page in built.pages.items() if name in built.children or name == built.root}
 
 
-def whole_tree(bits: int, built: page_format.Built) -> Tree:
+def whole_tree(bits: int, built: page_builder.Built) -> Tree:
     """A tree with every leaf in it."""
     tree = Tree(bits, built.root, inner_pages(built))
     cache = LeafCache(1 << 30)

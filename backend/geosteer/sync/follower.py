@@ -9,7 +9,7 @@ from geosteer.keys import Keys
 from geosteer.resp.link import Link
 from geosteer.sync.generation import Adoption, Generation, Unusable
 from geosteer.sync.node_states import Mirror
-from geosteer.tables.tree import LeafCache
+from geosteer.tables.leaf_cache import LeafCache
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from geosteer.resp.url import Address
     from geosteer.settings import Settings
-    from geosteer.tables.tree import Branch, Place, Tree
+    from geosteer.tables.leaf_cache import Place
+    from geosteer.tables.tree import Branch, Tree
 
 OUTSTANDING = 64
 """Page requests under way at most."""

@@ -1,23 +1,18 @@
-"""Pages of the Merkle prefix trie: build, encode, decode, search. No I/O.
-
-A table's ranges, sorted by start, are cut at prefix boundaries until each part fits a page; each page is named by the digest
-of its bytes; the list (page start -> digest) is cut the same way, one level up, until one page is left. The cut is a function
-of the content alone, so equal content gives equal pages, and a small change of a table gives few new ones.
+"""Pages of the Merkle prefix trie: their format, and how one is decoded. No I/O.
 
 Page: `version, address bytes, height, prefix length, bytes cut off in front, width of a start` (one byte each), `entries,
 values` (two bytes each, big-endian), the starts, one index byte per entry, then the values: a digest each (inner page), or a
-length byte and UTF-8 text each (leaf).
+length byte and UTF-8 text each (leaf). `page_builder` makes them.
 """
 
 from __future__ import annotations
 
 from geosteer.cmodules import array, bisect_right
 from geosteer.errors import CorruptPage
-from geosteer.keys import digest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
 VERSION = 1
 MAX_ENTRIES = 256
@@ -95,122 +90,6 @@ class Page:
             and start & domain == first
             and end - start == (1 << (bits - self.prefix_len)) - 1
         )
-
-
-class Built:
-    """The pages of one family of one table."""
-
-    __slots__ = ("children", "height", "leaves", "pages", "root")
-
-    def __init__(self) -> None:
-        self.pages: dict[bytes, bytes] = {}
-        """Digest -> page; parents after their children."""
-        self.children: dict[bytes, list[bytes]] = {}
-        """Inner page's digest -> digests of the pages below it."""
-        self.root = b""
-        self.leaves = 0
-        self.height = 0
-
-
-def build(bits: int, starts: Sequence[int], records: Sequence[str]) -> Built:
-    """Make the pages for disjoint ranges that cover the whole address space.
-
-    Args:
-        bits: 32 or 128.
-        starts: ascending, the first 0; a range ends where the next begins.
-        records: one for each start, at most 255 bytes of UTF-8; "" where nothing is known. Equal neighbours should be merged.
-
-    Raises: ValueError: a record is too long, or the ranges do not begin at 0.
-    """
-    if not starts or starts[0] != 0:
-        raise ValueError("ranges must begin at address 0")
-    built = Built()
-    encoded: dict[str, bytes] = {}
-    for record in set(records):
-        text = record.encode()
-        if len(text) > MAX_RECORD:
-            raise ValueError(f"record longer than {MAX_RECORD} bytes: {record[:40]}...")
-        encoded[record] = bytes((len(text),)) + text
-    level: Sequence[int] = starts
-    values: Sequence[bytes] = [encoded[record] for record in records]
-    height = 0
-    while True:
-        above: list[int] = []
-        names: list[bytes] = []
-        for low, high, prefix, prefix_len in _cut(bits, level, values):
-            page = _encode(bits, height, prefix, prefix_len, level[low:high], values[low:high])
-            name = digest(page)
-            built.pages[name] = page
-            if height:
-                built.children[name] = list(values[low:high])
-            above.append(prefix)
-            names.append(name)
-        if height == 0:
-            built.leaves = len(above)
-        if len(above) == 1:
-            built.root, built.height = names[0], height
-            return built
-        level, values, height = above, names, height + 1
-
-
-def _cut(bits: int, starts: Sequence[int], values: Sequence[bytes]) -> Iterator[tuple[int, int, int, int]]:
-    """Parts (first entry, end entry, prefix, prefix length) in address order, each fit for a page."""
-    todo = [(0, len(starts), 0, 0)]
-    while todo:
-        low, high, prefix, prefix_len = todo.pop()
-        count = high - low
-        if count <= MAX_ENTRIES and (
-            count * (bits // 8 + 1) + sum(map(len, set(values[low:high]))) + HEADER <= MAX_BYTES
-            or _size(bits, prefix, prefix_len, starts[low:high], values[low:high]) <= MAX_BYTES
-        ):
-            yield low, high, prefix, prefix_len
-            continue
-        middle = prefix | 1 << (bits - prefix_len - 1)
-        right = (
-            bisect_right(starts, middle, low, high) - 1
-        )  # the entry that holds the first address of the upper half
-        left_end = right if starts[right] == middle else right + 1
-        todo.append((right, high, middle, prefix_len + 1))
-        todo.append((low, left_end, prefix, prefix_len + 1))
-
-
-def _layout(bits: int, prefix: int, prefix_len: int, starts: Sequence[int]) -> tuple[int, int, int]:
-    """Bytes cut off in front, width of a start, bits cut off behind."""
-    size = bits // 8
-    front = min(prefix_len // 8, size - 1)
-    used = prefix
-    for start in starts[1:]:
-        used |= start
-    used &= (1 << (bits - 8 * front)) - 1
-    behind = ((used & -used).bit_length() - 1) // 8 if used else size - front - 1
-    return front, size - front - behind, 8 * behind
-
-
-def _size(bits: int, prefix: int, prefix_len: int, starts: Sequence[int], values: Sequence[bytes]) -> int:
-    _, width, _ = _layout(bits, prefix, prefix_len, starts)
-    return HEADER + len(starts) * (width + 1) + sum(map(len, set(values)))
-
-
-def _encode(
-    bits: int, height: int, prefix: int, prefix_len: int, starts: Sequence[int], values: Sequence[bytes]
-) -> bytes:
-    front, width, shift = _layout(bits, prefix, prefix_len, starts)
-    mask = (1 << (8 * width)) - 1
-    distinct = dict.fromkeys(values)
-    for position, value in enumerate(distinct):
-        distinct[value] = position
-    keys = [(prefix >> shift) & mask]
-    keys += [(start >> shift) & mask for start in starts[1:]]
-    return b"".join(
-        (
-            bytes((VERSION, bits // 8, height, prefix_len, front, width)),
-            len(keys).to_bytes(2, "big"),
-            len(distinct).to_bytes(2, "big"),
-            b"".join([key.to_bytes(width, "big") for key in keys]),
-            bytes([distinct[value] for value in values]),  # type: ignore[misc]
-            b"".join(distinct),
-        )
-    )
 
 
 def decode(page: bytes) -> Page:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from geosteer.errors import CorruptPage, StoreError
 from geosteer.sync.generation import Adoption, Generation, Unusable
 from geosteer.sync.node_states import Mirror
-from geosteer.tables.tree import LeafCache, PageMissing
+from geosteer.tables.leaf_cache import LeafCache
+from geosteer.tables.tree import PageMissing
 from geosteer_loader.store.store import texts
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from geosteer_loader.store.store import BATCH
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from geosteer.tables.page_format import Built
+    from geosteer.tables.page_builder import Built
     from geosteer_loader.store.store import Command, Store
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from geosteer.errors import CorruptPage
-from geosteer.tables import page_format
+from geosteer.tables import page_builder, page_format
 from geosteer_loader.store.store import BATCH
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Pages:
     """Pages by their hex digest: those that were just built, else those in Redis."""
 
-    def __init__(self, store: Store, built: Iterable[page_format.Built] = ()) -> None:
+    def __init__(self, store: Store, built: Iterable[page_builder.Built] = ()) -> None:
         self._store = store
         self._built = {name.hex(): page for one in built for name, page in one.pages.items()}
 

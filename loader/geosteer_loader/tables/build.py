@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from geosteer.errors import SourceError
 from geosteer.keys import TABLES, own_fields, root_field
-from geosteer.tables import page_format
+from geosteer.tables import page_builder
 from geosteer.timestamps import format_time
 from geosteer_loader.fetch import Copies
 from geosteer_loader.sources.formats import open_source
@@ -39,7 +39,7 @@ class Table:
     """`geo`, `bgp`, `path` or `nets`."""
     fields: Mapping[str, str]
     """Its fields of `current`, with the table's name in front: `geo.v4`, `geo.source`, ..."""
-    pages: tuple[page_format.Built, ...] = ()
+    pages: tuple[page_builder.Built, ...] = ()
     """Its pages; none when it is published already and was not read again."""
     ranges: Mapping[int, Ranges] = field(default_factory=dict)
     """Address bits -> what the pages hold; none when it was not read again."""
@@ -166,7 +166,7 @@ def _networks(
 def _built(
     name: str, ranges: Mapping[int, Ranges], fields: Mapping[str, str], continents: Mapping[str, str]
 ) -> Table:
-    pages = {bits: page_format.build(bits, found.starts, found.records) for bits, found in ranges.items()}
+    pages = {bits: page_builder.build(bits, found.starts, found.records) for bits, found in ranges.items()}
     return Table(
         name=name,
         fields={
@@ -181,6 +181,6 @@ def _built(
     )
 
 
-def pages_of(tables: Sequence[Table]) -> Iterator[page_format.Built]:
+def pages_of(tables: Sequence[Table]) -> Iterator[page_builder.Built]:
     """The pages of all tables that were built, family by family."""
     return chain.from_iterable(table.pages for table in tables)

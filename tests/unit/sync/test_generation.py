@@ -10,7 +10,7 @@ import pytest
 from geosteer.errors import CorruptPage
 from geosteer.keys import digest
 from geosteer.sync.generation import Adoption, Generation, Unusable, serial_of
-from geosteer.tables import page_format
+from geosteer.tables import page_builder
 from support import tables, tiny
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Store:
     """What one publish leaves in Redis, without Redis."""
 
-    def __init__(self, document: Any = tiny.DOCUMENT, **roots: page_format.Built) -> None:
+    def __init__(self, document: Any = tiny.DOCUMENT, **roots: page_builder.Built) -> None:
         text = (document if isinstance(document, str) else json.dumps(document)).encode()
         self.objects = {digest(text): text}
         self.fields = {
@@ -45,8 +45,8 @@ class Store:
         return adoption.finish()
 
 
-def table(bits: int, seed: int = 1, count: int = 1200) -> page_format.Built:
-    return page_format.build(bits, *tables.scattered(bits, count, seed))
+def table(bits: int, seed: int = 1, count: int = 1200) -> page_builder.Built:
+    return page_builder.build(bits, *tables.scattered(bits, count, seed))
 
 
 def places(one: Tree) -> list[tuple[int, int]]:
@@ -71,7 +71,7 @@ def test_document_and_inner_pages_are_asked_for_level_by_level_and_no_leaf():
 
 
 def test_a_table_of_one_page_has_it_as_its_root():
-    generation = Store(nets_v4=page_format.build(32, [0], ["x"])).adopt()
+    generation = Store(nets_v4=page_builder.build(32, [0], ["x"])).adopt()
     assert places(generation.trees["nets", 32]) == [(0, (1 << 32) - 1)]
 
 

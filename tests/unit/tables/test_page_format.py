@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from geosteer.errors import CorruptPage
 from geosteer.keys import digest
-from geosteer.tables import page_format
+from geosteer.tables import page_builder, page_format
 from support import tables
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 FAMILIES = pytest.mark.parametrize("bits", [32, 128])
 
 
-def descend(built: page_format.Built, bits: int, address: int) -> tuple[str, int]:
+def descend(built: page_builder.Built, bits: int, address: int) -> tuple[str, int]:
     """Record and uniform prefix length of an address, walked from the root page, every page checked for its place."""
     name, height, start, end = built.root, built.height, 0, (1 << bits) - 1
     while True:
@@ -36,7 +36,7 @@ def descend(built: page_format.Built, bits: int, address: int) -> tuple[str, int
 
 
 def check_table(bits: int, table: Table, more: list[int]) -> None:
-    built = page_format.build(bits, *table)
+    built = page_builder.build(bits, *table)
     for address in tables.edges(bits, table, more):
         found = descend(built, bits, address)
         assert found == (tables.record_at(table, address), tables.widest(bits, table[0], address)), hex(
@@ -65,7 +65,7 @@ def test_every_edge_of_a_table_of_many_pages_is_found_as_a_linear_reading_finds_
 @FAMILIES
 @pytest.mark.parametrize("record", ["", "US"])
 def test_a_table_of_one_range_is_one_page_and_its_prefix_is_everything(bits: int, record: str):
-    built = page_format.build(bits, [0], [record])
+    built = page_builder.build(bits, [0], [record])
     assert (len(built.pages), built.height, built.leaves) == (1, 0, 1)
     assert descend(built, bits, 77) == (record, 0)
     assert descend(built, bits, (1 << bits) - 1) == (record, 0)
@@ -75,7 +75,7 @@ def test_a_table_of_one_range_is_one_page_and_its_prefix_is_everything(bits: int
 def test_single_addresses_of_every_value_are_told_apart(bits: int):
     top = (1 << bits) - 1
     starts = [*range(300), *range(top - 300, top + 1)]
-    built = page_format.build(bits, starts, [f"r{number}" for number in range(len(starts))])
+    built = page_builder.build(bits, starts, [f"r{number}" for number in range(len(starts))])
     for number, start in enumerate(starts):
         length = bits if start != 299 else None
         record, found = descend(built, bits, start)
@@ -88,7 +88,7 @@ def test_single_addresses_of_every_value_are_told_apart(bits: int):
 @given(data=st.data())
 def test_pages_keep_to_the_limits_of_bytes_entries_and_height(bits: int, data: st.DataObject):
     table = data.draw(tables.large_tables(bits) | tables.small_tables(bits))
-    built = page_format.build(bits, *table)
+    built = page_builder.build(bits, *table)
     assert built.height <= 8
     for name, raw in built.pages.items():
         page = page_format.decode(raw)
@@ -102,7 +102,7 @@ def test_pages_keep_to_the_limits_of_bytes_entries_and_height(bits: int, data: s
 @pytest.mark.parametrize("long", [False, True])
 def test_a_page_exists_only_where_its_parent_prefix_would_not_fit_one(bits: int, long: bool):
     table = tables.scattered(bits, 1500, 7, long=long)
-    built = page_format.build(bits, *table)
+    built = page_builder.build(bits, *table)
 
     def leaves(name: bytes, height: int, start: int) -> list[tuple[int, int]]:
         page = page_format.decode(built.pages[name])
@@ -124,7 +124,7 @@ def test_a_page_exists_only_where_its_parent_prefix_would_not_fit_one(bits: int,
 
 def test_the_height_of_ten_thousand_crowded_single_addresses_is_bounded():
     starts = sorted({0, *(1 << bit | low for bit in range(16, 128) for low in range(90))})
-    built = page_format.build(
+    built = page_builder.build(
         128, starts, [f"{number % 251}{tables.LONG}"[:255] for number in range(len(starts))]
     )
     assert built.height <= 8
@@ -135,18 +135,18 @@ def test_the_height_of_ten_thousand_crowded_single_addresses_is_bounded():
 @FAMILIES
 def test_equal_content_gives_equal_pages_whatever_was_there_before(bits: int):
     table = tables.scattered(bits, 1000, 3)
-    first = page_format.build(bits, *table)
-    page_format.build(bits, *tables.scattered(bits, 1000, 4))
-    again = page_format.build(bits, tuple(table[0]), tuple(table[1]))
+    first = page_builder.build(bits, *table)
+    page_builder.build(bits, *tables.scattered(bits, 1000, 4))
+    again = page_builder.build(bits, tuple(table[0]), tuple(table[1]))
     assert (again.root, again.pages, again.children) == (first.root, first.pages, first.children)
 
 
 def test_a_changed_record_changes_only_the_pages_on_the_way_to_it():
     starts = list(range(0, 1 << 32, 1 << 18))
     records = [("US", "DE", "FR")[number % 3] for number in range(len(starts))]
-    before = page_format.build(32, starts, records)
+    before = page_builder.build(32, starts, records)
     records[5000] = "GB"
-    after = page_format.build(32, starts, records)
+    after = page_builder.build(32, starts, records)
     assert before.height == after.height == 1
     assert len(after.pages.keys() - before.pages.keys()) == 2
 
@@ -155,12 +155,12 @@ def test_the_pages_of_a_part_do_not_depend_on_the_rest_of_the_table():
     dice = random.Random(5)
     starts = sorted({0, *(dice.getrandbits(32) for _ in range(80_000))})
     records = [str(number % 7) for number in range(len(starts))]
-    before = page_format.build(32, starts, records)
+    before = page_builder.build(32, starts, records)
     table = dict(zip(starts, records, strict=True))
     inside = [start for start in starts if start >> 24 == 10]
     kept = {start: record for start, record in table.items() if start >> 24 != 10}
     kept |= {10 << 24: table[inside[-1]], inside[-1]: table[inside[-1]]}
-    after = page_format.build(32, *tables.merged(kept.items()))
+    after = page_builder.build(32, *tables.merged(kept.items()))
     fresh = [page_format.decode(after.pages[name]) for name in after.pages.keys() - before.pages.keys()]
     leaves = [page for page in fresh if page.height == 0]
     assert len(leaves) == 1, "all of 10.0.0.0/8 in one page now"
@@ -169,7 +169,9 @@ def test_the_pages_of_a_part_do_not_depend_on_the_rest_of_the_table():
 
 def test_parts_of_equal_content_at_different_places_share_a_page():
     starts = [base << 16 | offset << 8 for base in range(512) for offset in range(256)]
-    built = page_format.build(32, starts, [("A", "B", "C", "D")[number % 4] for number in range(len(starts))])
+    built = page_builder.build(
+        32, starts, [("A", "B", "C", "D")[number % 4] for number in range(len(starts))]
+    )
     full = [
         page
         for page in map(page_format.decode, built.pages.values())
@@ -183,7 +185,7 @@ def test_parts_of_equal_content_at_different_places_share_a_page():
 
 
 def test_a_page_is_read_as_written_byte_by_byte():
-    built = page_format.build(32, [0, 0x0A000000, 0x0B000000], ["", "US", ""])
+    built = page_builder.build(32, [0, 0x0A000000, 0x0B000000], ["", "US", ""])
     assert built.pages[built.root] == bytes.fromhex(
         "01 04 00 00 00 01 0003 0002"  # version, IPv4, leaf, /0, nothing cut in front, starts of one byte
         "00 0a 0b"  # three starts
@@ -206,11 +208,11 @@ def test_a_page_is_read_as_written_byte_by_byte():
 )
 def test_what_no_page_can_hold_is_refused(starts: list[int], records: list[str], reason: str):
     with pytest.raises(ValueError, match=reason):
-        page_format.build(32, starts, records)
+        page_builder.build(32, starts, records)
 
 
 def test_a_record_of_255_bytes_is_kept():
-    assert descend(page_format.build(32, [0], ["é" * 127 + "x"]), 32, 1) == ("é" * 127 + "x", 0)
+    assert descend(page_builder.build(32, [0], ["é" * 127 + "x"]), 32, 1) == ("é" * 127 + "x", 0)
 
 
 # ---------------------------------------------------------------- damage
@@ -227,7 +229,7 @@ def sample_pages() -> list[bytes]:
             tables.scattered(bits, 900, 2),
             tables.scattered(bits, 900, 2, long=True),
         ):
-            for raw in page_format.build(bits, *table).pages.values():
+            for raw in page_builder.build(bits, *table).pages.values():
                 page = page_format.decode(raw)
                 found.setdefault((bits, page.height, raw[5], len(page.starts).bit_length()), raw)
     return list(found.values())
@@ -314,7 +316,7 @@ def test_a_page_of_another_format_says_which():
 
 
 def test_a_record_that_is_not_utf8_is_refused():
-    raw = bytearray(page_format.build(32, [0], ["US"]).pages.popitem()[1])
+    raw = bytearray(page_builder.build(32, [0], ["US"]).pages.popitem()[1])
     raw[-1] = 0xFF
     with pytest.raises(CorruptPage, match="not UTF-8"):
         page_format.decode(bytes(raw))
@@ -322,7 +324,7 @@ def test_a_record_that_is_not_utf8_is_refused():
 
 def test_a_page_fits_no_place_but_its_own():
     starts = list(range(0, 1 << 32, 1 << 20))
-    built = page_format.build(32, starts, [str(number) for number in range(len(starts))])
+    built = page_builder.build(32, starts, [str(number) for number in range(len(starts))])
     leaves = [
         page_format.decode(page) for page in built.pages.values() if page_format.decode(page).height == 0
     ]

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from geosteer.errors import CorruptPage
 from geosteer.keys import digest
-from geosteer.tables import leaf, page_format, tree
-from geosteer.tables.tree import LeafCache, PageMissing, Tree, inner_digests
+from geosteer.tables import leaf, page_builder, tree
+from geosteer.tables.leaf_cache import LeafCache
+from geosteer.tables.tree import PageMissing, Tree, inner_digests
 from support import tables, tiny
 from support.data import shared
 
@@ -34,7 +35,7 @@ def shape(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> st
     return request.param
 
 
-def fetched(bits: int, built: page_format.Built) -> Tree:
+def fetched(bits: int, built: page_builder.Built) -> Tree:
     """A tree as a worker adopts it: inner pages asked for level by level, no leaf yet."""
     have: dict[bytes, bytes] = {}
     rounds = 0
@@ -46,13 +47,13 @@ def fetched(bits: int, built: page_format.Built) -> Tree:
     return Tree(bits, built.root, have)
 
 
-def fill(into: Tree, cache: LeafCache, built: page_format.Built) -> None:
+def fill(into: Tree, cache: LeafCache, built: page_builder.Built) -> None:
     for branch, number in into.leaves():
         cache.put(into.bits, branch, number, built.pages[branch.digest(number)])
 
 
 def check(bits: int, table: Table, more: Sequence[int] = ()) -> None:
-    built = page_format.build(bits, *table)
+    built = page_builder.build(bits, *table)
     whole = fetched(bits, built)
     fill(whole, LeafCache(1 << 30), built)
     addresses = tables.edges(bits, table, more)
@@ -90,7 +91,7 @@ def test_a_table_of_three_levels_says_the_same_flat_and_in_two_steps(monkeypatch
     dice = random.Random(9)
     starts = sorted({0, *(dice.getrandbits(32) for _ in range(30_000))})
     records = [f"{number % 251}{tables.LONG}"[:255] for number in range(len(starts))]
-    built = page_format.build(32, starts, records)
+    built = page_builder.build(32, starts, records)
     assert built.height == 2
     flat = tiny.whole_tree(32, built)
     monkeypatch.setattr(tree, "FLAT", 1)
@@ -107,7 +108,7 @@ def test_a_table_of_three_levels_says_the_same_flat_and_in_two_steps(monkeypatch
 
 @FAMILIES
 def test_leaves_tile_the_address_space_in_order(shape: str, bits: int):
-    whole = fetched(bits, page_format.build(bits, *tables.scattered(bits, 1200, 3, long=True)))
+    whole = fetched(bits, page_builder.build(bits, *tables.scattered(bits, 1200, 3, long=True)))
     at = 0
     for branch, number in whole.leaves():
         first, last = branch.bounds(number)
@@ -119,7 +120,7 @@ def test_leaves_tile_the_address_space_in_order(shape: str, bits: int):
 
 @FAMILIES
 def test_a_leaf_that_is_not_here_is_asked_for_and_only_that_one(shape: str, bits: int):
-    built = page_format.build(bits, *tables.scattered(bits, 1200, 3, long=True))
+    built = page_builder.build(bits, *tables.scattered(bits, 1200, 3, long=True))
     whole = fetched(bits, built)
     address = (1 << bits) - 1
     with pytest.raises(PageMissing):
@@ -136,7 +137,7 @@ def test_the_country_database_says_at_every_edge_what_its_reader_says(shape: str
     with maxminddb.open_database(path) as reader:
         for bits, kind in ((32, ipaddress.IPv4Address), (128, ipaddress.IPv6Address)):
             table = tables.merged(country_ranges(path, bits))
-            built = page_format.build(bits, *table)
+            built = page_builder.build(bits, *table)
             assert built.height == 2
             whole = tiny.whole_tree(bits, built)
             wrong = []
@@ -152,7 +153,7 @@ def test_the_country_database_says_at_every_edge_what_its_reader_says(shape: str
 
 def test_the_prefixes_of_the_country_database_are_the_widest_with_one_record():
     table = tables.merged(country_ranges(shared("country-2026-02-01.mmdb"), 32))
-    whole = tiny.whole_tree(32, page_format.build(32, *table))
+    whole = tiny.whole_tree(32, page_builder.build(32, *table))
     dice = random.Random(1)
     for address in [dice.getrandbits(32) for _ in range(3000)] + dice.sample(table[0], 3000):
         assert whole.cell(address)[1] == tables.widest(32, table[0], address)
@@ -231,7 +232,7 @@ def test_a_page_of_the_wrong_prefix_below_an_inner_one_is_refused():
 @pytest.mark.parametrize("starts", [[0, 1 << 30], [0, 3 << 30], [0, 1]])
 def test_an_inner_page_whose_entries_are_no_prefixes_makes_no_usable_leaf(starts: list[int]):
     table = tables.merged([(0, "US"), (1 << 31, "DE")])
-    built = page_format.build(32, *table)
+    built = page_builder.build(32, *table)
     top = forge(1, 0, starts, [built.root, b"y" * 16])
     forged = Tree(32, digest(top), {digest(top): top})
     branch, number = forged.locate(0)
@@ -240,13 +241,13 @@ def test_an_inner_page_whose_entries_are_no_prefixes_makes_no_usable_leaf(starts
 
 
 def test_an_inner_page_of_the_other_family_is_refused():
-    built = page_format.build(128, *tables.scattered(128, 1200, 3, long=True))
+    built = page_builder.build(128, *tables.scattered(128, 1200, 3, long=True))
     with pytest.raises(CorruptPage):
         Tree(32, built.root, tiny.inner_pages(built))
 
 
 def test_a_leaf_of_the_other_family_as_root_gives_no_answer():
-    built = page_format.build(128, [0], ["US"])
+    built = page_builder.build(128, [0], ["US"])
     alien = Tree(32, built.root, built.pages)
     with pytest.raises(CorruptPage):
         LeafCache(1 << 20).put(32, *alien.locate(0), built.pages[built.root])
@@ -255,7 +256,7 @@ def test_a_leaf_of_the_other_family_as_root_gives_no_answer():
 @settings(max_examples=200, deadline=None)
 @given(st.integers(0, 10_000), st.integers(0, 7), st.booleans())
 def test_a_leaf_with_any_bit_flipped_is_not_taken(place: int, bit: int, shorter: bool):
-    built = page_format.build(32, *tables.merged([(0, "US"), (77, "DE"), (1 << 24, "FR")]))
+    built = page_builder.build(32, *tables.merged([(0, "US"), (77, "DE"), (1 << 24, "FR")]))
     whole = Tree(32, built.root, built.pages)
     damaged = bytearray(built.pages[built.root])
     damaged[place % len(damaged)] ^= 1 << bit
@@ -269,12 +270,12 @@ def test_a_leaf_with_any_bit_flipped_is_not_taken(place: int, bit: int, shorter:
 # ---------------------------------------------------------------- the cache
 
 
-def large() -> page_format.Built:
+def large() -> page_builder.Built:
     starts = list(range(0, 1 << 32, 1 << 14))
-    return page_format.build(32, starts, [str(number % 100) for number in range(len(starts))])
+    return page_builder.build(32, starts, [str(number % 100) for number in range(len(starts))])
 
 
-def cost_of_a_leaf(built: page_format.Built) -> int:
+def cost_of_a_leaf(built: page_builder.Built) -> int:
     whole = Tree(32, built.root, tiny.inner_pages(built))
     cache = LeafCache(1 << 30)
     branch, number = whole.locate(0)
@@ -328,7 +329,7 @@ def test_the_inner_levels_count_towards_the_bound_of_the_cache_but_leave_leaves_
 def test_a_leaf_of_many_long_records_stays_as_its_bytes_and_grows_by_nothing_that_is_asked(bits: int):
     starts = [number << (bits - 24) for number in range(256)]
     records = [f"US-{number} 37.75 -122.{number}" for number in range(len(starts))]
-    built = page_format.build(bits, starts, records)
+    built = page_builder.build(bits, starts, records)
     whole = Tree(bits, built.root, tiny.inner_pages(built))
     cache = LeafCache(1 << 20)
     fill(whole, cache, built)
@@ -343,7 +344,7 @@ def test_a_leaf_of_many_names_is_made_ready_once_for_all_that_ask(monkeypatch: p
     monkeypatch.setattr(leaf, "_known", {})  # other tables' names have filled it
     starts = list(range(0, 1 << 16, 256))
     records = [f"{number % 200:02X}" for number in range(len(starts))]
-    built = page_format.build(32, starts, records)
+    built = page_builder.build(32, starts, records)
     whole = Tree(32, built.root, tiny.inner_pages(built))
     fill(whole, LeafCache(1 << 20), built)
     assert whole.cell(257) is whole.cell(258), "not made anew for each"
@@ -363,9 +364,9 @@ def test_a_leaf_that_comes_twice_is_counted_once():
 def test_the_next_generation_keeps_the_leaves_that_it_shares_and_counts_them_the_same():
     starts = list(range(0, 1 << 32, 1 << 18))
     records = [str(number % 100) for number in range(len(starts))]
-    old = page_format.build(32, starts, records)
+    old = page_builder.build(32, starts, records)
     records[5000] = "new"
-    new = page_format.build(32, starts, records)
+    new = page_builder.build(32, starts, records)
     first, second = (Tree(32, built.root, tiny.inner_pages(built)) for built in (old, new))
     cache = LeafCache(1 << 24)
     fill(first, cache, old)
@@ -382,7 +383,7 @@ def test_the_next_generation_keeps_the_leaves_that_it_shares_and_counts_them_the
 
 
 def test_a_table_that_stays_keeps_its_leaves_in_the_order_in_which_they_go():
-    built, other = large(), page_format.build(128, [0], ["US"])
+    built, other = large(), page_builder.build(128, [0], ["US"])
     stays, gone = Tree(32, built.root, tiny.inner_pages(built)), Tree(128, other.root, other.pages)
     bound = 40 * cost_of_a_leaf(built)
     cache = LeafCache(bound)
@@ -405,9 +406,9 @@ def test_a_table_that_stays_keeps_its_leaves_in_the_order_in_which_they_go():
 def test_the_same_page_at_two_places_is_carried_over_to_both_within_the_bound():
     starts = [base << 16 | offset << 8 for base in range(512) for offset in range(256)]
     records = [("A", "B", "C", "D")[number % 4] for number in range(len(starts))]
-    old = page_format.build(32, starts, records)
+    old = page_builder.build(32, starts, records)
     records[0] = "E"
-    new = page_format.build(32, starts, records)
+    new = page_builder.build(32, starts, records)
     assert len(new.pages) < 20
     for bound in (10 * cost_of_a_leaf(old), 1 << 24):
         first, second = (Tree(32, built.root, tiny.inner_pages(built)) for built in (old, new))
@@ -425,9 +426,9 @@ def test_the_same_page_at_two_places_is_carried_over_to_both_within_the_bound():
 @FAMILIES
 def test_leaves_that_were_carried_over_answer_as_fresh_ones(shape: str, bits: int):
     starts, records = tables.scattered(bits, 1200, 3)
-    old = page_format.build(bits, starts, records)
+    old = page_builder.build(bits, starts, records)
     records[-1] = "other"
-    new = page_format.build(bits, starts, records)
+    new = page_builder.build(bits, starts, records)
     first, second = (Tree(bits, built.root, tiny.inner_pages(built)) for built in (old, new))
     cache = LeafCache(1 << 30)
     fill(first, cache, old)
@@ -444,7 +445,7 @@ def test_leaves_that_were_carried_over_answer_as_fresh_ones(shape: str, bits: in
 @pytest.mark.parametrize(("bits", "count"), [(32, 40), (32, 250), (128, 40), (128, 250)])
 def test_a_leaf_answers_right_however_often_and_wherever_it_was_asked(bits: int, count: int):
     table = tables.scattered(bits, count, 11)
-    built = page_format.build(bits, *table)
+    built = page_builder.build(bits, *table)
     whole = tiny.whole_tree(bits, built)
     dice = random.Random(count)
     addresses = [dice.getrandbits(bits) for _ in range(3000)]
@@ -462,10 +463,10 @@ def test_a_leaf_answers_right_however_often_and_wherever_it_was_asked(bits: int,
 def test_the_changed_successors_of_leaves_in_use_are_told_newest_first():
     starts = list(range(0, 1 << 32, 1 << 18))
     records = [str(number % 100) for number in range(len(starts))]
-    old = page_format.build(32, starts, records)
+    old = page_builder.build(32, starts, records)
     for number in (5000, 9000):
         records[number] = "new"
-    new = page_format.build(32, starts, records)
+    new = page_builder.build(32, starts, records)
     first, second = (Tree(32, built.root, tiny.inner_pages(built)) for built in (old, new))
     cache = LeafCache(1 << 24)
     for address in (9000 << 18, 5000 << 18, 77 << 18):
