@@ -136,7 +136,12 @@ class Namespace:
     def _check_static(self, name: str, static: Static) -> None:
         kind, home, cut = static.record["type"], zone_of(name, self.zones), self.delegated(name)
         reason = ""
-        if home != static.zone:
+        if kind == "DS" and name in self.zones:
+            # the parent's side of a signed child (RFC 4035, 2.4); a zone that is served counts as a delegation
+            parent = zone_of(name.partition(".")[2], self.zones)
+            if static.zone != parent:
+                reason = f"DS of {name} belongs in its parent zone" + (f", {parent}" if parent else "")
+        elif home != static.zone:
             reason = f"{name} belongs to the zone {home}"
         elif name == home and kind == "NS":
             reason = "the zone's own name servers stand in its setting ns"

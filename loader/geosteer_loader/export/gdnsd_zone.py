@@ -26,14 +26,20 @@ _HOSTS = {"NS", "CNAME", "PTR", "MX", "SRV", "SOA", "NAPTR"}
 
 def zone_file(made: Bundle, picture: Picture, zone: str, tops: Sequence[str], areas: Iterable[Area]) -> str:
     """A zone's file, with what the zones within it hold."""
-    records = static_records(picture.generation, zone)
-    for inner in picture.generation.document["zones"]:
+    zones = picture.generation.document["zones"]
+    # the DS of a zone within has nothing to sign for where both are one
+    records = [
+        record
+        for record in static_records(picture.generation, zone)
+        if record.kind != "DS" or record.name not in zones
+    ]
+    for inner in zones:
         if inner != zone and within(inner, zone):
             made.lose(f'zones."{inner}"', f"gdnsd has no zone within another: what it holds stands in {zone}")
             records += [
                 record
                 for record in static_records(picture.generation, inner)
-                if record.name != inner or record.kind not in {"SOA", "NS"}
+                if record.name not in zones or record.kind not in {"SOA", "NS", "DS"}
             ]
     addressed = {record.name for record in records if record.kind in {"A", "AAAA"}}
     place = f'zones."{zone}"'

@@ -10,7 +10,7 @@ import pytest
 from geosteer.errors import ConfigError
 from geosteer_loader.config import config
 from geosteer_loader.sources.countries import CONTINENT
-from support.config_file import GOOD, NODES, changed, load, problems, record
+from support.config_file import GOOD, NODES, ZONES, changed, load, problems, record
 
 
 @pytest.fixture(autouse=True)
@@ -183,6 +183,15 @@ def test_a_prefix_in_two_lists_is_named_with_the_list_and_its_line():
 def test_glue_and_the_ds_of_a_delegation_are_served():
     more = record("sub", "NS", "ns.sub.cdn.example.net") + record("ns.sub", "A", "192.0.2.7")
     assert load(GOOD + more + record("sub", "DS", "1 8 2 " + "ab" * 32)).warnings == []
+
+
+def test_the_ds_of_a_served_child_stands_in_its_parent():
+    child = ZONES.replace("cdn.example", "sub.cdn.example")
+    more = record("sub", "DS", "1 8 2 " + "ab" * 32) + child
+    loaded = load(GOOD + more)
+    assert loaded.warnings == []
+    (ds,) = loaded.document["zones"]["cdn.example.net"]["records"]
+    assert (ds["name"], ds["content"]) == ("sub.cdn.example.net", "1 8 2 " + "ab" * 32)
 
 
 def test_a_service_may_stand_at_the_apex_beside_other_types():

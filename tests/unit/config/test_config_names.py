@@ -134,6 +134,24 @@ CASES = {
         GOOD + record("x", "DS", "1 8 2 " + "ab" * 32),
         'zones."cdn.example.net".records[1]: DS belongs to a delegation, and x.cdn.example.net has no NS record',
     ),
+    "DS in the zone itself": (
+        GOOD + record("@", "DS", "1 8 2 " + "ab" * 32),
+        'zones."cdn.example.net".records[1]: DS of cdn.example.net belongs in its parent zone',
+    ),
+    "DS of a grandchild": (
+        GOOD
+        + record("a.sub", "DS", "1 8 2 " + "ab" * 32)
+        + ZONES.replace("cdn.example", "sub.cdn.example")
+        + ZONES.replace("cdn.example", "a.sub.cdn.example"),
+        (
+            'zones."cdn.example.net".records[1]: DS of a.sub.cdn.example.net belongs in its parent zone, '
+            "sub.cdn.example.net"
+        ),
+    ),
+    "DS that is none": (
+        GOOD + record("sub", "DS", "1 8 2 abcd") + ZONES.replace("cdn.example", "sub.cdn.example"),
+        'zones."cdn.example.net".records[1].content: is not valid DS data: digest length inconsistent with digest type',
+    ),
     "below a delegation": (
         GOOD + record("sub", "NS", "ns.example.org") + record("a.sub", "TXT", "x"),
         'zones."cdn.example.net".records[2]: is below the delegation sub.cdn.example.net, where only glue (A, AAAA) is served',
