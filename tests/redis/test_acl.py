@@ -8,7 +8,6 @@ import time
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
-from test_cli import SERVICE
 
 import redis
 from geosteer.errors import Refused
@@ -20,7 +19,7 @@ from geosteer_loader.store.store import connect
 from support.constellations import SentinelServer
 from support.data import ROOT
 from support.dns_setup import backend_toml
-from support.publishing import write_config, write_csv
+from support.publishing import SERVICE, write_config, write_csv
 from support.servers import RedisServer, wait_until
 from support.tiny import publish_tiny
 from support.workers import Worker

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,6 +15,7 @@ from geosteer.library.chooser import Chooser
 from geosteer.powerdns.responder import Responder
 from geosteer.rng import below
 from geosteer.sync.tier import Tier
+from support.policies import CLIENTS, POLICIES, TABLES, every_policy
 from support.servers import wait_until
 from support.stalls import Stalls
 from support.steering import WWW, document, live_steering, make_settings, republish, set_state
@@ -25,46 +26,8 @@ if TYPE_CHECKING:
 
     from support.servers import RedisServer
 
-POLICIES: dict[str, dict[str, Any]] = {
-    "best": {},
-    "several": {"max_answers": 2},
-    "ties": {"map": "ties"},
-    "hash": {"map": "ties", "policy": "hash"},
-    "nearest": {"map": "ties", "policy": "nearest"},
-    "path": {"map": "ties", "policy": "path"},
-    "cname": {"map": "ties", "answer": "cname"},
-}
 LATER = 1e12
 """A time for questions that may wait as long as they like."""
-
-PLACES = {"lon1": [51.5, -0.1], "ams1": [52.4, 4.9], "nyc1": [40.7, -74.0]}
-TABLES = {
-    "geo": {
-        "192.0.2.0/24": "GB 51.5 -0.1", "198.51.100.0/24": "NL 52.4 4.9", "203.0.113.0/25": "FR",
-        "203.0.113.128/25": "US-CA 37.75 -122.42", "2001:db8:a::/48": "GB", "2001:db8:b::/48": "NL 52.4 4.9",
-    },
-    "path": {"192.0.2.0/24": "nyc1=1 lon1=4", "2001:db8::/32": "ams1=2"},
-}  # fmt: skip
-CLIENTS = [
-    f"{net}{host}" for net in ("192.0.2.", "198.51.100.", "203.0.113.", "8.8.8.") for host in (1, 77, 200)
-]
-CLIENTS += [f"10.{net}.0.1" for net in range(40)]
-CLIENTS += [
-    "2001:db8:a::1",
-    "2001:db8:b::9",
-    "2001:db8:c::1",
-    "2a00::1",
-    "::ffff:192.0.2.9",
-    "2002:c000:0201::1",
-]
-
-
-def every_policy() -> dict[str, Any]:
-    everyone = dict.fromkeys(PLACES, 100)
-    ties = {"order": ["countries"], "countries": {"GB": everyone}, "default": everyone}
-    services = {f"{name}.cdn.example.net": {"map": "default", **spec} for name, spec in POLICIES.items()}
-    nodes = {name: {"location": place, "vantage": name} for name, place in PLACES.items()}
-    return document(services=services, maps={"ties": ties}, nodes=nodes)
 
 
 class Dns:

@@ -17,7 +17,7 @@ import pytest
 from geosteer_loader.cli.main import main
 from geosteer_loader.store.lease import Lease
 from geosteer_loader.store.store import connect
-from support.publishing import current_of, make_config, write_config, write_csv
+from support.publishing import SERVICE, current_of, make_config, write_config, write_csv
 from support.servers import wait_until
 
 if TYPE_CHECKING:
@@ -27,14 +27,6 @@ if TYPE_CHECKING:
     from support.servers import RedisServer
 
 COMMAND = (sys.executable, "-m", "geosteer_loader")
-
-SERVICE = """
-[zones."cdn.example.net"]
-soa = { mname = "ns1.example.net", rname = "hostmaster.example.net" }
-ns = ["ns1.example.net"]
-[services."www.cdn.example.net"]
-map = "default"
-"""
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_fuzz_published import check
 
 from faults.scene import NETWORKS, Scene, network
 from geosteer.powerdns.pipe import below, ticket
@@ -19,6 +18,7 @@ from geosteer.powerdns.responder import Responder
 from geosteer.settings import load
 from geosteer.sync.tier import Tier
 from support.dns_setup import backend_toml
+from support.pipe_replies import check_reply
 from support.servers import RedisServer, wait_until
 from support.tiny import publish_tiny
 from support.workers import Worker
@@ -220,7 +220,7 @@ FIELD = st.one_of(
 def test_any_fields_make_a_whole_reply(responder: Responder, fields: list[bytes], abi: int) -> None:
     if fields[0][:4] != b"HELO":
         fields[0] = b"Q"
-    check(responder.reply(b"\t".join(fields[:8]), 0.0))
+    check_reply(responder.reply(b"\t".join(fields[:8]), 0.0))
     del abi
 
 
@@ -229,7 +229,7 @@ def test_what_once_was_hard_is_answered(responder: Responder, path: Path) -> Non
     for line in path.read_bytes().split(b"\n"):
         reply = responder.reply(line, 0.0)
         if not reply.startswith(b"OK\t") and not line.startswith(b"CMD"):
-            check(reply)
+            check_reply(reply)
         responder.reply(b"HELO\t3", 0.0)
         responder.refresh()
 

@@ -17,6 +17,7 @@ from geosteer.settings import load
 from geosteer.sync.tier import Tier
 from geosteer.tables import page_builder
 from support.dns_setup import backend_toml
+from support.pipe_replies import check_reply
 from support.tiny import DOCUMENT, GEO, build, publish_tiny
 
 if TYPE_CHECKING:
@@ -76,27 +77,8 @@ class Reader:
             self.responder.refresh()
         replies = [self.responder.reply(line, time.monotonic()) for line in QUESTIONS]
         for reply in replies:
-            check(reply)
+            check_reply(reply)
         return replies
-
-
-def check(reply: bytes) -> None:
-    """A reply is whole lines, the last one of which ends it, and every record has its fields."""
-    *records, last, rest = reply.split(b"\n")
-    assert rest == b""
-    assert last in {b"END", b"FAIL"}
-    for record in records:
-        fields = record.split(b"\t")
-        if fields == [b"FAIL"]:
-            continue  # FAIL, END: to a question for SOA
-        assert fields[0] == b"DATA", reply
-        assert len(fields) >= 9, reply
-        assert fields[1].isdigit()
-        assert int(fields[1]) <= 128
-        assert fields[2] in {b"0", b"1"}
-        assert fields[6].isdigit()
-        assert int(fields[6]) < 1 << 32
-        assert all(32 <= byte < 127 for field in fields for byte in field), reply
 
 
 @pytest.fixture

@@ -16,20 +16,13 @@ from geosteer_loader.publish.plan import plan
 from geosteer_loader.publish.publish import Outcome, publish
 from geosteer_loader.store.store import connect
 from support.data import shared
-from support.publishing import current_of, objects_in, write_config, write_csv
+from support.publishing import SERVICE, current_of, objects_in, write_config, write_csv
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from support.servers import RedisServer
 
-SERVICE = """
-[zones."cdn.example.net"]
-soa = { mname = "ns1.example.net", rname = "hostmaster.example.net" }
-ns = ["ns1.example.net"]
-[services."www.cdn.example.net"]
-map = "default"
-"""
 WWW = "www.cdn.example.net"
 DAY = ("10.0.0.0/8,GB", "11.0.0.0/8,NL", "2001:db8::/32,GB")
 

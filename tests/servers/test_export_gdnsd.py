@@ -10,7 +10,6 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from test_export_pdns_geoip import NAME, REAL, Oracle, edges, ends, tiny_config
 
 from geosteer_loader.cli.main import main
 from geosteer_loader.config.config import load
@@ -19,6 +18,7 @@ from geosteer_loader.store.generation_view import View
 from geosteer_loader.store.store import connect
 from support.data import ROOT, shared
 from support.dns_setup import document, set_override, set_state
+from support.export_oracle import NAME, REAL, Oracle, edges, ends, tiny_config
 from support.export_servers import Gdnsd
 from support.servers import RedisServer, addresses, need, scope, wait_until
 from support.tiny import DOCUMENT, publish_tiny

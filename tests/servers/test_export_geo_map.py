@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from test_export_pdns_geoip import NAME, REAL, Oracle, edges, tiny_config
 
 from geosteer_loader.cli.main import main
 from geosteer_loader.config.config import load
@@ -20,6 +19,7 @@ from geosteer_loader.store.generation_view import View
 from geosteer_loader.store.store import connect
 from support.data import shared
 from support.dns_setup import document, set_override, set_state
+from support.export_oracle import NAME, REAL, Oracle, edges, tiny_config
 from support.tiny import publish_tiny
 
 if TYPE_CHECKING:

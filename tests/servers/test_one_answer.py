@@ -6,11 +6,11 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from test_chooser import CLIENTS, TABLES, every_policy
 
 from geosteer import Steering
 from support.data import ROOT
 from support.front_servers import ask, start_http
+from support.policies import CLIENTS, TABLES, every_policy
 from support.servers import wait_until
 from support.steering import document, make_settings, republish, set_state, write_settings
 from support.workers import Worker

@@ -42,6 +42,15 @@ grace = {grace}
 {more}
 """
 
+SERVICE = """
+[zones."cdn.example.net"]
+soa = { mname = "ns1.example.net", rname = "hostmaster.example.net" }
+ns = ["ns1.example.net"]
+[services."www.cdn.example.net"]
+map = "default"
+"""
+"""To append to a configuration: one service on its map, and the service's zone."""
+
 
 def write_csv(path: Path, lines: Sequence[str] = LINES) -> Path:
     """A country list."""
