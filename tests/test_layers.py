@@ -23,7 +23,7 @@ FLOORS = (
     ("geosteer.sync",),
     ("geosteer.powerdns", "geosteer.library"),
     ("geosteer.redirect",),
-    ("geosteer_loader.progress", "geosteer_loader.sources"),
+    ("geosteer_loader.percent", "geosteer_loader.progress", "geosteer_loader.sources"),
     ("geosteer_loader.config",),
     ("geosteer_loader.fetch",),
     ("geosteer_loader.store", "geosteer_loader.tables"),

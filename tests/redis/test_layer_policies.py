@@ -21,7 +21,7 @@ from geosteer.redirect.redirector import Redirector
 from geosteer.redirect.routes import Routes, Target
 from geosteer.redirect.squid import Rewriter
 from geosteer.sync.tier import Tier
-from geosteer_loader.cli.text.explanation import text as as_text
+from geosteer_loader.cli.text.explain import text as as_text
 from geosteer_loader.config.config import load
 from geosteer_loader.config.redis import RedisSettings
 from geosteer_loader.publish.publish import publish

@@ -11,6 +11,7 @@ import pytest
 from geosteer.errors import StoreError
 from geosteer.timestamps import format_time
 from geosteer_loader.cli.text import formatting, monitoring
+from geosteer_loader.cli.text.status import text as as_text
 from geosteer_loader.health.overrides import Wish, override
 from geosteer_loader.health.verdicts import Verdict
 from geosteer_loader.publish.publish import publish
@@ -141,7 +142,7 @@ def test_nodes_that_nobody_looks_at_and_warnings_of_checks_are_told(
     assert code == 1
     assert "; nobody has ever checked never: is there a prober?; " in line
     assert "seen: certificate ends in 5 days; " in line
-    text = click.unstyle(formatting.status(found))
+    text = click.unstyle(as_text(found))
     assert "unknown (never checked)" in text
     assert "seen: certificate ends in 5 days" in text
 
@@ -224,7 +225,7 @@ def test_the_text_shows_states_and_why(store: Store, client: redis.Redis) -> Non
     probe(client, "lon1", "down", reason="HTTP 500")
     client.hset("{geosteer}:beat", "probe@host", f"7 {format_time(store.now() - 99)} 10")
     override(store, ["lon2"], Wish(state="drain", percent=20, why="kernel update"))
-    text = click.unstyle(formatting.status(gather(store)))
+    text = click.unstyle(as_text(gather(store)))
     assert "generation 1, published " in text
     lines = {line.split()[0]: line.split() for line in text.splitlines() if line}
     assert lines["geo"][1:3] == ["3", "8"]
@@ -232,7 +233,7 @@ def test_the_text_shows_states_and_why(store: Store, client: redis.Redis) -> Non
     assert lines["lon2"][:6] == ["lon2", "unknown,", "operator:", "drain", "20", "%"]
     assert "kernel update" in text
     override(store, ["lon1"], Wish(state="up", why="the check is wrong"))
-    text = click.unstyle(formatting.status(gather(store)))
+    text = click.unstyle(as_text(gather(store)))
     assert "down, operator: up" in text
     assert "the check is wrong (checks: HTTP 500)" in text
     assert lines["probe@host"][-1] == "silent"

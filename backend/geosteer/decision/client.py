@@ -197,3 +197,9 @@ _FLOORS = [
 """By the first octet of an IPv4 address: the floor of the scope, or 0 where a private network begins with that octet."""
 _floors6: dict[int, int] = {}
 """By the first 32 bits of an IPv6 address, as they occur."""
+
+
+def prefix_text(bits: int, address: int, length: int) -> str:
+    """The prefix of that length around an address of so many bits, for example `8.8.8.0/24`."""
+    host = bits - length
+    return f"{Address((address >> host << host).to_bytes(bits // 8, 'big'))}/{length}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from geosteer.cmodules import Address
+from geosteer.decision.client import prefix_text
 from geosteer.timestamps import format_time
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def explanation(
     layer, _, key = next(iter(decision.layer.values()), "").partition(" ")
     told["layer"], told["key"] = layer or None, key or None
     told["matched"] = {
-        table: {"prefix": _prefix(client, length), "record": record or None}
+        table: {"prefix": prefix_text(client.bits, client.address, length), "record": record or None}
         for table, (record, length) in decision.matched.items()
         if client is not None
     }
@@ -47,8 +47,3 @@ def explanation(
     if decision.valid_until is not None:
         told["valid_until"] = format_time(decision.valid_until)
     return told
-
-
-def _prefix(client: Client, length: int) -> str:
-    shift = client.bits - length
-    return f"{Address((client.address >> shift << shift).to_bytes(client.bits // 8, 'big'))}/{length}"

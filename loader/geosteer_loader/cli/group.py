@@ -6,7 +6,25 @@ import os
 
 import click
 
-from geosteer_loader.cli import export, inspect, mismatch, node, plan, probe, publish, shares, shell, verify
+from geosteer_loader.cli import (
+    check_config,
+    completion,
+    explain,
+    export,
+    feed,
+    history,
+    lookup,
+    mismatch,
+    node,
+    plan,
+    probe,
+    publish,
+    rollback,
+    shares,
+    status,
+    verify,
+    version,
+)
 
 
 class HungUp(Exception):  # it is no error
@@ -39,22 +57,22 @@ def geosteer(ctx: click.Context) -> None:
 
 
 for _command in (
-    publish.check_config,
+    check_config.check_config,
     plan.plan,
     publish.publish,
-    publish.history,
-    publish.rollback,
+    history.history,
+    rollback.rollback,
     verify.verify,
-    inspect.status,
-    inspect.lookup,
-    inspect.explain,
+    status.status,
+    lookup.lookup,
+    explain.explain,
     node.node,
     probe.probe,
-    probe.feed,
+    feed.feed,
     export.export,
     shares.shares,
     mismatch.mismatch,
-    shell.completion,
-    shell.version,
+    completion.completion,
+    version.version,
 ):
     geosteer.add_command(_command)

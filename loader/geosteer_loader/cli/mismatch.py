@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,7 +12,7 @@ from geosteer.errors import ConfigError, SourceError
 from geosteer_loader.cli import options
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from geosteer_loader.progress import Meter
     from geosteer_loader.query.mismatch import Pair
@@ -42,6 +42,7 @@ def mismatch(
     in their questions. Shown are the share of clients of service NAME who get another node than
     by their own address, and how much farther it is.
     """
+    from geosteer_loader.cli.text.mismatch import text
     from geosteer_loader.progress import meter
     from geosteer_loader.query import context, explain
     from geosteer_loader.query.mismatch import measure
@@ -58,7 +59,7 @@ def mismatch(
             found = measure(seen, service, kind, _pairs(pairs, shown))
     if not found["pairs"]:
         raise SourceError(f"{pairs}: holds no pairs")
-    options.emit(found, lambda: _text(found), json_wanted=as_json)
+    options.emit(found, lambda: text(found), json_wanted=as_json)
 
 
 def _pairs(path: Path, shown: Meter) -> Iterator[Pair]:
@@ -67,46 +68,3 @@ def _pairs(path: Path, shown: Meter) -> Iterator[Pair]:
     if str(path) == "-":
         return read_pairs(enumerate(sys.stdin, 1), Path("stdin"))
     return pairs_of(path, shown.progress)
-
-
-def _text(found: Mapping[str, Any]) -> str:
-    from geosteer_loader.cli.text.formatting import columns
-
-    clients = f"{found['pairs']} pairs, {found['clients']:g} clients"
-    regions = f"another region of the map: {_percent(found['region_share'])}"
-    lines = [
-        f"{found['service']} {found['type']}, policy {found['policy']}: {clients}",
-        f"another node than by their own address: {_percent(found['differ_share'])} ({regions})",
-    ]
-    if found["unknown"]:
-        lines.append(
-            f"left out: {found['unknown']:g} more clients of whom only a network of length 0 is known"
-        )
-    if found["mean_extra_km"] is None:
-        lines.append("extra distance unknown: no table tells where clients are, or nodes have no location")
-    else:
-        spread = ", ".join(f"{name} {value}" for name, value in found["extra_km"].items())
-        lines.append(
-            f"extra distance: mean {found['mean_extra_km']:.0f} km over {_percent(found['located_share'])} of clients "
-            f"({spread})"
-        )
-    if found["resolvers"]:
-        rows = [
-            (
-                one["resolver"],
-                f"{one['clients']:g}",
-                _percent(one["differ_share"]),
-                _kilometres(one["mean_extra_km"]),
-            )
-            for one in found["resolvers"]
-        ]
-        lines += ["", columns(("RESOLVER", "CLIENTS", "OTHER NODE", "EXTRA KM"), rows)]
-    return "\n".join(lines)
-
-
-def _percent(part: float) -> str:
-    return f"{100 * part:.1f} %"
-
-
-def _kilometres(value: float | None) -> str:
-    return "" if value is None else f"{value:.0f}"

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003  # click's decorators are run, not only read
-from typing import TYPE_CHECKING
 
 import click
 
 from geosteer_loader.cli import options
-
-if TYPE_CHECKING:
-    from geosteer_loader.verify.findings import Verdict
 
 
 @click.command(
@@ -29,29 +25,12 @@ def verify(ctx: click.Context, *, clean: bool, as_json: bool, config_path: Path 
     coverage, prefix boundaries, records. A sample of addresses is compared with the sources, and the
     canaries are looked up as workers do it.
     """
+    from geosteer_loader.cli.text.verify import text
     from geosteer_loader.store.store import connect
     from geosteer_loader.verify.verify import verify as run
 
     config = options.load(config_path)
     with connect(config.redis) as store:
         verdict = run(config, store, clean=clean)
-    options.emit(verdict.as_json(), lambda: _told(verdict), json_wanted=as_json)
+    options.emit(verdict.as_json(), lambda: text(verdict), json_wanted=as_json)
     ctx.exit(1 if verdict.problems else 0)
-
-
-def _told(verdict: Verdict) -> str:
-    from geosteer_loader.cli.text.formatting import columns
-
-    lines = [f"generation {verdict.generation}"]
-    if verdict.tables:
-        rows = [
-            (name, counts["pages"], counts["ranges"], counts["compared"])
-            for name, counts in verdict.tables.items()
-        ]
-        lines.append(columns(("TABLE", "PAGES", "RANGES", "ADDRESSES COMPARED"), rows))
-    lines += [click.style(f"note: {note}", fg="yellow") for note in verdict.notes]
-    if verdict.orphans is not None:
-        lines.append(f"{verdict.orphans} orphans, {verdict.damaged} damaged objects removed")
-    lines += [click.style(f"{problem.where}: {problem.what}", fg="red") for problem in verdict.problems]
-    lines.append(f"{len(verdict.problems)} problems" if verdict.problems else "all is well")
-    return "\n".join(lines)

@@ -111,10 +111,3 @@ def as_json(impact: Impact) -> dict[str, Any]:
 def count(amounts: dict[str, float], name: str, more: float) -> None:
     """Add to one of several amounts."""
     amounts[name] = amounts.get(name, 0.0) + more
-
-
-def percent(share: float) -> str:
-    """A share in per cent; never nought where it is not."""
-    if 0 < share < 0.00005:
-        return "<0.01 %"
-    return f"{100 * share:.2f} %"

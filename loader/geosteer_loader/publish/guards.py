@@ -16,6 +16,7 @@ from geosteer_loader.impact.joint_tables import Side
 from geosteer_loader.impact.measure import measure
 from geosteer_loader.impact.service_change import Impact, moving
 from geosteer_loader.impact.unserved import unserved
+from geosteer_loader.percent import percent
 from geosteer_loader.store.node_states import read_states
 
 if TYPE_CHECKING:
@@ -125,8 +126,8 @@ def _impact(
         tables = measure(pages, moved, side, after, states, now, traffic)
         for services, family, share in moving(tables):
             if share > config.guard.max_impact:
-                what = f"{_percent(share)} of the {family} clients"
-                allowed = _percent(config.guard.max_impact)
+                what = f"{percent(share)} of the {family} clients"
+                allowed = percent(config.guard.max_impact)
                 findings.append(
                     (
                         "max_impact",
@@ -165,7 +166,7 @@ def _compared(
             continue
         had, has = tally.count(old).total(), tally.count(new).total()
         if has < had * (1 - config.guard.max_shrink):
-            share, allowed = _percent(1 - has / had), _percent(config.guard.max_shrink)
+            share, allowed = percent(1 - has / had), percent(config.guard.max_shrink)
             what = f"table {table.name}.{suffix} would lose {share} of the addresses that it covers"
             yield "max_shrink", f"{what} (limit {allowed})"
         yield from _countries(
@@ -182,10 +183,10 @@ def _countries(
             yield "empty_country", f"{country}, which a map names, would lose all its {suffix} addresses"
         elif had and abs(has - had) > limit * had:
             word = "gain" if has > had else "lose"
-            change = _percent(abs(has - had) / had)
+            change = percent(abs(has - had) / had)
             yield (
                 "max_country_change",
-                f"{country}, which a map names, would {word} {change} of its {suffix} addresses (limit {_percent(limit)})",
+                f"{country}, which a map names, would {word} {change} of its {suffix} addresses (limit {percent(limit)})",
             )
 
 
@@ -195,7 +196,3 @@ def _named_countries(document: Mapping[str, Any]) -> list[str]:
         found.update(spec["countries"])
         found.update(country_of(subdivision) for subdivision in spec["subdivisions"])
     return sorted(found)
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"

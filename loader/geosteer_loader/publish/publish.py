@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from geosteer.errors import ConfigError, GeosteerError, Refused
 from geosteer.keys import SCHEMA
 from geosteer.timestamps import format_time, parse_time
-from geosteer_loader.impact.service_change import as_json, moving, percent
+from geosteer_loader.impact.service_change import as_json, moving
+from geosteer_loader.percent import percent
 from geosteer_loader.progress import meter as usual_meter
 from geosteer_loader.publish.guards import examine, guard
 from geosteer_loader.publish.proposal import propose
@@ -87,7 +88,7 @@ def publish(
         examination = examine(config, store, proposal)
         for services, family, share in moving(examination.impact):
             if share:
-                log.info("%s: %s of the %s clients get another node", services, percent(share), family)
+                log.info("%s: %s of the %s clients get another node", services, percent(share, 2), family)
         forced = guard(examination, force)
         after = {**proposal.after, "schema": str(_schema(before, schema))}
         _write(writer, proposal)

@@ -1,22 +1,21 @@
-"""`geosteer lookup` and `geosteer explain`: what the tables say of an address, and why a client gets its nodes."""
+"""`geosteer explain`: why a client gets its nodes."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from geosteer.decision.client import Client, from_question, parse
+from geosteer.decision.client import from_question, prefix_text
 from geosteer.decision.director import Decision, Director
 from geosteer.errors import ConfigError
-from geosteer.keys import TABLES
 from geosteer.timestamps import format_time
 from geosteer_loader.query import context, reasons
-from geosteer_loader.query.reasons import prefix_text
+from geosteer_loader.query.lookup import read_clients
 from geosteer_loader.store import store as stores
-from geosteer_loader.store.generation_view import View
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from geosteer.decision.client import Client
     from geosteer.decision.model import Model, Service
     from geosteer_loader.config.config import Config
     from geosteer_loader.query.context import Sight
@@ -25,30 +24,6 @@ TIER, PLANNED = "live", "planned"
 """Tiers of an explanation: of what is published, or of what would be. Without Redis a command fails."""
 
 NOBODY = "0.0.0.0"  # PowerDNS gives it where it asks for itself
-
-
-def lookup(config: Config, addresses: Sequence[str]) -> list[dict[str, Any]]:
-    """For each address, and each published table, `prefix` (the widest with one record) and `record` (None on a miss).
-
-    Raises: ConfigError: an address is none. StoreError: Redis failed, or nothing is published.
-    """
-    clients = _clients(addresses)
-    with stores.connect(config.redis) as store:
-        view = View(store)
-        tables = [
-            table for table in TABLES if any((table, bits) in view.generation.trees for bits in (32, 128))
-        ]
-        found = []
-        for text, client in zip(addresses, clients, strict=True):
-            row: dict[str, Any] = {"address": text}
-            for table in tables:
-                record, length = view.cell(table, client.bits, client.address)
-                row[table] = {
-                    "prefix": prefix_text(client.bits, client.address, length),
-                    "record": record or None,
-                }
-            found.append(row)
-        return found
 
 
 def explain(
@@ -132,21 +107,9 @@ def asker_of(text: str) -> Client | None:
 
     Raises: ConfigError: neither an address nor a network.
     """
-    (client,) = _clients([text])
+    (client,) = read_clients([text])
     # Of a network that is looked up by its own address a worker also knows what may lie around it.
     return from_question(NOBODY, text) or (client if client.length else None)
-
-
-def _clients(addresses: Sequence[str]) -> list[Client]:
-    clients, problems = [], []
-    for text in addresses:
-        try:
-            clients.append(parse(text))
-        except ValueError:
-            problems.append(f"{text}: neither an IP address nor a network")
-    if problems:
-        raise ConfigError(problems)
-    return clients
 
 
 def find_service(model: Model, name: str) -> Service:

@@ -6,8 +6,8 @@ import json
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from geosteer.cmodules import Address
 from geosteer.decision import policy
+from geosteer.decision.client import prefix_text
 from geosteer.decision.records import lengths_of, place_of
 from geosteer.timestamps import format_time
 
@@ -24,12 +24,6 @@ RANKED = ("best", "nearest", "path")
 
 HASHED = {32: 24, 128: 48}
 """Address bits -> length of the client's network as hashes and draws see it."""
-
-
-def prefix_text(bits: int, address: int, length: int) -> str:
-    """The prefix of that length around an address, for example `8.8.8.0/24`."""
-    base = address >> (bits - length) << (bits - length)
-    return f"{Address(base.to_bytes(bits // 8, 'big'))}/{length}"
 
 
 def layers(

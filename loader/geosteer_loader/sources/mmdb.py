@@ -16,11 +16,11 @@ from typing import IO, TYPE_CHECKING, Any
 
 import maxminddb
 
+from geosteer.decision.client import prefix_text
 from geosteer.errors import SourceError
 from geosteer_loader.sources.countries import CONTINENTS, COUNTRIES, geo_record, oddity
 from geosteer_loader.sources.files import open_regular, reading
 from geosteer_loader.sources.mmdb_tree import RECORD_SIZES, SearchTree, tree_size
-from geosteer_loader.sources.prefix import format_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -105,8 +105,8 @@ class MmdbSource:
         try:
             data = reader.get(address)
         except _HOSTILE as exc:
-            raise SourceError(f"{self.name}: {format_prefix(bits, start, length)}: {exc}") from exc
-        return _Place(data, format_prefix(bits, start, length))
+            raise SourceError(f"{self.name}: {prefix_text(bits, start, length)}: {exc}") from exc
+        return _Place(data, prefix_text(bits, start, length))
 
 
 def _opened(path: Path) -> maxminddb.Reader:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from geosteer.cmodules import Address, pack_address
+from geosteer.cmodules import pack_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,11 +52,6 @@ def parse_address(text: str) -> tuple[int, int]:
     except ValueError as exc:
         raise ValueError(f"not an address: {text!r}") from exc
     return 8 * len(packed), int.from_bytes(packed, "big")
-
-
-def format_prefix(bits: int, start: int, prefix_len: int) -> str:
-    """The text of a prefix, for example `192.0.2.0/24`."""
-    return f"{Address(start.to_bytes(bits // 8, 'big'))}/{prefix_len}"
 
 
 def split_range(bits: int, first: int, last: int) -> Iterator[tuple[int, int]]:

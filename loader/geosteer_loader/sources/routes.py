@@ -17,7 +17,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from geosteer_loader.sources.prefix import format_prefix, parse_prefix
+from geosteer.decision.client import prefix_text
+from geosteer_loader.sources.prefix import parse_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -157,11 +158,11 @@ class Rib:
         why = unusable(*prefix) or why
         if why is None and not self._lengths:
             for kind in sorted(odd):
-                self._report.note(kind, format_prefix(*prefix))
+                self._report.note(kind, prefix_text(*prefix))
             if len(votes) > MAX_ORIGINS:
-                self._report.note(TOO_MANY, format_prefix(*prefix))
+                self._report.note(TOO_MANY, prefix_text(*prefix))
         if why is not None:
-            self._report.note(why, format_prefix(*prefix))
+            self._report.note(why, prefix_text(*prefix))
             return None
         return *prefix, record
 

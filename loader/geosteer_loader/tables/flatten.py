@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import radix
 
+from geosteer.decision.client import prefix_text
 from geosteer.errors import SourceError
-from geosteer_loader.sources.prefix import format_prefix
 from geosteer_loader.tables.ranges import RangeBuilder, Ranges
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def _stream(source: Source, report: Report, progress: Progress | None) -> dict[i
         try:
             builders[bits].add(start, prefix_len, record)
         except ValueError as exc:
-            place = format_prefix(bits, start, prefix_len)
+            place = prefix_text(bits, start, prefix_len)
             raise SourceError(
                 f"{source.name}: {place}: overlaps the prefix before it or is out of order"
             ) from exc
@@ -63,7 +63,7 @@ def _overlay(sources: Sequence[Source], report: Report, progress: Progress | Non
         for bits, start, prefix_len, record in source.rows(report, share):
             data = trees[bits].add(packed=start.to_bytes(bits // 8, "big"), masklen=prefix_len).data
             if data.get("source") == number and data["record"] != record:
-                report.note(TWICE, f"{source.name}: {format_prefix(bits, start, prefix_len)}")
+                report.note(TWICE, f"{source.name}: {prefix_text(bits, start, prefix_len)}")
             data["record"] = record
             data["source"] = number
     ranges = {}

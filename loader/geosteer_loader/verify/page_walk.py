@@ -6,11 +6,11 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from geosteer.decision.client import prefix_text
 from geosteer.errors import CorruptPage
 from geosteer.keys import digest
 from geosteer.tables import page_format
 from geosteer_loader.sources.countries import CONTINENTS, COUNTRIES
-from geosteer_loader.sources.prefix import format_prefix
 from geosteer_loader.sources.routes import is_public
 from geosteer_loader.store.store import BATCH
 from geosteer_loader.verify.findings import Problem
@@ -115,7 +115,7 @@ class Inspector:
                     continue
                 if data is not None:
                     found.damaged.add(place.name)
-                prefix = format_prefix(bits, place.start, bits - (place.end - place.start).bit_length())
+                prefix = prefix_text(bits, place.start, bits - (place.end - place.start).bit_length())
                 found.problems.append(Problem(f"{where} {prefix}", f"page {place.name}: {wrong}"))
 
     def _check_records(
@@ -125,7 +125,7 @@ class Inspector:
         wrong = {str(one): why for one in page.values if (why := self._wrong(table, str(one)))}
         before: str | bytes | None = None
         for start, record in spans:
-            at = f"{where} {format_prefix(bits, start, bits).partition('/')[0]}"
+            at = f"{where} {prefix_text(bits, start, bits).partition('/')[0]}"
             if record in wrong:
                 found.problems.append(Problem(at, f"record {str(record)[:60]!r}: {wrong[str(record)]}"))
             if record == before:

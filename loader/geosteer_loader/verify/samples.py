@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from geosteer.decision.client import parse
+from geosteer.decision.client import parse, prefix_text
 from geosteer.decision.records import country_of
 from geosteer.errors import SourceError, StoreError
 from geosteer.keys import FAMILIES, TABLES, root_field
-from geosteer_loader.sources.prefix import format_prefix
 from geosteer_loader.store.generation_view import View
 from geosteer_loader.tables import provenance
 from geosteer_loader.verify.findings import Problem
@@ -43,9 +42,7 @@ def check_views(
             verdict.problems.append(Problem(f"canary {address}", str(exc)))
             continue
         if country_of(record) != wanted:
-            prefix = format_prefix(
-                client.bits, client.address >> client.bits - length << client.bits - length, length
-            )
+            prefix = prefix_text(client.bits, client.address, length)
             what = f"{prefix} has {record or 'no record'}, not {wanted}"
             verdict.problems.append(Problem(f"canary {address}", what))
     for table in TABLES:
@@ -85,7 +82,7 @@ def _compare(
             if record != said:
                 differing += 1
                 if differing <= SHOWN:
-                    place = format_prefix(bits, address, bits).partition("/")[0]
+                    place = prefix_text(bits, address, bits).partition("/")[0]
                     what = f"has {record or 'no record'}, the sources say {said or 'nothing'}"
                     verdict.problems.append(Problem(f"{name} {place}", what))
     if differing > SHOWN:

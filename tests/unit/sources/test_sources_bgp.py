@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 import pytest
 import radix
 
+from geosteer.decision.client import prefix_text
 from geosteer.errors import ConfigError, SourceError
 from geosteer_loader.sources.formats import open_source
-from geosteer_loader.sources.prefix import format_prefix, parse_prefix
+from geosteer_loader.sources.prefix import parse_prefix
 from geosteer_loader.sources.report import Report
 from geosteer_loader.tables.flatten import flatten
 from support import mrt_writer as mrt
@@ -42,7 +43,7 @@ def rows(
 
 
 def text(row: tuple[int, int, int, str]) -> str:
-    return f"{format_prefix(*row[:3])} {row[3]}"
+    return f"{prefix_text(*row[:3])} {row[3]}"
 
 
 @pytest.fixture

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from geosteer.decision.client import prefix_text
 from geosteer.errors import ConfigError, SourceError
 from geosteer_loader.sources.formats import FORMATS, open_source
-from geosteer_loader.sources.prefix import format_prefix, parse_prefix, split_range
+from geosteer_loader.sources.prefix import parse_prefix, split_range
 from geosteer_loader.sources.report import Report
 from geosteer_loader.tables.flatten import flatten
 from support.data import shared
@@ -26,7 +27,7 @@ def read(path: Path, kind: str, content: str | bytes, report: Report | None = No
     """The rows of a file with that content, as `10.0.0.0/8 A`."""
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     rows = open_source("geo", kind, path).rows(report or Report())
-    return [f"{format_prefix(bits, start, length)} {record}".strip() for bits, start, length, record in rows]
+    return [f"{prefix_text(bits, start, length)} {record}".strip() for bits, start, length, record in rows]
 
 
 @pytest.fixture
@@ -256,4 +257,4 @@ def test_addresses_come_back_as_they_were_written(address):
     if not getattr(address, "ipv4_mapped", None):
         bits, start, length = parse_prefix(str(address))
         assert (bits, start, length) == (address.max_prefixlen, int(address), address.max_prefixlen)
-        assert ipaddress.ip_network(format_prefix(bits, start, length)) == ipaddress.ip_network(address)
+        assert ipaddress.ip_network(prefix_text(bits, start, length)) == ipaddress.ip_network(address)

@@ -8,7 +8,7 @@ import click
 
 from geosteer_loader.cli.text.formatting import columns, size
 from geosteer_loader.config.diff import line
-from geosteer_loader.impact.service_change import percent
+from geosteer_loader.percent import percent
 from geosteer_loader.publish.plan import UNITS
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def _row(name: str, suffix: str, table: Mapping[str, Any]) -> tuple[object, ...]
     family = table[suffix]
     return (
         f"{name}.{suffix}", table["state"], family["ranges"], family["pages"]["after"], family["pages"]["new"],
-        size(family["bytes"]), f"{_number(family['changed'])} {family['unit']}", percent(family["share"]),
+        size(family["bytes"]), f"{_number(family['changed'])} {family['unit']}", percent(family["share"], 2),
     )  # fmt: skip
 
 
@@ -87,14 +87,14 @@ def _impact(impact: Mapping[str, Any]) -> Iterator[str]:
 
 def _moved(service: str, part: str, shift: Mapping[str, Any]) -> tuple[object, ...]:
     up, now = shift["all_up"], shift["now"]
-    whole = percent(up["share"]) if part in UNITS else ""
+    whole = percent(up["share"], 2) if part in UNITS else ""
     known = "share_known" if part in UNITS else "share"
-    return service, WHO[part], percent(up[known]), percent(now[known]), whole, _gains(up["nodes"])
+    return service, WHO[part], percent(up[known], 2), percent(now[known], 2), whole, _gains(up["nodes"])
 
 
 def _gains(nodes: Mapping[str, tuple[float, float]]) -> str:
     ordered = sorted(nodes.items(), key=lambda one: -abs(one[1][1] - one[1][0]))
-    told = [(name, percent(before), percent(after)) for name, (before, after) in ordered]
+    told = [(name, percent(before, 2), percent(after, 2)) for name, (before, after) in ordered]
     shown = [f"{name} {before} -> {after}" for name, before, after in told if before != after]
     return ", ".join(shown[:NODES]) + (", ..." if len(shown) > NODES else "")
 

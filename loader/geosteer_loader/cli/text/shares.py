@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from geosteer_loader.cli.text.formatting import columns
+from geosteer_loader.percent import percent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +19,7 @@ BAR = 20
 def text(found: Mapping[str, Any]) -> str:
     """What `geosteer shares` shows."""
     cost = f"{found['mean_cost']:.1f}" if found["unit"] == "hops" else f"{found['mean_cost']:.0f}"
-    room = f"planned up to {_percent(found['fill'])} of it: {_amount(found['room'])}"
+    room = f"planned up to {percent(found['fill'])} of it: {_amount(found['room'])}"
     parts = [
         f"demand {_amount(found['demand'])}, capacity {_amount(found['capacity'])}, {room}",
         f"mean {found['by']} {cost} {found['unit']}",
@@ -52,7 +53,7 @@ def infeasible(found: Mapping[str, Any]) -> str:
     most = ", ".join(f"{region} {_amount(amount)}" for amount, region in lacking[:5])
     more = f" and {len(lacking) - 5} more regions" if len(lacking) > 5 else ""
     return (
-        f"infeasible: planned up to {_percent(found['fill'])} of its capacity, no node has room for "
+        f"infeasible: planned up to {percent(found['fill'])} of its capacity, no node has room for "
         f"{_amount(found['shortfall'])} of a demand of {_amount(found['demand'])}; left over: {most}{more}"
     )
 
@@ -63,10 +64,10 @@ def _regions(found: Mapping[str, Any]) -> list[tuple[object, ...]]:
         name, demand = one["region"], _amount(one["demand"])
         for part in one["nodes"]:
             cost = f"{part['cost']:.1f}" if found["unit"] == "hops" else f"{part['cost']:.0f}"
-            rows.append((name, demand, part["node"], _percent(part["share"]), cost))
+            rows.append((name, demand, part["node"], percent(part["share"]), cost))
             name = demand = ""
         if one["unserved"]:
-            share = _percent(one["unserved"] / one["demand"])
+            share = percent(one["unserved"] / one["demand"])
             rows.append((name, demand, click.style("nobody", fg="red"), share, ""))
     return rows
 
@@ -89,15 +90,11 @@ def _closing(one: Mapping[str, Any], unit: str) -> tuple[object, ...]:
 
 
 def _used(part: float) -> str:
-    return click.style(_percent(part), fg="red" if part > 1 else "yellow" if part > 0.9 else None)
+    return click.style(percent(part), fg="red" if part > 1 else "yellow" if part > 0.9 else None)
 
 
 def _bar(part: float) -> str:
     return "#" * round(min(part, 1.5) * BAR)
-
-
-def _percent(part: float) -> str:
-    return f"{100 * part:.1f} %"
 
 
 def _amount(value: float) -> str:

@@ -1,8 +1,6 @@
-"""Commands about the command itself."""
+"""`geosteer completion`: a script for shells."""
 
 from __future__ import annotations
-
-from importlib.metadata import version as installed
 
 import click
 from click.shell_completion import get_completion_class
@@ -28,9 +26,3 @@ def completion(ctx: click.Context, shell: str) -> None:
     kind = get_completion_class(shell)
     assert kind is not None
     click.echo(kind(ctx.find_root().command, {}, "geosteer", "_GEOSTEER_COMPLETE").source())
-
-
-@click.command()
-def version() -> None:
-    """Print the version."""
-    click.echo(f"geosteer {installed('geosteer')}")

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from geosteer_loader.cli.text.formatting import columns, said_by, state
+from geosteer_loader.cli.text.formatting import columns, state
+from geosteer_loader.cli.text.status import said_by
+from geosteer_loader.percent import percent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -57,10 +59,10 @@ def _candidates(found: Sequence[Mapping[str, Any]]) -> str:
         "WEIGHT": [one["weight"] for one in found],
         "KM": [_shown("{:.0f}", one.get("km")) for one in found],
         "PATH": [_shown("{}", one.get("path_length")) for one in found],
-        "SHARE": [_part(one["share"]) for one in found],
-        "LOAD": [_shown("{:.0%}", one["load"]).replace("%", " %") for one in found],
-        "SHED": [_part(one["shed"]) if one["shed"] else "" for one in found],
-        "DRAWS": [f"{100 * one['chance']:.1f} %" if "chance" in one else "" for one in found],
+        "SHARE": [percent(one["share"], 0) for one in found],
+        "LOAD": ["" if one["load"] is None else percent(one["load"], 0) for one in found],
+        "SHED": [percent(one["shed"], 0) if one["shed"] else "" for one in found],
+        "DRAWS": [percent(one["chance"]) if "chance" in one else "" for one in found],
         "STATE": [state(one["state"]) for one in found],
         "RANK": [one["rank"] or "" for one in found] if any((one["rank"] or 0) > 1 for one in found) else [],
         "": [_verdict(one) for one in found],
@@ -99,19 +101,12 @@ def _limits(found: Sequence[Mapping[str, Any]]) -> list[str]:
         if one["ramps_until"]:
             why.append(f"came back, ramps up until {one['ramps_until']}")
         if one["shed"]:
-            why.append(f"sheds {_part(one['shed'])} for its load")
+            why.append(f"sheds {percent(one['shed'], 0)} for its load")
         if one["failing"] and one["state"] != "down":
             why.append("checks fail, though too few to call it down: a shorter TTL")
         if why:
             lines[one["node"]] = f"{one['node']}: {'; '.join(why)}"
     return list(lines.values())
-
-
-def _part(share: float) -> str:
-    """A share in whole per cent; neither all nor nothing where it is not."""
-    if 0 < share < 0.005:
-        return "<1 %"
-    return ">99 %" if 0.995 < share < 1 else f"{100 * share:.0f} %"
 
 
 def _answered_by(layers: Mapping[str, str]) -> str:

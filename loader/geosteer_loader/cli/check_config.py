@@ -1,0 +1,56 @@
+"""`geosteer check-config`: every problem of a configuration."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import click
+
+from geosteer.errors import ConfigError
+from geosteer_loader.cli import options
+
+log = logging.getLogger(__name__)
+
+
+@click.command(
+    "check-config",
+    epilog=options.examples(
+        "geosteer check-config", "geosteer check-config new.toml --backend conf/backend.toml"
+    ),
+)
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--backend", metavar="FILE", type=click.Path(path_type=Path), help="Check a worker's file, too."
+)
+@options.common
+def check_config(file: Path | None, backend: Path | None, config_path: Path | None) -> None:
+    """Tell every problem of a configuration.
+
+    Each comes with its place, and nothing else is done. Warnings are told too; only problems make
+    the exit code 2. With --backend alone a missing default configuration is no problem: that host
+    may have workers only.
+    """
+    from geosteer_loader.config import config
+
+    problems: list[str] = []
+    checked: list[Path] = []
+    named = file or config_path
+    if named is not None or backend is None or any(path.is_file() for path in options.DEFAULTS):
+        path = options.config_file(named)
+        checked.append(path)
+        try:
+            loaded = config.load(path)
+        except ConfigError as exc:
+            problems += exc.problems
+        else:
+            problems += config.missing_files(loaded)
+            for warning in loaded.warnings:
+                log.warning("%s", warning)
+    if backend is not None:
+        checked.append(backend)
+        problems += config.check_backend(backend)
+    if problems:
+        raise ConfigError(problems)
+    for path in checked:
+        click.echo(f"{path}: no problems")

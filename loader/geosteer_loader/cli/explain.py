@@ -1,0 +1,53 @@
+"""`geosteer explain`: how a client is answered, and why."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path  # noqa: TC003  # click's decorators are run, not only read
+
+import click
+
+from geosteer_loader.cli import options
+
+
+@click.command(
+    epilog=options.examples(
+        "geosteer explain www.cdn.example.net 192.0.2.7",
+        "geosteer explain www.cdn.example.net 2001:db8::/48 --type AAAA --json",
+    )
+)
+@click.argument("name")
+@click.argument("client")
+@click.option("--type", "qtype", metavar="TYPE", help="A, AAAA or CNAME; default: all that the service has.")
+@click.option(
+    "--ticket",
+    type=click.FloatRange(0, 1, max_open=True),
+    help="The draw of policy `weighted`, from 0 to below 1; default: a random one.",
+)
+@click.option(
+    "--plan",
+    is_flag=True,
+    help="Decide as after a publish of the configuration and sources; nothing is written.",
+)
+@options.as_json
+@options.common
+def explain(
+    *,
+    name: str,
+    client: str,
+    qtype: str | None,
+    ticket: float | None,
+    plan: bool,
+    as_json: bool,
+    config_path: Path | None,
+) -> None:
+    """Show how a client is answered now, and why.
+
+    CLIENT is an address or a network, as in the client subnet option of a DNS question.
+    """
+    from geosteer_loader.cli.text.explain import text
+    from geosteer_loader.query.explain import explain as run
+
+    drawn = random.random() if ticket is None else ticket  # noqa: S311  # it spreads load, it guards nothing
+    found = run(options.load(config_path), name, client, qtype, drawn, plan=plan)
+    options.emit(found, lambda: text(found), json_wanted=as_json)

@@ -1,0 +1,62 @@
+"""`geosteer feed`: node states and loads of another monitor."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+import click
+
+from geosteer.errors import ConfigError, SourceError
+from geosteer_loader.cli import options, writers
+from geosteer_loader.cli.durations import DURATION
+
+log = logging.getLogger(__name__)
+
+
+@click.command(epilog=options.examples("geosteer feed states.json", "monitor --json | geosteer feed -"))
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
+@click.option("--name", default="feed", metavar="NAME", help="Of this monitor, if there are several.")
+@click.option(
+    "--period",
+    type=DURATION,
+    default=writers.PERIOD,
+    metavar="TIME",
+    help="Time until the next one; default: 60s.",
+)
+@options.common
+def feed(*, file: Path, name: str, period: float, config_path: Path | None) -> None:
+    """Publish node states and loads of another monitor.
+
+    FILE ("-": standard input) is JSON: {"nodes": {"lon1": {"state": "up", "load": 0.7, "reason": "..."}}}.
+    A state is one verdict beside those of the probers; a load, in the unit of the node's capacity,
+    makes a node that is too busy give clients away. Nothing is published when anything is malformed.
+    """
+    from geosteer_loader.config.values import label, printable
+    from geosteer_loader.health import feed as feeds
+    from geosteer_loader.store.store import connect
+
+    try:
+        label(name)
+    except ValueError as exc:
+        raise click.BadParameter(str(exc), param_hint="--name") from exc
+    items = feeds.parse(*_read(file))
+    settings = writers.settings(config_path)
+    with connect(settings.redis) as store:
+        posted, strangers = feeds.publish(writers.board(store, name, settings), items, period)
+    if strangers:
+        log.warning("not configured: %s", ", ".join(map(printable, strangers)))
+    click.echo(writers.summary(posted))
+
+
+def _read(file: Path) -> tuple[str, str]:
+    """The text of a file or of standard input, and what to call it."""
+    name = "standard input" if str(file) == "-" else str(file)
+    try:
+        data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+        return data.decode(), name
+    except UnicodeDecodeError as exc:
+        raise ConfigError([f"{name}: is not UTF-8 text"]) from exc
+    except OSError as exc:
+        raise SourceError(f"{name}: cannot be read: {exc.strerror}") from exc

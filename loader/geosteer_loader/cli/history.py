@@ -1,0 +1,37 @@
+"""`geosteer history`: the generations that are kept."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003  # click's decorators are run, not only read
+
+import click
+
+from geosteer_loader.cli import options
+
+
+@click.command(epilog=options.examples("geosteer history", "geosteer history --json"))
+@options.as_json
+@options.common
+def history(*, as_json: bool, config_path: Path | None) -> None:
+    """List the generations that are kept.
+
+    The newest comes first, each with what changed, who published it, and when.
+    """
+    from geosteer_loader.cli.text.history import text
+    from geosteer_loader.store import current
+    from geosteer_loader.store.history import entries
+
+    with options.connect(config_path) as store:
+        now = current.read(store).get("generation")
+        found = [
+            {
+                "generation": entry.generation,
+                "published": entry.fields.get("published", ""),
+                "changed": entry.changed,
+                "who": entry.who,
+                "when": entry.when,
+                "current": str(entry.generation) == now,
+            }
+            for entry in reversed(entries(store))
+        ]
+    options.emit(found, lambda: text(found), json_wanted=as_json)

@@ -1,0 +1,25 @@
+"""What `geosteer history` found, as text for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from geosteer_loader.cli.text.formatting import columns
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+def text(found: Sequence[Mapping[str, Any]]) -> str:
+    """What `geosteer history` shows."""
+    rows = [
+        (
+            entry["generation"],
+            entry["published"],
+            entry["changed"],
+            entry["who"],
+            "current" if entry["current"] else "",
+        )
+        for entry in found
+    ]
+    return columns(("GENERATION", "PUBLISHED", "CHANGED", "WHO", ""), rows)

@@ -1,0 +1,48 @@
+"""What the commands that write node states share: `probe` and `feed`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from geosteer_loader.cli import options
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from geosteer_loader.health.exchange import Board
+    from geosteer_loader.health.prober_config import Settings
+    from geosteer_loader.health.writer_report import Posted
+    from geosteer_loader.store.store import Store
+
+PERIOD = 60.0
+"""Seconds between two runs from cron, unless `--period` says otherwise."""
+
+
+def settings(path: Path | None) -> Settings:
+    """What a prober reads of the configuration. Raises: ConfigError."""
+    from geosteer_loader.health import prober_config
+
+    if path is None:
+        path = next((one for one in options.DEFAULTS if one.is_file()), None)
+    return prober_config.load(path)
+
+
+def board(store: Store, name: str, settings: Settings) -> Board:
+    """Where the writer of that name meets the others."""
+    from geosteer_loader.health.exchange import Board
+
+    return Board(store, name, settings.rule)
+
+
+def summary(posted: Posted) -> str:
+    """What changed, and how many nodes are in which state."""
+    from geosteer_loader.health.operator_log import changes
+    from geosteer_loader.health.transitions import state_of
+
+    states = {
+        name: {**fields, **posted.judgement.changes.get(name, {})} for name, fields in posted.states.items()
+    }
+    counted = [state_of(fields) for fields in states.values()]
+    known = [f"{counted.count(word)} {word}" for word in ("up", "down", "unknown") if word in counted]
+    lines = [*changes(posted), f"{len(counted)} nodes: {', '.join(known)}" if known else "no nodes"]
+    return "\n".join(lines)
