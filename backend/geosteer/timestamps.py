@@ -20,11 +20,25 @@ def parse_time(text: str) -> float:
     return _days(year, month, day) * 86400 + hour * 3600 + minute * 60 + second
 
 
+def maybe_time(text: object) -> float | None:
+    """Seconds since 1970 of an ISO 8601 UTC time; None: *text* is no such time."""
+    try:
+        return parse_time(text) if isinstance(text, str) else None
+    except (ValueError, OverflowError):
+        return None
+
+
 def format_time(seconds: float) -> str:
     """ISO 8601 UTC of seconds since 1970, whole seconds."""
     days, rest = divmod(int(seconds), 86400)
     year, month, day = _date(days)
     return f"{year:04}-{month:02}-{day:02}T{rest // 3600:02}:{rest // 60 % 60:02}:{rest % 60:02}Z"
+
+
+def format_time_ms(seconds: float) -> str:
+    """ISO 8601 UTC with milliseconds: workers tell the time by beats, and a whole second is a step in a ramp."""
+    whole, milliseconds = divmod(round(seconds * 1000), 1000)
+    return f"{format_time(whole)[:-1]}.{milliseconds:03}Z"
 
 
 def _days(year: int, month: int, day: int) -> int:

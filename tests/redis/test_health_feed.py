@@ -76,13 +76,12 @@ def test_nodes_that_are_not_configured_are_named_and_left_out(place: Place) -> N
 
 def settle(place: Place, seconds: float, node: str = "n2") -> None:
     """Let time pass, as far as the last step is concerned."""
-    from geosteer.timestamps import parse_time
-    from geosteer_loader.health.timestamps import stamp
+    from geosteer.timestamps import format_time_ms, parse_time
 
     key = place.keys.verdict("feed")
     verdict = json.loads(place.client.hget(key, node))
     if "stepped" in verdict:
-        verdict["stepped"] = stamp(parse_time(verdict["stepped"]) - seconds)
+        verdict["stepped"] = format_time_ms(parse_time(verdict["stepped"]) - seconds)
         place.client.hset(key, node, json.dumps(verdict))
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from geosteer_loader.health.verdicts import DOWN, UP
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from geosteer_loader.health.verdicts import Verdict
 
-UP, DOWN, UNKNOWN = "up", "down", "unknown"
+UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,9 +22,9 @@ class Outcome:
     state: str
     """`up`, `down` or `unknown`."""
     since: float | None = None
-    """When enough of them had come to think so; None where nobody fresh was asked."""
+    """When enough of them had come to that view, seconds since 1970; None: no verdict is fresh."""
     failing: bool | None = None
-    """Up, and down as soon as those that see failures call it down; None: nobody knows."""
+    """Up, but down as soon as those that see failures call it down; None: unknown."""
     reason: str = ""
 
 
@@ -32,46 +34,46 @@ def decide(
     """The state that follows from all verdicts on a node.
 
     Args:
-        verdicts: one of each prober that ever said something, fresh or not.
+        verdicts: one of each prober that ever gave one, fresh or not.
         current: the state that the node has.
         rule: `majority`, `any` or `all`: how many of the fresh verdicts must call it down.
-        forget: seconds after which a node that nobody looks at is unknown; until then it keeps its state.
-        checked: somebody is to check the node, so a verdict is to be expected.
+        forget: seconds after which a node that nobody checks is unknown; until then it keeps its state.
+        checked: the node has checks, so a verdict is to be expected.
     """
     fresh = [verdict for verdict in verdicts if verdict.fresh(now)]
     if not fresh:
-        return _without(verdicts, current, now, forget, checked=checked)
+        return _without_fresh(verdicts, current, now, forget, checked=checked)
     downs = [verdict for verdict in fresh if verdict.state == DOWN]
-    state = _poll(len(downs), len(fresh), rule, current)
+    state = _vote(len(downs), len(fresh), rule, current)
     if state == DOWN:
         voters = downs or fresh
         reason = _reason(downs, len(fresh))
         return Outcome(
-            state=state, since=_enough(voters, len(fresh), rule, current), failing=False, reason=reason
+            state=state, since=_decided_at(voters, len(fresh), rule, current), failing=False, reason=reason
         )
     bad = [verdict for verdict in fresh if verdict.state == DOWN or verdict.failing]
-    failing = _poll(len(bad), len(fresh), rule, current) == DOWN
+    failing = _vote(len(bad), len(fresh), rule, current) == DOWN
     ups = [verdict for verdict in fresh if verdict.state == UP]
     return Outcome(
         state=state,
-        since=_enough(ups, len(fresh), rule, current, up=True),
+        since=_decided_at(ups, len(fresh), rule, current, up=True),
         failing=failing,
         reason=_reason(bad, len(fresh)) if failing else "",
     )
 
 
-def _without(
+def _without_fresh(
     verdicts: Sequence[Verdict], current: str, now: float, forget: float, *, checked: bool
 ) -> Outcome:
-    looked = [verdict.checked for verdict in verdicts if verdict.state is not None]
-    # Without any verdict left one cannot tell for how long; where a check is set up, one will come.
-    keep = now - max(looked) < forget if looked else checked
+    checks = [verdict.checked for verdict in verdicts if verdict.state is not None]
+    # Without any verdict nobody can tell since when; where the node has checks, one will come.
+    keep = now - max(checks) < forget if checks else checked
     if keep or current == UNKNOWN:
         return Outcome(state=current)
     return Outcome(state=UNKNOWN, failing=False, reason=f"nobody checks it (was {current})")
 
 
-def _poll(downs: int, total: int, rule: str, current: str) -> str:
+def _vote(downs: int, total: int, rule: str, current: str) -> str:
     if total == 1:
         return DOWN if downs else UP
     if rule == "any":
@@ -83,13 +85,13 @@ def _poll(downs: int, total: int, rule: str, current: str) -> str:
     return DOWN if 2 * downs > total else UP
 
 
-def _enough(voters: Sequence[Verdict], total: int, rule: str, current: str, *, up: bool = False) -> float:
-    """When so many of the *voters* had come to their view that the rule gave it."""
+def _decided_at(voters: Sequence[Verdict], total: int, rule: str, current: str, *, up: bool = False) -> float:
+    """When the rule was met: enough of the *voters* had come to their view."""
     times = sorted(verdict.since for verdict in voters)
     wins: Callable[[int], bool] = (
-        (lambda count: _poll(total - count, total, rule, current) != DOWN)
+        (lambda count: _vote(total - count, total, rule, current) != DOWN)
         if up
-        else (lambda count: _poll(count, total, rule, current) == DOWN)
+        else (lambda count: _vote(count, total, rule, current) == DOWN)
     )
     return next((time for count, time in enumerate(times, 1) if wins(count)), times[-1] if times else 0.0)
 

@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     from geosteer_loader.health.watchlist import MapWeights
 
 SHARE = 0.8
-"""More than this part of the nodes turning bad within a round makes a prober doubt itself."""
+"""A prober of which more than this part of the nodes turns bad within a round doubts itself."""
 LEAST = 5
-"""Fewer nodes than this say nothing about the prober."""
+"""Fewer nodes say nothing about the prober."""
 
 
 def doubtful(turned: int, good: int) -> bool:
-    """Whether a prober should look to itself: *turned* nodes turned bad within a round, *good* ones did not."""
+    """Whether a prober should doubt itself: *turned* nodes turned bad within a round, *good* ones did not."""
     return turned + good >= LEAST and turned > SHARE * (turned + good)
 
 
@@ -24,31 +24,31 @@ class Fall(NamedTuple):
     """A node that is down, would be, or fails and soon may be."""
 
     since: float
-    """When it went down; when the probers came to call it down."""
+    """When it went down, or when the probers came to call it down."""
     round: float
     """Seconds from one probe of it to the next."""
     done: bool
-    """Nobody asks to take it down now, or there is no state that could be kept."""
+    """It is down already, only failing, or has no earlier state that could be kept."""
 
 
 def hold(
     maps: Sequence[MapWeights], falls: Mapping[str, Fall], now: float
 ) -> tuple[dict[str, float], list[str]]:
-    """Nodes that keep their state for one more round, with the time at which that ends; and why, for operators.
+    """Nodes that keep their state for one more round -> when that ends; and why, for operators.
 
     In a map of which more than `max_down` of the weight would go down within a round, the nodes that are not yet
     down stay as they are until they were found down for a full round.
     """
     held: dict[str, float] = {}
     why = []
-    for one in maps:
+    for weighted in maps:
         falling = {
             name: fall
             for name, fall in falls.items()
-            if name in one.weights and (not fall.done or now - fall.since < fall.round)
+            if name in weighted.weights and (not fall.done or now - fall.since < fall.round)
         }
-        weight = sum(one.weights[name] for name in falling)
-        if weight <= one.max_down * one.total:
+        weight = sum(weighted.weights[name] for name in falling)
+        if weight <= weighted.max_down * weighted.total:
             continue
         waiting = {
             name: fall.since + fall.round
@@ -59,7 +59,7 @@ def hold(
             held[name] = max(until, held.get(name, 0.0))
         if waiting:
             why.append(
-                f"map {one.name}: {weight / one.total:.0%} of its weight would be down at once, more than "
-                f"max_down {one.max_down:.0%}: kept for one more round: {', '.join(sorted(waiting))}"
+                f"map {weighted.name}: {weight / weighted.total:.0%} of its weight would be down at once, more than "
+                f"max_down {weighted.max_down:.0%}: kept for one more round: {', '.join(sorted(waiting))}"
             )
     return held, why

@@ -1,4 +1,4 @@
-"""What a prober tells its operators: changes, and troubles once each."""
+"""What a prober logs for its operators: changes of state, and each trouble once."""
 
 from __future__ import annotations
 
@@ -12,58 +12,60 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class Told:
-    """Remembers what was said already."""
+class TroubleLog:
+    """Logs each trouble once, until it changes or is over."""
 
     def __init__(self) -> None:
-        self._said: dict[str, str] = {}
+        self._logged: dict[str, str] = {}
 
-    def ill(self, what: str, text: str) -> None:
-        """Warn of a trouble; not again until it changes or is over."""
-        if self._said.get(what) != text:
-            self._said[what] = text
+    def trouble(self, what: str, text: str) -> None:
+        """Warn of a trouble, unless that was done already."""
+        if self._logged.get(what) != text:
+            self._logged[what] = text
             log.warning("%s", text)
 
-    def well(self, what: str) -> None:
-        """A trouble is over."""
-        self._said.pop(what, None)
+    def over(self, what: str) -> None:
+        """A trouble is over: it is news when it comes again."""
+        self._logged.pop(what, None)
 
     def result(self, node: str, check: str, result: Result) -> None:
-        """Warn of what a probe could not see, or of what somebody should see to."""
+        """Warn of a check that could not be made, or of what an operator should see to."""
         key = f"{node}: {check}"
         if result.good is None:
-            self.ill(key, f"{key}: not checked: {result.reason}")
+            self.trouble(key, f"{key}: not checked: {result.reason}")
         elif result.warning:
-            self.ill(key, f"{key}: {result.warning}")
+            self.trouble(key, f"{key}: {result.warning}")
         else:
-            self.well(key)
+            self.over(key)
 
     def posted(self, posted: Posted) -> None:
-        """Tell of nodes whose state changed."""
+        """Log nodes whose state changed."""
         for line in changes(posted):
             log.info("%s", line)
 
     def troubles(self, posted: Posted) -> None:
         """Warn of nodes that are held back, and of other writers."""
         if posted.judgement.held:
-            self.ill("held", "; ".join(posted.judgement.held))
+            self.trouble("held", "; ".join(posted.judgement.held))
         else:
-            self.well("held")
+            self.over("held")
         for line in posted.trouble:
-            self.ill("name", line)
+            self.trouble("name", line)
 
 
 def changes(posted: Posted) -> list[str]:
-    """What was written of nodes, one line each."""
+    """What was written about nodes, one line each."""
     lines = []
     for name, fields in posted.judgement.changes.items():
-        said = []
+        parts = []
         if "state" in fields:
-            said.append(f"{fields['state']} (was {fields['before']})")
+            parts.append(f"{fields['state']} (was {fields['before']})")
         elif "failing" in fields:
-            said.append("failing" if fields["failing"] == "yes" else "no longer failing")
+            parts.append("failing" if fields["failing"] == "yes" else "no longer failing")
+        elif "since" in fields:
+            parts.append("the time of its last change was invalid: set to now")
         if "shed" in fields:
-            said.append(f"sheds {float(fields['shed']):.0%}")
+            parts.append(f"sheds {float(fields['shed']):.0%}")
         reason = fields.get("reason")
-        lines.append(f"{name}: {', '.join(said)}" + (f": {reason}" if reason else ""))
+        lines.append(f"{name}: {', '.join(parts)}" + (f": {reason}" if reason else ""))
     return lines

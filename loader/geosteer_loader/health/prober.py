@@ -14,7 +14,7 @@ from geosteer_loader.health.checks import plugin
 from geosteer_loader.health.checks.run import Probes
 from geosteer_loader.health.ledger import Ledger
 from geosteer_loader.health.mass_failure import doubtful
-from geosteer_loader.health.operator_log import Told
+from geosteer_loader.health.operator_log import TroubleLog
 from geosteer_loader.health.watchlist import Watchlist
 from geosteer_loader.health.writer_report import Post
 
@@ -62,7 +62,7 @@ class Prober:
         self._watched = Watchlist({}, ())
         self._redis = ThreadPoolExecutor(1, "redis")
         self._slots = asyncio.Semaphore(schedule.allowed())
-        self._told = Told()
+        self._troubles = TroubleLog()
         self._cut_off = False
         self._trusted_from = 0.0
         self._control_good_until = 0.0
@@ -90,7 +90,7 @@ class Prober:
         posted = await self._call(
             self._board.post, self._watched, Post(verdicts=self._ledger.verdicts(), period=self._period)
         )
-        self._told.troubles(posted)
+        self._troubles.troubles(posted)
         return posted
 
     async def _follow(self) -> None:
@@ -101,9 +101,9 @@ class Prober:
             if not self._watched.nodes:
                 raise
             # Emptied, or of a newer geosteer: what was watched over up to now still wants to be.
-            self._told.ill("document", str(exc))
+            self._troubles.trouble("document", str(exc))
             return
-        self._told.well("document")
+        self._troubles.over("document")
         if watched is None:
             return
         own: dict[str, Verdict] = await self._call(self._board.own)
@@ -115,7 +115,7 @@ class Prober:
         async with self._slots:
             began = asyncio.get_running_loop().time()
             result = await self._probes.probe(node, check)
-        self._told.result(node.name, check.label, result)
+        self._troubles.result(node.name, check.label, result)
         if self._cut_off or began < self._trusted_from:
             return False
         return self._ledger.note(node.name, check, result, self._board.time())

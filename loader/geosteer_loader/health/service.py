@@ -67,9 +67,9 @@ class Service(Prober):
                     again = await self._post(full=full)
                     again_at = None if again is None else loop.time() + max(again - self._board.time(), 0.01)
                 started = True
-                self._told.well("redis")
+                self._troubles.over("redis")
             except GeosteerError as exc:
-                self._told.ill("redis", str(exc))
+                self._troubles.trouble("redis", str(exc))
                 await self._pause(min(RETRY, self._watched.round))
                 self._wake.set()
                 continue
@@ -120,8 +120,8 @@ class Service(Prober):
             raise
         if not full:  # while everything changes, half of the processor's time is for the probes
             self._rest_until = loop.time() + used
-        self._told.posted(posted)
-        self._told.troubles(posted)
+        self._troubles.posted(posted)
+        self._troubles.troubles(posted)
         return posted.judgement.again
 
     def _timed_post(self, said: Post) -> tuple[Posted, float]:
@@ -184,6 +184,6 @@ class Service(Prober):
                 await self._call(self._board.post, self._watched, last)
             await self._call(self._board.resign)
         except StoreError as exc:
-            self._told.ill("redis", str(exc))
+            self._troubles.trouble("redis", str(exc))
         finally:
             self._redis.shutdown(wait=False)

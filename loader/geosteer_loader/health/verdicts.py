@@ -6,8 +6,9 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from geosteer.timestamps import format_time_ms, maybe_time
+from geosteer_loader.config.values import YEAR
 from geosteer_loader.health.thresholds import Health
-from geosteer_loader.health.timestamps import maybe_time, stamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,10 +16,19 @@ if TYPE_CHECKING:
 LIVES = 3
 """Intervals between probes after which a verdict that was not renewed has expired."""
 
-STATES = ("up", "down")
+UP, DOWN = STATES = ("up", "down")
 
 TEXT = 200
 """Characters of a reason that are kept."""
+
+DAY = 86400.0
+"""Seconds after which what nobody keeps any more is removed: gone nodes, silent writers."""
+
+AHEAD = 3600.0
+"""Seconds that a time may lie in the future and still be believed: primaries' clocks differ, and a failover changes them."""
+
+LONGEST_LIFE = LIVES * YEAR + DAY
+"""Seconds; no verdict is good for longer, whatever the interval of its check or the period of its feed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +42,7 @@ class Counter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """One prober's word on one node. Times are seconds since 1970 by the primary's clock."""
+    """One prober's verdict on one node. Times are seconds since 1970 by the primary's clock."""
 
     state: str | None = None
     """`up` or `down`; None: only a load is known."""
@@ -46,7 +56,7 @@ class Verdict:
     """Up, but with failures that may yet take it down."""
     reason: str = ""
     warning: str = ""
-    """What an operator should see to, such as a certificate that ends soon."""
+    """What an operator should see to, such as a certificate that expires soon."""
     counters: Mapping[str, Counter] = field(default_factory=dict)
     """Check -> where it stands."""
     load: float | None = None
@@ -62,34 +72,43 @@ class Verdict:
         """Whether its state counts."""
         return self.state is not None and now < self.expires
 
+    def believable(self, now: float) -> bool:
+        """Whether its times can be true: what a far future says would never expire, or never be checked again."""
+        latest = max(self.since, self.checked, self.loaded, self.stepped)
+        return (
+            latest <= now + AHEAD
+            and self.expires <= now + LONGEST_LIFE
+            and all(counter.checked <= now + AHEAD for counter in self.counters.values())
+        )
+
     def seen(self) -> float:
         """When its prober last said anything of the node."""
         return max(self.checked, self.loaded)
 
     def encode(self) -> str:
-        """The JSON text; what says nothing is left out."""
+        """The JSON text; what is unknown is left out."""
         data: dict[str, Any] = {}
         if self.state is not None:
             data = {
                 "state": self.state,
-                "since": stamp(self.since),
-                "checked": stamp(self.checked),
-                "expires": stamp(self.expires),
+                "since": format_time_ms(self.since),
+                "checked": format_time_ms(self.checked),
+                "expires": format_time_ms(self.expires),
             }
             if self.failing:
                 data["failing"] = True
         data |= {key: text for key, text in (("reason", self.reason), ("warning", self.warning)) if text}
         if self.counters:
-            data["counters"] = {name: _counter_out(one) for name, one in self.counters.items()}
+            data["counters"] = {label: _counter_out(counter) for label, counter in self.counters.items()}
         if self.load is not None:
-            data |= {"load": self.load, "loaded": stamp(self.loaded), "shed": self.shed}
+            data |= {"load": self.load, "loaded": format_time_ms(self.loaded), "shed": self.shed}
             if self.stepped:
-                data["stepped"] = stamp(self.stepped)
+                data["stepped"] = format_time_ms(self.stepped)
         return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
 
 
 def decode(text: str | bytes) -> Verdict | None:
-    """The verdict in a JSON text; None: it is none."""
+    """The verdict in a JSON text; None: not a verdict."""
     try:
         data = json.loads(text)
     except (ValueError, RecursionError):
@@ -104,11 +123,11 @@ def decode(text: str | bytes) -> Verdict | None:
         checked=maybe_time(data.get("checked")) or 0.0,
         expires=maybe_time(data.get("expires")) or 0.0,
         failing=data.get("failing") is True,
-        reason=str(data.get("reason") or "")[:TEXT],
-        warning=str(data.get("warning") or "")[:TEXT],
+        reason=_text(data.get("reason")),
+        warning=_text(data.get("warning")),
         counters={
-            name: counter
-            for name, value in (counters.items() if isinstance(counters, dict) else ())
+            label: counter
+            for label, value in (counters.items() if isinstance(counters, dict) else ())
             if (counter := _counter_in(value)) is not None
         },
         load=_number(data.get("load")),
@@ -118,13 +137,18 @@ def decode(text: str | bytes) -> Verdict | None:
     )
 
 
+def _text(value: object) -> str:
+    """Text that can be written again as UTF-8: JSON may name halves of characters."""
+    return value[:TEXT].encode(errors="replace").decode() if isinstance(value, str) else ""
+
+
 def _counter_out(counter: Counter) -> dict[str, Any]:
     health = counter.health
     return {
-        "state": "up" if health.up else "down",
+        "state": UP if health.up else DOWN,
         "failures": health.failures,
         "successes": health.successes,
-        "checked": stamp(counter.checked),
+        "checked": format_time_ms(counter.checked),
     }
 
 
@@ -135,7 +159,7 @@ def _counter_in(value: Any) -> Counter | None:
     checked = maybe_time(value.get("checked"))
     if checked is None or failures is None or successes is None:
         return None
-    return Counter(Health(value["state"] == "up", max(int(failures), 0), max(int(successes), 0)), checked)
+    return Counter(Health(value["state"] == UP, max(int(failures), 0), max(int(successes), 0)), checked)
 
 
 def _number(value: object) -> float | None:
