@@ -6,11 +6,11 @@ is what keeps a worker from starting only to stumble at its first question, or f
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from geosteer.cmodules import pack_address
 from geosteer.decision.round_robin import RoundRobin
+from geosteer.durations import parse_duration
 from geosteer.zones import Names
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from geosteer.decision.model import Node
 
 
-UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)", re.ASCII)
 _SOA_TIMES = ("refresh", "retry", "expire", "minimum", "ttl")
 
 
@@ -95,8 +93,7 @@ def _times(table: dict[str, Any], keys: tuple[str, ...], unit: str) -> None:
     for key in keys:
         value = table.get(key)
         if isinstance(value, str):
-            parts = _PART.findall(value)
-            if "".join(size + name for size, name in parts) != value or not parts:
-                raise ValueError(f'{key}: {value!r} is no time such as 30 or "30s"')
-            amount = round(sum(float(size) * UNITS[name] for size, name in parts) / UNITS[unit], 6)
-            table[key] = int(amount) if amount == int(amount) else amount
+            try:
+                table[key] = parse_duration(value, unit)
+            except ValueError as exc:
+                raise ValueError(f"{key}: {value[:60]!r} is {exc}") from None

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from redis.sentinel import SentinelConnectionPool
 
 from geosteer.errors import ConfigError
 from geosteer.resp import resolver
@@ -16,6 +17,8 @@ from geosteer.resp.url import Address
 from geosteer.settings import Settings, load
 from geosteer.sync.tier import Tier
 from geosteer_loader.config import config as loader_config
+from geosteer_loader.store.endpoint import client_for
+from support import config_file
 from support.dns_setup import backend_toml
 from support.servers import RedisServer, free_port, wait_until
 from support.tiny import publish_tiny
@@ -35,6 +38,14 @@ GOOD = {
     "redis+sentinel://a/steer/4": ([("a", 26379)], "steer", 4),
     "redis+cluster://a,b:7001": ([("a", 6379), ("b", 7001)], "", 0),
     "redis+cluster://a/": ([("a", 6379)], "", 0),
+    "redis+cluster://a/0": ([("a", 6379)], "", 0),
+    "redis://a:/": ([("a", 6379)], "", 0),
+    "redis://a?db=4": ([("a", 6379)], "", 4),
+    "redis://a/1?db=4": ([("a", 6379)], "", 4),
+    "redis+sentinel://a/steer?db=4": ([("a", 26379)], "steer", 4),
+    "unix:///run/a#b": ([("/run/a#b", 0)], "", 0),
+    "unix://me:p@/run/a": ([("/run/a", 0)], "", 0),
+    "redis://me:p%40:q@a_b.example.net": ([("a_b.example.net", 6379)], "", 0),
 }  # fmt: skip
 
 
@@ -49,26 +60,67 @@ def test_a_url_says_where_redis_is(url: str) -> None:
 BAD = {
     "http://h": "must begin with unix://, redis://, rediss://, redis+sentinel://, redis+cluster://",
     "localhost:6379": "must begin with unix://",
-    "redis://": "names a host that is none",
+    "redis://": "invalid host",
     "redis://a,b": "takes one host; several need redis+sentinel:// or redis+cluster://",
-    "redis://a:0": "has a port out of range",
-    "redis://a:99999": "has a port out of range",
-    "redis://a:x": "names a host that is none",
-    "redis://[::1": "names a host that is none",
-    "redis://[::1]x": "names a host that is none",
-    "redis://a b": "names a host that is none",
-    "redis://a/x": "has something behind the host that is no database number",
+    "redis://a:0": "invalid port",
+    "redis://a:99999": "invalid port",
+    "redis://a:x": "invalid port",
+    "redis://[::1": "invalid host",
+    "redis://[::1]x": "invalid host",
+    "redis://a b": "invalid host",
+    "redis://a/x": "invalid database number",
     "redis://a?timeout=1": "takes no option but ?db=NUMBER",
-    "redis://a?db=x": "has something behind the host that is no database number",
+    "redis://a?db=x": "invalid database number",
     "unix://run/redis.sock": "must have three slashes after unix:, an absolute path",
     "unix://": "must have three slashes after unix:, an absolute path",
     "redis+sentinel://a,b": "must name the primary after the hosts, as Sentinel calls it",
-    "redis+sentinel://a/steer/x": "has something behind the host that is no database number",
+    "redis+sentinel://a/steer/x": "invalid database number",
     "redis+cluster://a/1": "takes no database: a Cluster has only one",
-    "redis+cluster://a,,b": "names a host that is none",
+    "redis+cluster://a,,b": "invalid host",
     "redis://u:%zz@a": "has a % that is not followed by two hexadecimal digits of UTF-8",
+    "redis://h#x": "invalid host",
+    "redis://a%b": "invalid host",
+    "redis://a%20b": "invalid host",
+    "redis://m\xfcnchen": "invalid host",
+    "redis://[fe80::1%eth0]": "invalid host",
+    "redis://[192.0.2.1]": "invalid host",
+    "redis://::1": "invalid host",
+    "redis://a:000080": "invalid port",
+    "redis://a:\u0663": "invalid port",
+    f"redis://a:{'9' * 5000}": "invalid port",
+    f"redis://a/{'9' * 5000}": "invalid database number",
+    "redis://a/1#x": "invalid database number",
+    "redis://a/x?db=1": "invalid database number",
+    "redis://a?db=": "invalid database number",
+    "redis://a?": "takes no option but ?db=NUMBER",
+    "redis+cluster://a?db=1": "takes no database: a Cluster has only one",
+    "unix:///run/a%00b": "has a NUL byte in its path",
+    "redis://u:%@a": "has a % that is not followed by two hexadecimal digits of UTF-8",
+    "redis://u:% 1@a": "has a % that is not followed by two hexadecimal digits of UTF-8",
+    "REDIS://a": "must begin with unix://",
     "redis://u:%ff@a": "has a % that is not followed by two hexadecimal digits of UTF-8",
 }  # fmt: skip
+
+
+@pytest.mark.parametrize("url", GOOD)
+def test_the_loader_goes_where_workers_go(url: str) -> None:
+    settings = config_file.load(f'[redis]\nurl = "{url}"\n').redis
+    assert "@" not in settings.url
+    pool = client_for(settings).connection_pool
+    options = pool.connection_kwargs
+    places, name, database = GOOD[url]
+    assert options["db"] == database
+    if url.startswith("unix:"):
+        assert options["path"] == places[0][0]
+    elif url.startswith("redis+sentinel:"):
+        assert isinstance(pool, SentinelConnectionPool)
+        asked = [each.connection_pool.connection_kwargs for each in pool.sentinel_manager.sentinels]
+        assert ([(each["host"], each["port"]) for each in asked], pool.service_name) == (places, name)
+    elif url.startswith("redis+cluster:"):
+        assert options["seeds"] == places
+    else:
+        assert [(options["host"], options["port"])] == places
+    assert Address(settings.url).places == places
 
 
 @pytest.mark.parametrize("url", BAD)
@@ -79,7 +131,16 @@ def test_a_url_that_leads_nowhere_ends_a_worker_with_the_reason(url: str, tmp_pa
         load(str(path))
     (problem,) = refusal.value.problems
     assert problem.startswith(f"{path}: redis.url: {BAD[url]}")
-    assert loader_config.check_backend(path), "check-config --backend says so too"
+    assert loader_config.check_backend(path) == refusal.value.problems, "check-config --backend says so too"
+
+
+@pytest.mark.parametrize("url", BAD)
+def test_the_loader_refuses_what_workers_refuse(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (problem,) = config_file.problems(f'[redis]\nurl = "{url}"\n')
+    assert problem.startswith(f"c.toml: redis.url: {BAD[url]}")
 
 
 def test_user_and_password_come_from_the_url_unless_they_are_given(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from geosteer.cmodules import pack_address
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     Place = tuple[str, int]
@@ -12,26 +14,31 @@ SCHEMES = ("unix", "redis", "rediss", "redis+sentinel", "redis+cluster")
 
 
 class Address:
-    """A Redis URL, taken apart.
+    """A Redis URL, taken apart: the one rule for workers and loader.
 
     `unix:///path[?db=N]`, `redis://` and `rediss://[user[:password]@]host[:port][/db]`, `redis+sentinel://host,host/name[/db]`
-    with the hosts of sentinels, `redis+cluster://host,host` with some nodes of a Cluster.
+    with the hosts of sentinels, `redis+cluster://host,host` with some nodes of a Cluster. Every form takes `?db=N`, which
+    counts more than the path, and a user and password in front of the hosts.
     """
 
-    __slots__ = ("database", "name", "password", "places", "scheme", "username")
+    __slots__ = ("database", "name", "password", "places", "public", "scheme", "username")
 
     def __init__(self, url: str) -> None:
-        """Raises: ValueError: no such URL; the text never has the password in it."""
+        """Raises: ValueError: not such a URL; the text never has the password in it."""
         self.scheme, separator, rest = url.partition("://")
         if not separator or self.scheme not in SCHEMES:
             raise ValueError(f"must begin with {', '.join([scheme + '://' for scheme in SCHEMES])}")
-        rest, _, query = rest.partition("?")
-        if query and not query.startswith("db="):
+        if not url.isprintable():
+            raise ValueError("has control characters or invisible ones")
+        rest, mark, query = rest.partition("?")
+        if mark and not query.startswith("db="):
             raise ValueError("takes no option but ?db=NUMBER")
         hosts, slash, path = rest.partition("/")
         login, at, hosts = hosts.rpartition("@")
         user, _, password = login.partition(":")
         self.username, self.password = (_unquoted(user), _unquoted(password)) if at else ("", "")
+        self.public = f"{self.scheme}://{hosts}{slash}{path}{mark}{query}"
+        """The URL as it was written, without user and password."""
         self.name = ""
         """Of the primary, as Sentinel calls it."""
         self.places: list[Place]
@@ -40,6 +47,8 @@ class Address:
             if hosts or not path:
                 raise ValueError("must have three slashes after unix:, an absolute path")
             self.places = [(_unquoted(slash + path), 0)]
+            if "\0" in self.places[0][0]:
+                raise ValueError("has a NUL byte in its path")
             path = ""
         else:
             port = SENTINEL_PORT if self.scheme == "redis+sentinel" else REDIS_PORT
@@ -50,10 +59,9 @@ class Address:
                     raise ValueError("must name the primary after the hosts, as Sentinel calls it")
             elif len(self.places) > 1 and self.scheme != "redis+cluster":
                 raise ValueError("takes one host; several need redis+sentinel:// or redis+cluster://")
-        number = query[3:] if query else path
-        if number and not (number.isascii() and number.isdigit()):
-            raise ValueError("has something behind the host that is no database number")
-        self.database = int(number or 0)
+        if (path and not _digits(path, 9)) or (mark and not _digits(query[3:], 9)):
+            raise ValueError("invalid database number")
+        self.database = int((query[3:] if mark else path) or 0)
         if self.database and self.scheme == "redis+cluster":
             raise ValueError("takes no database: a Cluster has only one")
 
@@ -80,18 +88,32 @@ def shown(place: Place) -> str:
 
 def _place(text: str, default: int) -> Place:
     if text.startswith("["):
-        host, bracket, port = text[1:].partition("]")
-        bad = not bracket or (port and port[0] != ":")
-        port = port[1:]
+        host, bracket, rest = text[1:].partition("]")
+        colon, port = rest[:1], rest[1:]
+        good = bracket and colon in ("", ":") and _is_v6(host)
     else:
         host, _, port = text.partition(":")
-        bad = False
-    if bad or not host or host.split() != [host] or (port and not (port.isascii() and port.isdigit())):
-        raise ValueError("names a host that is none")
-    number = int(port or default)
-    if not 1 <= number <= 65535:
-        raise ValueError("has a port out of range")
-    return host, number
+        good = host and host.isascii() and not host.strip(_LETTERS)
+    if not good or len(host) > 253:
+        raise ValueError("invalid host")
+    if port and not (_digits(port, 5) and 1 <= int(port) <= 65535):
+        raise ValueError("invalid port")
+    return host, int(port or default)
+
+
+_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_"
+
+
+def _digits(text: str, most: int) -> bool:
+    """Whether it is 1 to *most* digits."""
+    return 0 < len(text) <= most and text.isascii() and text.isdigit()
+
+
+def _is_v6(text: str) -> bool:
+    try:
+        return len(pack_address(text)) == 16
+    except ValueError:
+        return False
 
 
 def _unquoted(text: str) -> str:
@@ -99,6 +121,8 @@ def _unquoted(text: str) -> str:
     try:
         found = head.encode()
         for part in parts:
+            if len(part) < 2 or not part[:2].isalnum():
+                raise ValueError
             found += bytes.fromhex(part[:2]) + part[2:].encode()
         return found.decode()
     except ValueError:

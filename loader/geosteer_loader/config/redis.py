@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
-from urllib.parse import unquote
 
+from geosteer.resp.url import Address
 from geosteer_loader.config.secrets import secret
 from geosteer_loader.config.values import duration, shown, text
 
@@ -25,18 +25,7 @@ URL_VARIABLE = "GEOSTEER_REDIS_URL"
 PREFIX_VARIABLE = "GEOSTEER_REDIS_PREFIX"
 """Environment variable that takes the place of `prefix`."""
 
-_URL = re.compile(
-    r"(?P<scheme>[a-z+]+)://(?:(?P<user>[^/]*)@)?(?P<hosts>[^/?]*)(?P<path>[^?]*)(?:\?(?P<query>.*))?"
-)
 _PREFIX = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
-_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?")
-_PATHS = {
-    "redis": r"(?:/[0-9]*)?", "rediss": r"(?:/[0-9]*)?", "unix": r"/[^?]+", "redis+cluster": r"/?",
-    "redis+sentinel": r"/[^/]+(?:/[0-9]+)?",
-}  # fmt: skip
-_FORMS = (
-    "redis://HOST, rediss://HOST, unix:///PATH, redis+sentinel://HOST,HOST/NAME or redis+cluster://HOST,HOST"
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,43 +87,11 @@ def _url(environ: Mapping[str, str] | None) -> Callable[[object], _Url]:
     """A parser of Redis URLs, which takes user and password out of them; its messages never show them."""
 
     def parse(value: object) -> _Url:
-        found = _URL.fullmatch(text(value))
-        if not found or found["scheme"] not in _PATHS:
-            raise ValueError(f"must be of the form {_FORMS}")
-        scheme, hosts, path, query = found["scheme"], found["hosts"], found["path"], found["query"]
-        if not re.fullmatch(_PATHS[scheme], path) or (
-            query is not None and not re.fullmatch("db=[0-9]+", query)
-        ):
-            raise ValueError(
-                f"has a path or options that {scheme}:// does not take; it must be of the form {_FORMS}"
-            )
-        if scheme == "unix" and hosts:
-            raise ValueError("must have three slashes after unix:, an absolute path")
-        for host in hosts.split(",") if scheme != "unix" else ():
-            matched = _HOST.fullmatch(host)
-            if not matched or not 1 <= int(matched[1] or 1) <= 65535:
-                raise ValueError("names a host that is none, or a port out of range")
-        if "," in hosts and not scheme.startswith("redis+"):
-            raise ValueError(
-                f"takes one host; several need redis+sentinel:// or redis+cluster://, not {scheme}://"
-            )
-        user, _, password = (found["user"] or "").partition(":")
-        return _Url(
-            f"{scheme}://{hosts}{path}" + (f"?{query}" if query else ""),
-            _unquoted(user) or None,
-            secret(environ)(_unquoted(password)) if password else None,
-        )
+        address = Address(text(value))
+        password = secret(environ)(address.password) if address.password else None
+        return _Url(address.public, address.username or None, password)
 
     return parse
-
-
-def _unquoted(text: str) -> str:
-    try:
-        if not re.search("%(?![0-9A-Fa-f]{2})", text):
-            return unquote(text, errors="strict")
-    except UnicodeDecodeError:
-        pass  # its message would show the password
-    raise ValueError("has a % that is not followed by two hexadecimal digits of UTF-8")
 
 
 def _prefix(value: object) -> str:

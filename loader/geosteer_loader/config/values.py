@@ -10,15 +10,14 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from geosteer.durations import parse_duration
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     Number = int | float
 
 Choice = TypeVar("Choice", bound=str)
-
-UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-"""Units of a duration -> seconds."""
 
 YEAR = 366 * 86400
 """The longest duration that any setting takes, seconds."""
@@ -27,8 +26,6 @@ SIZES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 """Units of a size -> bytes."""
 
 _SIZE = re.compile(r"(\d{1,15})([KMG]?)", re.ASCII)
-_PARTS = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
-_DURATION = re.compile(f"(?:{_PARTS.pattern})+", re.ASCII)
 _LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,62}")
 
 
@@ -116,10 +113,10 @@ def duration(low: Number = 0, high: Number = YEAR, unit: str = "s") -> Callable[
     def parse(value: object) -> Number:
         amount: Any = value
         if isinstance(value, str):
-            if not _DURATION.fullmatch(value) or len(value) > 40:
-                raise ValueError(f'{shown(value)} is not a duration such as 30, "30s", "10m", "2h" or "1d"')
-            seconds = sum(float(size) * UNITS[name] for size, name in _PARTS.findall(value))
-            amount = round(seconds / UNITS[unit], 6)
+            try:
+                amount = parse_duration(value, unit)
+            except ValueError as exc:
+                raise ValueError(f"{shown(value)} is {exc}") from None
         if isinstance(amount, bool) or not isinstance(amount, int | float) or not low <= amount <= high:
             raise ValueError(f"must be a duration from {low} to {high} {unit}, not {shown(value)}")
         return int(amount) if amount == int(amount) else amount

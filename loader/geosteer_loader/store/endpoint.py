@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from redis.backoff import NoBackoff
 from redis.crc import key_slot
@@ -14,14 +13,13 @@ from redis.sentinel import Sentinel
 import redis
 from geosteer.errors import ConfigError
 from geosteer.keys import Keys
+from geosteer.resp.url import Address
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from geosteer_loader.config.config import RedisSettings
 
-SENTINEL_PORT = 26379
-REDIS_PORT = 6379
 SILENT: dict[str, None] = (
     {"driver_info": None}
     if int(redis.__version__.partition(".")[0]) >= 8
@@ -35,18 +33,25 @@ def client_for(settings: RedisSettings) -> redis.Redis:
 
     Nothing is asked before the first command. Raises: ConfigError: the URL cannot be used.
     """
-    parts = urlsplit(settings.url)
-    options = _options(settings)
-    if parts.scheme == "redis+sentinel":
-        return _sentinel(parts.netloc, parts.path, options)
-    if parts.scheme == "redis+cluster":
-        return _cluster(parts.netloc, settings, options)
-    if parts.scheme == "rediss":
-        options.update(_tls(settings))
     try:
-        return redis.Redis.from_url(settings.url, **options)
-    except (ValueError, TypeError) as exc:
+        address = Address(settings.url)
+    except ValueError as exc:
         raise ConfigError([f"redis.url: {settings.url}: {exc}"]) from exc
+    options = {**_options(settings), "db": address.database}
+    if address.scheme == "redis+sentinel":
+        return _sentinel(address, options)
+    if address.scheme == "redis+cluster":
+        return _cluster(address, settings, options)
+    ((host, port),) = address.places
+    kind: Any = redis.Connection
+    if address.scheme == "unix":
+        kind, options["path"] = redis.UnixDomainSocketConnection, host
+    else:
+        options.update(host=host, port=port)
+    if address.tls:
+        kind = redis.SSLConnection
+        options.update(_tls(settings))
+    return redis.Redis.from_pool(redis.ConnectionPool(connection_class=kind, **options))
 
 
 def _options(settings: RedisSettings) -> dict[str, Any]:
@@ -86,37 +91,21 @@ def _settle(connection: Any) -> None:
     connection.read_response()
 
 
-def _hosts(netloc: str, port: int) -> list[tuple[str, int]]:
-    hosts = []
-    for host in netloc.split(","):
-        parts = urlsplit(f"//{host}")
-        hosts.append((parts.hostname or "localhost", parts.port or port))
-    return hosts
-
-
-def _sentinel(netloc: str, path: str, options: dict[str, Any]) -> redis.Redis:
-    """For `redis+sentinel://HOST,HOST/NAME[/DB]`."""
-    _, name, *database = path.split("/")
-    if database:
-        options["db"] = int(database[0])
+def _sentinel(address: Address, options: dict[str, Any]) -> redis.Redis:
     asked = {
         key: options[key]
         for key in ("socket_timeout", "socket_connect_timeout", "retry", "protocol", *SILENT)
     }
     kind: Any = Sentinel  # redis-py leaves it without types
-    client: redis.Redis = kind(_hosts(netloc, SENTINEL_PORT), sentinel_kwargs=asked, **options).master_for(
-        name
-    )
+    client: redis.Redis = kind(address.places, sentinel_kwargs=asked, **options).master_for(address.name)
     return client
 
 
-def _cluster(netloc: str, settings: RedisSettings, options: dict[str, Any]) -> redis.Redis:
+def _cluster(address: Address, settings: RedisSettings, options: dict[str, Any]) -> redis.Redis:
     """All keys of a prefix share a slot, so the loader deals with one server and needs no cluster client."""
     slot = key_slot(Keys(settings.prefix).current.encode())
-    pool = redis.ConnectionPool(
-        connection_class=_OwnerConnection, seeds=_hosts(netloc, REDIS_PORT), slot=slot, **options
-    )
-    return redis.Redis(connection_pool=pool)
+    pool = redis.ConnectionPool(connection_class=_OwnerConnection, seeds=address.places, slot=slot, **options)
+    return redis.Redis.from_pool(pool)
 
 
 class _OwnerConnection(redis.Connection):
