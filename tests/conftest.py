@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.servers import RedisServer
+from support.servers import REDIS, RedisServer, valkey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,3 +35,9 @@ def own_redis() -> Iterator[RedisServer]:
     """A Redis of this test alone, to stop, freeze, kill, fill and flush."""
     with RedisServer() as server:
         yield server
+
+
+@pytest.fixture(scope="session", params=["redis", "valkey"])
+def server_program(request: pytest.FixtureRequest) -> str:
+    """A program that keeps what is published: what asks for it is tested with each (`RedisServer(program=...)`)."""
+    return REDIS if request.param == "redis" else valkey()

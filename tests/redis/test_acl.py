@@ -85,8 +85,8 @@ class Watch:
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[RedisServer]:
-    with RedisServer("--aclfile", str(users(tmp_path)), tcp=True) as made:
+def server(server_program: str, tmp_path: Path) -> Iterator[RedisServer]:
+    with RedisServer("--aclfile", str(users(tmp_path)), tcp=True, program=server_program) as made:
         yield made
 
 
@@ -118,7 +118,8 @@ def test_all_that_the_loader_does_is_allowed_and_nothing_is_allowed_that_it_does
     text = config.read_text()
     config.write_text(text.replace("[nodes.ams1]", "[nodes.ams1]\nwell_connected = 1"))
     login = ("--masteruser", "geosteer-replica", "--masterauth", "CHANGE-replica")
-    follower = RedisServer("--replicaof", f"127.0.0.1 {server.port}", *login)
+    follow = ("--replicaof", f"127.0.0.1 {server.port}", *login)
+    follower = RedisServer(*follow, program=server.program)
     with Watch(server) as watch, follower:
         run(config, "publish")
         for number in range(2, 5):
@@ -184,7 +185,7 @@ def test_all_that_a_worker_does_is_allowed_and_nothing_is_allowed_that_it_does_n
     """But for ASKING, which takes a Cluster whose slots are moving: test_cluster has it."""
     login = '---\nusername = "geosteer-worker"\npassword = "CHANGE-worker"'
     with (
-        SentinelServer(server.port, 1) as sentinel,
+        SentinelServer(server.port, 1, program=server.program) as sentinel,
         server.client(username="admin", password="CHANGE-admin") as admin,
     ):
         publish_tiny(admin, "geosteer")
@@ -223,7 +224,7 @@ def test_the_check_of_a_primary_is_allowed_to_a_worker_and_functions_to_a_reader
     login = '---\nusername = "geosteer-worker"\npassword = "CHANGE-worker"'
     keys = ["{geosteer}:" + name for name in ("current", "object", "override", "node:")]
     with (
-        SentinelServer(server.port, 1) as sentinel,
+        SentinelServer(server.port, 1, program=server.program) as sentinel,
         server.client(username="admin", password="CHANGE-admin") as admin,
         server.client(username="geosteer-reader", password="CHANGE-reader") as reader,
     ):
@@ -240,10 +241,10 @@ def test_the_check_of_a_primary_is_allowed_to_a_worker_and_functions_to_a_reader
 
 
 @pytest.fixture(scope="module")
-def shared_by_two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+def shared_by_two(server_program: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """A Redis with two prefixes, each with its own users, and everything in both that can be."""
     folder = tmp_path_factory.mktemp("acl")
-    with RedisServer("--aclfile", str(users(folder, "other", "-other"))) as made:
+    with RedisServer("--aclfile", str(users(folder, "other", "-other")), program=server_program) as made:
         with made.client(username="admin", password="CHANGE-admin") as admin:
             for prefix in ("geosteer", "other"):
                 publish_tiny(admin, prefix)
@@ -342,15 +343,15 @@ def test_a_password_is_in_no_message_argument_or_environment_of_a_worker(
     assert (tmp_path / "last-good.json.settings").stat().st_mode & 0o077 == 0
 
 
-def test_what_a_replica_needs_is_allowed_to_its_user(tmp_path: Path) -> None:
-    with RedisServer(
-        "--aclfile", str(users(tmp_path)), "--repl-diskless-sync-delay", "0", tcp=True
-    ) as primary:
+def test_what_a_replica_needs_is_allowed_to_its_user(server_program: str, tmp_path: Path) -> None:
+    settings = ("--aclfile", str(users(tmp_path)), "--repl-diskless-sync-delay", "0")
+    with RedisServer(*settings, tcp=True, program=server_program) as primary:
         with primary.client(username="admin", password="CHANGE-admin") as admin:
             publish_tiny(admin, "geosteer")
         login = ("--masteruser", "geosteer-replica", "--masterauth", "CHANGE-replica")
+        follow = ("--replicaof", f"127.0.0.1 {primary.port}", *login)
         with (
-            RedisServer("--replicaof", f"127.0.0.1 {primary.port}", *login) as replica,
+            RedisServer(*follow, program=server_program) as replica,
             replica.client() as client,
         ):
             wait_until(lambda: client.exists("{geosteer}:current"), 10)

@@ -33,10 +33,10 @@ KEY = "{geosteer}:current"
 
 
 @pytest.fixture(scope="module")
-def quiet() -> Iterator[Cluster]:
+def quiet(server_program: str) -> Iterator[Cluster]:
     """A Cluster in which nothing fails, with the shipped users beside one who may do everything."""
     shipped = (ROOT / "conf" / "users.acl").read_text().splitlines()
-    with Cluster(replicas=0) as made:
+    with Cluster(replicas=0, program=server_program) as made:
         for node in made.nodes:
             with node.client() as client:
                 for line in shipped:
@@ -49,9 +49,9 @@ WORKER = '---\nusername = "geosteer-worker"\npassword = "CHANGE-worker"'
 
 
 @pytest.fixture
-def own() -> Iterator[Cluster]:
+def own(server_program: str) -> Iterator[Cluster]:
     """A Cluster of six, to break."""
-    with Cluster() as made:
+    with Cluster(program=server_program) as made:
         yield made
 
 
@@ -80,8 +80,8 @@ def test_nodes_that_are_gone_are_passed_over(quiet: Cluster, tmp_path: Path) -> 
         assert worker.address(WWW, GB) == "192.0.2.1"
 
 
-def test_a_server_that_is_no_cluster_node_is_used_as_it_is(own_redis: RedisServer, tmp_path: Path) -> None:
-    with RedisServer(tcp=True) as single, single.client() as client:
+def test_a_server_that_is_no_cluster_node_is_used_as_it_is(server_program: str, tmp_path: Path) -> None:
+    with RedisServer(tcp=True, program=server_program) as single, single.client() as client:
         publish_tiny(client, "geosteer")
         with Worker(backend_toml(tmp_path, f"redis+cluster://127.0.0.1:{single.port}")) as worker:
             wait_until(lambda: worker.ask(WWW, subnet=GB) != [["FAIL"]], 2)

@@ -20,7 +20,6 @@ from geosteer_loader.config.config import load, missing_files
 from geosteer_loader.fetch import Copies, FetchFailed, checksum
 from geosteer_loader.publish.publish import publish
 from geosteer_loader.store.store import connect
-from support.certificates import Certificates
 from support.data import shared
 from support.https_server import HttpsServer, folder_of
 from support.publishing import contents, current_of, objects_in, write_config
@@ -29,20 +28,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from support.certificates import Certificates
     from support.servers import RedisServer
 
 DATA = b"10.0.0.0/8,GB\n" + b"# filler\n" * 2000
 NEWER = b"10.0.0.0/8,NL\n" + b"# filler\n" * 2001
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    made = Certificates(tmp_path_factory.mktemp("ca"))
-    made.authority()
-    made.sign("server")
-    made.authority("stranger")
-    made.sign("strange", by="stranger")
-    return made
 
 
 @pytest.fixture
@@ -259,7 +249,7 @@ def test_without_a_copy_a_failure_is_an_error_that_names_the_place(
 def test_a_server_that_is_away_or_not_who_it_should_be_is_told_in_words(
     source: Source, server: HttpsServer, certificates: Certificates
 ) -> None:
-    with HttpsServer(certificates, "strange") as stranger:
+    with HttpsServer(certificates, "unknown") as stranger:
         stranger.put("/geo.csv", DATA)
         source.url = f"{stranger.url}/geo.csv"
         with pytest.raises(FetchFailed, match="TLS: "):

@@ -34,8 +34,8 @@ GB = "192.0.2.0/24"
 
 
 @pytest.fixture
-def watched() -> Iterator[Watched]:
-    with Watched() as made:
+def watched(server_program: str) -> Iterator[Watched]:
+    with Watched(program=server_program) as made:
         yield made
 
 
@@ -95,14 +95,12 @@ def is_primary(server: RedisServer) -> bool:
     return False
 
 
-def test_sentinels_that_are_dead_or_know_nothing_are_passed_over(
-    own_redis: RedisServer, tmp_path: Path
-) -> None:
+def test_sentinels_that_are_dead_or_know_nothing_are_passed_over(server_program: str, tmp_path: Path) -> None:
     with (
-        RedisServer(tcp=True) as primary,
-        SentinelServer(primary.port, 1) as knowing,
-        SentinelServer(primary.port, 1) as empty,
-        SentinelServer(primary.port, 1) as frozen,
+        RedisServer(tcp=True, program=server_program) as primary,
+        SentinelServer(primary.port, 1, program=server_program) as knowing,
+        SentinelServer(primary.port, 1, program=server_program) as empty,
+        SentinelServer(primary.port, 1, program=server_program) as frozen,
         primary.client() as client,
     ):
         with empty.client(protocol=2) as forgetful:
@@ -124,14 +122,16 @@ def test_sentinels_that_are_dead_or_know_nothing_are_passed_over(
         frozen.thaw()
 
 
-def test_a_server_that_is_named_as_primary_and_is_none_is_not_believed(tmp_path: Path) -> None:
+def test_a_server_that_is_named_as_primary_and_is_none_is_not_believed(
+    server_program: str, tmp_path: Path
+) -> None:
     with (
-        RedisServer(tcp=True) as primary,
-        RedisServer("--replicaof", f"127.0.0.1 {primary.port}", tcp=True) as replica,
+        RedisServer(tcp=True, program=server_program) as primary,
+        RedisServer("--replicaof", f"127.0.0.1 {primary.port}", tcp=True, program=server_program) as replica,
         primary.client() as client,
     ):
         publish_tiny(client, "geosteer")
-        with SentinelServer(replica.port, 3) as misled:
+        with SentinelServer(replica.port, 3, program=server_program) as misled:
             worker = Worker(backend_toml(tmp_path, f"redis+sentinel://127.0.0.1:{misled.port}/steer"))
             worker.greet()
             for _ in range(3):

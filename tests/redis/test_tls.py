@@ -8,81 +8,22 @@ import ssl
 import subprocess
 import threading
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from geosteer.resp.tls import TLSError, Tunnel, client_context
-from geosteer_loader.config.config import load
-from geosteer_loader.publish.publish import publish
-from geosteer_loader.store.store import connect
-from support.certificates import Certificates
-from support.dns_setup import backend_toml
-from support.publishing import current_of, write_config, write_csv
-from support.servers import RedisServer, free_port, wait_until
-from support.tiny import publish_tiny
+from support.servers import wait_until
+from support.tls_redis import tls_redis, worker_settings
 from support.workers import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+
+    from support.certificates import Certificates
 
 WWW = "www.cdn.example.net"
 GB = "192.0.2.0/24"
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    made = Certificates(tmp_path_factory.mktemp("certificates"))
-    made.authority()
-    made.authority("stranger")
-    made.sign("server")
-    made.sign("elsewhere", "DNS:redis.example.net")
-    made.sign("client")
-    made.sign("unknown", by="stranger")
-    return made
-
-
-@contextmanager
-def tls_redis(
-    certificates: Certificates, name: str = "server", clients: str = "yes"
-) -> Iterator[RedisServer]:
-    """A Redis with a TLS port; `port` is that one."""
-    port = free_port()
-    server = RedisServer(
-        "--tls-port", str(port), "--tls-cert-file", str(certificates[name]), "--tls-key-file", str(certificates.key(name)),
-        "--tls-ca-cert-file", str(certificates["ca"]), "--tls-auth-clients", clients,
-    )  # fmt: skip
-    with server:
-        server.port = port
-        with server.client() as client:
-            publish_tiny(client, "geosteer")
-        yield server
-
-
-def settings(folder: Path, server: RedisServer, certificates: Certificates, **files: str) -> Path:
-    """A worker's settings; *files*: `ca`, and `cert`, the name of a certificate with its key."""
-    lines = [f'ca = "{certificates[files.get("ca", "ca")]}"']
-    if "cert" in files:
-        lines += [f'cert = "{certificates[files["cert"]]}"', f'key = "{certificates.key(files["cert"])}"']
-    host = files.get("host", "localhost")
-    return backend_toml(folder, f"rediss://{host}:{server.port}", "---\n" + "\n".join(lines))
-
-
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
-def test_a_worker_with_a_certificate_is_let_in_and_told_of_changes(
-    certificates: Certificates, tmp_path: Path, host: str
-) -> None:
-    with tls_redis(certificates) as server:
-        path = settings(tmp_path, server, certificates, cert="client", host=host)
-        with Worker(path) as worker, server.client() as client:
-            wait_until(lambda: worker.ask(WWW, subnet=GB) != [["FAIL"]])
-            assert worker.address(WWW, GB) == "192.0.2.1"
-            client.hset("{geosteer}:node:lon1", mapping={"state": "down"})
-            wait_until(lambda: worker.address(WWW, GB) == "192.0.2.2", 2)
-            client.client_kill_filter(_type="normal")
-            wait_until(lambda: worker.address(WWW, GB) == "192.0.2.2", 2)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +40,7 @@ def test_who_cannot_prove_who_he_is_is_not_believed_and_the_log_says_why(
     certificates: Certificates, tmp_path: Path, name: str, files: dict[str, str], reason: str
 ) -> None:
     with tls_redis(certificates, name) as server:
-        worker = Worker(settings(tmp_path, server, certificates, **files))
+        worker = Worker(worker_settings(tmp_path, server, certificates, **files))
         worker.greet()
         assert worker.ask(WWW, subnet=GB) == [["FAIL"]]
         time.sleep(0.3)
@@ -113,7 +54,7 @@ def test_certificates_that_are_put_right_are_used_without_a_restart(
     certificates: Certificates, tmp_path: Path
 ) -> None:
     with tls_redis(certificates) as server:
-        path = settings(tmp_path, server, certificates, cert="client")
+        path = worker_settings(tmp_path, server, certificates, cert="client")
         late = tmp_path / "late.pem"
         path.write_text(path.read_text().replace(str(certificates["client"]), str(late)))
         with Worker(path) as worker:
@@ -125,7 +66,7 @@ def test_certificates_that_are_put_right_are_used_without_a_restart(
 def test_a_peer_that_never_shakes_hands_holds_nothing_up(certificates: Certificates, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = type("Silent", (), {"port": listener.getsockname()[1]})()
-        with Worker(settings(tmp_path, server, certificates)) as worker:
+        with Worker(worker_settings(tmp_path, server, certificates)) as worker:
             waits = []
             for _ in range(30):
                 began = time.monotonic()
@@ -133,23 +74,6 @@ def test_a_peer_that_never_shakes_hands_holds_nothing_up(certificates: Certifica
                 waits.append(time.monotonic() - began)
             assert max(waits) < 0.3
             assert sorted(waits)[-3] < 0.02
-
-
-def test_the_loader_publishes_through_tls(certificates: Certificates, tmp_path: Path) -> None:
-    with tls_redis(certificates) as server:
-        path = write_config(
-            tmp_path,
-            f"rediss://localhost:{server.port}",
-            geo=[write_csv(tmp_path / "geo.csv")],
-            prefix="other",
-        )
-        files = f'ca = "{certificates["ca"]}"\ncert = "{certificates["client"]}"\nkey = "{certificates.key("client")}"\n'
-        path.write_text(path.read_text().replace('prefix = "other"\n', f'prefix = "other"\n{files}'))
-        config = load(path, {})
-        with connect(config.redis) as store:
-            publish(config, store)
-        with server.client() as client:
-            assert current_of(client, "other")["generation"] == "1"
 
 
 class Peer:

