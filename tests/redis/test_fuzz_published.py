@@ -73,7 +73,7 @@ class Reader:
 
     def answers(self) -> list[bytes]:
         """Replies to some questions, each of the form that PowerDNS takes."""
-        if self.responder.version != self.tier.version:
+        if self.responder.decider.version != self.tier.version:
             self.responder.refresh()
         replies = [self.responder.reply(line, time.monotonic()) for line in QUESTIONS]
         for reply in replies:

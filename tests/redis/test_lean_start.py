@@ -55,6 +55,7 @@ GEOSTEER = {
     "geosteer.resp.url",
     "geosteer.settings",
     "geosteer.sync",
+    "geosteer.sync.decider",
     "geosteer.sync.follower",
     "geosteer.sync.generation",
     "geosteer.sync.node_states",

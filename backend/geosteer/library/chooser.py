@@ -7,23 +7,21 @@ from __future__ import annotations
 
 from geosteer.decision.client import Client
 from geosteer.decision.model import Service
-from geosteer.decision.round_robin import RoundRobin, last_resort
 from geosteer.errors import GeosteerError
+from geosteer.sync.decider import NEVER, Decider, Memory
 from geosteer.sync.tier import FALLBACK, NotReady
-from geosteer.tables.tree import PageMissing
 from geosteer.zones import absolute, matches
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from geosteer.decision.director import Decision
+    from geosteer.decision.director import Decision, Look
     from geosteer.decision.model import Node
     from geosteer.sync.tier import Tier
 
 REMEMBERED = 4096
 """Choices remembered at most; as many services by host name."""
-NEVER = float("inf")
 
 
 class NoService(GeosteerError, LookupError):
@@ -70,18 +68,13 @@ class Chooser:
     ) -> None:  # fmt: skip
         """Args: random: below(n), uniform in 0..n-1; ticket: uniform in [0, 1); log: takes one line."""
         self._tier = tier
-        self._random = random
         self._ticket = ticket
-        self._log = log
-        self._version = -1
-        self._good_until = NEVER
         self._settled = False
         self._services: dict[str, Service | None] = {}
         self._variants: dict[tuple[str, str, int], Service] = {}
-        self._by_client: dict[tuple[object, ...], Choice] = {}
-        self._by_record: dict[tuple[object, ...], Choice] = {}
-        self._robin = RoundRobin((), random)
-        self._loud = ""
+        self._by_client = Memory(REMEMBERED)
+        self._by_record = Memory(REMEMBERED)
+        self._decider = Decider(tier, random, log, self._by_client, self._by_record)
 
     def choose(
         self, name: str, client: Client | None, asked: float, *, path: str = "", limit: int = 0, wait: bool = True
@@ -101,31 +94,35 @@ class Chooser:
         tier = self._tier
         if tier.unsettled:
             self._settle(asked, wait=wait)
+        decider = self._decider
+        if decider.version != tier.version or asked >= decider.good_until:
+            self._refresh(asked)
         key = (name, limit, client.bits, client.address) if client is not None else (name, limit)
-        for _ in range(8):  # a page that is fetched may bring a new generation with it
-            if self._version != tier.version or asked >= self._good_until:
-                self._refresh()
-            kept = self._by_client.get(key)
-            if kept is not None:
-                return kept
+        kept: Choice | None = self._by_client.get(key)
+        if kept is not None:
+            return kept
+        service = self._service(name)
+        if service is None:
+            return self._unlisted(name, client)
+        found = service
+
+        def find() -> Service | None:
+            nonlocal found
+            self._refresh(asked)
             service = self._service(name)
-            if service is None:
-                return self._unlisted(name, client)
-            kind = _kind(service.kinds, client)
-            if tier.generation is None or tier.name == FALLBACK:
-                break
-            variant = self._variant(service, kind, limit)
-            try:
-                choice, for_all_paths = self._chosen(variant, _seen_by_hashes(service, client, path), asked)
-            except PageMissing:
-                if not self._fetch(service, client, asked, wait=wait):
-                    break
-            else:
-                if for_all_paths:
-                    _keep(self._by_client, key, choice)
-                return choice
-        assert service is not None
-        return self._last_resort(service.name, service.kinds, kind)
+            found = service or found
+            return self._variant(service, _kind(service.kinds, client), limit) if service else None
+
+        def make(variant: Service, look: Look) -> tuple[Choice, bool]:
+            return self._chosen(variant, _seen_by_hashes(variant, client, path), look, asked)
+
+        made = decider.attempt(find, client, asked, make, wait=wait)
+        if made is None:
+            return self._last_resort(found.name, found.kinds, _kind(found.kinds, client))
+        choice, for_all_paths = made
+        if for_all_paths:
+            self._by_client.keep(key, choice)
+        return choice
 
     def explain(
         self, name: str, client: Client | None, asked: float, *, path: str = "", ticket: float = 0.0
@@ -134,30 +131,30 @@ class Chooser:
 
         Raises: NoService: not configured.
         """
-        tier = self._tier
         self._settle(asked, wait=True)
-        for last in (False, True):
-            if self._version != tier.version:
-                self._refresh()
-            service = self._service(name)
-            if service is None:
-                raise NoService(name)
-            if tier.name == FALLBACK:
-                return service, None
-            try:
-                who = _seen_by_hashes(service, client, path)
-                return service, self._decide(service, who, ticket, trace=True)
-            except PageMissing:
-                if last or not self._fetch(service, client, asked, wait=True):
-                    return service, None
-        raise AssertionError("unreachable")
+        self._refresh(asked)
+        found = self._service(name)
+
+        def find() -> Service | None:
+            nonlocal found
+            self._refresh(asked)
+            found = self._service(name)
+            return found
+
+        def make(service: Service, look: Look) -> Decision:
+            who = _seen_by_hashes(service, client, path)
+            return self._decider.decide(service, who, look, ticket, trace=True)
+
+        decision = self._decider.attempt(find, client, asked, make)
+        if found is None:
+            raise NoService(name)
+        return found, decision
 
     @property
     def able(self) -> bool:
         """Whether there is anything to choose from now."""
-        if self._version != self._tier.version:
-            self._refresh()
-        return self._tier.name != FALLBACK or bool(self._robin.servers)
+        self._refresh(-NEVER)
+        return self._decider.able
 
     # ------------------------------------------------------------------ decisions
 
@@ -170,65 +167,28 @@ class Chooser:
         elif tier.reading or (tier.generation is None and not self._settled):
             raise NotReady("Redis was not asked yet")
 
-    def _chosen(self, service: Service, client: Client | None, asked: float) -> tuple[Choice, bool]:
+    def _chosen(
+        self, service: Service, client: Client | None, look: Look, asked: float
+    ) -> tuple[Choice, bool]:
         """From the tables, and whether it may be kept for this client, whatever the path; raises PageMissing."""
-        look = self._look(client)
         key = (service, *[look(table)[0] for table in service.tables])
-        kept = self._by_record.get(key)
+        kept: Choice | None = self._by_record.get(key)
         if kept is not None:
             return kept, True
-        decision = self._decide(service, client, self._ticket() if service.policy == "weighted" else 0.0)
+        ticket = self._ticket() if service.policy == "weighted" else 0.0
+        decision = self._decider.decide(service, client, look, ticket)
         (kind,) = service.kinds
         choice = Choice(service.name, decision.answer[kind], kind, self._tier.name, decision.ttl, decision)
-        if not decision.memo or not self._lasts(decision, service.ttl, asked):
+        if not self._decider.lasts(decision, asked):
             return choice, False
         if decision.split:
             return choice, not isinstance(client, _ByPath)
-        _keep(self._by_record, key, choice)
+        self._by_record.keep(key, choice)
         return choice, True
-
-    def _decide(
-        self, service: Service, client: Client | None, ticket: float, *, trace: bool = False
-    ) -> Decision:
-        tier = self._tier
-        assert tier.generation is not None
-        look = self._look(client)
-        decision = tier.generation.director.decide(
-            service, client, look, tier.mirror.states, tier.now(), ticket, trace=trace
-        )
-        if decision.loud != self._loud:
-            self._loud = decision.loud
-            if decision.loud:
-                self._log(decision.loud)
-        return decision
-
-    def _look(self, client: Client | None) -> Callable[[str], tuple[str, int]]:
-        if client is None or (isinstance(client, _ByPath) and client.nobody):
-            return _nowhere
-        return self._tier.look(client)
-
-    def _fetch(self, service: Service, client: Client | None, asked: float, *, wait: bool) -> bool:
-        """Get the pages that a decision needs; returns whether they came in time."""
-        assert client is not None
-        if self._tier.fetch(client, service.tables, asked if wait else -NEVER):
-            return True
-        if not wait:
-            raise NotReady("a page is not here yet")
-        return False
-
-    def _lasts(self, decision: Decision, ttl: int, asked: float) -> bool:
-        """Whether the choice may be remembered; notes until when."""
-        if decision.valid_until is not None:
-            left = decision.valid_until - self._tier.now()
-            if left <= 0:
-                return False
-            steady = left - ttl  # from then on the TTL has to shrink, second by second
-            self._good_until = min(self._good_until, asked + (steady if steady > 0 else min(1.0, left)))
-        return True
 
     def _last_resort(self, name: str, kinds: tuple[str, ...], kind: str) -> Choice:
         """One slot of the round robin serves all record types, as in DNS."""
-        chosen = self._robin.next(kinds)
+        chosen = self._decider.last_resort(kinds)
         if kind not in chosen and chosen:
             kind = next(iter(chosen))
         nodes = (chosen[kind],) if kind in chosen else ()
@@ -236,23 +196,11 @@ class Chooser:
 
     # ------------------------------------------------------------------ what is known
 
-    def _refresh(self) -> None:
+    def _refresh(self, now: float) -> None:
         """Forget what is no longer true."""
-        tier = self._tier
-        self._by_client.clear()
-        self._by_record.clear()
-        self._good_until = NEVER
-        if self._version == tier.version:
-            return
-        if tier.known is None:
-            tier.load_last_good()
-        self._version = tier.version
-        self._services.clear()
-        self._variants.clear()
-        nodes = tier.known.model.nodes.values() if tier.known else ()
-        servers = last_resort(nodes, tier.put_down(), tier.settings.servers)
-        if not self._robin.of(servers):
-            self._robin = RoundRobin(servers, self._random)
+        if self._decider.outdated(now) and self._decider.refresh():
+            self._services.clear()
+            self._variants.clear()
 
     def _service(self, name: str) -> Service | None:
         """The service of that name, or of the closest wildcard above it (RFC 4592)."""
@@ -312,12 +260,9 @@ _NOBODY = Client(32, 0, 0)
 class _ByPath(Client):
     """A client whom hashes know by the path that it asks for, so that one object lives on few nodes."""
 
-    __slots__ = ("_path", "nobody")
+    __slots__ = ("_path",)
 
-    def __init__(self, client: Client | None, path: str) -> None:
-        self.nobody = client is None
-        """Nobody is known: no table is asked."""
-        client = client or _NOBODY
+    def __init__(self, client: Client, path: str) -> None:
         super().__init__(
             client.bits, client.address, client.length, extra=client.extra, floor=client.floor, fixed=client.fixed
         )  # fmt: skip
@@ -328,12 +273,6 @@ class _ByPath(Client):
         return self._path
 
 
-def _keep(kept: dict[tuple[object, ...], Choice], key: tuple[object, ...], choice: Choice) -> None:
-    if len(kept) >= REMEMBERED:
-        kept.clear()
-    kept[key] = choice
-
-
 def _kind(kinds: tuple[str, ...], client: Client | None) -> str:
     """The record type that a client of this family uses, of those that the service has."""
     wanted = "AAAA" if client is not None and client.bits == 128 else "A"
@@ -341,11 +280,7 @@ def _kind(kinds: tuple[str, ...], client: Client | None) -> str:
 
 
 def _seen_by_hashes(service: Service, client: Client | None, path: str) -> Client | None:
-    return _ByPath(client, path) if path and service.policy == "hash" else client
-
-
-def _nowhere(_table: str) -> tuple[str, int]:
-    return "", 0
+    return _ByPath(client or _NOBODY, path) if path and service.policy == "hash" else client
 
 
 __all__ = ["Choice", "Chooser", "NoService", "NotReady"]

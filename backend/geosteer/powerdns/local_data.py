@@ -1,47 +1,20 @@
-"""What a worker can say without asking anybody: the names that exist, and the round robin of last resort."""
+"""The names that a worker knows to exist, without asking anybody."""
 
 from __future__ import annotations
 
 from geosteer import zones
-from geosteer.decision.round_robin import RoundRobin, last_resort
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from geosteer.sync.generation import Generation
-    from geosteer.sync.tier import LastGood, Tier
+    from geosteer.sync.tier import Tier
     from geosteer.zones import Names
 
 
-class Book:
-    """Names and servers from the best that is known: a generation, the last good state on disk, or the worker's settings."""
+def names_known(tier: Tier, abi: int) -> Names:
+    """Names from the best that is known: a generation, the last good state on disk, or the worker's settings.
 
-    __slots__ = ("_abi", "_built", "_known", "_random", "names", "robin")
-
-    def __init__(self, random: Callable[[int], int]) -> None:
-        """Args: random: below(n), uniform in 0..n-1."""
-        self._random = random
-        self._abi = 0
-        self._built = False
-        self._known: Generation | LastGood | None = None
-        self.names: Names = zones.Names(3, ())
-        self.robin = RoundRobin((), random)
-
-    def refresh(self, tier: Tier, abi: int) -> None:
-        """Take in what the tier knows now, in the form that a version of the pipe protocol wants."""
-        if tier.known is None:
-            tier.load_last_good()
-        if not self._built or tier.known is not self._known or abi != self._abi:
-            self._known, self._abi, self._built = tier.known, abi, True
-            self.names = _names(tier, abi)
-        known, settings = self._known, tier.settings
-        servers = last_resort(known.model.nodes.values() if known else (), tier.put_down(), settings.servers)
-        if not self.robin.of(servers):
-            self.robin = RoundRobin(servers, self._random)
-
-
-def _names(tier: Tier, abi: int) -> Names:
+    Args: abi: the version of the pipe protocol in whose form the replies are.
+    """
     known, settings = tier.known, tier.settings
     if tier.generation is not None and abi >= 3:
         return tier.generation.names

@@ -73,7 +73,7 @@ class Loop:
         poller.register(0, POLLIN)
         poller.register(self._wake, POLLIN)
         wait, read, write, replies = poller.poll, os.read, os.write, responder.replies
-        watched, touched, whole = (-1, 0), True, lines.empty
+        decider, watched, touched, whole = responder.decider, (-1, 0), True, lines.empty
         while True:
             if touched:
                 touched, watched = False, self._watch(poller, watched)
@@ -94,7 +94,7 @@ class Loop:
             if asked:
                 data = read(0, CHUNK)
                 # the usual case first: one question, the same as before, and nothing has changed or been announced
-                if whole and responder.version == tier.version and now < responder.good_until:
+                if whole and decider.version == tier.version and now < decider.good_until:
                     reply = replies.get(data)
                     if reply is not None:
                         sent = write(1, reply)
@@ -128,7 +128,7 @@ class Loop:
         for line in whole:
             if tier.unsettled:
                 tier.settle(now)
-            if responder.version != tier.version or now >= responder.good_until:
+            if responder.decider.outdated(now):
                 responder.refresh()
             out.append(responder.reply(line, now))
         return out[0] if len(out) == 1 else b"".join(out)

@@ -5,26 +5,23 @@ from __future__ import annotations
 from geosteer import zones
 from geosteer.decision.client import from_question, quick
 from geosteer.decision.round_robin import SCOPE
-from geosteer.powerdns.local_data import Book
+from geosteer.powerdns.local_data import names_known
 from geosteer.powerdns.protocol import Question, version
-from geosteer.sync.tier import FALLBACK
+from geosteer.sync.decider import Decider, Memory
 from geosteer.tables.tree import PageMissing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from geosteer.decision.client import Client
-    from geosteer.decision.director import Decision
+    from geosteer.decision.director import Decision, Look
+    from geosteer.decision.model import Service
     from geosteer.sync.tier import Tier
     from geosteer.tables.tree import Tree
     from geosteer.zones import Entry
 
 REMEMBERED = 2048
 """Replies remembered at most, by the question's bytes; as many by name and record."""
-ATTEMPTS = 8
-"""Times that pages are fetched for one answer, at most."""
-NEVER = float("inf")
 NO_SCOPE = "ABI 1 and 2 tell PowerDNS no scope: right only with cache-ttl=0 and query-cache-ttl=0"
 
 
@@ -43,32 +40,27 @@ class Responder:
         self._ticket = ticket
         self._log = log
         self.abi = 3
-        self.replies: dict[bytes, bytes] = {}
-        """Question, byte by byte with its end -> its reply, for as long as nothing changes."""
-        self.good_until = NEVER
-        """Monotonic time until which `replies` holds."""
-        self._book = Book(random)
-        self.version = -1
-        """The tier's version that `replies` goes with."""
-        self._by_scope: dict[tuple[str, str, int], bytes] = {}
-        self._by_record: dict[tuple[str, str], tuple[bytes, int]] = {}
+        self.replies = Memory(REMEMBERED)
+        """Question, byte by byte with its end -> its reply, for as long as the decider says."""
+        self._by_scope = Memory(REMEMBERED)
+        self._by_record = Memory(REMEMBERED)
+        self.decider = Decider(tier, random, log, self.replies, self._by_scope, self._by_record)
+        self._names = zones.Names(3, ())
+        self._names_from: tuple[object, int] = (self, 0)
+        """What `_names` is made of: the best that is known, and the version of the protocol."""
         self._quick: dict[bytes, tuple[str, Tree, Tree]] = {}
-        self._turned_away = 0
-        self._loud = ""
 
     def refresh(self) -> None:
-        """Forget what is no longer true; to be called before an answer when the tier's version or the time says so."""
-        tier = self._tier
-        self.replies.clear()
-        self._by_scope.clear()
-        self._by_record.clear()
-        self.good_until = NEVER
-        if self.version == tier.version:
+        """Forget what is no longer true; to be called before an answer when the decider is outdated."""
+        if not self.decider.refresh():
             return
-        self._book.refresh(tier, self.abi)
-        self.version = tier.version
+        tier = self._tier
+        known, abi = self._names_from
+        if known is not tier.known or abi != self.abi:
+            self._names_from = tier.known, self.abi
+            self._names = names_known(tier, self.abi)
         self._quick.clear()
-        if tier.generation is not None and tier.name != FALLBACK and self.abi >= 3:
+        if self.decider.steers and tier.generation is not None and self.abi >= 3:
             trees = tier.generation.trees
             for name, service in tier.generation.model.services.items():
                 tables = service.tables
@@ -117,21 +109,21 @@ class Responder:
         except PageMissing:
             return None
         scope = max(floor, length)
-        reply = self._by_scope.get((service[0], record, scope))
+        reply: bytes | None = self._by_scope.get((service[0], record, scope))
         if reply is None:
             made = self._by_record.get((service[0], record))
             if made is None:
                 return None
             reply = made[0] % ((scope,) * made[1])
-            if len(self._by_scope) < REMEMBERED:
-                self._by_scope[service[0], record, scope] = reply
-        self._remember(line, reply)
+            self._by_scope.keep((service[0], record, scope), reply)
+        if self.replies.room():
+            self.replies[line + b"\n"] = reply
         return reply
 
     def _hello(self, abi: int) -> bytes:
         if abi != self.abi:
             self.abi = abi
-            self.version = -1
+            self.decider.version = -1
         return f"OK\tgeosteer{': ' + NO_SCOPE if abi < 3 else ''}\n".encode()
 
     def _command(self, text: str) -> bytes:
@@ -139,11 +131,11 @@ class Responder:
         tier = self._tier
         if text.strip() == "status":
             number = tier.generation.number if tier.generation else "none"
-            return f"tier {tier.name}\ngeneration {number}\nzones {' '.join(self._book.names.zones) or 'none'}\nEND\n".encode()
+            return f"tier {tier.name}\ngeneration {number}\nzones {' '.join(self._names.zones) or 'none'}\nEND\n".encode()
         return b"commands: status\nEND\n"
 
     def _answer(self, question: Question, line: bytes, asked: float) -> bytes:
-        names = self._book.names
+        names = self._names
         entry = names.find(question.name)
         qtype = question.qtype
         if qtype == b"SOA":
@@ -157,16 +149,25 @@ class Responder:
             return entry.ns
         if not entry.kinds:
             reply = entry.lines + zones.END
-        elif entry.service is None or self._tier.generation is None or self._tier.name == FALLBACK:
+        elif entry.service is None or not self.decider.steers:
             reply = self._last_resort(entry)
         else:
             reply = self._steer(entry, question, line, asked)
         return reply if qtype == b"ANY" or reply == zones.FAIL else _only(reply, qtype, self.abi)
 
     def _steer(self, entry: Entry, question: Question, line: bytes, asked: float) -> bytes:
-        """A service's reply, by decision."""
+        """A service's reply, by decision where one is to be had."""
         client = from_question(question.remote, question.subnet)
-        decision = self._decide(entry, client, asked)
+        ticket = self._ticket()
+
+        def find() -> Service | None:
+            generation = self._tier.generation
+            return generation.model.services.get(entry.name) if generation is not None else None
+
+        def decide(service: Service, look: Look) -> Decision:
+            return self.decider.decide(service, client, look, ticket)
+
+        decision = self.decider.attempt(find, client, asked, decide)
         if decision is None:
             return self._last_resort(entry)
         if decision.refused:
@@ -177,65 +178,16 @@ class Responder:
             for node in nodes
             for content in node.contents(kind)
         )
-        reply = self._book.names.reply(entry, answers, decision.ttl, decision.scope)
-        if decision.memo and question.qtype == b"ANY" and self._lasts(decision, asked):
-            self._remember(line, reply)
+        reply = self._names.reply(entry, answers, decision.ttl, decision.scope)
+        if question.qtype == b"ANY" and self.decider.lasts(decision, asked):
+            self.replies.keep(line + b"\n", reply)
             if client is not None and not decision.split and len(decision.matched) == 1:
                 ((record, _),) = decision.matched.values()
-                if len(self._by_record) < REMEMBERED:
-                    self._by_record[entry.name, record] = self._book.names.template(
-                        entry, answers, decision.ttl
-                    )
+                self._by_record.keep((entry.name, record), self._names.template(entry, answers, decision.ttl))
         return reply
 
-    def _decide(self, entry: Entry, client: Client | None, asked: float) -> Decision | None:
-        """The decision, or None when a page that it needs did not come in time."""
-        tier = self._tier
-        ticket = self._ticket()
-        for _ in range(ATTEMPTS):  # a page that is waited for may bring a new generation with it
-            generation = tier.generation
-            service = generation.model.services.get(entry.name) if generation is not None else None
-            if generation is None or service is None:
-                return None
-            look = tier.look(client) if client is not None else _nowhere
-            try:
-                decision = generation.director.decide(
-                    service, client, look, tier.mirror.states, tier.now(), ticket
-                )
-            except PageMissing:
-                assert client is not None
-                if not tier.fetch(client, service.tables, asked):
-                    return None
-            else:
-                if decision.loud != self._loud:
-                    self._loud = decision.loud
-                    if decision.loud:
-                        self._log(decision.loud)
-                return decision
-        return None
-
-    def _lasts(self, decision: Decision, asked: float) -> bool:
-        """Whether the reply may be remembered; notes until when."""
-        if decision.valid_until is not None:
-            left = decision.valid_until - self._tier.now()
-            if left <= 0:
-                return False
-            steady = left - decision.ttl  # from then on the TTL has to shrink, second by second
-            self.good_until = min(self.good_until, asked + (steady if steady > 0 else min(1.0, left)))
-        return True
-
-    def _remember(self, line: bytes, reply: bytes) -> None:
-        """Keep a reply; when all places are taken those there stay, since questions differ in how often they come."""
-        if len(self.replies) >= REMEMBERED:
-            self._turned_away += 1
-            if self._turned_away < 16 * REMEMBERED:
-                return
-            self.replies.clear()  # so that it adapts in the end
-            self._turned_away = 0
-        self.replies[line + b"\n"] = reply
-
     def _last_resort(self, entry: Entry) -> bytes:
-        chosen = self._book.robin.next(entry.kinds)
+        chosen = self.decider.last_resort(entry.kinds)
         answers = [
             (kind, content)
             for kind in entry.kinds
@@ -244,11 +196,7 @@ class Responder:
         ]
         if not answers:
             return zones.FAIL
-        return self._book.names.reply(entry, answers, self._tier.settings.fallback_ttl, SCOPE)
-
-
-def _nowhere(_table: str) -> tuple[str, int]:
-    return "", 0
+        return self._names.reply(entry, answers, self._tier.settings.fallback_ttl, SCOPE)
 
 
 def _only(reply: bytes, qtype: bytes, abi: int) -> bytes:
