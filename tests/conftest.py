@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import uuid
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,19 @@ from support.servers import REDIS, RedisServer, valkey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have what tests start end by SIGINT and SIGQUIT, also where they are ignored here, as under `nohup` or `&`.
+
+    An ignored signal stays ignored after exec, a handled one gets its default action (execve(2)): with a handler that
+    does nothing, tests go on as asked, and whatever they start, by whichever call, is as at a terminal.
+    """
+    if config.getoption("numprocesses", None):
+        return  # pytest-xdist's controller, whose workers are to ignore it as well
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import logging
 import signal
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,7 +24,7 @@ from geosteer_loader.health.transitions import Rule
 from geosteer_loader.store.store import connect
 from support.data import ROOT
 from support.health import EAGER, FAST, Place, document, switches, tcp, until, watching
-from support.servers import RedisServer, free_port
+from support.servers import RedisServer, free_port, wait_until
 from support.tiny import publish_tiny
 
 if TYPE_CHECKING:
@@ -272,6 +273,23 @@ def test_a_service_ends_in_good_order_on_sigterm(place: Place, tmp_path: Any) ->
 
     assert asyncio.run(main()) == 0
     assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def test_a_service_that_was_started_with_interrupts_ignored_ignores_them(place: Place, tmp_path: Any) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        process = service(place, tmp_path)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    try:
+        place.publish(document({"n": [tcp(free_port())]}))
+        wait_until(lambda: place.client.hexists(place.keys.beat, "lon"))
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.2)
+        assert process.poll() is None
+    finally:
+        process.terminate()
+    assert process.wait(5) == 0
 
 
 def test_a_service_begins_anew_in_place_on_sighup_unless_its_file_is_wrong(

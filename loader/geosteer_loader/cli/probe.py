@@ -72,8 +72,9 @@ async def _serve(service: Service, path: Path | None) -> bool:
         service.stop()
 
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, service.stop)
+    loop.add_signal_handler(signal.SIGTERM, service.stop)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as under `&` in a script: that one lives on
+        loop.add_signal_handler(signal.SIGINT, service.stop)
     loop.add_signal_handler(signal.SIGHUP, restart)
     await service.watch()
     return anew

@@ -1,0 +1,25 @@
+"""What tests start is as at a terminal, however the tests themselves were started."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+
+def test_a_child_ignores_neither_interrupt_nor_quit():
+    done = subprocess.run(["cat", "/proc/self/status"], capture_output=True, text=True, check=True)
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("SigIgn:")]
+    ignored = int(line.split()[1], 16)
+    assert [number for number in (signal.SIGINT, signal.SIGQUIT) if ignored >> (number - 1) & 1] == []
+
+
+def test_nor_does_it_where_the_tests_ignore_them():
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    command += [__file__, "-k", test_a_child_ignores_neither_interrupt_nor_quit.__name__]
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    shell = ["sh", "-c", 'trap "" INT QUIT; exec "$@"', "sh", *command]
+    done = subprocess.run(shell, capture_output=True, text=True, timeout=60, env=env)
+    assert done.returncode == 0, done.stdout
+    assert "1 passed" in done.stdout
