@@ -57,12 +57,12 @@ def test_every_name_of_the_package_is_there_and_a_wrong_one_is_an_attribute_erro
 
 
 def documented() -> dict[str, str]:
-    """The examples of the README and of the module, by where they stand."""
-    readme = (ROOT / "README.md").read_text()
+    """The examples of the papers and of the module, by where they stand."""
+    papers = "".join((ROOT / name).read_text() for name in ("README.md", "docs/front-ends.md"))
     found = {
-        f"README {number}": textwrap.dedent(block.rpartition("\n")[0])
+        f"papers {number}": textwrap.dedent(block.rpartition("\n")[0])
         for number, block in enumerate(
-            re.findall(r"^ *```python\n(.*?)```$", readme, re.MULTILINE | re.DOTALL)
+            re.findall(r"^ *```python\n(.*?)```$", papers, re.MULTILINE | re.DOTALL)
         )
     }
     assert steering.__doc__ is not None
@@ -87,7 +87,7 @@ def test_the_documented_examples_run(
 
 
 def test_the_names_of_the_two_halves_are_in_an_example_of_both_documents() -> None:
-    for document_ in ("README", "steering"):
+    for document_ in ("papers", "steering"):
         codes = [code for place, code in DOCUMENTED.items() if place.startswith(document_)]
         assert any("import Director, Steering, Tier" in code for code in codes)
         assert any("from geosteer import Steering\n" in code for code in codes)

@@ -1,4 +1,4 @@
-"""The README is true: its session runs, and what it names exists."""
+"""The README and the session with redis-cli are true: it runs, and what they name exists."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from support.servers import RedisServer
 
 README = (ROOT / "README.md").read_text()
+REDIS = (ROOT / "docs" / "redis.md").read_text()
 COMMANDS = ROOT / ".venv" / "bin"
 
 
 def session() -> list[tuple[str, list[str]]]:
     """Commands of the session with the lines that each prints."""
-    block = re.search(r"<!-- session.*?-->\n```console\n(.*?)```", README, re.DOTALL)
+    block = re.search(r"<!-- session.*?-->\n```console\n(.*?)```", REDIS, re.DOTALL)
     assert block
     steps: list[tuple[str, list[str]]] = []
     for line in block[1].splitlines():

@@ -347,6 +347,6 @@ def test_the_shipped_units_are_hardened_as_the_readme_says(unit: str) -> None:
     assert found, done.stderr
     (stated,) = re.findall(
         r"of `systemd-analyze security`[^.]*?([0-9]\.[0-9]) for `geosteer-publish",
-        (ROOT / "README.md").read_text(),
+        (ROOT / "docs" / "operations.md").read_text(),
     )
     assert float(found[1]) <= float(stated)
