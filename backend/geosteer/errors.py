@@ -22,9 +22,7 @@ class ConfigError(GeosteerError):
 
 
 class SourceError(GeosteerError):
-    """A data source that cannot be read: the text names file, place and reason."""
-
-    exit_code = 2
+    """Data that cannot be used (a database, a table, a list): the text names file, place and reason."""
 
 
 class CorruptPage(GeosteerError):

@@ -10,10 +10,12 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from geosteer_loader.cli import options
 from geosteer_loader.cli.main import main
 from geosteer_loader.store.lease import Lease
 from geosteer_loader.store.store import connect
@@ -22,7 +24,6 @@ from support.servers import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from support.servers import RedisServer
 
@@ -99,7 +100,7 @@ def test_a_table_without_a_single_prefix_is_not_published(
 ) -> None:
     (tmp_path / "geo.csv").write_text(content)
     code, out, err = geosteer("publish")
-    assert (code, out) == (2, "")
+    assert (code, out) == (1, "")
     assert err == f"geosteer: {tmp_path}/geo.csv: sources.geo: no prefix in it has a record\n"
 
 
@@ -108,7 +109,7 @@ def test_a_source_that_is_a_fifo_is_refused_and_holds_nothing_up(geosteer: Geost
     os.mkfifo(tmp_path / "geo.csv")
     assert geosteer("check-config")[0] == 2
     code, _, err = geosteer("publish")
-    assert (code, err) == (2, f"geosteer: {tmp_path}/geo.csv: sources.geo[1]: not a regular file\n")
+    assert (code, err) == (1, f"geosteer: {tmp_path}/geo.csv: sources.geo[1]: not a regular file\n")
 
 
 def test_publish_tells_programs_the_same_as_json(geosteer: Geosteer) -> None:
@@ -294,10 +295,24 @@ def test_the_configuration_is_found_in_the_working_directory(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["publish"]) == 2
-    assert "neither conf/geosteer.toml nor /etc/geosteer/geosteer.toml" in capsys.readouterr().err
+    assert "neither /etc/geosteer/geosteer.toml nor conf/geosteer.toml" in capsys.readouterr().err
     (tmp_path / "conf").mkdir()
     config.rename(tmp_path / "conf" / "geosteer.toml")
     assert main(["publish"]) == 0
+    assert "configuration: conf/geosteer.toml\n" in capsys.readouterr().err
+
+
+def test_a_sample_in_the_working_directory_does_not_win_over_the_hosts_own_file(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert str(options.DEFAULTS[0]) == "/etc/geosteer/geosteer.toml"
+    sample = tmp_path / "conf" / "geosteer.toml"
+    sample.parent.mkdir()
+    sample.write_text("an outage\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(options, "DEFAULTS", (config, Path("conf/geosteer.toml")))
+    assert main(["publish"]) == 0
+    assert f"configuration: {config}\n" in capsys.readouterr().err
 
 
 def test_exit_codes_tell_failure_usage_and_refusal_apart(
@@ -312,7 +327,7 @@ def test_exit_codes_tell_failure_usage_and_refusal_apart(
     assert main(["nonsense"]) == 2
     (config.parent / "geo.csv").write_text("192.0.2.0/24,GB\nnonsense,GB\n")
     code, _, err = geosteer("publish")
-    assert code == 2
+    assert code == 1
     assert "geo.csv: line 2: " in err
     own_redis.stop()
     code, out, err = geosteer("publish")

@@ -1,4 +1,7 @@
-"""The `geosteer` command: errors become exit codes, signals end it cleanly, a closed pipe ends it quietly."""
+"""The `geosteer` command: errors become exit codes, signals end it cleanly, a closed pipe ends it quietly.
+
+Where results cannot be written (standard output is closed or full) the exit code is still that of the work.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from geosteer.errors import ConfigError, GeosteerError
+from geosteer_loader.cli.output import Output, open_missing_streams
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +25,21 @@ BROKEN_PIPE = 141
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit code (0 done, 1 failed, 2 usage or configuration, 3 refused)."""
+    lost = "closed" if open_missing_streams() else ""
+    usual = sys.stdout
+    output = Output(usual)
+    sys.stdout = output
+    try:
+        code = _run(arguments)
+    finally:
+        sys.stdout = usual
+    lost = lost or output.failure
+    if lost:
+        _complain([f"standard output: {lost}: results were not written"], code)
+    return code
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         import click
 

@@ -24,8 +24,11 @@ R = TypeVar("R")
 QUIET, VERBOSE = f"{__name__}.quiet", f"{__name__}.verbose"
 """Where click's context keeps which of the two were given."""
 
-DEFAULTS = (Path("conf/geosteer.toml"), Path("/etc/geosteer/geosteer.toml"))
-"""Where the configuration is looked for when `--config` does not say it."""
+DEFAULTS = (Path("/etc/geosteer/geosteer.toml"), Path("conf/geosteer.toml"))
+"""Where the configuration is looked for when `--config` does not say it; a sample in the working directory must never win
+over a network's own file."""
+
+log = logging.getLogger(__name__)
 
 
 def common(function: Callable[P, R]) -> Callable[P, R]:
@@ -71,12 +74,20 @@ def config_file(path: Path | None) -> Path:
     """
     if path is not None:
         return path
-    for default in DEFAULTS:
-        if default.is_file():
-            return default
+    default = default_file()
+    if default is not None:
+        return default
     raise ConfigError(
         [f"no configuration: neither {DEFAULTS[0]} nor {DEFAULTS[1]} exists; use --config FILE"]
     )
+
+
+def default_file() -> Path | None:
+    """The first default that exists, named in the log; None: there is none."""
+    default = next((path for path in DEFAULTS if path.is_file()), None)
+    if default is not None:
+        log.info("configuration: %s", default)
+    return default
 
 
 def load(path: Path | None) -> Config:

@@ -23,7 +23,7 @@ def settings(path: Path | None) -> Settings:
     from geosteer_loader.health import prober_config
 
     if path is None:
-        path = next((one for one in options.DEFAULTS if one.is_file()), None)
+        path = options.default_file()
     return prober_config.load(path)
 
 

@@ -1,0 +1,103 @@
+"""Every command with a standard output that is closed or full, with the C locale, and with no environment at all."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from geosteer_loader.cli.group import geosteer
+from support.publishing import write_config
+from support.servers import RedisServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+COMMAND = [
+    sys.executable,
+    "-I",
+    "-c",
+    "import sys; from geosteer_loader.cli.main import main; sys.exit(main(sys.argv[1:]))",
+]
+
+CALLS: dict[str, tuple[str, ...]] = {
+    "check-config": ("check-config",),
+    "completion": ("completion", "bash"),
+    "explain": ("explain", "www.cdn.example.net", "192.0.2.1"),
+    "export": ("export", "fallback", "fallback.toml"),
+    "feed": ("feed", "states.json"),
+    "history": ("history",),
+    "lookup": ("lookup", "192.0.2.1"),
+    "mismatch": ("mismatch", "www.cdn.example.net", "pairs.txt"),
+    "node": ("node", "drain", "lon1"),
+    "plan": ("plan",),
+    "probe": ("probe", "--once"),
+    "publish": ("publish",),
+    "rollback": ("rollback", "--why", "a test"),
+    "shares": ("shares", "demand.txt"),
+    "status": ("status",),
+    "verify": ("verify",),
+    "version": ("version",),
+}
+"""Each command as it is called here."""
+
+
+def call(
+    config: Path, words: tuple[str, ...], redirection: str = "", env: dict[str, str] | None = None
+) -> tuple[int, str]:
+    """Exit code and stderr; *redirection* is what a shell appends."""
+    options = () if words[0] in {"completion", "version"} else ("--config", str(config))
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {redirection}', "sh", *COMMAND, *words, *options],
+        cwd=config.parent, env=env, capture_output=True, text=True, errors="replace", timeout=60,
+    )  # fmt: skip
+    return done.returncode, done.stderr
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A configuration that was published twice, and the files that commands read."""
+    folder = tmp_path_factory.mktemp("streams")
+    table = folder / "geo.csv"
+    table.write_text("192.0.2.0/24,GB\n2001:db8::/32,GB\n")
+    (folder / "states.json").write_text('{"nodes": {}}')
+    (folder / "pairs.txt").write_text("192.0.2.1 198.51.100.1\n")
+    (folder / "demand.txt").write_text("1 GB\n")
+    with RedisServer() as server:
+        config = write_config(folder, server.url, geo=[table])
+        assert call(config, ("publish",))[0] == 0
+        table.write_text(table.read_text() + "198.18.0.0/24,GB\n")
+        assert call(config, ("publish",))[0] == 0
+        yield config
+
+
+def test_every_command_is_tried_here() -> None:
+    assert set(CALLS) == set(geosteer.commands)
+
+
+@pytest.mark.parametrize("name", sorted(CALLS))
+def test_the_exit_code_is_that_of_the_work(published: Path, name: str) -> None:
+    """Whatever becomes of the results, and without a locale or any environment."""
+    usual, err = call(published, CALLS[name])
+    expected = {usual, 2} if name == "rollback" else {usual}  # a second one finds nothing to go back to
+    assert "Traceback" not in err
+    for redirection, why in ((">&-", "closed"), (">/dev/full", "No space left on device")):
+        code, err = call(published, CALLS[name], redirection)
+        assert code in expected, err
+        assert "Traceback" not in err
+        assert "Exception ignored" not in err
+        assert err.count("standard output: ") <= 1
+        if code == 0:
+            assert err.endswith(f"geosteer: standard output: {why}: results were not written\n")
+    for env in ({"LC_ALL": "C", "PATH": os.environ["PATH"]}, {}):
+        code, err = call(published, CALLS[name], env=env)
+        assert code in expected, err
+        assert "Traceback" not in err
+
+
+def test_all_streams_may_be_closed(published: Path) -> None:
+    assert call(published, ("status",), "<&- >&- 2>&-") == (0, "")
