@@ -246,7 +246,7 @@ def test_the_command_refuses_what_it_cannot_answer(
     pairs = tmp_path / "pairs.txt"
     pairs.write_text("# nothing\n")
     ending = ["--config", str(config)]
-    assert main(["mismatch", NAME, str(pairs), *ending]) == 2
+    assert main(["mismatch", NAME, str(pairs), *ending]) == 1  # bad data
     assert main(["mismatch", "other.example.net", str(pairs), *ending]) == 2
     assert main(["mismatch", NAME, str(tmp_path / "absent"), *ending]) == 2
     assert main(["mismatch", NAME, str(pairs), "--type", "CNAME", *ending]) == 2

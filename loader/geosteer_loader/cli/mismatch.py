@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     )
 )
 @click.argument("name")
-@click.argument("pairs", type=click.Path(path_type=Path))
+@click.argument("pairs", type=click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True))
 @click.option(
     "--type", "qtype", metavar="TYPE", help="A, AAAA or CNAME; default: the first that the service has."
 )

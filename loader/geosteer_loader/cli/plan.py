@@ -15,7 +15,7 @@ from geosteer_loader.cli import options
 @click.option(
     "--clients",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="Weigh the impact by real clients: an address or prefix per line, and a count.",
 )
 @options.as_json

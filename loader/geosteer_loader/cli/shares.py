@@ -30,7 +30,7 @@ INFEASIBLE = 1
         "awk '{print $3}' access.log | sort | uniq -c | geosteer shares - --write planned.toml",
     )
 )
-@click.argument("demand", type=click.Path(path_type=Path))
+@click.argument("demand", type=click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True))
 @click.option(
     "--by",
     type=click.Choice(("distance", "path")),
