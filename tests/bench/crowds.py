@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,8 @@ from .report import Section, Table
 from .rounds import Rounds
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .stage import Stage
 
 MANY = (1, 8, 64)
@@ -46,15 +49,16 @@ def crowds(stage: Stage, section: Section) -> None:
     section.data["crowds"] = data
 
 
+def _pss(stage: Stage, path: Path, command: list[str], _: int) -> dict[str, float]:
+    return {"pss": stage.drive(path, command, w=8)["pss_total"] / 1024}
+
+
 def all_clients(stage: Stage, section: Section) -> None:
     """Memory after every client has asked each of eight workers."""
     everybody, started = stage.questions("all"), commands(stage)
     found = Rounds.run(
         stage,
-        {
-            name: lambda _, name=name: {"pss": stage.drive(everybody, started[name], w=8)["pss_total"] / 1024}
-            for name in (GEOSTEER, PEER)
-        },
+        {name: partial(_pss, stage, everybody, started[name]) for name in (GEOSTEER, PEER)},
         "worker, eight asked by every client",
     )
     clients = len(stage.networks)

@@ -63,10 +63,10 @@ def run(stage: Stage) -> Section:
         ],
     )
     for label, kinds in samples.items():
-        count, _, way = label.partition(" ")
+        workers, _, way = label.partition(" ")
         every = [value for values in kinds.values() for value in values]
         row = [part(values, share) for values in kinds.values() for share in (0.5, 0.99)]
-        table.rows.append([count, way, *row, max(every)])
+        table.rows.append([workers, way, *row, max(every)])
     section.tables.append(table)
     section.data = samples
     for way, key in (("direct", "direct"), ("through a replica", "replica")):
@@ -76,11 +76,11 @@ def run(stage: Stage) -> Section:
                 for label, found in samples.items()
                 if label.endswith(way)
             }
-            count = max(worst, key=worst.__getitem__)
+            worst_at = max(worst, key=worst.__getitem__)
             section.judge(
                 f"freshness.{kind}.{key}",
-                worst[count],
-                f"worst of {', '.join(worst)} workers: {count}",
+                worst[worst_at],
+                f"worst of {', '.join(worst)} workers: {worst_at}",
             )
     return section
 

@@ -10,9 +10,8 @@ from support.front_servers import Server, start_http
 from support.servers import free_port
 
 from . import zone
-from .machine import PYTHON, cpu_seconds, family, pss
+from .machine import HERE, PYTHON, cpu_seconds, family, pss
 from .report import Section, Table
-from .rivals import PEERS
 from .rounds import Rounds
 
 if TYPE_CHECKING:
@@ -101,9 +100,9 @@ def _servers(stage: Stage) -> Iterator[dict[str, tuple[Server, int]]]:
             str(PYTHON),
             "-m",
             "uvicorn",
-            "redirect:application",
+            "bench.peers.redirect:application",
             "--app-dir",
-            str(PEERS),
+            str(HERE.parent),
             "--port",
             str(port),
         ]

@@ -12,6 +12,7 @@ import os
 import statistics
 import subprocess
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from support.constellations import Cluster
@@ -148,8 +149,8 @@ def _links(stage: Stage) -> dict[str, dict[str, list[float]]]:
             what = ("down", "auto")[number % 2]
             note(
                 "an operator's override",
-                chain.measure(lambda what=what: _geosteer(config, "node", what, nodes[1])),
-            )  # type: ignore[misc]
+                chain.measure(partial(_geosteer, config, "node", what, nodes[1])),
+            )
         silence = stage.scaled(60, 6)
         note(f"{silence} s of silence", chain.measure(lambda: time.sleep(silence)))
     return found

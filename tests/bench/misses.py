@@ -36,7 +36,7 @@ class Plain:
 
     def call(self, *command: str | bytes | int) -> Any:
         """The reply to a command."""
-        self._socket.sendall(hiredis.pack_command(command))
+        self._socket.sendall(hiredis.pack_command(command))  # type: ignore[arg-type]  # its stub allows one word
         while (reply := self._reader.gets()) is False:
             self._reader.feed(self._socket.recv(1 << 18))
         return reply

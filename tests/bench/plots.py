@@ -209,9 +209,9 @@ def _budgets(budgets: Sequence[Budget]) -> Figure:
             rows.append((one.bar.name, used, "#15803d" if one.meets(must) else "#b91c1c", label))
     names, parts, colours, labels = zip(*reversed(rows), strict=True)
     figure, axes = plt.subplots(figsize=(11, 0.3 * len(rows) + 1.2), layout="constrained")
-    parts = [min(used, LONGEST) for used in parts]
-    axes.barh(names, parts, color=colours)
-    for at, (used, label) in enumerate(zip(parts, labels, strict=True)):
+    shown = [min(used, LONGEST) for used in parts]
+    axes.barh(names, shown, color=colours)
+    for at, (used, label) in enumerate(zip(shown, labels, strict=True)):
         axes.annotate(
             label,
             (used, at),

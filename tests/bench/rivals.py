@@ -24,7 +24,6 @@ THREADS = 3
 """Distributor threads of PowerDNS, each with a worker."""
 STARTING, LOADING = 10, 240
 """Seconds that a worker may take to start, and to read a whole table before its first answer."""
-PEERS = HERE / "peers"
 _SYSTEM_MODULES = ("/usr/lib", "/usr/local/lib", "/usr/lib64")
 
 
@@ -93,7 +92,11 @@ class Dnsdist(Pipe):
         self.port = self._front.port
 
     def _server(self, command: str, _: bool) -> PowerDNS:
-        settings = {"loglevel": 0, "pipe-timeout": STARTING * 1000, "proxy-protocol-from": "127.0.0.1"}
+        settings: dict[str, str | int] = {
+            "loglevel": 0,
+            "pipe-timeout": STARTING * 1000,
+            "proxy-protocol-from": "127.0.0.1",
+        }
         return Behind(command=command, threads=THREADS, settings=settings)
 
     @property
@@ -118,7 +121,7 @@ def wrapper(stage: Stage, name: str, *command: object) -> str:
 
 def peer(module: str, *arguments: object) -> list[str]:
     """The command of a peer worker; byte-compiled code is used, as for geosteer."""
-    code = f"import sys; sys.path[:0] = [{str(PEERS)!r}]; from {module} import main; main()"
+    code = f"import sys; sys.path[:0] = [{str(HERE.parent)!r}]; from bench.peers.{module} import main; main()"
     return [str(PYTHON), "-I", "-c", code, *map(str, arguments)]
 
 

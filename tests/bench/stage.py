@@ -19,6 +19,7 @@ from . import database, mmdb, synthetic, zone
 from .machine import HERE, PYTHON, ROOT, Cores, Programs
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from .progress import Progress
@@ -147,7 +148,7 @@ class Stage:
         """A file of questions as PowerDNS puts them to coprocesses: client set `wide` or `hot`, or `all` once each."""
         path = self.folder / f"{name}.questions"
         if not path.exists():
-            order = range(len(self.networks))
+            order: Sequence[int] = range(len(self.networks))
             if name != "all":
                 count = self.clients_of(name)
                 sums = list(accumulate(1 / rank for rank in range(1, count + 1)))

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -190,9 +191,7 @@ def _killed_idle(seconds: int) -> None:
         ]
         assert len(lost) <= (len(workers) if seconds else 0), lost
         for name, tcp in lost:
-            wait_until(
-                lambda name=name, tcp=tcp: addresses(scene.pdns.query(name, tcp=tcp)), seconds + 5, name
-            )
+            wait_until(partial(_answered, scene, name, tcp), seconds + 5, name)
         # PowerDNS counts whole seconds, and keeps whole answers for one more
         lasted = time.monotonic() - began if lost else 0
         assert lasted < seconds + 2.2 + scene.load.stalls.longest(began), f"{lasted:.1f} s"
@@ -219,8 +218,16 @@ def killed_in_mid_answer(scene: Scene) -> None:
         for pid in workers:
             os.kill(pid, signal.SIGKILL)
         moment = time.monotonic()
-        wait_until(lambda moment=moment: len(scene.load.since(moment)) > 10, what="answers of a new worker")
+        wait_until(partial(_asked, scene, moment), what="answers of a new worker")
     scene.repaired()
+
+
+def _answered(scene: Scene, name: str, tcp: bool) -> list[str]:
+    return addresses(scene.pdns.query(name, tcp=tcp))
+
+
+def _asked(scene: Scene, moment: float) -> bool:
+    return len(scene.load.since(moment)) > 10
 
 
 def characters_read(pid: int) -> int:

@@ -243,7 +243,8 @@ for _key in ("current", "object", "override", "beat", "node:bad1"):
 
 @row("`current` names an object that is not there", "stale", may="live")
 def missing_object(scene: Scene) -> None:
-    scene.publish(**{"geo.v4": "00" * 16})
+    roots: dict[str, Any] = {"geo.v4": "00" * 16}
+    scene.publish(**roots)
     scene.hold(0.4)
     scene.mending()
     scene.publish()

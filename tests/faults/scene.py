@@ -199,11 +199,10 @@ class Scene:
         """Whether the replica has what the primary has."""
         assert self.replica is not None
         with self.replica.client() as client:
-            return client.info("replication")["master_link_status"] == "up" and client.exists(
-                "{geosteer}:current"
-            )
+            up = client.info("replication")["master_link_status"] == "up"
+            return up and bool(client.exists("{geosteer}:current"))
 
-    def client(self, **options: Any) -> redis.Redis:
+    def client(self, **options: Any) -> Any:
         """To the Redis that is written to."""
         return self.redis.client(decode_responses=False, **options)
 

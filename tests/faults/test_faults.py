@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from faults import alone
-from faults.table import Row, check, outcome, rows
+from faults.table import check, outcome, rows
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from faults.rows import Row
 
 pytestmark = pytest.mark.quiet
 

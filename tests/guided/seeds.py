@@ -51,7 +51,7 @@ def write(target: str, folder: Path) -> None:
     elif target == "mmdb":
         found = list(_databases(folder))
     elif target == "mrt":
-        paths = [[3356, 701, 10], [701, {10, 20}], [3356, 70_000]]
+        paths: list[list[int | set[int]]] = [[3356, 701, 10], [701, {10, 20}], [3356, 70_000]]
         tables = [mrt.rib(prefix, *paths) for prefix in ("8.0.0.0/9", "2001:db8::/32")]
         found = [mrt.peers(3356, 70_000) + table for table in tables] + [
             mrt.rib("8.0.0.0/9", *paths, add_path=True)

@@ -79,7 +79,7 @@ def pipe(data: bytes) -> None:
     answering = responder()
     for line in Lines().feed(data):
         reply = answering.reply(line, 0.0)
-        if answering.version != answering._tier.version:
+        if answering.decider.version != answering._tier.version:
             answering.refresh()
         assert reply.endswith((b"END\n", b"FAIL\n")) or (
             reply.startswith(b"OK\t") and reply.count(b"\n") == 1

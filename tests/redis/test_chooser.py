@@ -18,7 +18,7 @@ from geosteer.sync.tier import Tier
 from support.policies import CLIENTS, POLICIES, TABLES, every_policy
 from support.servers import wait_until
 from support.stalls import Stalls
-from support.steering import WWW, document, live_steering, make_settings, republish, set_state
+from support.steering import WWW, document, live_steering, make_settings, republish, set_state, wait_live
 from support.tiny import publish_tiny
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Dns:
 def live_tier(server: RedisServer, prefix: str, folder: Path) -> Tier:
     tier = Tier(make_settings(server, prefix, folder, timeout=5000), below)
     tier.start()
-    wait_until(lambda: tier.settle(time.monotonic()) or tier.name == "live")
+    wait_live(tier)
     return tier
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import redis
-from geosteer.cmodules import Address
+from geosteer.cmodules import Address, pack_address
 from geosteer.decision import client as clients
 from geosteer.timestamps import format_time
 from geosteer_loader.config.config import Config, load
@@ -141,6 +141,10 @@ class Twin:
             for reply in found
         ]
 
+    def _expected_at(self, now: float, words: tuple[str, ...]) -> Any:
+        service, text, kind = (*words, "")[:3]
+        return self.expected(service, text, kind, now)
+
     def expected(self, service: str, text: str, kind: str = "", now: float | None = None) -> Any:
         """What the Director says, in the shape of a reply; "refused" for none."""
         who = clients.parse(text) if text else None
@@ -159,7 +163,7 @@ class Twin:
         words: list[Any] = ["", decision.ttl]
         if who is not None:
             written = text.partition("/")[0].partition("%")[0]
-            packed = clients.pack_address(written)
+            packed = pack_address(written)
             shift = 8 * len(packed) - decision.scope
             base = int.from_bytes(packed, "big") >> shift << shift
             words[0] = f"{Address(base.to_bytes(len(packed), 'big'))}/{decision.scope}"
@@ -184,9 +188,9 @@ class Twin:
                 assert "may serve" in reply, (words, reply)
                 reply = "refused"  # noqa: PLW2901
             # Shares grow and TTLs shrink while the calls run.
-            assert reply in (
-                self.expected(*words, now=before), self.expected(*words, now=after)
-            ), (words, reply, self.expected(*words, now=before))  # fmt: skip
+            assert reply in [
+                self._expected_at(moment, words) for moment in (before, after)
+            ], (words, reply, self._expected_at(before, words))  # fmt: skip
 
 
 def configured(folder: Path, url: str, geo: Path, bgp: str = "") -> Config:

@@ -11,9 +11,10 @@ import pytest
 
 from geosteer.sync.tier import Tier
 from geosteer.timestamps import format_time
+from support.data import ROOT
 from support.dns_setup import backend_toml
-from support.servers import ROOT, RedisServer, wait_until
-from support.steering import make_settings
+from support.servers import RedisServer, wait_until
+from support.steering import make_settings, wait_live
 from support.tiny import publish_tiny
 from support.workers import Worker
 
@@ -90,7 +91,7 @@ def test_a_worker_whose_clock_is_off_ends_an_override_in_time_also_before_any_be
     tier = Tier(make_settings(own_redis, "geosteer", tmp_path), lambda _: 0, wall=lambda: time.time() + off)
     try:
         tier.start()
-        wait_until(lambda: tier.settle(time.monotonic()) or tier.name == "live")
+        wait_live(tier)
         assert tier.put_down() == {"lon1"}
         assert tier.now() == pytest.approx(time.time(), abs=30)
     finally:

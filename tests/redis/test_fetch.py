@@ -64,7 +64,8 @@ class Source:
 
     @property
     def path(self) -> Path:
-        return self.config().sources["geo"][0].path
+        path: Path = self.config().sources["geo"][0].path
+        return path
 
     @property
     def copy(self) -> bytes:
@@ -520,7 +521,7 @@ def test_a_publish_uses_the_copy_before_when_the_new_one_makes_no_table(
     server.seen.clear()
     assert run(weight=50) == []
     assert "still the version from which no table could be built" in caplog.text
-    assert server.files["/geo.csv"].etag in server.requests("/geo.csv")[0]["If-None-Match"]
+    assert str(server.files["/geo.csv"].etag) in server.requests("/geo.csv")[0]["If-None-Match"]
     server.put("/geo.csv", DATA + b"11.0.0.0/8,NL\n")
     assert run(weight=50) == ["geo"]
     assert contents(client, current_of(client))["geo.v4"][0x0B000000] == "NL"

@@ -132,7 +132,7 @@ def test_after_everything_was_lost_no_state_says_that_it_was_down(place: Place) 
 
 def test_a_quiet_round_pushes_nothing_but_the_beat(place: Place) -> None:
     lon, ams = place.board("lon"), place.board("ams")
-    states = dict.fromkeys(NODES, "up")
+    states: dict[str, Any] = dict.fromkeys(NODES, "up")
     place.say(lon, **states)
     place.say(ams, **states)
     listener = place.server.client(single_connection_client=True)
@@ -224,7 +224,8 @@ def test_several_that_post_at_once_all_get_through_and_agree(place: Place) -> No
     names = [f"p{number}" for number in range(6)]
     boards = {name: place.board(name) for name in names}
     for board in boards.values():
-        place.say(board, **dict.fromkeys(NODES, "up"))
+        states: dict[str, Any] = dict.fromkeys(NODES, "up")
+        place.say(board, **states)
     errors: list[Exception] = []
 
     def work(name: str) -> None:

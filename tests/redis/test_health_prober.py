@@ -359,7 +359,7 @@ def test_one_of_three_probers_that_cannot_reach_a_node_takes_nothing_down(place:
                 found = await probe(node, check)
                 return type(found)(False, "no answer in 0.5 s") if node.name == "n0" else found
 
-            blind._probes.probe = refused  # what a broken path between the two looks like
+            blind._probes.probe = refused  # type: ignore[method-assign]  # what a broken path between the two looks like
             async with watching(place.prober("lon"), place.prober("ams"), blind):
                 await until(lambda: place.client.hlen(place.keys.beat) == 3)
                 await until(lambda: "down" in (place.client.hget(place.keys.verdict("nyc"), "n0") or ""))

@@ -424,7 +424,7 @@ def test_it_says_nothing_while_all_is_well_and_ends_in_good_order(config: Path) 
     ],
 )
 def test_a_wrong_command_line_is_told_with_exit_code_2(config: Path, options: list[str], reason: str) -> None:
-    command = [ROOT / "bin" / "geosteer-http", "--config", config, *options]
+    command = [str(ROOT / "bin" / "geosteer-http"), "--config", str(config), *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=20)
     assert (done.returncode, done.stdout) == (2, "")
     assert reason in done.stderr

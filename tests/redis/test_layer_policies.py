@@ -30,8 +30,8 @@ from geosteer_loader.query import explain as explanations
 from geosteer_loader.store.store import Store, connect
 from support.dns_setup import backend_toml
 from support.publishing import write_config
-from support.servers import RedisServer, wait_until
-from support.steering import live_steering, make_settings
+from support.servers import RedisServer
+from support.steering import live_steering, make_settings, wait_live
 from support.tiny import publish_tiny
 from support.workers import Worker
 
@@ -154,7 +154,7 @@ class World:
         self.store = connect(RedisSettings(url=server.url, prefix=prefix))
         self.tier = Tier(make_settings(server, prefix, folder, timeout=5000), lambda _: 0)
         self.tier.start()
-        wait_until(lambda: self.tier.settle(time.monotonic()) or self.tier.name == "live")
+        wait_live(self.tier)
         self.ticket = 0.0
         self.responder = Responder(self.tier, lambda _: 0, lambda: self.ticket, lambda _: None)
         self.responder.refresh()

@@ -82,7 +82,7 @@ COSTLY = {
 
 def run(code: str, *arguments: str, stdin: bytes = b"") -> tuple[bytes, set[str]]:
     """What a fresh interpreter writes, and the modules that it had loaded when it told them."""
-    command = [PYTHON, "-I", "-c", code, *arguments]
+    command = [str(PYTHON), "-I", "-c", code, *arguments]
     done = subprocess.run(command, input=stdin, capture_output=True, timeout=60, check=True)
     log, _, modules = done.stderr.decode().partition("MODULES ")
     assert log == "", "a start without trouble has nothing to say"

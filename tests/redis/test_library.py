@@ -344,7 +344,8 @@ def test_closing_ends_the_thread_and_the_connection_and_says_nothing(
     republish(redis_server, prefix, document())
     gc.collect()  # what earlier tests left may go at any time
     recwarn.clear()
-    before, threads, log = descriptors(), threading.active_count(), []
+    before, threads = descriptors(), threading.active_count()
+    log: list[str] = []
     with live_steering(redis_server, prefix, tmp_path, log) as steering:
         assert threading.active_count() == threads + 1
     gc.collect()

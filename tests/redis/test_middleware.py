@@ -83,9 +83,9 @@ def test_service_proxies_and_number_of_nodes_can_be_given(steering: Steering) ->
         assert ask(port, host="x", client=BRITISH, headers=headers).json()[0] == ["lon1", "ams1", "nyc1"]
 
 
-def call(application: Any, scope: dict[str, Any]) -> list[dict[str, Any]]:
+def call(application: Any, scope: dict[str, Any]) -> list[Any]:
     """What an ASGI application sends for one request."""
-    sent: list[dict[str, Any]] = []
+    sent: list[Any] = []
 
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": b"", "more_body": False}
@@ -111,7 +111,7 @@ def http_scope(
     return {**scope, "headers": [(b"host", host)], "client": (client, 1) if client else None, **more}
 
 
-async def tell(scope: dict[str, Any], _: Any, send: Any) -> None:
+async def tell(scope: Any, _: Any, send: Any) -> None:
     choice = scope.get("geosteer", "nothing")
     await send(choice if isinstance(choice, str) or choice is None else [node.name for node in choice.nodes])
 
@@ -204,12 +204,12 @@ def test_the_asgi_redirector_follows_its_servers_life(
     republish(redis_server, prefix, document(), tables=TABLES)
     with live_steering(redis_server, prefix, tmp_path) as steering:
         events = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
-        sent = []
+        sent: list[str] = []
 
-        async def receive() -> dict[str, str]:
+        async def receive() -> Any:
             return next(events)
 
-        async def send(message: dict[str, str]) -> None:
+        async def send(message: Any) -> None:
             sent.append(message["type"])
 
         asyncio.run(ASGI(steering, Redirector(steering))({"type": "lifespan"}, receive, send))

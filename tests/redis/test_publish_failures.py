@@ -34,7 +34,6 @@ from support.servers import wait_until
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import redis
     from geosteer_loader.config.config import Config
     from support.servers import RedisServer
 
@@ -69,13 +68,13 @@ class Days:
         return make_config(folder, url, geo=[folder / "geo.csv"], weight=day, keep=1, grace=0)
 
 
-def reset(client: redis.Redis, config: Config) -> dict[str, dict[int, str]]:
+def reset(client: Any, config: Config) -> dict[str, dict[int, str]]:
     client.flushall()
     run(config)
     return contents(client, current_of(client))
 
 
-def forget_sweep(client: redis.Redis) -> None:
+def forget_sweep(client: Any) -> None:
     client.hset("{geosteer}:current", "swept", "2020-01-01T00:00:00Z")
 
 
@@ -193,11 +192,11 @@ def test_publishers_killed_at_odd_moments_leave_whole_tables_of_real_data(
     assert objects_in(client) == needed_objects(client, fields)
 
 
-def refuse_memory(client: redis.Redis) -> None:
+def refuse_memory(client: Any) -> None:
     client.config_set("maxmemory", 1)
 
 
-def refuse_saves(client: redis.Redis) -> None:
+def refuse_saves(client: Any) -> None:
     # A folder in the place of the file fails the save for root as well.
     (Path(client.config_get("dir")["dir"]) / "dump.rdb").mkdir()
     client.config_set("save", "3600 1000000")
@@ -205,15 +204,15 @@ def refuse_saves(client: redis.Redis) -> None:
     wait_until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err")
 
 
-def want_password(client: redis.Redis) -> None:
+def want_password(client: Any) -> None:
     client.config_set("requirepass", "secret")
 
 
-def deny_writes(client: redis.Redis) -> None:
+def deny_writes(client: Any) -> None:
     client.execute_command("ACL", "SETUSER", "default", "-hset")
 
 
-def need_replicas(client: redis.Redis) -> None:
+def need_replicas(client: Any) -> None:
     client.config_set("min-replicas-to-write", 1)
 
 
@@ -229,7 +228,7 @@ def need_replicas(client: redis.Redis) -> None:
     ids=lambda value: value.__name__ if callable(value) else None,
 )
 def test_a_redis_that_refuses_is_an_error_in_clear_words_and_nothing_changes(
-    tmp_path: Path, own_redis: RedisServer, spoil: Callable[[redis.Redis], None], message: str
+    tmp_path: Path, own_redis: RedisServer, spoil: Callable[[Any], None], message: str
 ) -> None:
     config = make_config(tmp_path, own_redis.url, geo=[write_csv(tmp_path / "geo.csv")])
     run(config)

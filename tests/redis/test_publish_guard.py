@@ -22,7 +22,6 @@ from support.publishing import current_of, write_config, write_csv
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import redis
     from support.servers import RedisServer
 
 GUARD = {
@@ -35,7 +34,7 @@ class Site:
     def __init__(self, folder: Path, server: RedisServer) -> None:
         self.folder = folder
         self.server = server
-        self.client: redis.Redis = server.client()
+        self.client: Any = server.client()
 
     def publish(self, *lines: str, canaries: str = "", limits: bool = True, **options: Any) -> Outcome:
         from geosteer_loader.config.config import load

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -41,8 +41,9 @@ def get(
 
 
 def field(reply: Reply, name: bytes) -> bytes | None:
-    (value,) = [value for key, value in reply.headers if key == name] or [None]
-    return value
+    values: list[bytes] = [value for key, value in reply.headers if key == name]
+    assert len(values) <= 1
+    return values[0] if values else None
 
 
 def test_a_client_is_redirected_to_its_node_and_may_keep_that_for_the_ttl(steering: Steering) -> None:
@@ -193,7 +194,7 @@ def test_a_route_gives_a_host_and_path_to_a_service_of_another_name(steering: St
 
 
 def test_hash_puts_an_object_on_one_node_for_all_clients(steering: Steering) -> None:
-    def place(path: str, peer: str = "192.0.2.7", **options: object) -> bytes:
+    def place(path: str, peer: str = "192.0.2.7", **options: Any) -> bytes:
         reply = get(steering, path.encode(), host="hash.cdn.example.net", peer=peer, **options)
         return (field(reply, b"location") or b"").split(b"/")[2]
 

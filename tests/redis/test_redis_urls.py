@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis.sentinel import SentinelConnectionPool
@@ -21,6 +22,7 @@ from geosteer_loader.store.endpoint import client_for
 from support import config_file
 from support.dns_setup import backend_toml
 from support.servers import RedisServer, free_port, wait_until
+from support.steering import wait_live
 from support.tiny import publish_tiny
 from support.workers import Worker
 
@@ -204,7 +206,7 @@ def test_a_lookup_without_descriptors_left_is_a_failure_like_others(tmp_path: Pa
 def test_a_resolver_that_is_slow_holds_nothing_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The system's resolver is asked in a thread; here it takes as long as the test wants."""
     go_on = threading.Event()
-    real = resolver.socket.getaddrinfo
+    real: Any = socket.getaddrinfo
 
     class Slow:
         SOCK_STREAM = socket.SOCK_STREAM
@@ -212,7 +214,7 @@ def test_a_resolver_that_is_slow_holds_nothing_up(tmp_path: Path, monkeypatch: p
         @staticmethod
         def getaddrinfo(*args: object) -> object:
             go_on.wait(10)
-            return real(*args)  # type: ignore[arg-type]
+            return real(*args)
 
     monkeypatch.setattr(resolver, "socket", Slow)
     with RedisServer(tcp=True) as server, server.client() as client:
@@ -227,6 +229,6 @@ def test_a_resolver_that_is_slow_holds_nothing_up(tmp_path: Path, monkeypatch: p
             assert time.monotonic() - began < 0.2
             time.sleep(0.05)
         go_on.set()
-        wait_until(lambda: tier.wait(time.monotonic(), lambda: tier.name == "live") or tier.tick(), 3)
+        wait_live(tier)
         tier.close()
         assert len(list(Path("/proc/self/fd").iterdir())) == before

@@ -276,10 +276,11 @@ def test_joined_tables_tell_both_records_of_every_address(seed: int) -> None:
         counts[mine, theirs] = counts.get((mine, theirs), 0) + size
     expected: dict[tuple[str, str], int] = {}
     for block in range(256):
-        pair = tuple(
+        mine, theirs = (
             next(record for start, end, record in each.spans() if start <= block << 24 < end)
             for each in (one, other)
         )
+        pair = mine, theirs
         if pair[0]:
             expected[pair] = expected.get(pair, 0) + (1 << 24)
     assert counts == expected

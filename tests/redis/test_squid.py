@@ -19,7 +19,7 @@ from geosteer.rng import below
 from geosteer.sync.tier import Tier
 from support.data import ROOT
 from support.servers import wait_until
-from support.steering import document, make_settings, republish, set_state, write_settings
+from support.steering import document, make_settings, republish, set_state, wait_live, write_settings
 from support.tiny import publish_tiny
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def tier(redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory) ->
     folder = tmp_path_factory.mktemp("squid")
     found = Tier(make_settings(redis_server, "squid", folder, timeout=5000), below)
     found.start()
-    wait_until(lambda: found.settle(time.monotonic()) or found.name == "live")
+    wait_live(found)
     yield found
     found.close()
 

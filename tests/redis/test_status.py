@@ -25,7 +25,6 @@ from support.tiny import publish_tiny
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import redis
     from support.servers import RedisServer
 
 
@@ -40,11 +39,11 @@ def store(tmp_path: Path, own_redis: RedisServer) -> Store:
 
 
 @pytest.fixture
-def client(own_redis: RedisServer) -> redis.Redis:
+def client(own_redis: RedisServer) -> Any:
     return own_redis.client()
 
 
-def probe(client: redis.Redis, name: str, state: str, **fields: Any) -> None:
+def probe(client: Any, name: str, state: str, **fields: Any) -> None:
     since = {"since": "2026-02-01T00:00:00Z", "reason": "", "failing": "no", "shed": "0"}
     client.hset(f"{{geosteer}}:node:{name}", mapping={"state": state, **since, **fields})
 
@@ -92,7 +91,7 @@ def test_nothing_published_is_an_error(tmp_path: Path, own_redis: RedisServer) -
 )
 def test_a_node_serves_by_the_rule_that_workers_follow(
     store: Store,
-    client: redis.Redis,
+    client: Any,
     state: str,
     fields: dict[str, str],
     wish: Wish | None,
@@ -114,7 +113,7 @@ def test_a_node_serves_by_the_rule_that_workers_follow(
 
 
 def test_nodes_that_nobody_looks_at_and_warnings_of_checks_are_told(
-    tmp_path: Path, own_redis: RedisServer, client: redis.Redis
+    tmp_path: Path, own_redis: RedisServer, client: Any
 ) -> None:
     check = {
         "type": "tcp",
@@ -147,7 +146,7 @@ def test_nodes_that_nobody_looks_at_and_warnings_of_checks_are_told(
     assert "seen: certificate ends in 5 days" in text
 
 
-def test_an_override_that_ran_out_is_in_force_no_more(store: Store, client: redis.Redis) -> None:
+def test_an_override_that_ran_out_is_in_force_no_more(store: Store, client: Any) -> None:
     old = {"state": "down", "until": "2026-01-01T00:00:00Z"}
     client.hset("{geosteer}:override", "lon1", json.dumps(old))
     node = gather(store)["nodes"]["lon1"]
@@ -156,7 +155,7 @@ def test_an_override_that_ran_out_is_in_force_no_more(store: Store, client: redi
     assert gather(store)["overrides"] == {}
 
 
-def test_monitoring_is_content_while_all_is_well(store: Store, client: redis.Redis) -> None:
+def test_monitoring_is_content_while_all_is_well(store: Store, client: Any) -> None:
     for name in ("ams1", "lon1", "lon2"):
         probe(client, name, "up")
     code, line = monitoring.judge(gather(store))
@@ -165,7 +164,7 @@ def test_monitoring_is_content_while_all_is_well(store: Store, client: redis.Red
     assert "\n" not in line
 
 
-def test_monitoring_warns_of_what_somebody_should_look_at(store: Store, client: redis.Redis) -> None:
+def test_monitoring_warns_of_what_somebody_should_look_at(store: Store, client: Any) -> None:
     probe(client, "lon1", "down", reason="timeout")
     probe(client, "lon2", "up", failing="yes")
     client.hset("{geosteer}:current", "held", "ops: bad data")
@@ -185,17 +184,13 @@ def test_monitoring_warns_of_what_somebody_should_look_at(store: Store, client: 
     assert "table nets" not in line
 
 
-def test_monitoring_does_not_warn_of_a_node_that_an_operator_put_down(
-    store: Store, client: redis.Redis
-) -> None:
+def test_monitoring_does_not_warn_of_a_node_that_an_operator_put_down(store: Store, client: Any) -> None:
     probe(client, "lon1", "down")
     override(store, ["lon1"], Wish(state="down"))
     assert monitoring.judge(gather(store))[0] == 0
 
 
-def test_monitoring_is_alarmed_by_a_map_without_nodes_and_by_missing_pages(
-    store: Store, client: redis.Redis
-) -> None:
+def test_monitoring_is_alarmed_by_a_map_without_nodes_and_by_missing_pages(store: Store, client: Any) -> None:
     for name in ("ams1", "lon1", "lon2"):
         probe(client, name, "down")
     code, line = monitoring.judge(gather(store))
@@ -221,7 +216,7 @@ def connect_again(store: Store) -> Store:
     return connect(RedisSettings(url=store.name, prefix="geosteer"))
 
 
-def test_the_text_shows_states_and_why(store: Store, client: redis.Redis) -> None:
+def test_the_text_shows_states_and_why(store: Store, client: Any) -> None:
     probe(client, "lon1", "down", reason="HTTP 500")
     client.hset("{geosteer}:beat", "probe@host", f"7 {format_time(store.now() - 99)} 10")
     override(store, ["lon2"], Wish(state="drain", percent=20, why="kernel update"))
@@ -261,7 +256,7 @@ def test_columns_are_aligned_whatever_their_colours() -> None:
     assert click.unstyle(formatting.columns(("NAME", "N"), [])) == "NAME  N"
 
 
-def test_values_that_nobody_of_ours_wrote_are_passed_over(store: Store, client: redis.Redis) -> None:
+def test_values_that_nobody_of_ours_wrote_are_passed_over(store: Store, client: Any) -> None:
     deep = "[" * 100_000
     client.hset("{geosteer}:override", mapping={"lon1": deep, "ams1": "1" * 5000})
     client.hset("{geosteer}:verdict:p", mapping={"lon1": deep, "ams1": "1"})

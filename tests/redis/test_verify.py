@@ -15,7 +15,7 @@ from geosteer_loader.cli.main import main
 from geosteer_loader.publish.publish import publish
 from geosteer_loader.store.lease import Lease
 from geosteer_loader.store.store import connect
-from geosteer_loader.verify.verify import Verdict, verify
+from geosteer_loader.verify.verify import verify
 from support.data import shared
 from support.publishing import current_of, make_config, needed_objects, objects_in, write_csv
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from geosteer_loader.config.config import Config
+    from geosteer_loader.verify.findings import Verdict
     from support.servers import RedisServer
 
 OBJECT = "{geosteer}:object"
@@ -62,7 +63,8 @@ class Site:
 
     def pages(self, root: str) -> list[str]:
         """Names of the pages right below a root page."""
-        return [value.hex() for value in page_format.decode(self.client.hget(OBJECT, root)).values]
+        children: Any = page_format.decode(self.client.hget(OBJECT, root)).values
+        return [child.hex() for child in children]
 
 
 @pytest.fixture

@@ -121,7 +121,8 @@ def settled(fronts: Fronts, service: str, client: str, wanted: str) -> None:
     """Wait until each front end has heard of what was written last."""
     for name, answer in {"DNS": fronts.dns, **fronts.all}.items():
         wait_until(
-            lambda answer=answer: answer(service, client) == wanted, what=f"{name}: {wanted or 'a refusal'}"
+            lambda answer=answer: answer(service, client) == wanted,  # type: ignore[misc]  # mypy does not infer a lambda with a default
+            what=f"{name}: {wanted or 'a refusal'}",
         )
 
 
@@ -141,7 +142,7 @@ def test_every_front_end_gives_a_client_the_same_node(
     marked["services"]["mark.cdn.example.net"] = {"map": "mark"}
     republish(own_redis, "geosteer", marked, tables=TABLES)
     for name, answer in {"DNS": fronts.dns, **fronts.all}.items():
-        wait_until(lambda answer=answer: heard(answer) == "ams1", what=name)
+        wait_until(lambda answer=answer: heard(answer) == "ams1", what=name)  # type: ignore[misc]
     used = set()
     for service in SERVICES:
         for address in CLIENTS[::3] + CLIENTS[-6:]:
@@ -187,7 +188,7 @@ def test_in_the_fallback_tier_each_goes_round_the_well_connected_nodes(
     wait_until(lambda: fronts.steering.tier == "fallback")
     for name, answer in {"DNS": fronts.dns, **fronts.all}.items():
         # lon1 is put down and nyc1 is not well connected.
-        wait_until(lambda answer=answer: answer("best.cdn.example.net", "8.8.8.8") == "ams1", what=name)
+        wait_until(lambda answer=answer: answer("best.cdn.example.net", "8.8.8.8") == "ams1", what=name)  # type: ignore[misc]
         given = {answer("best.cdn.example.net", address) for address in ("8.8.8.8", "192.0.2.1", "2a00::1")}
         assert given == {"ams1"}, name
     assert ask(fronts._port, host="best.cdn.example.net")["cache-control"] == "private, max-age=10"

@@ -17,9 +17,9 @@ from geosteer.cmodules import Address
 from geosteer.settings import load
 from geosteer.sync.tier import Tier
 from support.countries_config import NAME, address_of, write_config
-from support.data import shared
+from support.data import ROOT, shared
 from support.dns_setup import backend_toml
-from support.servers import ROOT, PowerDNS, RedisServer, addresses, scope
+from support.servers import PowerDNS, RedisServer, addresses, scope
 from support.workers import Worker
 
 if TYPE_CHECKING:

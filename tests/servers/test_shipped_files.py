@@ -8,7 +8,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dns.exception
 import dns.rcode
@@ -153,7 +153,7 @@ def guarded_redis(tmp_path: Path) -> Iterator[RedisServer]:
         yield server
 
 
-def log_in(server: RedisServer, user: str) -> redis.Redis:
+def log_in(server: RedisServer, user: str) -> Any:
     return server.client(username=user, password=f"CHANGE-{user.rpartition('-')[2]}")
 
 
@@ -235,9 +235,9 @@ LOADER_MAY_NOT = [
 ]
 
 
-def refused(client: redis.Redis, command: str) -> bool:
+def refused(client: Any, command: str) -> bool:
     try:
-        client.execute_command(*command.split())  # type: ignore[no-untyped-call]
+        client.execute_command(*command.split())
     except redis.exceptions.NoPermissionError:
         return True
     except redis.ResponseError as exc:

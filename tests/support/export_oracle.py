@@ -6,8 +6,8 @@ import os
 import random
 from typing import TYPE_CHECKING, Any
 
-from geosteer.cmodules import Address
-from geosteer.decision import client as clients
+from geosteer.cmodules import Address, pack_address
+from geosteer.decision.client import parse
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,7 +90,7 @@ class Oracle:
         self.service = view.generation.model.services[NAME]
 
     def decide(self, subnet: str) -> Any:
-        who = clients.parse(subnet)
+        who = parse(subnet)
         view = self._view
 
         def look(table: str) -> tuple[str, int]:
@@ -101,7 +101,7 @@ class Oracle:
 
 def ends(subnet: str, length: int) -> list[str]:
     """First and last address of the prefix of that length around a network."""
-    packed = clients.pack_address(subnet.partition("/")[0])
+    packed = pack_address(subnet.partition("/")[0])
     bits = 8 * len(packed)
     low = int.from_bytes(packed, "big") >> (bits - length) << (bits - length)
     return [

@@ -153,11 +153,11 @@ def origins() -> Iterator[int]:
 
         def do_GET(self) -> None:
             told = {
-                "node": self.server.node,
+                "node": getattr(self.server, "node", ""),
                 "path": self.path,
                 "headers": dict(self.headers),
                 "method": self.command,
-            }  # type: ignore[attr-defined]
+            }
             body = json.dumps(told).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))

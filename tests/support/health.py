@@ -100,11 +100,13 @@ class Place:
 
     def node(self, name: str) -> dict[str, str]:
         """A node's hash."""
-        return self.client.hgetall(self.keys.node(name))
+        found: dict[str, str] = self.client.hgetall(self.keys.node(name))
+        return found
 
     def state(self, name: str) -> str | None:
         """A node's state, as it stands in its hash."""
-        return self.client.hget(self.keys.node(name), "state")
+        found: str | None = self.client.hget(self.keys.node(name), "state")
+        return found
 
     def override(self, name: str, text: str) -> None:
         """An operator's word."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import struct
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 Path = Sequence[int | set[int]]
 """AS numbers and AS sets, first to last."""
@@ -59,7 +60,7 @@ def entry(path: Path | bytes, *, peer: int = 0, add_path: bool = False, extended
     return struct.pack(">HI", peer, 0) + identifier + struct.pack(">H", len(attributes)) + attributes
 
 
-def rib(prefix: str, *paths: Path | bytes, add_path: bool = False, **options: bool | int) -> bytes:
+def rib(prefix: str, *paths: Path | bytes, add_path: bool = False, **options: Any) -> bytes:
     """A RIB record with an entry for each path."""
     network = ipaddress.ip_network(prefix)
     subtype = (2 if network.version == 4 else 4) + (6 if add_path else 0)

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    import redis
 
 LINES = ("192.0.2.0/24,GB", "198.51.100.0/25,US-CA,37.75,-122.42", "2001:db8::/32,NL", "203.0.113.0/24,A1")
 
@@ -89,7 +88,7 @@ def make_config(folder: Path, url: str, prefix: str = "geosteer", **options: Any
     return load(write_config(folder, url, prefix, **options), {})
 
 
-def current_of(client: redis.Redis, prefix: str = "geosteer") -> dict[str, str]:
+def current_of(client: Any, prefix: str = "geosteer") -> dict[str, str]:
     """The fields of `current`."""
     return {key.decode(): value.decode() for key, value in client.hgetall(f"{{{prefix}}}:current").items()}
 
@@ -127,9 +126,7 @@ def _known(data: bytes | None) -> bytes:
     return data
 
 
-def contents(
-    client: redis.Redis, fields: Mapping[str, str], prefix: str = "geosteer"
-) -> dict[str, dict[int, str]]:
+def contents(client: Any, fields: Mapping[str, str], prefix: str = "geosteer") -> dict[str, dict[int, str]]:
     """Every published table as `{"geo.v4": {start: record}}`, all checked; and that the configuration is there."""
     key = f"{{{prefix}}}:object"
     document = client.hget(key, fields["config"])
@@ -145,7 +142,7 @@ def contents(
     return found
 
 
-def needed_objects(client: redis.Redis, fields: Mapping[str, str], prefix: str = "geosteer") -> set[str]:
+def needed_objects(client: Any, fields: Mapping[str, str], prefix: str = "geosteer") -> set[str]:
     """Names of all objects that a generation needs."""
     needed = {fields["config"]}
     for table in ("geo", "bgp", "path", "nets"):
@@ -157,6 +154,6 @@ def needed_objects(client: redis.Redis, fields: Mapping[str, str], prefix: str =
     return needed
 
 
-def objects_in(client: redis.Redis, prefix: str = "geosteer") -> set[str]:
+def objects_in(client: Any, prefix: str = "geosteer") -> set[str]:
     """Names of all objects; for tests only, since it stops a large server."""
     return {name.decode() for name in client.hkeys(f"{{{prefix}}}:object")}

@@ -17,7 +17,7 @@ import tempfile
 import time
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 
 import dns.edns
 import dns.exception
@@ -228,11 +228,14 @@ class RedisServer(_Server):
         with self.client() as client:
             wait_until(lambda: self._answers(client), what="a PONG")
 
-    def client(self, **options: object) -> redis.Redis:
-        """A new redis-py connection pool; values are bytes unless `decode_responses=True` is given."""
+    def client(self, **options: object) -> Any:
+        """A new redis-py connection pool (`redis.Redis`); values are bytes unless `decode_responses=True` is given.
+
+        Any, since redis-py says `bytes | str | None` of every reply, whatever the command and the options.
+        """
         # Without an explicit retry redis-py tries again by itself for seconds, whatever the timeouts say.
         never = Retry(NoBackoff(), 0)
-        settings = {
+        settings: dict[str, Any] = {
             "protocol": 3,
             "socket_timeout": 5,
             "socket_connect_timeout": 5,
@@ -240,7 +243,7 @@ class RedisServer(_Server):
             **SILENT,
             **options,
         }
-        return redis.Redis(unix_socket_path=str(self.socket), **settings)  # type: ignore[arg-type]
+        return redis.Redis(unix_socket_path=str(self.socket), **settings)
 
     def _answers(self, client: redis.Redis) -> bool:
         if not self.running:

@@ -15,9 +15,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from geosteer.sync.tier import Tier
     from support.servers import RedisServer
 
 WWW = "www.cdn.example.net"
+
+
+def wait_live(tier: Tier) -> None:
+    """Take in what Redis sends until answers are live."""
+
+    def live() -> bool:
+        tier.settle(time.monotonic())
+        return tier.name == "live"
+
+    wait_until(live, what="a live tier")
 
 
 def make_settings(server: RedisServer, prefix: str, folder: Path, **more: Any) -> Settings:

@@ -14,7 +14,6 @@ from geosteer.tables.tree import Tree
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    import redis
     from geosteer.decision.client import Client
 
     Entries = Mapping[str, str]
@@ -119,7 +118,7 @@ def looker(tables: Mapping[str, Entries]) -> Callable[[Client], Callable[[str], 
 
 
 def publish_tiny(
-    client: redis.Redis,
+    client: Any,
     prefix: str,
     document: Mapping[str, Any] = DOCUMENT,
     tables: Mapping[str, Entries] | None = None,

@@ -6,7 +6,7 @@ import os
 import subprocess
 from typing import TYPE_CHECKING, Self
 
-from support.servers import ROOT
+from support.data import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -48,4 +48,4 @@ def test_the_amount_is_in_the_unit_of_the_setting() -> None:
 def test_worker_and_loader_refuse_the_same(text: str) -> None:
     for parse in (parse_duration, duration(), lambda text: plain({"max_stale": text})):
         with pytest.raises(ValueError, match="not a duration such as"):
-            parse(text)  # type: ignore[operator]
+            parse(text)

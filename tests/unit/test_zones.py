@@ -245,7 +245,7 @@ def test_nothing_exists_without_a_zone():
 
 # ---------------------------------------------------------------- zones known from a worker's settings alone
 
-PARTIAL = {
+PARTIAL: dict[str, Any] = {
     "soa": {"mname": "ns1.cdn.example.net", "rname": "hostmaster.example.net"},
     "ns": ["ns1.cdn.example.net"],
     "services": [

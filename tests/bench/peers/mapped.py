@@ -4,7 +4,12 @@ import sys
 from os import read, write
 
 import maxminddb
-from constants import CONTINENTS, COUNTRIES, DEFAULT, NAME, SOA, ZONE, records
+
+from bench.peers.constants import CONTINENTS, COUNTRIES, DEFAULT, NAME, SOA, ZONE, records
+
+TYPE_CHECKING = False  # as little as a coprocess needs is imported
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def main() -> None:
@@ -24,8 +29,9 @@ def answer(reader: maxminddb.Reader, fields: list[str]) -> bytes:
     if qtype != "ANY" or name != NAME:
         return b"END\n"
     found, length = reader.get_with_prefix_len(fields[7].partition("/")[0])
-    if found is None:
+    if not isinstance(found, dict):
         return records(DEFAULT, max(length, 1))
-    country = found.get("country", {}).get("iso_code")
-    continent = found.get("continent", {}).get("code")
+    data: Any = found
+    country = data.get("country", {}).get("iso_code")
+    continent = data.get("continent", {}).get("code")
     return records(COUNTRIES.get(country) or CONTINENTS.get(continent) or DEFAULT, max(length, 1))

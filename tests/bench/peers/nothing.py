@@ -2,7 +2,7 @@
 
 from os import read, write
 
-from constants import SOA, ZONE, records
+from bench.peers.constants import SOA, ZONE, records
 
 REPLY = records("nyc1", 24)
 APEX = b"Q\t" + ZONE.encode() + b"\t"

@@ -5,7 +5,8 @@ from os import read, write
 
 import maxminddb
 import radix
-from constants import CONTINENTS, COUNTRIES, DEFAULT, NAME, SOA, ZONE, records
+
+from bench.peers.constants import CONTINENTS, COUNTRIES, DEFAULT, NAME, SOA, ZONE, records
 
 
 def main() -> None:

@@ -17,7 +17,10 @@ def _in_a_folder_of_its_own(tmp_path, monkeypatch):
 
 
 def checks(settings: str) -> list[dict[str, object]]:
-    return load(GOOD + f"[nodes.ams1.check]\n{settings}\n").document["nodes"]["ams1"]["checks"]
+    found: list[dict[str, object]] = load(GOOD + f"[nodes.ams1.check]\n{settings}\n").document["nodes"][
+        "ams1"
+    ]["checks"]
+    return found
 
 
 def test_a_tcp_check_has_a_port_and_the_usual_pace():
@@ -73,8 +76,14 @@ def test_a_login_behind_an_option_is_a_secret_but_a_path_or_a_port_is_none():
 
     for words in (("-a", "me:word"), ("-H", "h", "-u", "me:word"), ("--user", "me:${PW}x")):
         assert said(*words) == [f"c.toml: nodes.ams1.check.command: {LITERAL}"], words
-    for words in (("-a", "me:${PW}"), ("-u", "/path:x"), ("-a", "192.0.2.1:80"), ("-H", "me:word"), ("-u",)):
-        assert said(*words) == [], words
+    for harmless in (
+        ("-a", "me:${PW}"),
+        ("-u", "/path:x"),
+        ("-a", "192.0.2.1:80"),
+        ("-H", "me:word"),
+        ("-u",),
+    ):
+        assert said(*harmless) == [], harmless
 
 
 def test_a_short_interval_brings_a_short_timeout():

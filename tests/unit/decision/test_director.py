@@ -544,6 +544,7 @@ def test_while_a_node_ramps_up_an_answer_lasts_until_the_client_is_the_nodes():
             assert (named(decision)["A"], decision.valid_until) == (["lon1"], None)
         else:
             assert named(decision)["A"] == ["lon2"]
+            assert decision.valid_until is not None
             assert decision.valid_until == pytest.approx(NOW - 60 + 600 * draw)
             assert world.answer(one, now=decision.valid_until - 0.001)["A"] == ["lon2"]
             assert world.answer(one, now=decision.valid_until + 0.001)["A"] == ["lon1"]

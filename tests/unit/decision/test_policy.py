@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from fractions import Fraction
 from itertools import permutations
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -56,7 +57,7 @@ def test_the_numbers_lie_in_0_to_1_for_any_text(node: str, network: str):
 
 
 def test_the_numbers_are_even_and_independent_of_each_other():
-    counts = Counter()
+    counts: Counter[Any] = Counter()
     for network in NETWORKS:
         share, order = policy.unit("lon1", network)
         counts[int(share * 4), int(order * 4)] += 1
@@ -178,7 +179,7 @@ def test_a_share_does_not_change_the_ranking():
 
 def test_a_node_lost_among_equals_moves_only_its_own_clients():
     candidates = [candidate("a"), candidate("b"), candidate("c")]
-    counts = Counter()
+    counts: Counter[Any] = Counter()
     for network in NETWORKS:
         order = names(policy.best(candidates, network)[0])
         counts[order[0]] += 1

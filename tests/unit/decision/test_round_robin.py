@@ -59,7 +59,8 @@ def test_a_and_aaaa_come_from_the_same_slot():
 def test_questions_for_all_types_do_not_alias_with_the_cycle():
     """A resolver asks A, then AAAA, each a question of its own: either must see all servers alike."""
     turns = robin(dual("lon1"), dual("ams1"))
-    first, second = Counter(), Counter()
+    first: Counter[Any] = Counter()
+    second: Counter[Any] = Counter()
     for _ in range(2000):
         first[turns.next(("A", "AAAA"))["A"].name] += 1
         second[turns.next(("A", "AAAA"))["AAAA"].name] += 1
@@ -68,7 +69,8 @@ def test_questions_for_all_types_do_not_alias_with_the_cycle():
 
 def test_a_server_that_lacks_a_type_is_stood_in_for_by_weight_and_gets_its_own_part_of_the_other():
     turns = robin(dual("both1", 1), dual("both3", 3), server("four", 4))
-    fours, sixes = Counter(), Counter()
+    fours: Counter[Any] = Counter()
+    sixes: Counter[Any] = Counter()
     for _ in range(800):
         chosen = turns.next(("A", "AAAA"))
         fours[chosen["A"].name] += 1

@@ -106,7 +106,7 @@ def test_every_address_of_a_node_has_to_accept() -> None:
 
 
 def test_a_node_without_addresses_is_reached_by_its_name() -> None:
-    document = {
+    document: dict[str, Any] = {
         "nodes": {
             "n": {
                 "hostname": "localhost",

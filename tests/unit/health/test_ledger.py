@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -15,6 +15,9 @@ from geosteer_loader.health.ledger import Ledger
 from geosteer_loader.health.thresholds import Health
 from geosteer_loader.health.verdicts import Counter, Verdict, decode
 from geosteer_loader.health.watchlist import Watchlist, read
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 GOOD, BAD = Result(True), Result(False, "connection refused")
 PROFILE = {"up": 3, "ok": 3, "down": 2}
@@ -35,12 +38,14 @@ class Book:
     def __init__(
         self,
         ledger: Ledger | None = None,
-        known: dict[str, Verdict] | None = None,
-        **nodes: list[dict[str, Any]],
+        known: Mapping[str, Verdict | None] | None = None,
+        **nodes: Any,
     ):
         self.list = watchlist(**nodes)
         self.ledger = ledger or Ledger()
-        self.ledger.follow(self.list, known or {})
+        self.ledger.follow(
+            self.list, {name: verdict for name, verdict in (known or {}).items() if verdict is not None}
+        )
         self.now = 1000.0
 
     def note(self, node: str, results: str, at: int = 0) -> list[bool]:
@@ -147,7 +152,8 @@ def test_runs_that_come_less_often_than_the_interval_make_verdicts_last_longer()
 
 
 def test_what_failed_in_the_last_round_can_be_taken_back() -> None:
-    book = Book(**{f"n{number}": [check(80)] for number in range(6)})
+    nodes: dict[str, Any] = {f"n{number}": [check(80)] for number in range(6)}
+    book = Book(**nodes)
     for name in book.list.nodes:
         book.note(name, "+")
     book.note("n5", "--")
@@ -176,7 +182,8 @@ def test_states_that_changed_are_taken_back_with_their_times() -> None:
 
 
 def test_nodes_that_were_not_looked_at_in_this_round_do_not_count_as_good() -> None:
-    book = Book(old=[check(80, interval=3600)], **{f"n{number}": [check(80)] for number in range(5)})
+    nodes: dict[str, Any] = {f"n{number}": [check(80)] for number in range(5)}
+    book = Book(old=[check(80, interval=3600)], **nodes)
     book.note("old", "+")
     book.now += 100
     for number in range(5):

@@ -63,7 +63,7 @@ class Loop:
         self.reported: list[dict[str, float]] = []
         self.asked = 0
         self.clients = [Client(32, (20 << 24) + number * 256, 24) for number in range(CLIENTS)]
-        self.node_of = {}
+        self.node_of: dict[Any, Any] = {}
         self.now = 0.0
         for number in range(CLIENTS):
             self.ask(number)

@@ -62,8 +62,8 @@ def impact(
             first, second = (one.root.hex() if one is not None else None for one in sides)
             roots[root_field(table, bits)] = first, second
     pages = Pages(None, built)  # type: ignore[arg-type]  # all pages are here
-    sides = Side(model=before, after=False), Side(model=after, after=True)
-    return measure(pages, roots, *sides, states or {}, NOW, traffic)
+    old_side, new_side = Side(model=before, after=False), Side(model=after, after=True)
+    return measure(pages, roots, old_side, new_side, states or {}, NOW, traffic)
 
 
 GEO = {"10.0.0.0/8": "GB", "11.0.0.0/8": "NL", "12.0.0.0/7": "US", "2001:db8::/32": "GB"}
@@ -97,7 +97,8 @@ def test_a_node_that_joins_equals_takes_its_even_part() -> None:
     wider = {"countries": {**MAP["countries"], "GB": {"lon1": 100, "ams1": 100, "fra1": 100}}}
     shift = impact(model(MAP), model(wider), {"geo": GEO}, {"geo": GEO})["www"]["v4"]
     assert shift.moved["all_up"] == pytest.approx((1 << 24) * 2 / 3)
-    assert shift.parts("all_up") == {
+    parts: dict[str, Any] = shift.parts("all_up")
+    assert parts == {
         "ams1": (0.25, pytest.approx(1 / 3)), "fra1": (0.0, pytest.approx(1 / 12)), "lon1": (0.25, pytest.approx(1 / 12)),
     }  # fmt: skip
 

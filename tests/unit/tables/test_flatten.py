@@ -7,7 +7,7 @@ import subprocess
 import sys
 from bisect import bisect_right
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -123,7 +123,7 @@ def networks(bits: int) -> st.SearchStrategy[Row]:
 
 def longest_match(sources: list[list[Row]], bits: int, address: int) -> str:
     """Brute force over every prefix, with `ipaddress`."""
-    kind = ipaddress.IPv4Network if bits == 32 else ipaddress.IPv6Network
+    kind: Any = ipaddress.IPv4Network if bits == 32 else ipaddress.IPv6Network
     best, found = -1, ""
     for rows in sources:
         for row_bits, start, length, record in rows:

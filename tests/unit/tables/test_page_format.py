@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -104,7 +104,7 @@ def test_a_page_exists_only_where_its_parent_prefix_would_not_fit_one(bits: int,
     table = tables.scattered(bits, 1500, 7, long=long)
     built = page_builder.build(bits, *table)
 
-    def leaves(name: bytes, height: int, start: int) -> list[tuple[int, int]]:
+    def leaves(name: Any, height: int, start: int) -> list[tuple[int, int]]:
         page = page_format.decode(built.pages[name])
         if height == 0:
             return [(start, page.prefix_len)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import maxminddb
 import pytest
@@ -32,7 +32,7 @@ def shape(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> st
     """Both shapes that a table of more than one page can have in memory."""
     if request.param == "two steps":
         monkeypatch.setattr(tree, "FLAT", 1)
-    return request.param
+    return str(request.param)
 
 
 def fetched(bits: int, built: page_builder.Built) -> Tree:
@@ -145,7 +145,7 @@ def test_the_country_database_says_at_every_edge_what_its_reader_says(shape: str
                 for address in (start, start - 1):
                     if address < 0 or (bits == 128 and in_alias(address)):
                         continue
-                    data = reader.get(kind(address))
+                    data: Any = reader.get(kind(address))
                     if whole.cell(address)[0] != (data["country"]["iso_code"] if data else ""):
                         wrong.append(str(kind(address)))
             assert wrong == []
