@@ -54,18 +54,51 @@ def test_setup_tells_what_it_takes_and_takes_nothing_else() -> None:
     assert "no such word: test" in done.stderr
 
 
-def test_setup_without_a_package_index_says_so_and_can_be_run_again(tmp_path: Path) -> None:
+def checkout(folder: Path) -> dict[str, str]:
+    """Puts what bin/setup needs into a folder; an environment in which pip reaches no index."""
     for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, tmp_path)
-    for folder in ("bin", "backend", "loader"):
-        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    nowhere = {
+        shutil.copy(ROOT / name, folder)
+    for name in ("bin", "backend", "loader"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return {
         **os.environ,
         "PIP_CONFIG_FILE": os.devnull,
         "PIP_INDEX_URL": "http://127.0.0.1:1/",
         "PIP_RETRIES": "0",
         "PIP_NO_CACHE_DIR": "1",
     }
+
+
+@pytest.mark.parametrize("python", ["#!/bin/sh\nexit 126\n", None], ids=["unreadable", "removed"])
+def test_setup_makes_anew_a_venv_whose_interpreter_cannot_be_used(tmp_path: Path, python: str | None) -> None:
+    nowhere = checkout(tmp_path)
+    folder = tmp_path / ".venv" / "bin"
+    folder.mkdir(parents=True)
+    if python is None:
+        (folder / "python").symlink_to(tmp_path / "absent")
+    else:
+        (folder / "python").write_text(python)
+        (folder / "python").chmod(0o755)
+    stamp = subprocess.run(
+        ["sh", "-c", 'printf "%s %s" "$(cksum <pyproject.toml)" "$PWD"'],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    (tmp_path / ".venv" / "geosteer.stamp").write_text(stamp.stdout + "\n")
+    done = run(tmp_path / "bin" / "setup", env=nowhere)
+    assert "bin/setup: made .venv with Python 3." in done.stdout
+    assert run(folder / "python", "-c", "").returncode == 0
+
+
+def test_setup_uses_the_interpreter_that_it_is_told_to(tmp_path: Path) -> None:
+    done = run(tmp_path / "bin" / "setup", env={**checkout(tmp_path), "PYTHON": "/nowhere/python3"})
+    assert done.returncode == 1
+    assert "PYTHON=/nowhere/python3 is not a Python 3.11 or newer" in done.stderr
+
+
+def test_setup_without_a_package_index_says_so_and_can_be_run_again(tmp_path: Path) -> None:
+    nowhere = checkout(tmp_path)
     done = run(tmp_path / "bin" / "setup", env=nowhere)
     assert done.returncode == 1
     assert "could not get the packages: is its index reachable?" in done.stderr
