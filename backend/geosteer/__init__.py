@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from geosteer.library.steering import Steering as Steering
     from geosteer.settings import Settings as Settings
     from geosteer.settings import load as load_settings
-    from geosteer.sync.tier import NotReady as NotReady
+    from geosteer.sync.lookups import NotReady as NotReady
     from geosteer.sync.tier import Tier as Tier
 
 __all__ = [
@@ -29,7 +29,7 @@ __all__ = [
 
 _HOMES = {
     "Choice": "library.chooser", "Client": "decision.client", "ConfigError": "errors", "Decision": "decision.director",
-    "Director": "decision.director", "GeosteerError": "errors", "NoService": "library.chooser", "NotReady": "sync.tier",
+    "Director": "decision.director", "GeosteerError": "errors", "NoService": "library.chooser", "NotReady": "sync.lookups",
     "Settings": "settings", "Steering": "library.steering", "Tier": "sync.tier", "load_settings": "settings",
     "parse_client": "decision.client",
 }  # fmt: skip

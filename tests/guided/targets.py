@@ -18,7 +18,9 @@ from geosteer.powerdns.responder import Responder
 from geosteer.redirect.routes import Routes, Target
 from geosteer.redirect.squid import Requests, Rewriter
 from geosteer.settings import Settings
-from geosteer.sync.generation import Adoption, Generation
+from geosteer.sync import states
+from geosteer.sync.adoption import Adoption
+from geosteer.sync.generation import Generation
 from geosteer.sync.tier import Tier
 from geosteer.tables import page_format
 from geosteer.tables.leaf_cache import LeafCache
@@ -57,11 +59,14 @@ def tier() -> Tier:
     while names := adoption.missing():
         for name in names:
             adoption.give(name, pages[name])
-    made._feed._in_force(adoption.finish(), [])
-    for tree in made._feed.generation.trees.values():  # type: ignore[union-attr]
+    generation, follower = adoption.finish(), made._follower
+    follower.leaves.carry_over(generation.trees, None)
+    for tree in generation.trees.values():
         for branch, number in tree.leaves():
-            made._feed._cache.put(tree.bits, branch, number, pages[branch.digest(number)])
-    made._feed.live = True
+            follower.leaves.cache.put(tree.bits, branch, number, pages[branch.digest(number)])
+    follower.state = states.OPENING_USABLE
+    follower._in_force(generation)
+    follower._become(states.READ)
     made._rename()
     return made
 

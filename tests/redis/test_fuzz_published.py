@@ -62,9 +62,9 @@ class Reader:
         for _ in range(6):  # what comes may lead to further questions
             end = time.monotonic() + 5
             done.clear()
-            self.tier._feed.link.ask(("PING",), lambda _: done.append(True))
-            self.tier._feed.link.writable()
-            while not done and time.monotonic() < end and self.tier._feed.link.fd >= 0:
+            self.tier._follower.link.ask(("PING",), lambda _: done.append(True))
+            self.tier._follower.link.writable()
+            while not done and time.monotonic() < end and self.tier._follower.link.fd >= 0:
                 self.tier.wait(time.monotonic(), lambda: bool(done))
                 self.tier.tick()
             if not done:  # the connection was closed
@@ -137,7 +137,7 @@ def test_any_configuration_document_is_taken_or_left(
                     continue  # what was exchanged before is in the way
             publish_tiny(client, prefix, made, generation=number + 2)
             reader.settle()
-            assert reader.tier._feed.link.fd >= 0, "a document costs no connection"
+            assert reader.tier._follower.link.fd >= 0, "a document costs no connection"
             reader.answers()
         publish_tiny(client, prefix, generation=100_000)
         reader.settle()
@@ -324,7 +324,7 @@ def test_any_page_under_its_right_name_is_taken_or_left(
             reader.settle()
             reader.answers()
             assert time.monotonic() - began < 2
-            assert reader.tier._feed._cache.size < 2 * reader.tier.settings.cache
+            assert reader.tier._follower.leaves.cache.size < 2 * reader.tier.settings.cache
         publish_tiny(client, prefix, generation=100_000)
         reader.settle()
         assert b"192.0.2.1\n" in reader.answers()[2 * 3]

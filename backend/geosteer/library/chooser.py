@@ -9,7 +9,8 @@ from geosteer.decision.client import Client
 from geosteer.decision.model import Service
 from geosteer.errors import GeosteerError
 from geosteer.sync.decider import NEVER, Decider, Memory
-from geosteer.sync.tier import FALLBACK, NotReady
+from geosteer.sync.lookups import NotReady
+from geosteer.sync.tier import FALLBACK
 from geosteer.zones import absolute, matches
 
 TYPE_CHECKING = False

@@ -34,7 +34,8 @@ from geosteer.library.chooser import Choice, Chooser
 from geosteer.library.poll_loop import Pump
 from geosteer.rng import below, ticket
 from geosteer.settings import DEFAULT_PATH, Settings, load
-from geosteer.sync.tier import NotReady, Tier
+from geosteer.sync.lookups import NotReady
+from geosteer.sync.tier import Tier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

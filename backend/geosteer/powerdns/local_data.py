@@ -16,8 +16,6 @@ def names_known(tier: Tier, abi: int) -> Names:
     Args: abi: the version of the pipe protocol in whose form the replies are.
     """
     known, settings = tier.known, tier.settings
-    if tier.generation is not None and abi >= 3:
-        return tier.generation.names
     if known is not None:
         services, nodes = known.model.services.values(), known.model.nodes.values()
         names = zones.from_document(known.document, services, nodes, known.serial, abi)

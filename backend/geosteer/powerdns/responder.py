@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from geosteer import zones
 from geosteer.decision.client import from_question, quick
-from geosteer.decision.round_robin import SCOPE
-from geosteer.powerdns.local_data import names_known
 from geosteer.powerdns.protocol import Question, version
 from geosteer.sync.decider import Decider, Memory
 from geosteer.tables.tree import PageMissing
@@ -58,7 +56,12 @@ class Responder:
         known, abi = self._names_from
         if known is not tier.known or abi != self.abi:
             self._names_from = tier.known, self.abi
-            self._names = names_known(tier, self.abi)
+            if tier.generation is not None and self.abi >= 3:
+                self._names = tier.generation.names
+            else:
+                from geosteer.powerdns.local_data import names_known
+
+                self._names = names_known(tier, self.abi)
         self._quick.clear()
         if self.decider.steers and tier.generation is not None and self.abi >= 3:
             trees = tier.generation.trees
@@ -187,6 +190,8 @@ class Responder:
         return reply
 
     def _last_resort(self, entry: Entry) -> bytes:
+        from geosteer.decision.round_robin import SCOPE
+
         chosen = self.decider.last_resort(entry.kinds)
         answers = [
             (kind, content)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from geosteer.decision.round_robin import RoundRobin, last_resort
-from geosteer.sync.tier import FALLBACK, NotReady
+from geosteer.sync.lookups import NotReady
+from geosteer.sync.tier import FALLBACK
 from geosteer.tables.tree import PageMissing
 
 TYPE_CHECKING = False
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from geosteer.decision.client import Client
     from geosteer.decision.director import Decision, Look
     from geosteer.decision.model import Node, Service
+    from geosteer.decision.round_robin import RoundRobin
     from geosteer.sync.tier import Tier
 
     Made = TypeVar("Made")
@@ -55,7 +56,17 @@ class Memory(dict):  # type: ignore[type-arg]  # a reader uses it as a plain dic
 class Decider:
     """Decides for a front end, in one thread at a time; whoever asks refreshes it first where it is `outdated`."""
 
-    __slots__ = ("_log", "_loud", "_memories", "_random", "_robin", "good_until", "tier", "version")
+    __slots__ = (
+        "_log",
+        "_loud",
+        "_memories",
+        "_random",
+        "_robin",
+        "_robin_version",
+        "good_until",
+        "tier",
+        "version",
+    )
 
     def __init__(
         self, tier: Tier, random: Callable[[int], int], log: Callable[[str], None], *memories: Memory
@@ -66,7 +77,8 @@ class Decider:
         self._log = log
         self._memories = memories
         self._loud = ""
-        self._robin = RoundRobin((), random)
+        self._robin: RoundRobin | None = None
+        self._robin_version = -1
         self.good_until = NEVER
         """Monotonic time until which the memories hold."""
         self.version = -1
@@ -87,10 +99,6 @@ class Decider:
         if tier.known is None:
             tier.load_last_good()
         self.version = tier.version
-        nodes = tier.known.model.nodes.values() if tier.known else ()
-        servers = last_resort(nodes, tier.put_down(), tier.settings.servers)
-        if not self._robin.of(servers):
-            self._robin = RoundRobin(servers, self._random)
         return True
 
     @property
@@ -101,7 +109,7 @@ class Decider:
     @property
     def able(self) -> bool:
         """Whether there is anything to choose from."""
-        return self.tier.name != FALLBACK or bool(self._robin.servers)
+        return self.tier.name != FALLBACK or bool(self._round_robin().servers)
 
     def attempt(
         self,
@@ -167,7 +175,20 @@ class Decider:
 
     def last_resort(self, kinds: tuple[str, ...]) -> dict[str, Node]:
         """The next server for each record type, from one slot of the round robin; a type that no server has is left out."""
-        return self._robin.next(kinds)
+        return self._round_robin().next(kinds)
+
+    def _round_robin(self) -> RoundRobin:
+        """That of the servers which are left as things are; one under way goes on while they are the same."""
+        if self._robin is None or self._robin_version != self.version:
+            from geosteer.decision.round_robin import RoundRobin, last_resort  # a worker's start needs none
+
+            tier = self.tier
+            nodes = tier.known.model.nodes.values() if tier.known else ()
+            servers = last_resort(nodes, tier.put_down(), tier.settings.servers)
+            if self._robin is None or not self._robin.of(servers):
+                self._robin = RoundRobin(servers, self._random)
+            self._robin_version = self.version
+        return self._robin
 
 
 def _nowhere(_table: str) -> tuple[str, int]:

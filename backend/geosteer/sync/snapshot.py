@@ -15,54 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 FORMAT = 1
-EVERY = 60.0
-"""Seconds at least between two writes."""
-SOON = 0.2
-"""Seconds after a change, so that what belongs together is in."""
-PATIENCE = 5.0
-"""Seconds for which a write gives way to questions that wait."""
 PREVIOUS = ".previous"
-
-
-class Keeper:
-    """Writes the snapshot soon after a change, at most once a minute, and not while a question waits."""
-
-    __slots__ = ("_path", "_rest", "due")
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._rest = 0.0
-        self.due: float | None = None
-        """When the next one is to be written (monotonic), or None."""
-
-    def soon(self, now: float) -> None:
-        """Something changed."""
-        if self.due is None:
-            self.due = max(now + SOON, self._rest)
-
-    def wanted(self, now: float, *, idle: bool) -> bool:
-        """Whether one is to be written now."""
-        return self.due is not None and now >= self.due and (idle or now > self.due + PATIENCE)
-
-    def may(self, now: float) -> bool:
-        """Whether one that is to be written may be written before its time, since there will be no later."""
-        return self.due is not None and now >= self._rest
-
-    def save(
-        self,
-        now: float,
-        current: Mapping[str, str],
-        document: str,
-        states: Mapping[str, Any],
-        overrides: Mapping[str, str],
-    ) -> str:
-        """Write it; returns what went wrong, or ""."""
-        self._rest = now + EVERY
-        trouble = write(
-            self._path, current, document, dict(sorted(states.items())), dict(sorted(overrides.items()))
-        )
-        self.due = self._rest if trouble else None  # a disk that is full now may not be so then
-        return trouble
 
 
 def read(path: str) -> Mapping[str, Any] | None:

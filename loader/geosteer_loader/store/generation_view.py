@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from geosteer.errors import CorruptPage, StoreError
-from geosteer.sync.generation import Adoption, Generation, Unusable
+from geosteer.sync.adoption import Adoption, Unusable
 from geosteer.sync.node_states import Mirror
 from geosteer.tables.leaf_cache import LeafCache
 from geosteer.tables.tree import PageMissing
@@ -14,6 +14,7 @@ from geosteer_loader.store.store import texts
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from geosteer.sync.generation import Generation
     from geosteer_loader.store.store import Store
 
 LEAVES = 64 << 20

@@ -9,7 +9,8 @@ import pytest
 
 from geosteer.errors import CorruptPage
 from geosteer.keys import digest
-from geosteer.sync.generation import Adoption, Generation, Unusable, serial_of
+from geosteer.sync.adoption import Adoption, Unusable
+from geosteer.sync.generation import Generation, serial_of
 from geosteer.tables import page_builder
 from support import tables, tiny
 

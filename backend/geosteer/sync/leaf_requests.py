@@ -1,0 +1,112 @@
+"""The leaves that lookups need and that are not here: asked for once each, kept within the cache's bound."""
+
+from __future__ import annotations
+
+from geosteer.errors import CorruptPage
+from geosteer.sync.handshake import accepted
+from geosteer.tables.leaf_cache import LeafCache
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from geosteer.resp.link import Link
+    from geosteer.tables.leaf_cache import Place
+    from geosteer.tables.tree import Branch, Tree
+
+    Trees = Mapping[tuple[str, int], Tree]
+    Came = list[tuple[Place, Any]]
+
+OUTSTANDING = 64
+"""Page requests under way at most."""
+WARMED = 256
+"""Leaves fetched before a new generation answers, at most: those in use that have changed."""
+BATCH = 64
+"""Leaves asked for in one command."""
+
+
+class LeafRequests:
+    """Asks for leaves over a link, and keeps them."""
+
+    __slots__ = ("_asked", "_damaged", "_link", "_object", "_say", "_trees", "cache")
+
+    def __init__(
+        self, link: Link, object_key: str, cache: int, say: Callable[[str, str], None], damaged: Callable[[], None]
+    ) -> None:  # fmt: skip
+        """Make one that has asked for nothing.
+
+        Args:
+            cache: bytes of decoded pages at most.
+            say: takes a topic and a line for the log.
+            damaged: called when a page is missing or damaged: something newer may be published.
+        """
+        self._link, self._object, self._say, self._damaged = link, object_key, say, damaged
+        self._asked: set[tuple[int, int]] = set()
+        self._trees: Trees = {}
+        """Those in force."""
+        self.cache = LeafCache(cache)
+
+    def ask(self, wanted: list[tuple[Tree, Branch, int]]) -> Callable[[], bool]:
+        """Ask for leaves, in one write; returns what says whether all of these requests are over."""
+        marks = [(id(branch), number) for _, branch, number in wanted]
+        for tree, branch, number in wanted:
+            self._ask_one(tree, branch, number)
+        self._link.writable()
+        return lambda: not any(mark in self._asked for mark in marks)
+
+    def ask_changed(self, new: Trees) -> Came | None:
+        """Ask for the leaves in use that a new generation changed; None: there are none, else what `carry_over` takes."""
+        came: Came = []
+        old = self._trees
+        both = [key for key in old if key in new and old[key] is not new[key]]
+        wanted = self.cache.outdated([old[key] for key in both], [new[key] for key in both], WARMED)
+        for at in range(0, len(wanted), BATCH):
+            batch = wanted[at : at + BATCH]
+            names = [branch.digest(number).hex() for _, branch, number in batch]
+            self._link.ask(("HMGET", self._object, *names), _collector(batch, came))
+        return came if wanted else None
+
+    def carry_over(self, trees: Trees, came: Came | None) -> None:
+        """Go on with the trees of a new generation: what is in them as well is kept, what came is taken in."""
+        self.cache = self.cache.carry_over(list(trees.values()))
+        self._trees = trees
+        for (tree, branch, number), data in came or ():
+            if isinstance(data, bytes):
+                self._put(tree, branch, number, data)
+
+    def forget(self) -> None:
+        """The connection is lost: nothing is under way."""
+        self._asked.clear()
+
+    def _ask_one(self, tree: Tree, branch: Branch, number: int) -> None:
+        mark = (id(branch), number)
+        if mark in self._asked or not self._link.up or len(self._asked) >= OUTSTANDING:
+            return
+        self._asked.add(mark)
+        command = ("HGET", self._object, branch.digest(number).hex())
+        self._link.ask(command, lambda reply: self._take(mark, tree, branch, number, reply))
+
+    def _take(self, mark: tuple[int, int], tree: Tree, branch: Branch, number: int, reply: Any) -> None:
+        self._asked.discard(mark)
+        if accepted(self._link, reply) and not self._put(tree, branch, number, reply):
+            self._damaged()
+
+    def _put(self, tree: Tree, branch: Branch, number: int, data: Any) -> bool:
+        try:
+            if not isinstance(data, bytes):
+                raise CorruptPage("is not there")
+            self.cache.put(tree.bits, branch, number, data)
+        except CorruptPage as exc:
+            self._say("page", f"page {branch.digest(number).hex()}: {exc}")
+            return False
+        return True
+
+
+def _collector(batch: list[Place], came: Came) -> Callable[[Any], None]:
+    def collect(reply: Any) -> None:
+        # an error is met again by the PING that follows, or by the first that needs a page
+        if isinstance(reply, list):
+            came.extend(zip(batch, reply, strict=False))
+
+    return collect

@@ -1,0 +1,178 @@
+"""Look-ups in the tables of the generation in force, and waiting for the pages that they need.
+
+Nothing here blocks, except `wait`, for at most the time that a question may wait.
+"""
+
+from __future__ import annotations
+
+from select import POLLERR, POLLHUP, POLLIN, POLLOUT, poll
+
+from geosteer.cmodules import bisect_right, socket
+from geosteer.decision.client import CARRIERS, parse
+from geosteer.errors import GeosteerError
+from geosteer.tables.tree import SEVERAL, PageMissing
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from geosteer.decision.client import Client
+    from geosteer.settings import Settings
+    from geosteer.sync.follower import Follower
+    from geosteer.sync.generation import Generation
+    from geosteer.tables.tree import Branch, Tree
+
+AF_INET, AF_INET6 = socket.AF_INET, socket.AF_INET6
+_pton, _number = socket.inet_pton, int.from_bytes
+
+ATTEMPTS = 8
+"""Times that a page is fetched for one lookup, at most: while it is waited for, a new generation may come."""
+
+
+class NotReady(GeosteerError):
+    """What a lookup needs is not here, and Redis did not give it in time."""
+
+
+class Lookups:
+    """What a tier answers from, and what it waits for."""
+
+    def __init__(self, settings: Settings, follower: Follower, clock: Callable[[], float]) -> None:
+        self.settings = settings
+        self._follower = follower
+        self._clock = clock
+        self._v4: dict[str, Tree] = {}
+        self._v6: dict[str, Tree] = {}
+        self._poller = poll()
+
+    @property
+    def generation(self) -> Generation | None:
+        """What is published, as far as this worker has adopted it."""
+        return self._follower.generation
+
+    def settle(self, asked: float) -> None:
+        """Take in what Redis announced, before an answer: states that are being read again are waited for.
+
+        Args: asked: when the question was read; nothing waits longer than the timeout after that.
+        """
+        follower = self._follower
+        if follower.reading:
+            self.wait(asked, lambda: not follower.reading)
+        if follower.generation is None and follower.first:
+            self.wait(asked, lambda: follower.generation is not None)
+
+    def look(self, client: Client) -> Callable[[str], tuple[str, int]]:
+        """A table's record and prefix length for a client, for `Director.decide`; raises PageMissing."""
+        trees, bits, address = self.generation.trees if self.generation else {}, client.bits, client.address
+
+        def cell(table: str) -> tuple[str, int]:
+            tree = trees.get((table, bits))
+            return tree.cell(address) if tree is not None else ("", 0)
+
+        return cell
+
+    def reach(self, client: Client, tables: tuple[str, ...]) -> Callable[[str], tuple[str, int]]:
+        """As `look`, once the pages of these tables are here.
+
+        Raises: NotReady: Redis did not give them in time.
+        """
+        asked = self._clock()
+        for _ in range(ATTEMPTS):
+            generation = self.generation
+            if generation is None or not self.fetch(client, tables, asked):
+                break
+            if generation is self.generation:
+                return self.look(client)
+        raise NotReady(f"{client}: Redis did not answer in time")
+
+    def fetch(self, client: Client, tables: tuple[str, ...], asked: float) -> bool:
+        """Ask for the leaves of a client that are not here, in one request; returns whether they came in time."""
+        generation = self.generation
+        if generation is None:
+            return False
+        wanted: list[tuple[Tree, Branch, int]] = []
+        for table in tables:
+            tree = generation.trees.get((table, client.bits))
+            if tree is not None:
+                branch, number = tree.locate(client.address)
+                if branch.slots[number] is None:
+                    wanted.append((tree, branch, number))
+        self.wait(asked, self._follower.leaves.ask(wanted))
+        return all(branch.slots[number] is not None for _, branch, number in wanted)
+
+    def lookup(self, text: str, table: str = "geo") -> tuple[str, int]:
+        """Record of an address, "" on a miss, and the length of the widest prefix around it with that record.
+
+        Raises: ValueError: no address. NotReady: Redis is away and the page is not here.
+        """
+        try:
+            if ":" not in text:
+                tree = self._v4[table]
+                address = _number(_pton(AF_INET, text))
+                quick = tree.quick
+                number = quick[address >> 16] if quick is not None else SEVERAL
+                leaf = tree.slots[number if number != SEVERAL else bisect_right(tree.tops, address)]  # type: ignore[index]
+                cell = leaf.cells[leaf.index[bisect_right(leaf.starts, address)]]  # type: ignore[union-attr]
+                return cell if cell[1] else leaf.measure(address)  # type: ignore[union-attr]
+            tree = self._v6[table]
+            address = _number(_pton(AF_INET6, text))
+            if address >> 112 not in CARRIERS or 0x20010000 < address >> 96 < 0x20020000:
+                leaf = tree.slots[bisect_right(tree.tops, address)]  # type: ignore[index]
+                cell = leaf.cells[leaf.index[bisect_right(leaf.starts, address >> leaf.shift & leaf.mask)]]  # type: ignore[union-attr]
+                return cell if cell[1] else leaf.measure(address)  # type: ignore[union-attr]
+        except (OSError, KeyError, TypeError, AttributeError):
+            pass  # no address, a table or page that is not here, or a table too large for a single list
+        return self._lookup_slowly(text, table)
+
+    def _lookup_slowly(self, text: str, table: str) -> tuple[str, int]:
+        client = parse(text)
+        asked = self._clock()
+        self.settle(asked)
+        for _ in range(ATTEMPTS):
+            tree = self.generation.trees.get((table, client.bits)) if self.generation else None
+            if self.generation is not None and tree is None:
+                return "", 0
+            if tree is not None:
+                try:
+                    return tree.cell(client.address)
+                except PageMissing:
+                    self.fetch(client, (table,), asked)
+        raise NotReady(f"{text}: Redis did not answer in time")
+
+    def wait(self, asked: float, done: Callable[[], bool]) -> bool:
+        """Handle Redis until *done* or until the question's time is over; not at all on a link that is away or suspect."""
+        until = asked + self.settings.timeout
+        while not done():
+            follower, link, now = self._follower, self._follower.link, self._clock()
+            fd, suspect = link.fd, link.suspect_at()
+            if fd < 0 or not (follower.live or follower.first):
+                return False
+            left = (until if suspect is None else min(until, suspect)) - now
+            poller = self._poller
+            poller.register(fd, self.poll_mask()[1])
+            # what has come already is taken in any case
+            events = poller.poll(left * 1000 + 0.5 if left > 0 else 0)
+            poller.unregister(fd)
+            for _, event in events:
+                self.handle(event)
+            if left <= 0:
+                return done()
+        return True
+
+    def poll_mask(self) -> tuple[int, int]:
+        """File descriptor to poll, or -1, and for what."""
+        link = self._follower.link
+        return link.fd, POLLIN | POLLOUT if link.wants_write else POLLIN
+
+    def handle(self, event: int) -> None:
+        """Do what the poll of the descriptor calls for."""
+        link = self._follower.link
+        if event & POLLOUT:
+            link.writable()
+        if event & (POLLIN | POLLHUP | POLLERR):
+            link.readable()
+        self._follower.pump()
+
+    def _index(self, generation: Generation) -> None:
+        """Have the trees of a generation at hand by table."""
+        self._v4 = {table: tree for (table, bits), tree in generation.trees.items() if bits == 32}
+        self._v6 = {table: tree for (table, bits), tree in generation.trees.items() if bits == 128}
