@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import json
+import lzma
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,12 +34,16 @@ TEXTS: dict[str, list[bytes]] = {
         b"2002:c000:201::/48",
     ],
     "document": [json.dumps(DOCUMENT).encode()],
-    "csv": [b"network,country\n192.0.2.0/24,GB\n198.51.100.0/25,US-CA,37.75,-122.42\n2001:db8::/32,NL\n"],
+    "csv": [
+        b"network,cc\n192.0.2.0/24,AN\nnetwork,continent,country,registered_country,lat\n192.0.2.0/24,EU,,US,1\n",
+        b"network,country\n192.0.2.0/24,GB\n198.51.100.0/25,US-CA,37.75,-122.42\n2001:db8::/32,NL\n",
+    ],
     "nerd": [b":127.0.0.2:x\n192.0.2.0/24 :127.0.1.44:gb\n"],
     "pyasn": [b"; comment\n192.0.2.0/24\t64500\n2001:db8::/32\t64501\n"],
     "prefix2as": [b"192.0.2.0\t24\t64500\n198.51.100.0\t24\t64500_64501,64502\n"],
     "bgpdump": [
-        b"TABLE_DUMP2|1|B|192.0.2.1|64500|192.0.2.0/24|64500 64501 {64502}|IGP|192.0.2.1|0|0||NAG||\n"
+        b"TABLE_DUMP2|1|B|192.0.2.1|64500|192.0.2.0/24|64500 64501 {64502}|IGP|192.0.2.1|0|0||NAG||\n",
+        b"TABLE_DUMP2|1|B|192.0.2.1|64500|192.0.2.0/24|701 (65001 65002) {15169 3356}|IGP|192.0.2.1|0|0||NAG||\n",
     ],
 }
 
@@ -56,6 +63,8 @@ def write(target: str, folder: Path) -> None:
         found = [mrt.peers(3356, 70_000) + table for table in tables] + [
             mrt.rib("8.0.0.0/9", *paths, add_path=True)
         ]
+    if target in {"csv", "mrt"}:
+        found += [pack(data) for data in found[:1] for pack in (gzip.compress, bz2.compress, lzma.compress)]
     for number, data in enumerate(found):
         (folder / f"seed{number}").write_bytes(data)
 
@@ -65,6 +74,14 @@ def _databases(folder: Path) -> Iterator[bytes]:
     data = {"country": {"iso_code": "GB"}, "location": {"latitude": 51.5, "longitude": -0.1}}
     for version, size in ((4, 24), (6, 28), (6, 32)):
         made = Database(version=version, record_size=size).add("192.0.2.0/24", data)
+        if version == 4:  # flat, as IPinfo has it; a country that is elsewhere than where it is registered
+            made.add(
+                "198.51.100.0/24",
+                {"country_code": "US", "region_code": "US-WA", "lat": "47.6", "lng": "-122.3"},
+            )
+            made.add(
+                "203.0.113.0/24", {"continent": {"code": "EU"}, "registered_country": {"iso_code": "US"}}
+            )
         if version == 6:
             made.add("2001:db8::/32", {"continent": {"code": "EU"}}).alias("2002::/16")
         path = made.write(folder / "database")

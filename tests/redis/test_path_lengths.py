@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from geosteer.errors import ConfigError
 from geosteer_loader.publish.publish import publish
 from geosteer_loader.sources.report import Report
+from geosteer_loader.sources.source import FAMILIES
 from geosteer_loader.store.store import connect
 from geosteer_loader.tables.path_lengths import flatten_views, merge
 from geosteer_loader.tables.ranges import RangeBuilder, Ranges
@@ -39,6 +40,7 @@ class Listed:
     lines: Sequence[str]
     disjoint: bool = False
     name: str = "listed"
+    families: frozenset[int] = FAMILIES
     began: list[str] = field(default_factory=list)
 
     def rows(self, report: Report, progress=None) -> Iterator[Row]:  # noqa: ARG002

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from geosteer_loader.config.url_sources import copy_name, file_or_url, read_remote, unset
-from geosteer_loader.config.values import choice, label, text
-from geosteer_loader.sources.formats import FORMATS
+from geosteer_loader.config.values import choice, label, size, text
+from geosteer_loader.sources.archive import LIMIT
+from geosteer_loader.sources.formats import FORMATS, open_source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from geosteer_loader.config.section import Table
     from geosteer_loader.config.url_sources import Remote
+    from geosteer_loader.sources.source import Source
 
 
 TABLES = ("geo", "bgp", "path")
@@ -40,6 +42,14 @@ class SourceConfig:
     """The entry in the configuration, for example `sources.geo[1]`; counted from 1."""
     remote: Remote | None = None
     """Where it comes from, if it is not just a file."""
+    member: str | None = None
+    """Which file of the archive at `path`; a copy of a URL is the member already."""
+    max_size: int = LIMIT
+    """Bytes that may come out of a compressed file."""
+
+    def open(self, table: str) -> Source:
+        """The source for *table*; nothing is read before its `rows`."""
+        return open_source(table, self.format, self.path, self.member, self.max_size)
 
 
 def read_sources(table: Table, base: Path) -> dict[str, tuple[SourceConfig, ...]]:
@@ -65,19 +75,27 @@ def missing_source(source: SourceConfig, environ: Mapping[str, str] = os.environ
 
 
 def _sources(table: Table, name: str, base: Path, cache: Path) -> tuple[SourceConfig, ...]:
-    found: list[SourceConfig] = []
+    sources: list[SourceConfig] = []
     for entry in table.tables(name):
         where = entry.require("path", file_or_url, "")
-        remote = read_remote(entry, where, base)
+        member = entry.get("member", text, None)
+        max_size = entry.get("max_size", size, LIMIT)
+        remote = read_remote(entry, where, base, member, max_size)
         source = SourceConfig(
             format=entry.require("format", choice(*FORMATS.get(name, ())), ""),
             path=cache / copy_name(remote) if remote else Path(base / where).absolute(),
             vantage=entry.require("vantage", label, None) if name == "path" else None,
             place=entry.place,
             remote=remote,
+            member=None if remote else member,
+            max_size=max_size,
         )
         entry.finish()
-        if where and any(source.path == other.path and source.vantage == other.vantage for other in found):
+        if where and any(_same_file(source, other) for other in sources):
             entry.problems.warn(entry.at("path"), f"{remote.url if remote else source.path} is listed twice")
-        found.append(source)
-    return tuple(found)
+        sources.append(source)
+    return tuple(sources)
+
+
+def _same_file(source: SourceConfig, other: SourceConfig) -> bool:
+    return (source.path, source.member, source.vantage) == (other.path, other.member, other.vantage)

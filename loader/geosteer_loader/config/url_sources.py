@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
 from geosteer_loader.config.secrets import literal
-from geosteer_loader.config.values import duration, size, text
+from geosteer_loader.config.values import duration, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from geosteer_loader.config.section import Table
 
-URLS_ONLY = ("checksum", "member", "headers", "username", "password", "ca", "max_size", "timeout")
+URLS_ONLY = ("checksum", "headers", "username", "password", "ca", "timeout")
 """Settings of sources that are URLs."""
 
 REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -38,7 +38,7 @@ class Remote:
     checksum: str | None = None
     """URL of its checksum file."""
     member: str | None = None
-    """Which file of a tar archive; `*` and `?` as in file names."""
+    """Which file of an archive; `*` and `?` as in file names."""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     username: str | None = None
     password: str | None = field(default=None, repr=False)
@@ -70,7 +70,7 @@ def unset(remote: Remote, environ: Mapping[str, str]) -> str | None:
     return None
 
 
-def read_remote(entry: Table, where: str, base: Path) -> Remote | None:
+def read_remote(entry: Table, where: str, base: Path, member: str | None, max_size: int) -> Remote | None:
     """Where the source of one entry is fetched from; None where it is a file. *base*: where paths begin."""
     if not where.startswith("https://"):
         for key in URLS_ONLY:
@@ -82,12 +82,12 @@ def read_remote(entry: Table, where: str, base: Path) -> Remote | None:
     remote = Remote(
         url=where,
         checksum=entry.get("checksum", _url, None),
-        member=entry.get("member", text, None),
+        member=member,
         headers={name: headers.get(name, _header(name), "") for name in headers.names()},
         username=entry.get("username", text, None),
         password=entry.get("password", _password, None),
         ca=(base / ca).absolute() if ca else None,
-        max_size=entry.get("max_size", size, 4 << 30),
+        max_size=max_size,
         timeout=entry.get("timeout", duration(1), 600),
     )
     if remote.password and not remote.username:

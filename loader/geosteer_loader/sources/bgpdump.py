@@ -6,33 +6,41 @@ AS, prefix, AS path. Lines of updates (A, W, STATE) say nothing of a whole table
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from geosteer.errors import SourceError
-from geosteer_loader.sources.files import Problems, lines
+from geosteer_loader.sources.files import Problems
 from geosteer_loader.sources.prefix import parse_network
 from geosteer_loader.sources.routes import AsPath, Rib, as_path, own_path
+from geosteer_loader.sources.source import FAMILIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+    from geosteer_loader.sources.files import SourceFile
     from geosteer_loader.sources.report import Report
     from geosteer_loader.sources.routes import Step
     from geosteer_loader.sources.source import Progress, Row
 
 UPDATES = "updates, not a table: left out"
 
+_NUMBER = re.compile(r"[0-9]+")
+_MEMBERS = r"[ ,]*[0-9]{1,10}(?:[ ,]+[0-9]{1,10})*[ ,]*"
+_STEP = re.compile(rf"\{{{_MEMBERS}\}}|\({_MEMBERS}\)|\[{_MEMBERS}\]|[0-9]{{1,10}}(?:,[0-9]{{1,10}})*")
+_PATH = re.compile(rf"\s*(?:{_STEP.pattern})(?:\s+(?:{_STEP.pattern}))*\s*")
+
 
 class BgpdumpSource:
     """One printed table; rows are origins or, for the table `path`, lengths of the shortest path."""
 
     disjoint = False
+    families = FAMILIES
 
-    def __init__(self, path: Path, table: str) -> None:
-        self.path = path
-        self.name = str(path)
+    def __init__(self, file: SourceFile, table: str) -> None:
+        self._file = file
+        self.name = str(file.path)
         self._table = table
 
     def rows(self, report: Report, progress: Progress | None = None) -> Iterator[Row]:
@@ -40,10 +48,10 @@ class BgpdumpSource:
 
         Raises: SourceError: not readable, without any route of a table, or lines are malformed (all of them are named).
         """
-        problems = Problems(self.path)
+        problems = Problems(self._file.path)
         rib = Rib(report, self._table)
         seen, prefix = "", (0, 0, 0)
-        for number, line in lines(self.path, progress):
+        for number, line in self._file.lines(progress):
             fields = line.split("|")
             if not line.strip():
                 continue
@@ -64,7 +72,7 @@ class BgpdumpSource:
                 yield row
         problems.check()
         if not seen:
-            raise SourceError(f"{self.name}: no line of a routing table (TABLE_DUMP..|..|B|..) in it")
+            raise SourceError(f"{self.name}: contains no routing table entry (TABLE_DUMP..|..|B|..)")
         if last := rib.finish():
             yield last
 
@@ -79,21 +87,19 @@ def _refuse_other(fields: list[str]) -> None:
 def parse_path(text: str) -> AsPath:
     """What is wanted of a path such as `701 6453 {38266,38267}`; confederations stand in brackets or parentheses.
 
+    The members of a set are parted by commas, blanks or both, as different programs print them.
+
     Raises: ValueError: not a path.
     """
     steps: list[Step] = []
-    confederation = False
-    for word in text.split():
-        confederation = confederation or word[0] in "(["
-        members = word.strip("(){}[]").split(",")
-        if not all(member.isascii() and member.isdigit() and int(member) <= 0xFFFFFFFF for member in members):
+    if not _PATH.fullmatch(text):
+        raise ValueError(f"not an AS path: {text[:80]!r}")
+    for step in _STEP.findall(text):
+        members = [int(number) for number in _NUMBER.findall(step)]
+        if max(members) > 0xFFFFFFFF:
             raise ValueError(f"not an AS path: {text[:80]!r}")
-        if not confederation:
-            numbers = frozenset(map(int, members))
-            if word[0] == "{" or len(numbers) > 1:
-                steps.append(numbers)
-            else:
-                steps.append((int(members[0]),))
-        if word[-1] in ")]":
-            confederation = False
+        if step[0] == "{" or len(set(members)) > 1:
+            steps += [] if step[0] in "([" else [frozenset(members)]
+        elif step[0] not in "([":
+            steps.append((members[0],))
     return as_path(steps)

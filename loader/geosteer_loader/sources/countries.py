@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from typing import NamedTuple
 
 _TABLE = {
     "AF": (
@@ -65,7 +66,100 @@ REGIONS = {"EU": "EU", "AP": "AS"}
 NOWHERE = frozenset({"A1", "A2", "O1", "ZZ"})
 """Codes for anonymous proxies, satellite providers, other and unknown: misses on purpose."""
 
+WITHDRAWN: dict[str, tuple[str, ...]] = {
+    code: tuple(successors.split())
+    for code, successors in {
+        "AN": "BQ CW SX", "BU": "MM", "CS": "CZ ME RS SK", "CT": "KI", "DD": "DE", "DY": "BJ", "FQ": "AQ TF", "FX": "FR",
+        "HV": "BF", "JT": "UM", "MI": "UM", "NH": "VU", "NQ": "AQ", "NT": "IQ SA", "PC": "FM MH MP PW", "PU": "UM",
+        "PZ": "PA", "RH": "ZW", "SU": "RU", "TP": "TL", "VD": "VN", "WK": "UM", "YD": "YE", "YU": "ME RS", "ZR": "CD",
+    }.items()
+}  # fmt: skip
+"""Code that ISO 3166-3 lists as withdrawn -> the countries that took its place.
+
+Left out: codes that mean another country today (AI, BQ, GE, SK). SU: of its many successors the one that continues it.
+"""
+
+WITHDRAWN_NUMERIC = {
+    128: "CT", 200: "CS", 216: "NQ", 249: "FX", 278: "DD", 280: "DE", 396: "JT", 488: "MI", 530: "AN", 532: "AN",
+    536: "NT", 582: "PC", 720: "YD", 736: "SD", 810: "SU", 849: "PU", 872: "WK", 886: "YE", 890: "YU", 891: "CS",
+}  # fmt: skip
+"""Numeric code that is no longer given -> the alpha-2 code that it belonged to."""
+
 _SUBDIVISION = re.compile(r"[A-Z0-9]{1,3}")
+_UNPLACED = frozenset({"A1", "A2"})
+"""Proxies and satellites: where the database puts them says nothing of the client."""
+
+
+class Located(NamedTuple):
+    """Where a record of a source is taken to be."""
+
+    country: str
+    """Alpha-2 code, or ""."""
+    continent: str
+    """Where the country is not known: continent code, or ""."""
+    oddity: str | None
+    """What a log should say of it; None where the country is as it was written."""
+
+
+def locate(country: str, continent: str = "", registered: str = "") -> Located:
+    """What codes of a source stand for.
+
+    Args:
+        country: alpha-2 code in either case. EU and AP are continents; a code that ISO has withdrawn is its successor, or the
+            continent of its successors.
+        continent: counts where the country is not known.
+        registered: the country that the addresses are registered in; it counts where the country is not known and the
+            continent is not known either, or is that country's.
+    """
+    code, continent, registered = (word.strip().upper() for word in (country, continent, registered))
+    continent = continent if continent in CONTINENTS else ""
+    if code in _UNPLACED:
+        return Located("", "", f"{code}: prefixes are misses")
+    place, region = _stands_for(code)
+    if place or region:
+        return Located(place, region, _replaced(code, place, region))
+    home, region = _stands_for(registered)
+    if (home or region) and continent in {"", region or CONTINENT[home]}:
+        return Located(
+            home, region, _unknown(code, "the registered country") or _replaced(registered, home, region)
+        )
+    if continent:
+        return Located("", continent, _unknown(code, "the continent"))
+    if code in NOWHERE:
+        return Located("", "", f"{code}: prefixes are misses")
+    kind = "unknown country codes" if code else "no country"
+    return Located("", "", f"{kind}: prefixes are misses")
+
+
+def _stands_for(code: str) -> tuple[str, str]:
+    """Country, or else continent, of one code; both "" where it is not known."""
+    if code in COUNTRIES:
+        return code, ""
+    if code in REGIONS:
+        return "", REGIONS[code]
+    successors = WITHDRAWN.get(code, ())
+    if len(successors) == 1:
+        return successors[0], ""
+    continents = {CONTINENT[successor] for successor in successors}
+    return "", continents.pop() if len(continents) == 1 else ""
+
+
+def _replaced(code: str, country: str, continent: str) -> str | None:
+    if code in WITHDRAWN:
+        return f"{code}: withdrawn, taken as {country or f'the continent @{continent}'}"
+    return f"{code}: taken as the continent @{continent}" if continent else None
+
+
+def _unknown(code: str, instead: str) -> str | None:
+    if not code:
+        return None
+    kind = f"{code}: no country" if code in NOWHERE else "unknown country codes"
+    return f"{kind}: {instead} counts"
+
+
+def is_known(code: str) -> bool:
+    """Whether an alpha-2 code says something: a country, a region, a withdrawn code, or "nowhere"."""
+    return code in COUNTRIES or code in REGIONS or code in NOWHERE or code in WITHDRAWN
 
 
 def geo_record(
@@ -74,42 +168,27 @@ def geo_record(
     lat: float | None = None,
     lon: float | None = None,
     continent: str | None = None,
+    registered: str | None = None,
 ) -> str:
-    """The record `CC[-SUB][ LAT LON]`, or `@CONTINENT[ LAT LON]`, or "" when the country is not known.
+    """The record `CC[-SUB][ LAT LON]`, or `@CONTINENT[ LAT LON]`, or "" when neither is known.
 
     Args:
-        country: alpha-2 code in either case; EU and AP become their continent, A1, A2, O1, ZZ and unknown
-            codes a miss.
-        sub: ISO 3166-2 code without the country, for example `CA`; left out where it is none.
+        country, continent, registered: as for `locate`.
+        sub: ISO 3166-2 code, with or without the country (`CA`, `US-CA`); left out where it is not one.
         lat: degrees north, -90 to 90.
         lon: degrees east, -180 to 180; both are left out unless both are in range.
-        continent: used where there is no country code at all.
     """
-    code = (country or "").strip().upper()
-    where = ""
-    if code in COUNTRIES:
-        where = code
-        if sub and _SUBDIVISION.fullmatch(sub := sub.upper()):
-            where = f"{code}-{sub}"
-    elif code in REGIONS:
-        where = "@" + REGIONS[code]
-    elif not code and continent and continent.upper() in CONTINENTS:
-        where = "@" + continent.upper()
+    located = locate(country or "", continent or "", registered or "")
+    where = located.country
+    if where and sub and located.oddity is None:  # subdivisions of a withdrawn code are not its successor's
+        sub = sub.strip().upper().removeprefix(f"{where}-")
+        if _SUBDIVISION.fullmatch(sub):
+            where = f"{where}-{sub}"
+    elif located.continent:
+        where = "@" + located.continent
     if where and lat is not None and lon is not None and on_earth(lat, lon):
         where = f"{where} {_degrees(lat)} {_degrees(lon)}"
     return where
-
-
-def oddity(country: str) -> str | None:
-    """What a log should say of a country code that does not become a country, or None for one that does."""
-    code = country.strip().upper()
-    if code in COUNTRIES:
-        return None
-    if code in REGIONS:
-        return f"{code}: taken as the continent @{REGIONS[code]}"
-    if code in NOWHERE:
-        return f"{code}: prefixes are misses"
-    return "no country: prefixes are misses" if not code else "unknown country codes: prefixes are misses"
 
 
 def on_earth(lat: float, lon: float) -> bool:

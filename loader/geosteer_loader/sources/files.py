@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import stat
-import zlib
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from geosteer.errors import SourceError
+from geosteer_loader.sources.archive import LIMIT, damaged, open_packed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from io import BufferedIOBase, BufferedReader
+    from io import BufferedReader
     from pathlib import Path
 
     from geosteer_loader.sources.source import Progress
@@ -26,6 +25,28 @@ MAX_LINE = 1 << 16
 
 SHOWN = 20
 """Malformed lines that a message names; the others are counted."""
+
+BYTE_ORDER_MARK = "\ufeff"
+"""What some editors put in front of a text file."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One file that a source is read from, maybe compressed or in an archive."""
+
+    path: Path
+    member: str | None = None
+    """Which file of an archive; `*` and `?` as in file names."""
+    limit: int = LIMIT
+    """Bytes that may come out of a compressed file."""
+
+    def chunks(self, progress: Progress | None = None) -> Iterator[bytes]:
+        """The content in pieces. Raises: SourceError: as `chunks`."""
+        return chunks(self.path, progress, self.member, self.limit)
+
+    def lines(self, progress: Progress | None = None) -> Iterator[tuple[int, str]]:
+        """Each line with its number. Raises: SourceError: as `lines`."""
+        return lines(self.path, progress, self.member, self.limit)
 
 
 def open_regular(path: Path, place: str = "opening") -> BufferedReader:
@@ -45,24 +66,25 @@ def open_regular(path: Path, place: str = "opening") -> BufferedReader:
 def reading(path: Path, place: str = "reading") -> Iterator[None]:
     """Turns whatever reading and decompressing can raise into a SourceError."""
     try:
-        yield
-    except EOFError as exc:
-        raise SourceError(f"{path}: {place}: the compressed data ends in the middle") from exc
-    except (zlib.error, ValueError) as exc:
+        with damaged():
+            yield
+    except ValueError as exc:
         raise SourceError(f"{path}: {place}: {exc}") from exc
     except OSError as exc:
         raise SourceError(f"{path}: {place}: {exc.strerror or exc}") from exc
 
 
-def chunks(path: Path, progress: Progress | None = None) -> Iterator[bytes]:
-    """The content in pieces, decompressed when it begins as gzip or bzip2 do.
+def chunks(
+    path: Path, progress: Progress | None = None, member: str | None = None, limit: int = LIMIT
+) -> Iterator[bytes]:
+    """The content in pieces: decompressed, and of an archive the *member*; at most *limit* bytes of them.
 
-    Raises: SourceError: absent, not readable, or cut off; everything before the cut was given by then.
+    Raises: SourceError: absent, not readable, too large, or cut off; everything before the cut was given by then.
     """
     with open_regular(path) as raw:
         with reading(path):
             size = path.stat().st_size
-            stream = _decompressed(raw)
+            stream = open_packed(raw, member, limit)
         while True:
             with reading(path):
                 chunk = stream.read1(CHUNK)  # not `read`: that would lose what precedes a cut
@@ -73,21 +95,16 @@ def chunks(path: Path, progress: Progress | None = None) -> Iterator[bytes]:
                 progress(raw.tell(), size)
 
 
-def _decompressed(raw: BufferedReader) -> BufferedIOBase:
-    magic = raw.peek(3)[:3]
-    if magic.startswith(b"\x1f\x8b"):
-        return gzip.GzipFile(fileobj=raw)
-    return bz2.BZ2File(raw) if magic == b"BZh" else raw
-
-
-def lines(path: Path, progress: Progress | None = None) -> Iterator[tuple[int, str]]:
+def lines(
+    path: Path, progress: Progress | None = None, member: str | None = None, limit: int = LIMIT
+) -> Iterator[tuple[int, str]]:
     """Each line with its number from 1, without line end (LF, CRLF) and byte order mark; not UTF-8: replaced.
 
     Raises: SourceError: as `chunks`, or a line is longer than any real one.
     """
     number = 0
     pending = b""
-    for chunk in chunks(path, progress):
+    for chunk in chunks(path, progress, member, limit):
         *whole, pending = (pending + chunk).split(b"\n")
         for line in whole:
             number += 1
@@ -100,7 +117,7 @@ def lines(path: Path, progress: Progress | None = None) -> Iterator[tuple[int, s
 
 def _text(number: int, line: bytes) -> str:
     text = line.removesuffix(b"\r").decode(errors="replace")
-    return text.removeprefix("\ufeff") if number == 1 else text
+    return text.removeprefix(BYTE_ORDER_MARK) if number == 1 else text
 
 
 class Problems:

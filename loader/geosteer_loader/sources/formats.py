@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from geosteer.errors import ConfigError
+from geosteer_loader.sources.archive import LIMIT
+from geosteer_loader.sources.files import SourceFile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,37 +21,47 @@ FORMATS: dict[str, tuple[str, ...]] = {
 """Table -> formats that can fill it; lengths of AS paths need a format that has paths."""
 
 
-def open_source(table: str, format: str, path: Path) -> Source:  # noqa: A002  # the word of the configuration
+def open_source(
+    table: str,
+    format: str,  # noqa: A002  # the word of the configuration
+    path: Path,
+    member: str | None = None,
+    limit: int = LIMIT,
+) -> Source:
     """The source for a file; nothing is read before its `rows`.
+
+    Args:
+        member: which file of an archive; limit: bytes that may come out of a compressed file.
 
     Raises: ConfigError: the table has no such format.
     """
     known = FORMATS.get(table, ())
     if format not in known:
         raise ConfigError(
-            [f"{path}: format: {format!r} is none for table {table}; known: {', '.join(known)}"]
+            [f"{path}: format: unknown format {format!r} for table {table}; known: {', '.join(known)}"]
         )
+    file = SourceFile(path, member, limit)
     # a format's parser and the libraries it needs are loaded only where that format is used
     if format == "mmdb":
         from geosteer_loader.sources.mmdb import MmdbSource
 
-        return MmdbSource(path)
+        return MmdbSource(file)
     if format == "nerd":
         from geosteer_loader.sources.rbldnsd import NerdSource
 
-        return NerdSource(path)
+        return NerdSource(file)
     if format == "csv":
         from geosteer_loader.sources.csv import CsvSource
 
-        return CsvSource(path)
+        return CsvSource(file)
     if format == "bgpdump":
         from geosteer_loader.sources.bgpdump import BgpdumpSource
 
-        return BgpdumpSource(path, table)
+        return BgpdumpSource(file, table)
     if format == "mrt":
         from geosteer_loader.sources.mrt import MrtSource
 
-        return MrtSource(path, table)
+        return MrtSource(file, table)
     from geosteer_loader.sources.origins import OriginListSource
 
-    return OriginListSource(path, split=format == "prefix2as")
+    return OriginListSource(file, split=format == "prefix2as")

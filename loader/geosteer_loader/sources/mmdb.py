@@ -1,31 +1,35 @@
 """MMDB databases with countries: MaxMind's, DB-IP's, IPinfo's and ip-location-db's record shapes.
 
-Of a record are taken: `country`, else `registered_country`, else the continent; the first subdivision and the
-coordinates where they are there, so that a City database gives `US-CA 37.75 -122.42` where a Country
-database gives `US`. The represented country (a military base's) is not a place. A network whose record
-has no place at all is as if it were not listed.
+Of a record are taken: `country`, else `registered_country` where it is in the record's continent, else the continent; the
+first subdivision and the coordinates where they are there, so that a City database gives `US-CA 37.75 -122.42` where a
+Country database gives `US`. The represented country (a military base's) is not a place. A network whose record has no place
+at all is as if it were not listed.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import struct
 import sys
+import tempfile
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import maxminddb
 
 from geosteer.decision.client import prefix_text
 from geosteer.errors import SourceError
-from geosteer_loader.sources.countries import CONTINENTS, COUNTRIES, geo_record, oddity
+from geosteer_loader.sources.archive import HEAD, kind_of
+from geosteer_loader.sources.countries import CONTINENTS, COUNTRIES, geo_record, locate
 from geosteer_loader.sources.files import open_regular, reading
 from geosteer_loader.sources.mmdb_tree import RECORD_SIZES, SearchTree, tree_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
+    from geosteer_loader.sources.files import SourceFile
     from geosteer_loader.sources.report import Report
     from geosteer_loader.sources.source import Progress, Row
 
@@ -46,21 +50,41 @@ LAST_DATE = 1 << 33
 """Seconds since 1970; a build date behind it (the year 2242) is none."""
 
 
+_DECIMAL = re.compile(r"\s*[+-]?[0-9]{1,3}(?:\.[0-9]{0,20})?\s*")
+
+
 class MmdbSource:
     """One MMDB file."""
 
     disjoint = True
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.name = str(path)
+    def __init__(self, file: SourceFile) -> None:
+        self._file = file
+        self.name = str(file.path)
+        self._unpacked: IO[bytes] | None = None
+
+    @property
+    def families(self) -> frozenset[int]:
+        """Address bits of the families that it may have networks of.
+
+        Raises: SourceError: not such a file.
+        """
+        with self._opened() as reader:
+            try:
+                if reader.metadata().ip_version == 4:
+                    return frozenset({32})
+                # IPv4 lies within ::/96: a gap that holds it all
+                record, length = reader.get_with_prefix_len(ipaddress.IPv6Address(0))
+            except _HOSTILE as exc:
+                raise SourceError(f"{self.name}: metadata: {exc}") from exc
+        return frozenset({128}) if record is None and length <= 96 else frozenset({32, 128})
 
     def rows(self, report: Report, progress: Progress | None = None) -> Iterator[Row]:
         """Networks with a place, in address order per family.
 
         Raises: SourceError: not such a file, damaged, or without any country in it.
         """
-        with open_regular(self.path) as raw, _opened(self.path) as reader:
+        with open_regular(self._path()) as raw, self._opened() as reader:
             tree, kind = self._tree(raw, reader, report)
             places: dict[int, _Place] = {}
             try:
@@ -87,8 +111,8 @@ class MmdbSource:
             raise SourceError(f"{self.name}: metadata: {exc}") from exc
         if size not in RECORD_SIZES or version not in {4, 6}:
             raise SourceError(f"{self.name}: metadata: record size {size}, IP version {version}")
-        with reading(self.path):
-            ours, theirs = os.fstat(raw.fileno()), self.path.stat()
+        with reading(self._file.path):
+            ours, theirs = os.fstat(raw.fileno()), self._path().stat()
             if (ours.st_dev, ours.st_ino) != (theirs.st_dev, theirs.st_ino):
                 raise SourceError(f"{self.name}: reading: replaced by another file just now; try again")
             needed = tree_size(nodes, size)
@@ -108,15 +132,35 @@ class MmdbSource:
             raise SourceError(f"{self.name}: {prefix_text(bits, start, length)}: {exc}") from exc
         return _Place(data, prefix_text(bits, start, length))
 
+    def _opened(self) -> maxminddb.Reader:
+        path = self._path()
+        try:
+            return maxminddb.open_database(path)
+        except _HOSTILE as exc:
+            reason = (
+                str(exc)
+                if _has_metadata(path)
+                else "no metadata at its end: not an MMDB database, or cut off"
+            )
+            raise SourceError(f"{self.name}: opening: {reason}") from exc
 
-def _opened(path: Path) -> maxminddb.Reader:
-    try:
-        return maxminddb.open_database(path)
-    except _HOSTILE as exc:
-        reason = (
-            str(exc) if _has_metadata(path) else "no metadata at its end: not an MMDB database, or cut off"
-        )
-        raise SourceError(f"{path}: opening: {reason}") from exc
+    def _path(self) -> Path:
+        """The file that is read: the source itself, or what came out of it where it is compressed.
+
+        The reader maps its file, so that a stream will not do. It is deleted with this object.
+        """
+        if self._unpacked is not None:
+            return Path(self._unpacked.name)
+        with open_regular(self._file.path) as raw, reading(self._file.path):
+            packed = bool(kind_of(raw.read(HEAD)))
+        if not packed and self._file.member is None:
+            return self._file.path
+        with reading(self._file.path, "decompressing"):
+            self._unpacked = tempfile.NamedTemporaryFile(prefix="geosteer-", suffix=".mmdb")  # noqa: SIM115
+            for chunk in self._file.chunks():
+                self._unpacked.write(chunk)
+            self._unpacked.flush()
+        return Path(self._unpacked.name)
 
 
 def _has_metadata(path: Path) -> bool:
@@ -132,22 +176,22 @@ class _Place:
 
     def __init__(self, data: object, example: str) -> None:
         fields = data if isinstance(data, dict) else {}
-        own = _code(fields, "country", "country_code")
-        code = own or _code(fields, "registered_country")
+        code = _code(fields, "country", "country_code")
+        registered = _code(fields, "registered_country", "registered_country_code")
         continent = _code(fields, "continent", "continent_code", key="code")
         self.networks = 0
         self.record: str | None = None
         """Text of the record, or None when the data says nothing of a place."""
         self._odd: str | None = UNPLACED
-        if code or continent:
-            location = fields.get("location")
-            lat, lon = (_number(location, name) for name in ("latitude", "longitude"))
+        if code or registered or continent:
             # many records of a City database differ only in what is left out here
-            self.record = sys.intern(geo_record(code, _subdivision(fields), lat, lon, continent))
-            self._odd = oddity(code) if code else None
-        self._example = f"{code} {example}".lstrip() if self._odd else ""
+            self.record = sys.intern(
+                geo_record(code, _subdivision(fields), *_coordinates(fields), continent, registered)
+            )
+            self._odd = locate(code, continent, registered).oddity
+        self._example = f"{code or registered} {example}".lstrip() if self._odd else ""
         # the continent belongs to the country, not to the registered country that may stand in for it
-        self._country = own if own in COUNTRIES and continent in CONTINENTS else ""
+        self._country = code if code in COUNTRIES and continent in CONTINENTS else ""
         self._continent = continent
 
     def tell(self, report: Report) -> None:
@@ -170,10 +214,32 @@ def _subdivision(fields: Mapping[str, Any]) -> str | None:
     subdivisions = fields.get("subdivisions")
     if isinstance(subdivisions, list) and subdivisions and isinstance(subdivisions[0], dict):
         code = subdivisions[0].get("iso_code")
-        return code if isinstance(code, str) else None
-    return None
+    else:
+        code = fields.get("region_code")
+    return code if isinstance(code, str) else None
 
 
-def _number(location: object, name: str) -> float | None:
-    value = location.get(name) if isinstance(location, dict) else None
-    return float(value) if isinstance(value, int | float) else None
+def _coordinates(fields: Mapping[str, Any]) -> tuple[float | None, float | None]:
+    """Latitude and longitude: nested (`location.latitude`), flat (`latitude`, `lat`), or one text (`loc`)."""
+    location = fields.get("location")
+    for place in (location, fields):
+        if isinstance(place, dict):
+            lat, lon = _number(place, "latitude", "lat"), _number(place, "longitude", "lng", "lon")
+            if lat is not None and lon is not None:
+                return lat, lon
+    for text in (fields.get("loc"), location):
+        if isinstance(text, str) and text.count(",") == 1:
+            first, _, second = text.partition(",")
+            return _degrees(first), _degrees(second)
+    return None, None
+
+
+def _number(place: Mapping[str, Any], *names: str) -> float | None:
+    return next((value for name in names if (value := _degrees(place.get(name))) is not None), None)
+
+
+def _degrees(value: object) -> float | None:
+    """A number, or text that is one."""
+    if isinstance(value, str) and _DECIMAL.fullmatch(value):
+        return float(value)
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

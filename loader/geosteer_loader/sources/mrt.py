@@ -11,13 +11,13 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from geosteer.errors import SourceError
-from geosteer_loader.sources.files import chunks
 from geosteer_loader.sources.routes import AsPath, Rib, as_path, own_path, plain_path
+from geosteer_loader.sources.source import FAMILIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+    from geosteer_loader.sources.files import SourceFile
     from geosteer_loader.sources.report import Report
     from geosteer_loader.sources.routes import Step
     from geosteer_loader.sources.source import Progress, Row
@@ -30,7 +30,7 @@ UNICAST = {2: (32, False), 4: (128, False), 8: (32, True), 10: (128, True)}
 MAX_RECORD = 1 << 24
 """Bytes; 65,535 entries of 250 bytes each, far above any real record."""
 
-OTHER = "records that are no unicast routes: left out"
+OTHER = "records other than unicast routes: left out"
 
 _HEADER = struct.Struct(">IHHI")
 _ENTRY = struct.Struct(">HIH")
@@ -46,10 +46,11 @@ class MrtSource:
     """One dump; rows are origins or, for the table `path`, lengths of the shortest path."""
 
     disjoint = False
+    families = FAMILIES
 
-    def __init__(self, path: Path, table: str) -> None:
-        self.path = path
-        self.name = str(path)
+    def __init__(self, file: SourceFile, table: str) -> None:
+        self._file = file
+        self.name = str(file.path)
         self._table = table
 
     def rows(self, report: Report, progress: Progress | None = None) -> Iterator[Row]:
@@ -77,7 +78,7 @@ class MrtSource:
             except (ValueError, IndexError, struct.error) as exc:
                 raise SourceError(f"{self.name}: record at byte {at}: damaged: {exc}") from exc
         if not routes:
-            raise SourceError(f"{self.name}: no unicast routes of type TABLE_DUMP_V2 in it")
+            raise SourceError(f"{self.name}: contains no unicast routes of type TABLE_DUMP_V2")
         if last := rib.finish():
             yield last
 
@@ -85,7 +86,7 @@ class MrtSource:
         """Place in the (decompressed) stream, time, type, subtype and body of each record."""
         done = 0
         data = b""
-        for chunk in chunks(self.path, progress):
+        for chunk in self._file.chunks(progress):
             data += chunk
             at = 0
             while len(data) - at >= _HEADER.size:
@@ -102,7 +103,7 @@ class MrtSource:
             data = data[at:]
             done += at
         if data:
-            raise SourceError(f"{self.name}: record at byte {done}: the file ends within it")
+            raise SourceError(f"{self.name}: record at byte {done}: the file is cut off within it")
 
 
 def _peers(body: bytes) -> list[int]:
@@ -143,17 +144,17 @@ def _paths(body: bytes, at: int, peers: list[int], *, add_path: bool) -> Iterato
         at += entry.size
         end = at + size
         if end > len(body):
-            raise ValueError("an entry reaches beyond the record")
+            raise ValueError("an entry extends beyond its record")
         path = _as_path_attribute(body, at, end)
         if path:
             yield _decode(path)
         elif peer < len(peers):
             yield own_path(peers[peer])
         else:
-            raise ValueError(f"a route of peer {peer}, where the peer table has {len(peers)}")
+            raise ValueError(f"peer index {peer} is outside the peer table of {len(peers)}")
         at = end
     if at != len(body):
-        raise ValueError(f"{len(body) - at} bytes behind the last entry")
+        raise ValueError(f"{len(body) - at} bytes after the last entry")
 
 
 def _as_path_attribute(body: bytes, at: int, end: int) -> bytes:

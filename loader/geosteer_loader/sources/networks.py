@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from geosteer_loader.sources.source import FAMILIES
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -16,6 +18,7 @@ class NetworkSource:
 
     name = "networks"
     disjoint = False
+    families = FAMILIES
 
     def __init__(self, networks: Mapping[str, Sequence[tuple[int, int, int]]]) -> None:
         self._networks = networks

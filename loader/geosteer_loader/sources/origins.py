@@ -1,7 +1,7 @@
 """Lists of prefixes with their origin AS: pyasn's .dat, CAIDA's prefix2as, and plain `prefix AS15169`.
 
 Origins stand in the order of the file: CAIDA writes several as `10_20`, most frequent first, and the members of an AS set
-as `10,20`. Which prefixes and ASes count is the module `bgp`'s to say.
+as `10,20`; others write sets as `{10 20}`. Which prefixes and ASes count is decided in the module `routes`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from geosteer.errors import SourceError
-from geosteer_loader.sources.files import Problems, lines
+from geosteer_loader.sources.files import Problems
 from geosteer_loader.sources.prefix import parse_network
 from geosteer_loader.sources.routes import (
     AS_SET,
@@ -22,17 +22,18 @@ from geosteer_loader.sources.routes import (
     origin_record,
     unusable,
 )
+from geosteer_loader.sources.source import FAMILIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+    from geosteer_loader.sources.files import SourceFile
     from geosteer_loader.sources.report import Report
     from geosteer_loader.sources.source import Progress, Row
 
 _ORIGIN = re.compile(r"(?:AS)?([0-9]{1,10})", re.IGNORECASE)
 _BETWEEN = re.compile(r"[_,\s{}]+")
-_SET = re.compile(r"[0-9]\s*,")
+_SET = re.compile(r"[0-9]\s*,|\{\s*[0-9]+[\s,]+[0-9]")
 
 
 class _Origins(NamedTuple):
@@ -48,10 +49,11 @@ class OriginListSource:
     """One list; *split* says that prefix and length are columns of their own (prefix2as)."""
 
     disjoint = False
+    families = FAMILIES
 
-    def __init__(self, path: Path, *, split: bool) -> None:
-        self.path = path
-        self.name = str(path)
+    def __init__(self, file: SourceFile, *, split: bool) -> None:
+        self._file = file
+        self.name = str(file.path)
         self._split = split
 
     def rows(self, report: Report, progress: Progress | None = None) -> Iterator[Row]:
@@ -59,10 +61,10 @@ class OriginListSource:
 
         Raises: SourceError: not readable, without any prefix, or lines are malformed (all of them are named).
         """
-        problems = Problems(self.path)
+        problems = Problems(self._file.path)
         known: dict[str, _Origins] = {}
         empty = True
-        for number, line in lines(self.path, progress):
+        for number, line in self._file.lines(progress):
             text = line.strip()
             if not text or text[0] in ";#":
                 continue
@@ -85,14 +87,14 @@ class OriginListSource:
             yield *network, origins.record
         problems.check()
         if empty:
-            raise SourceError(f"{self.name}: no prefix in it")
+            raise SourceError(f"{self.name}: contains no prefix")
 
 
 def _split(text: str) -> tuple[str, str]:
     """Prefix and origins of a line whose prefix and length are columns of their own. Raises: ValueError: they are not."""
     address, _, rest = text.replace("\t", " ").partition(" ")
     if "/" in address:
-        raise ValueError(f"prefix and length in one column, as in format pyasn: {address!r}")
+        raise ValueError(f"prefix and length in one column (format pyasn has them so): {address!r}")
     length, _, rest = rest.lstrip().partition(" ")
     return f"{address}/{length}", rest
 
@@ -102,7 +104,7 @@ def _joined(text: str) -> tuple[str, str]:
     prefix, _, rest = text.replace("\t", " ").partition(" ")
     if "/" not in prefix:  # a prefix2as line would pass as an address with several origins
         hint = " (format prefix2as has it in the next column)" if rest.lstrip()[:1].isdigit() else ""
-        raise ValueError(f"no prefix length: {prefix!r}{hint}")
+        raise ValueError(f"missing prefix length: {prefix!r}{hint}")
     return prefix, rest
 
 
@@ -112,10 +114,10 @@ def _origins(text: str) -> _Origins:
     Raises: ValueError: not AS numbers.
     """
     words = [word for word in _BETWEEN.split(text.strip()) if word]
-    found = [_ORIGIN.fullmatch(word) for word in words]
-    numbers = [int(one[1]) for one in found if one]
-    if not numbers or len(numbers) < len(found) or max(numbers) > 0xFFFFFFFF:
-        raise ValueError(f"no AS number: {text[:60]!r}")
+    matches = [_ORIGIN.fullmatch(word) for word in words]
+    numbers = [int(match[1]) for match in matches if match]
+    if not numbers or len(numbers) < len(matches) or max(numbers) > 0xFFFFFFFF:
+        raise ValueError(f"invalid AS number: {text[:60]!r}")
     public = list(dict.fromkeys(filter(is_public, numbers)))
     odd = {
         AS_SET: _SET.search(text) is not None,

@@ -20,7 +20,7 @@ def parse_prefix(text: str) -> tuple[int, int, int]:
     """
     bits, start, length = parse_network(text)
     if bits == 128 and length >= 96 and start >> 32 == _MAPPED:
-        raise ValueError(f"a v4-mapped network, to be written as IPv4: {text!r}")
+        raise ValueError(f"v4-mapped network, write it as IPv4: {text!r}")
     return bits, start, length
 
 
@@ -36,9 +36,9 @@ def parse_network(text: str) -> tuple[int, int, int]:
     elif size.isascii() and size.isdigit() and len(size) <= 3 and int(size) <= bits:
         length = int(size)
     else:
-        raise ValueError(f"no prefix length from 0 to {bits}: {text!r}")
+        raise ValueError(f"prefix length out of range, 0 to {bits}: {text!r}")
     if start & ((1 << (bits - length)) - 1):
-        raise ValueError(f"bits behind the prefix length are set: {text!r}")
+        raise ValueError(f"host bits are set: {text!r}")
     return bits, start, length
 
 

@@ -12,14 +12,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from geosteer_loader.sources.countries import COUNTRIES, NOWHERE, NUMERIC, REGIONS, geo_record, oddity
-from geosteer_loader.sources.files import Problems, lines
+from geosteer_loader.sources.countries import NUMERIC, WITHDRAWN_NUMERIC, geo_record, is_known, locate
+from geosteer_loader.sources.files import Problems
 from geosteer_loader.sources.prefix import split_range
+from geosteer_loader.sources.source import FAMILIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+    from geosteer_loader.sources.files import SourceFile
     from geosteer_loader.sources.report import Report
     from geosteer_loader.sources.source import Progress, Row
 
@@ -42,20 +43,21 @@ class NerdSource:
     """One zone file."""
 
     disjoint = False
+    families = FAMILIES
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.name = str(path)
+    def __init__(self, file: SourceFile) -> None:
+        self._file = file
+        self.name = str(file.path)
 
     def rows(self, report: Report, progress: Progress | None = None) -> Iterator[Row]:
         """Prefixes in the order of the file; a range that is no prefix gives several, an exclusion holes.
 
         Raises: SourceError: not readable, or lines are malformed (all of them are named).
         """
-        problems = Problems(self.path)
+        problems = Problems(self._file.path)
         default, most = DEFAULT, 1 << 32
         records: dict[Value, tuple[str, str | None]] = {}
-        for number, line in lines(self.path, progress):
+        for number, line in self._file.lines(progress):
             text = line.strip()
             if directive := _DIRECTIVE.match(text):
                 most = _limit(directive[1], most)
@@ -89,7 +91,7 @@ def _entry(text: str, default: Value) -> tuple[int, int, Value | None]:
     """First and last address and the value, None for an exclusion."""
     entry = _ENTRY.fullmatch(text)
     if entry is None:
-        raise ValueError(f"no IPv4 range: {text[:60]!r}")
+        raise ValueError(f"invalid IPv4 range: {text[:60]!r}")
     first, last = parse_range(entry[2])
     return first, last, None if entry[1] else _value(entry[3].strip(), default)
 
@@ -119,21 +121,21 @@ def _network(text: str) -> tuple[int, int]:
     length = 8 * len(octets)
     if slash:
         if not size.isdigit() or int(size) > 32:
-            raise ValueError(f"no prefix length from 0 to 32: {text!r}")
+            raise ValueError(f"prefix length out of range, 0 to 32: {text!r}")
         length = int(size)
     elif length == 8:
-        raise ValueError(f"a single number is no range: {text!r}")
+        raise ValueError(f"a single number is not a range: {text!r}")
     first = _number(octets, 0)
     hosts = (1 << (32 - length)) - 1
     if first & hosts:
-        raise ValueError(f"bits behind the prefix length are set: {text!r}")
+        raise ValueError(f"host bits are set: {text!r}")
     return first, first | hosts
 
 
 def _octets(text: str) -> list[int]:
     parts = text.split(".")
     if len(parts) > 4 or not all(part.isdigit() and len(part) <= 3 and int(part) <= 255 for part in parts):
-        raise ValueError(f"no IPv4 address: {text!r}")
+        raise ValueError(f"invalid IPv4 address: {text!r}")
     return list(map(int, parts))
 
 
@@ -147,12 +149,12 @@ def _value(text: str, default: Value) -> Value:
         return default
     if text[0] != ":":
         return default[0], text
-    found = _ADDRESS.fullmatch(text)
-    octets = _octets(found[1]) if found else []
-    if found is None or len(octets) not in {1, 4} or not any(octets):
-        raise ValueError(f"no value `:A:TXT`: {text[:60]!r}")
+    match = _ADDRESS.fullmatch(text)
+    octets = _octets(match[1]) if match else []
+    if match is None or len(octets) not in {1, 4} or not any(octets):
+        raise ValueError(f"invalid value, expected `:A:TXT`: {text[:60]!r}")
     address = _number(octets, 0) if len(octets) == 4 else 0x7F000000 | octets[0]
-    return address, default[1] if found[2] is None else found[2].strip()
+    return address, default[1] if match[2] is None else match[2].strip()
 
 
 def _limit(directive: str, most: int) -> int:
@@ -171,11 +173,13 @@ def _limit(directive: str, most: int) -> int:
 def _record(address: int, text: str) -> tuple[str, str | None]:
     """The record for a value, and what is odd about it."""
     code = text.upper() if len(text) == 2 and text.isascii() and text.isalpha() else ""
-    number = NUMERIC.get(address & 0x7FFF) if address >> 16 == 0x7F00 else None
-    if code in COUNTRIES and number not in {None, code}:
-        return code, DISAGREE
-    if code in COUNTRIES or code in REGIONS or code in NOWHERE or text.upper() in NOWHERE:
-        return geo_record(text), oddity(text)
+    value = address & 0x7FFF if address >> 16 == 0x7F00 else 0
+    number = NUMERIC.get(value) or WITHDRAWN_NUMERIC.get(value)
+    if is_known(text.upper()):
+        record, by_number = geo_record(text), geo_record(number)
+        if record and by_number and record != by_number and not record.startswith("@"):
+            return record, DISAGREE
+        return record, locate(text).oddity
     if number is not None:
-        return number, NUMBER if code else None
-    return "", oddity(code)
+        return geo_record(number), NUMBER if code else locate(number).oddity
+    return "", locate(code).oddity

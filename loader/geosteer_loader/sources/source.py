@@ -14,6 +14,9 @@ Row = tuple[int, int, int, str]
 Record "" is a hole: known to be unknown, so that a wider prefix does not count there either.
 """
 
+FAMILIES = frozenset({32, 128})
+"""Address bits of IPv4 and IPv6."""
+
 Progress = Callable[[int, int], None]
 """Called now and then with how much is done and how much there is in all, in units of the source's own."""
 
@@ -28,6 +31,10 @@ class Source(Protocol):
     @property
     def disjoint(self) -> bool:
         """Whether the rows of each family come in address order and do not overlap."""
+
+    @property
+    def families(self) -> frozenset[int]:
+        """Address bits of the families that it may have rows of."""
 
     def rows(self, report: Report, progress: Progress | None = None) -> Iterator[Row]:
         """Read the file once, from its beginning.

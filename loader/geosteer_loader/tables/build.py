@@ -13,7 +13,6 @@ from geosteer.keys import TABLES, own_fields, root_field
 from geosteer.tables import page_builder
 from geosteer.timestamps import format_time
 from geosteer_loader.fetch import Copies
-from geosteer_loader.sources.formats import open_source
 from geosteer_loader.sources.networks import NetworkSource
 from geosteer_loader.sources.report import Report
 from geosteer_loader.tables import provenance
@@ -150,7 +149,7 @@ def _flatten(
 
 
 def _opened(table: str, source: SourceConfig) -> Source:
-    return open_source(table, source.format, source.path)
+    return source.open(table)
 
 
 def _networks(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from geosteer_loader.config.config import SourceConfig
 
-BUILDER = 1
+BUILDER = 2
 """Raise it when the code comes to other records from the same files: unchanged files are then read again."""
 
 
@@ -97,6 +97,8 @@ def _identity(source: SourceConfig, status: os.stat_result) -> dict[str, object]
     }
     if source.vantage is not None:
         described["vantage"] = source.vantage
+    if source.member is not None:
+        described["member"] = source.member
     return described
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import radix
 
-from geosteer_loader.sources.formats import open_source
 from geosteer_loader.sources.networks import NetworkSource
 from geosteer_loader.sources.report import Report
 from geosteer_loader.tables.flatten import FAMILIES
@@ -50,7 +49,7 @@ def _sources(config: Config, table: str) -> dict[str, list[Source]]:
         return {"": [NetworkSource(config.networks)]}
     views: dict[str, list[Source]] = {}
     for source in config.sources.get(table, ()):
-        views.setdefault(source.vantage or "", []).append(open_source(table, source.format, source.path))
+        views.setdefault(source.vantage or "", []).append(source.open(table))
     return views
 
 

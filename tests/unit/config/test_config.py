@@ -140,6 +140,17 @@ def test_files_of_sources_are_looked_for_only_when_asked():
     assert config.missing_files(loaded) == []
 
 
+def test_a_file_may_be_a_member_of_an_archive():
+    text = changed(('path = "geo.csv"', 'path = "geo.tar.gz"\nmember = "*.csv"\nmax_size = "1M"'))
+    (source,) = load(text).sources["geo"]
+    assert (source.path.name, source.member, source.max_size) == ("geo.tar.gz", "*.csv", 1 << 20)
+    url = text.replace('"geo.tar.gz"', '"https://example.org/geo.tar.gz"')
+    (source,) = load(url).sources["geo"]
+    assert (source.member, source.remote.member, source.remote.max_size) == (None, "*.csv", 1 << 20)
+    twice = text + '[[sources.geo]]\nformat = "csv"\npath = "geo.tar.gz"\nmember = "other.csv"\n'
+    assert load(twice).warnings == []
+
+
 def test_guard_and_prober_have_their_documented_defaults():
     loaded = load(GOOD + '[prober]\nname = "here"\n')
     assert loaded.guard == config.Guard(

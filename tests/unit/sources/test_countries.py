@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from geosteer_loader.sources.countries import CONTINENT, CONTINENTS, COUNTRIES, NUMERIC, geo_record, oddity
+from geosteer_loader.sources.countries import (
+    CONTINENT,
+    CONTINENTS,
+    COUNTRIES,
+    NUMERIC,
+    WITHDRAWN,
+    WITHDRAWN_NUMERIC,
+    geo_record,
+    is_known,
+    locate,
+)
 
 
 def test_the_table_has_every_iso_country_and_kosovo_with_a_number_and_a_continent():
@@ -44,6 +54,21 @@ def test_numbers_and_continents_are_the_standard_ones(number: int, code: str, co
         (("", None, None, None, "na"), "@NA"),
         (("A1", None, None, None, "EU"), ""),
         ((None, None, None, None, "XX"), ""),
+        (("US", "US-CA"), "US-CA"),
+        (("US", "us-ca", 37.751, -122.4194), "US-CA 37.75 -122.42"),
+        (("US", "MX-CA"), "US"),
+        (("QQ", None, 50.0, 10.0, "EU"), "@EU 50 10"),
+        (("ZZ", None, None, None, "EU"), "@EU"),
+        ((None, None, None, None, "EU", "US"), "@EU"),
+        ((None, None, None, None, "EU", "FR"), "FR"),
+        ((None, None, None, None, None, "US"), "US"),
+        ((None, None, None, None, "EU", "QQ"), "@EU"),
+        (("QQ", None, None, None, None, "US"), "US"),
+        (("GB", None, None, None, "NA", "US"), "GB"),
+        (("AN",), "@NA"), (("ZR", "KN"), "CD"), (("CS",), "@EU"), (("YU",), "@EU"), (("TP",), "TL"), (("BU",), "MM"),
+        (("DD",), "DE"), (("SU",), "RU"), (("FX",), "FR"), (("NT",), "@AS"),
+        ((None, None, None, None, "AF", "ZR"), "CD"),
+        ((None, None, None, None, "EU", "ZR"), "@EU"),
     ],
     ids=str,
 )  # fmt: skip
@@ -57,9 +82,32 @@ def test_a_country_whose_code_is_also_a_continent_stays_a_country(code: str):
     assert geo_record(None, continent=code) == "@" + code
 
 
-def test_what_is_no_country_has_a_reason_for_the_log():
-    assert oddity("DE") is None
-    assert oddity("A1") == "A1: prefixes are misses"
-    assert oddity("eu") == "EU: taken as the continent @EU"
-    assert oddity("UK") == oddity("YU") == "unknown country codes: prefixes are misses"
-    assert oddity("") == "no country: prefixes are misses"
+def test_every_withdrawn_code_stands_for_a_country_or_a_continent_and_is_told():
+    assert len(WITHDRAWN) == 25
+    assert not WITHDRAWN.keys() & COUNTRIES
+    assert set(WITHDRAWN_NUMERIC.values()) <= WITHDRAWN.keys() | COUNTRIES
+    assert not WITHDRAWN_NUMERIC.keys() & NUMERIC.keys()
+    for code, successors in WITHDRAWN.items():
+        located = locate(code)
+        assert is_known(code)
+        if located.country:
+            assert successors == (located.country,)
+        else:
+            assert {CONTINENT[successor] for successor in successors} == {located.continent}
+        assert located.oddity is not None
+        assert located.oddity.startswith(f"{code}: withdrawn, taken as ")
+
+
+def test_what_is_not_a_country_has_a_reason_for_the_log():
+    assert locate("DE").oddity is None
+    assert locate("", "EU").oddity is None
+    assert locate("", "EU", "US").oddity is None
+    assert locate("A1").oddity == locate("A1", "EU").oddity == "A1: prefixes are misses"
+    assert locate("eu").oddity == "EU: taken as the continent @EU"
+    assert locate("UK").oddity == "unknown country codes: prefixes are misses"
+    assert locate("UK", "EU").oddity == "unknown country codes: the continent counts"
+    assert locate("UK", "EU", "GB").oddity == "unknown country codes: the registered country counts"
+    assert locate("ZZ", "EU").oddity == "ZZ: no country: the continent counts"
+    assert locate("YU").oddity == "YU: withdrawn, taken as the continent @EU"
+    assert locate("ZR").oddity == "ZR: withdrawn, taken as CD"
+    assert locate("").oddity == "no country: prefixes are misses"

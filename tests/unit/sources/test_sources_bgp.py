@@ -61,6 +61,7 @@ def path(tmp_path: Path) -> Path:
         ("prefix2as", "1.0.0.0\t24\t15169", "1.0.0.0/24 AS15169"),
         ("prefix2as", "1.0.0.0\t24\t20_10", "1.0.0.0/24 AS20 AS10"),
         ("prefix2as", "1.0.0.0\t24\t10,20", "1.0.0.0/24 AS10 AS20"),
+        ("prefix2as", "1.0.0.0\t24\t{10 20}", "1.0.0.0/24 AS10 AS20"),
         ("prefix2as", "1.0.0.0\t24\t10_20,30", "1.0.0.0/24 AS10 AS20 AS30"),
         ("prefix2as", "1.0.0.0\t24\t10_20_10", "1.0.0.0/24 AS10 AS20"),
         ("prefix2as", "1.0.0.0\t24\t64512_20", "1.0.0.0/24 AS20"),
@@ -76,19 +77,23 @@ def test_a_line_of_an_origin_list_gives_prefix_and_origins_in_order(
 @pytest.mark.parametrize(
     ("kind", "line", "reason"),
     [
-        ("pyasn", "1.0.0.0/24", "no AS number: ''"),
-        ("pyasn", "1.0.0.0/24 Google", "no AS number: 'Google'"),
-        ("pyasn", "1.0.0.0/24 4294967296", "no AS number: '4294967296'"),
-        ("pyasn", "1.0.0.0/24 1.10", "no AS number: '1.10'"),
-        ("pyasn", "1.0.0.1/24 10", "bits behind the prefix length are set: '1.0.0.1/24'"),
-        ("pyasn", "1.0.0.0 AS10", "no prefix length: '1.0.0.0'"),
+        ("pyasn", "1.0.0.0/24", "invalid AS number: ''"),
+        ("pyasn", "1.0.0.0/24 Google", "invalid AS number: 'Google'"),
+        ("pyasn", "1.0.0.0/24 4294967296", "invalid AS number: '4294967296'"),
+        ("pyasn", "1.0.0.0/24 1.10", "invalid AS number: '1.10'"),
+        ("pyasn", "1.0.0.1/24 10", "host bits are set: '1.0.0.1/24'"),
+        ("pyasn", "1.0.0.0 AS10", "missing prefix length: '1.0.0.0'"),
         (
             "pyasn",
             "1.0.0.0\t24\t10_20",
-            "no prefix length: '1.0.0.0' (format prefix2as has it in the next column)",
+            "missing prefix length: '1.0.0.0' (format prefix2as has it in the next column)",
         ),
-        ("prefix2as", "1.0.0.0/24\t10", "prefix and length in one column, as in format pyasn: '1.0.0.0/24'"),
-        ("prefix2as", "1.0.0.0\t33\t10", "no prefix length from 0 to 32: '1.0.0.0/33'"),
+        (
+            "prefix2as",
+            "1.0.0.0/24\t10",
+            "prefix and length in one column (format pyasn has them so): '1.0.0.0/24'",
+        ),
+        ("prefix2as", "1.0.0.0\t33\t10", "prefix length out of range, 0 to 32: '1.0.0.0/33'"),
     ],
 )
 def test_a_malformed_line_of_an_origin_list_is_named(path: Path, kind: str, line: str, reason: str):
@@ -149,12 +154,12 @@ def test_a_v4_mapped_network_that_somebody_announces_is_a_bogon(path: Path, kind
 @pytest.mark.parametrize(
     ("kind", "content", "reason"),
     [
-        ("pyasn", "; IP-ASN32-DAT file\n", "no prefix in it"),
-        ("prefix2as", "", "no prefix in it"),
-        ("bgpdump", "", "no line of a routing table (TABLE_DUMP..|..|B|..) in it"),
+        ("pyasn", "; IP-ASN32-DAT file\n", "contains no prefix"),
+        ("prefix2as", "", "contains no prefix"),
+        ("bgpdump", "", "contains no routing table entry (TABLE_DUMP..|..|B|..)"),
         (
             "bgpdump", "BGP4MP|1400824800|W|157.130.10.233|701|12.0.0.0/8\n",
-            "no line of a routing table (TABLE_DUMP..|..|B|..) in it",
+            "contains no routing table entry (TABLE_DUMP..|..|B|..)",
         ),
     ],
 )  # fmt: skip
@@ -248,15 +253,17 @@ def test_paths_give_their_origins_most_seen_first_and_the_length_of_the_shortest
     ):
         assert rows(path, "mrt", content) == [f"8.0.0.0/9 {record}"]
         assert rows(path, "mrt", content, table="path") == [f"8.0.0.0/9 {length}"]
-    lines = "".join(dump_line("8.0.0.0/9", written(one)) for one in paths)
-    assert rows(path, "bgpdump", lines) == [f"8.0.0.0/9 {record}"]
-    assert rows(path, "bgpdump", lines, table="path") == [f"8.0.0.0/9 {length}"]
+    for between in (",", " ", ", "):
+        lines = "".join(dump_line("8.0.0.0/9", written(one, between)) for one in paths)
+        assert rows(path, "bgpdump", lines) == [f"8.0.0.0/9 {record}"]
+        assert rows(path, "bgpdump", lines, table="path") == [f"8.0.0.0/9 {length}"]
 
 
-def written(one: mrt.Path) -> str:
-    """A path as bgpdump prints it."""
+def written(one: mrt.Path, between: str = ",") -> str:
+    """A path as bgpdump and others print it: members of a set parted by commas, blanks or both."""
     return " ".join(
-        "{" + ",".join(map(str, sorted(step))) + "}" if isinstance(step, set) else str(step) for step in one
+        "{" + between.join(map(str, sorted(step))) + "}" if isinstance(step, set) else str(step)
+        for step in one
     )
 
 
@@ -293,7 +300,7 @@ def test_odd_routes_of_a_dump_are_counted_by_prefix(path: Path):
         "bogon prefixes: left out: 1, such as 10.0.0.0/8",
         "private or reserved origin AS: the AS before it counts: 1, such as 8.0.0.0/8",
         "no public origin AS: left out: 1, such as 9.0.0.0/8",
-        "records that are no unicast routes: left out: 2, such as type 13, subtype 3, type 12, subtype 1",
+        "records other than unicast routes: left out: 2, such as type 13, subtype 3, type 12, subtype 1",
         "origin is an AS set: all its members count: 2, such as 11.0.0.0/8, 12.0.0.0/8",
     ]
     assert report.built == 1_400_824_800
@@ -399,7 +406,7 @@ def test_a_dump_cut_off_anywhere_is_refused_or_ends_with_a_whole_record(path: Pa
             assert rows(path, "mrt", content[:size])
         else:
             with pytest.raises(
-                SourceError, match=rf"^{path}: (record at byte \d+: the file ends|no unicast)"
+                SourceError, match=rf"^{path}: (record at byte \d+: the file is cut off|contains no unicast)"
             ):
                 rows(path, "mrt", content[:size])
 
@@ -427,17 +434,17 @@ def test_a_damaged_dump_is_read_or_refused_but_nothing_else(path: Path):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "no unicast routes of type TABLE_DUMP_V2 in it"),
-        (mrt.peers(1), "no unicast routes of type TABLE_DUMP_V2 in it"),
+        (b"", "contains no unicast routes of type TABLE_DUMP_V2"),
+        (mrt.peers(1), "contains no unicast routes of type TABLE_DUMP_V2"),
         (b"prefix,country\n1.0.0.0/8,US\n" * 10, "record at byte 0: 1869966964 bytes; not an MRT file?"),
         (
             mrt.rib("8.0.0.0/8", []),
-            "record at byte 0: damaged: a route of peer 0, where the peer table has 0",
+            "record at byte 0: damaged: peer index 0 is outside the peer table of 0",
         ),
         (mrt.record(2, bytes(4) + b"\x21" + bytes(9)), "record at byte 0: damaged: prefix length 33"),
         (
             mrt.record(2, mrt.rib("8.0.0.0/8", [1])[12:] + b"x"),
-            "record at byte 0: damaged: 1 bytes behind the last entry",
+            "record at byte 0: damaged: 1 bytes after the last entry",
         ),
         (
             mrt.peers(1) + mrt.rib("8.0.0.0/8", b"\x09\x00"),
@@ -471,7 +478,7 @@ def test_the_short_form_and_the_old_type_of_printed_dumps_are_read_and_updates_l
         ("TABLE_DUMP2|1|B|10.0.0.1|701|8.0.0.0/8", "too few fields"),
         (
             "TABLE_DUMP2|1|B|10.0.0.1|701|8.0.0.1/8|701|IGP",
-            "bits behind the prefix length are set: '8.0.0.1/8'",
+            "host bits are set: '8.0.0.1/8'",
         ),
         ("TABLE_DUMP2|1|B|10.0.0.1|701|8.0.0.0/8|701 ten|IGP", "not an AS path: '701 ten'"),
         ("TABLE_DUMP2|1|B|10.0.0.1|701|8.0.0.0/8|701 {}|IGP", "not an AS path: '701 {}'"),
@@ -485,5 +492,5 @@ def test_a_malformed_line_of_a_printed_dump_is_named(path: Path, line: str, reas
 
 
 def test_path_lengths_cannot_be_had_from_lists_of_origins(path: Path):
-    with pytest.raises(ConfigError, match=r"'pyasn' is none for table path; known: bgpdump, mrt$"):
+    with pytest.raises(ConfigError, match=r"unknown format 'pyasn' for table path; known: bgpdump, mrt$"):
         open_source("path", "pyasn", path)

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geosteer.errors import SourceError
+from geosteer_loader.sources.countries import CONTINENT
 from geosteer_loader.sources.formats import open_source
 from geosteer_loader.sources.report import Report
 from geosteer_loader.tables.flatten import flatten
@@ -78,7 +79,10 @@ def plain(data: Any) -> str:
     """What a record means, written down a second time for MaxMind's nested shape."""
     if not isinstance(data, dict):
         return ""
-    code = data.get("country", {}).get("iso_code") or data.get("registered_country", {}).get("iso_code")
+    code = data.get("country", {}).get("iso_code")
+    registered = data.get("registered_country", {}).get("iso_code")
+    if not code and registered and data.get("continent", {}).get("code") in {None, CONTINENT[registered]}:
+        code = registered
     where = code or ("@" + data["continent"]["code"] if "continent" in data else "")
     if code and data.get("subdivisions") and data["subdivisions"][0].get("iso_code"):
         where += "-" + data["subdivisions"][0]["iso_code"]
@@ -201,7 +205,25 @@ def test_a_tree_without_an_ipv4_part_is_readable(tmp_path: Path):
         ({"country": "", "country_code": "", "continent": "Europe", "continent_code": "EU"}, "@EU"),
         ({"country": {"iso_code": "EU"}}, "@EU"),
         ({"country": {"iso_code": "A1"}}, ""),
-        ({"country": {"iso_code": "QQ"}, "continent": {"code": "EU"}}, ""),
+        ({"country": {"iso_code": "QQ"}, "continent": {"code": "EU"}}, "@EU"),
+        ({"country": {"iso_code": "QQ"}}, ""),
+        ({"registered_country": {"iso_code": "US"}, "continent": {"code": "EU"}}, "@EU"),
+        ({"registered_country": {"iso_code": "US"}, "continent": {"code": "EU"},
+          "location": {"latitude": 50, "longitude": 10}}, "@EU 50 10"),
+        ({"registered_country": {"iso_code": "US"}}, "US"),
+        ({"country": {"iso_code": "AN"}, "continent": {"code": "NA"}}, "@NA"),
+        ({"country": {"iso_code": "US"}, "subdivisions": [{"iso_code": "US-CA"}]}, "US-CA"),
+        ({"country": "US", "region": "Washington", "region_code": "WA", "lat": "47.6", "lng": "-122.3"},
+         "US-WA 47.6 -122.3"),
+        ({"country_code": "US", "latitude": 47.6, "longitude": -122.3}, "US 47.6 -122.3"),
+        ({"country_code": "US", "region_code": "US-WA", "lat": 47.6, "lon": -122.3}, "US-WA 47.6 -122.3"),
+        ({"country": "US", "loc": "47.6,-122.3"}, "US 47.6 -122.3"),
+        ({"country": "US", "loc": "47.6;-122.3"}, "US"),
+        ({"country": "US", "loc": "91,0"}, "US"),
+        ({"country": "US", "lat": "north", "lng": "-122.3"}, "US"),
+        ({"country": "US", "lat": "47.6"}, "US"),
+        ({"country": "US", "lat": "nan", "lng": "0"}, "US"),
+        ({"country": {"iso_code": "US"}, "location": {"latitude": "47.6", "longitude": "-122.3"}}, "US 47.6 -122.3"),
         ({"country": ["US"], "continent": 7, "subdivisions": {}, "location": "here"}, ""),
         ({"traits": {"is_anycast": 1}}, ""),
         ("just text", ""),
@@ -243,7 +265,7 @@ def test_the_report_counts_what_is_no_country_and_keeps_the_databases_own_contin
     table(database.write(tmp_path / "x.mmdb"), report)
     assert report.lines() == [
         "A1: prefixes are misses: 2, such as A1 1.0.0.0/8",
-        "unknown country codes: prefixes are misses: 1, such as QQ 3.0.0.0/8",
+        "unknown country codes: the continent counts: 1, such as QQ 3.0.0.0/8",
         "EU: taken as the continent @EU: 1, such as EU 7.0.0.0/8",
         "neither country nor continent: prefixes count as not listed: 1, such as 8.0.0.0/8",
     ]

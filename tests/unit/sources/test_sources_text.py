@@ -113,6 +113,22 @@ def test_code_and_number_that_disagree_are_told(path: Path):
     ]
 
 
+def test_withdrawn_codes_of_a_nerd_zone_are_what_took_their_place_by_code_and_by_number(path: Path):
+    report = Report()
+    zone = (
+        "1/8 :127.0.2.18:an\n2/8 :127.0.2.18:\n3/8 :127.0.0.180:zr\n4/8 :127.0.3.123:cs\n5/8 :127.0.0.2:su\n"
+    )
+    assert read(path, "nerd", zone, report) == [
+        "1.0.0.0/8 @NA", "2.0.0.0/8 @NA", "3.0.0.0/8 CD", "4.0.0.0/8 @EU", "5.0.0.0/8 RU",
+    ]  # fmt: skip
+    assert [line.rpartition(": ")[0] for line in report.lines()] == [
+        "AN: withdrawn, taken as the continent @NA: 2, such as line 1: 1/8 :127.0.2.18:an, line 2",
+        "ZR: withdrawn, taken as CD: 1, such as line 3",
+        "CS: withdrawn, taken as the continent @EU: 1, such as line 4",
+        "SU: withdrawn, taken as RU: 1, such as line 5",
+    ]
+
+
 def test_the_nerd_zone_of_a_day_gives_the_ranges_of_the_same_days_database():
     zone = flatten([open_source("geo", "nerd", shared("zz.countries-2026-02-01.rbldnsd"))], Report())
     database = flatten([open_source("geo", "mmdb", shared("country-2026-02-01.mmdb"))], Report())
@@ -134,6 +150,21 @@ def test_the_nerd_zone_of_a_day_gives_the_ranges_of_the_same_days_database():
         ("192.0.2.0/24,", "192.0.2.0/24"),
         ("192.0.2.0/24,ZZ", "192.0.2.0/24"),
         ('"192.0.2.0/24","GB"', "192.0.2.0/24 GB"),
+        ("192.0.2.0/24,AN", "192.0.2.0/24 @NA"),
+        ("192.0.2.0/24,zr", "192.0.2.0/24 CD"),
+        ("network,cc\n192.0.2.0/24,GB", "192.0.2.0/24 GB"),
+        ("Network,CC,Latitude,Longitude\n192.0.2.0/24,GB,51,0", "192.0.2.0/24 GB 51 0"),
+        ("cc,network\nGB,192.0.2.0/24", "192.0.2.0/24 GB"),
+        ("country,lon,lat,prefix\nGB,-1,51,192.0.2.0/24", "192.0.2.0/24 GB 51 -1"),
+        ("network,country,region_code\n192.0.2.0/24,US,CA", "192.0.2.0/24 US-CA"),
+        (
+            "network,geoname_id,continent_code,continent_name,country_iso_code,country_name\n192.0.2.0/24,1,EU,Europe,,",
+            "192.0.2.0/24 @EU",
+        ),
+        ("network,cc,continent\n192.0.2.0/24,,EU", "192.0.2.0/24 @EU"),
+        ("network,cc,continent,registered_country\n192.0.2.0/24,,EU,US", "192.0.2.0/24 @EU"),
+        ("Netz,Land\n192.0.2.0/24,GB", "192.0.2.0/24 GB"),
+        ("# x\nnetwork,cc\n\nnetwork,cc\n192.0.2.0/24,GB\nnetwork,cc\n", "192.0.2.0/24 GB"),
     ],
 )
 def test_a_line_of_a_country_list_gives_its_prefix(path: Path, line: str, row: str):
@@ -143,29 +174,40 @@ def test_a_line_of_a_country_list_gives_its_prefix(path: Path, line: str, row: s
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("192.0.2.1/24,GB", "bits behind the prefix length are set: '192.0.2.1/24'"),
+        ("192.0.2.1/24,GB", "host bits are set: '192.0.2.1/24'"),
         ("192.0.2.0/24,UK", "unknown country code 'UK'"),
         ("192.0.2.0/24,Germany", "unknown country code 'Germany'"),
-        ("192.0.2.0/24", "not `prefix,country` or `prefix,country,latitude,longitude`"),
-        ("192.0.2.0/24,GB,1", "not `prefix,country` or `prefix,country,latitude,longitude`"),
-        ("192.0.2.0/24,US-,", "not `prefix,country` or `prefix,country,latitude,longitude`"),
-        ("192.0.2.0/24,US-", "no subdivision: 'US-'"),
-        ("192.0.2.0/24,US-CALIFORNIA", "no subdivision: 'US-CALIFORNIA'"),
-        ("192.0.2.0/24,GB,north,0", "no degrees: 'north'"),
-        ("192.0.2.0/24,GB,91,0", "no place on earth: 91,0"),
-        ("192.0.2.0/24,GB,nan,0", "no place on earth: nan,0"),
-        ("192.0.2.0/33,GB", "no prefix length from 0 to 32: '192.0.2.0/33'"),
-        ("192.0.2.0/255.255.255.0,GB", "no prefix length from 0 to 32: '192.0.2.0/255.255.255.0'"),
+        ("192.0.2.0/24", "expected `prefix,country` or `prefix,country,latitude,longitude`"),
+        ("192.0.2.0/24,GB,1", "expected `prefix,country` or `prefix,country,latitude,longitude`"),
+        ("192.0.2.0/24,US-,", "expected `prefix,country` or `prefix,country,latitude,longitude`"),
+        ("192.0.2.0/24,US-", "invalid subdivision: 'US-'"),
+        ("192.0.2.0/24,US-CALIFORNIA", "invalid subdivision: 'US-CALIFORNIA'"),
+        ("192.0.2.0/24,GB,north,0", "invalid number of degrees: 'north'"),
+        ("192.0.2.0/24,GB,91,0", "coordinates out of range: 91,0"),
+        ("192.0.2.0/24,GB,nan,0", "coordinates out of range: nan,0"),
+        ("192.0.2.0/33,GB", "prefix length out of range, 0 to 32: '192.0.2.0/33'"),
+        ("192.0.2.0/255.255.255.0,GB", "prefix length out of range, 0 to 32: '192.0.2.0/255.255.255.0'"),
         ("192.0.2/24,GB", "not an address: '192.0.2'"),
-        ("::ffff:192.0.2.0/120,GB", "a v4-mapped network, to be written as IPv4: '::ffff:192.0.2.0/120'"),
+        ("::ffff:192.0.2.0/120,GB", "v4-mapped network, write it as IPv4: '::ffff:192.0.2.0/120'"),
         (",GB", "not an address: ''"),
-        ('192.0.2.0/24,"G"\rB', "no list of fields: '192.0.2.0/24,\"G\"\\rB'"),
+        ("Netz,Land", "not an address: 'Netz'"),
+        ("network,geoname_id,is_anycast", "expected `prefix,country` or `prefix,country,latitude,longitude`"),
+        ("192.0.2.0/24,GB,51,north", "invalid number of degrees: 'north'"),
+        ('192.0.2.0/24,"G"\rB', "malformed CSV: '192.0.2.0/24,\"G\"\\rB'"),
     ],
 )
 def test_a_malformed_line_of_a_country_list_is_named_with_its_reason(path: Path, line: str, reason: str):
     with pytest.raises(SourceError) as refusal:
         read(path, "csv", f"prefix,country\n198.51.100.0/24,GB\n{line}\n")
     assert str(refusal.value) == f"{path}: line 3: {reason}"
+
+
+def test_a_header_without_countries_is_named(path: Path):
+    with pytest.raises(SourceError) as refusal:
+        read(path, "csv", "network,geoname_id,is_anycast\n192.0.2.0/24,1,0\n")
+    assert str(refusal.value).splitlines()[0] == (
+        f"{path}: line 1: no column of prefixes or none of countries: 'network,geoname_id,is_anycast'"
+    )
 
 
 def test_all_malformed_lines_are_named_and_many_are_counted(path: Path):
@@ -225,7 +267,8 @@ def test_absent_files_and_folders_are_refused(tmp_path: Path):
 
 def test_an_unknown_format_is_refused_with_the_known_ones(path: Path):
     with pytest.raises(
-        ConfigError, match=r"countries.txt: format: 'dat' is none for table geo; known: mmdb, nerd, csv$"
+        ConfigError,
+        match=r"countries.txt: format: unknown format 'dat' for table geo; known: mmdb, nerd, csv$",
     ):
         open_source("geo", "dat", path)
     assert FORMATS["geo"] == ("mmdb", "nerd", "csv")

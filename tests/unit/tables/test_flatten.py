@@ -16,13 +16,18 @@ from hypothesis import strategies as st
 from geosteer.errors import SourceError
 from geosteer_loader.sources.formats import open_source
 from geosteer_loader.sources.report import Report
+from geosteer_loader.sources.source import FAMILIES
+from geosteer_loader.tables import flatten as flatten_module
 from geosteer_loader.tables.flatten import TWICE, flatten
 from support.data import shared
+from support.mmdb_writer import Database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from geosteer_loader.sources.source import Row
+    from geosteer_loader.tables.ranges import Ranges
 
 
 @dataclass
@@ -32,6 +37,7 @@ class Listed:
     listed: list[Row]
     disjoint: bool = False
     name: str = "listed.txt"
+    families: frozenset[int] = FAMILIES
 
     def rows(self, report: Report, progress=None) -> Iterator[Row]:  # noqa: ARG002
         if progress is not None:
@@ -161,6 +167,41 @@ def test_one_way_and_the_other_give_the_same_for_a_real_database():
     streamed = flatten([open_source("geo", "mmdb", path)], Report())
     overlaid = flatten([open_source("geo", "mmdb", path), Listed([])], Report())
     assert streamed == overlaid
+
+
+@pytest.mark.parametrize(
+    ("families", "whole"),
+    [((4, 6), True), ((6, 4), True), ((4, 4), False), ((6, 6), False)],
+    ids=["v4, v6", "v6, v4", "v4 twice", "v6 twice"],
+)
+def test_two_databases_of_one_family_each_are_not_put_over_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, families, whole
+):
+    sources = []
+    for number, version in enumerate(families):
+        made = Database(version=version)
+        made.add("192.0.2.0/24" if version == 4 else "2001:db8::/32", {"country": {"iso_code": "GB"}})
+        sources.append(open_source("geo", "mmdb", made.write(tmp_path / f"{number}.mmdb")))
+    overlaid: list[int] = []
+    overlay = flatten_module._overlay
+
+    def counted(*given: Any) -> dict[int, Ranges]:
+        overlaid.append(1)
+        return overlay(*given)
+
+    monkeypatch.setattr(flatten_module, "_overlay", counted)
+    ranges = flatten(sources, Report())
+    assert overlaid == ([] if whole else [1])
+    assert ranges == overlay(sources, Report(), None)
+
+
+def test_a_database_of_both_families_is_put_over_one_of_either(tmp_path: Path):
+    both = Database().add("192.0.2.0/24", {"country": {"iso_code": "GB"}}).write(tmp_path / "both.mmdb")
+    one = Database(version=4).add("192.0.0.0/16", {"country": {"iso_code": "FR"}}).write(tmp_path / "v4.mmdb")
+    assert open_source("geo", "mmdb", both).families == {32, 128}
+    assert open_source("geo", "mmdb", one).families == {32}
+    ranges = flatten([open_source("geo", "mmdb", path) for path in (both, one)], Report())
+    assert ranges[32].records == ["", "FR", "GB", "FR", ""]
 
 
 MEASURE = """
