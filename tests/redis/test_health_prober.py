@@ -487,6 +487,35 @@ def test_a_service_that_is_cut_off_goes_silent_and_counts_anew_afterwards(
         asyncio.run(main())
 
 
+def test_a_service_that_is_cut_off_comes_back_as_its_nodes_answer_though_its_control_target_stays_dead(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        async with switches(7) as ports:
+            place.publish(document({f"n{number}": [tcp(one.port)] for number, one in enumerate(ports)}))
+            for one in ports[5:]:  # two were down all along, and prove nothing
+                await one.close()
+            async with watching(place.prober("lon", f"127.0.0.1:{free_port()}")):
+                await until(
+                    lambda: [place.state(f"n{number}") for number in range(7)] == ["up"] * 5 + ["down"] * 2
+                )
+                for one in ports[:5]:
+                    await one.close()
+                await until(lambda: any("cut off, verdicts" in one.message for one in caplog.records))
+                beat = place.client.hget(place.keys.beat, "lon")
+                await asyncio.sleep(2.2)
+                assert place.client.hget(place.keys.beat, "lon") == beat
+                for one in ports[:5]:
+                    await one.open()
+                await until(lambda: place.client.hget(place.keys.beat, "lon") != beat)
+                await ports[0].close()
+                await until(lambda: place.state("n0") == "down")
+
+    with caplog.at_level(logging.WARNING, "geosteer_loader"):
+        asyncio.run(main())
+    assert any("no longer cut off, 5 nodes answered" in one.message for one in caplog.records)
+
+
 def test_a_node_that_gets_other_addresses_is_looked_for_there(place: Place) -> None:
     async def main() -> None:
         async with switches(1) as ports:

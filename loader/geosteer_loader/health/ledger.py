@@ -111,6 +111,10 @@ class Ledger:
                 good += max(tally.checked for tally in entry.tallies.values()) >= since
         return turned, good
 
+    def good(self) -> set[str]:
+        """Nodes of which every check's last result was good."""
+        return {name for name, entry in self._entries.items() if entry.tallies and entry.good}
+
     def take_back(self, now: float) -> None:
         """Forget the failures of the last round: they say something of this prober, not of the nodes."""
         for name, entry in self._entries.items():

@@ -1,4 +1,4 @@
-"""A prober at work: makes the checks, keeps the counts, posts what follows; here one round, for cron."""
+"""A prober: makes the checks, keeps the counts, posts what follows; here one round, for cron."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from geosteer.errors import GeosteerError, StoreError
 from geosteer_loader.health import schedule
 from geosteer_loader.health.checks import plugin
 from geosteer_loader.health.checks.run import Probes
+from geosteer_loader.health.connectivity import Connectivity
 from geosteer_loader.health.ledger import Ledger
-from geosteer_loader.health.mass_failure import doubtful
 from geosteer_loader.health.operator_log import TroubleLog
 from geosteer_loader.health.watchlist import Watchlist
 from geosteer_loader.health.writer_report import Post
@@ -32,14 +32,9 @@ R = TypeVar("R")
 
 log = logging.getLogger(__name__)
 
-CONTROL = 2.0
-"""Seconds that a control target has to answer."""
-RESOLVERS = 64
-"""Threads for resolving names: one whose servers are dead keeps a thread for up to half a minute."""
-
 
 class CutOff(GeosteerError):
-    """The prober's own network is down: it has no say on the nodes for now."""
+    """The prober's own network is down: for now it cannot judge the nodes."""
 
 
 class Prober:
@@ -55,7 +50,6 @@ class Prober:
     ) -> None:
         """Args: control: targets that tell whether this prober's own network works; period: seconds between runs."""
         self._board = board
-        self._control = tuple(control)
         self._period = period
         self._ledger = Ledger(period)
         self._probes = Probes(board.time, environ) if environ is not None else Probes(board.time)
@@ -63,16 +57,16 @@ class Prober:
         self._redis = ThreadPoolExecutor(1, "redis")
         self._slots = asyncio.Semaphore(schedule.allowed())
         self._troubles = TroubleLog()
-        self._cut_off = False
+        self._connectivity = Connectivity(control, self._probes.answers)
         self._trusted_from = 0.0
-        self._control_good_until = 0.0
+        """Time of the loop; results of checks that began before do not count."""
 
     async def once(self) -> Posted:
         """Make every check that is due, and post what follows.
 
         Raises: CutOff: the verdicts were withdrawn instead. StoreError: Redis failed, or nothing is published.
         """
-        self._prepare_loop()
+        plugin.watch_children()
         await self._follow()
         now = self._board.time()
         due = [
@@ -81,11 +75,11 @@ class Prober:
             if schedule.overdue(check, self._ledger.last(node.name, check), self._period, now)
         ]
         await asyncio.gather(*(self._look(node, check) for node, check in due))
-        if not await self._trustworthy():
+        if await self._doubts():
             await self._withdraw()
             raise CutOff(
-                f"{self._board.name}: nearly all nodes failed at once, and so does {', '.join(self._control)}: "
-                "this prober is cut off, and its verdicts are withdrawn"
+                f"{self._board.name}: nearly all nodes failed at once, and so does "
+                f"{', '.join(self._connectivity.control)}: this prober is cut off, and its verdicts are withdrawn"
             )
         posted = await self._call(
             self._board.post, self._watched, Post(verdicts=self._ledger.verdicts(), period=self._period)
@@ -116,22 +110,18 @@ class Prober:
             began = asyncio.get_running_loop().time()
             result = await self._probes.probe(node, check)
         self._troubles.result(node.name, check.label, result)
-        if self._cut_off or began < self._trusted_from:
+        if began < self._trusted_from:
+            return False
+        if self._connectivity.cut_off:
+            self._connectivity.note(node.name, check.label, result)
             return False
         return self._ledger.note(node.name, check, result, self._board.time())
 
-    async def _trustworthy(self) -> bool:
-        """Whether this prober may believe what it sees."""
-        if not self._control:
-            return True
-        loop = asyncio.get_running_loop()
-        doubt = self._cut_off or doubtful(*self._ledger.turned(self._board.time()))
-        if not doubt or loop.time() < self._control_good_until:
-            return True
-        answers = await asyncio.gather(*(self._probes.answers(one, CONTROL) for one in self._control))
-        if any(answers):
-            self._control_good_until = loop.time() + self._watched.round
-        return any(answers)
+    async def _doubts(self) -> bool:
+        """Whether this prober is cut off, as far as it sees, and so must not believe what it sees."""
+        turned, good = self._ledger.turned(self._board.time())
+        now = asyncio.get_running_loop().time()
+        return await self._connectivity.doubts(turned, good, now, self._watched.round)
 
     async def _withdraw(self) -> None:
         """Take the failures of this round back, and let all verdicts expire now; no beat."""
@@ -150,7 +140,3 @@ class Prober:
         """Talk to Redis in its thread, so that probes go on meanwhile."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._redis, lambda: function(*args, **kwargs))
-
-    def _prepare_loop(self) -> None:
-        plugin.watch_children()
-        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(RESOLVERS, "resolve"))

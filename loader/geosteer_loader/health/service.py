@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from geosteer.errors import GeosteerError, StoreError
 from geosteer_loader.health import schedule
+from geosteer_loader.health.checks import plugin
 from geosteer_loader.health.prober import Prober
 from geosteer_loader.health.writer_report import Post
 
@@ -44,7 +45,7 @@ class Service(Prober):
 
         Nothing that Redis does ends it.
         """
-        self._prepare_loop()
+        plugin.watch_children()
         loop = asyncio.get_running_loop()
         round_at, again_at, started = loop.time(), None, False
         while not self._stopping:
@@ -86,22 +87,17 @@ class Service(Prober):
     async def _post(self, *, full: bool) -> float | None:
         """Post all verdicts, or those that changed; when to post again if nothing else happens."""
         loop = asyncio.get_running_loop()
-        if self._cut_off and not full:
+        if self._connectivity.cut_off and not (full and await self._returns()):
             return None
-        if not await self._trustworthy():
-            if not self._cut_off:
-                self._cut_off = True
-                self._dirty.clear()
-                log.warning(
-                    "nearly all nodes failed at once, and so does %s: cut off, verdicts are withdrawn",
-                    ", ".join(self._control),
-                )
-                await self._withdraw()
-            return None
-        if self._cut_off:
-            self._cut_off, self._checked = False, None
+        if await self._doubts():
+            self._dirty.clear()
             self._trusted_from = loop.time()
-            log.warning("%s answers again: verdicts count from here on", ", ".join(self._control))
+            log.warning(
+                "nearly all nodes failed at once, and so does %s: cut off, verdicts are withdrawn",
+                ", ".join(self._connectivity.control),
+            )
+            await self._withdraw()
+            return None
         await asyncio.sleep(max(GATHER, self._rest_until - loop.time()))
         dirty, self._dirty = self._dirty, set()
         write: set[str] | None = dirty
@@ -124,8 +120,19 @@ class Service(Prober):
         self._troubles.troubles(posted)
         return posted.judgement.again
 
+    async def _returns(self) -> bool:
+        """Whether this prober is no longer cut off: what it sees counts again from here on."""
+        now = asyncio.get_running_loop().time()
+        proof = await self._connectivity.returns(self._ledger.good(), now)
+        if proof is None:
+            return False
+        self._checked = None
+        self._trusted_from = now
+        log.warning("no longer cut off, %s answered: verdicts count from here on", proof)
+        return True
+
     def _timed_post(self, said: Post) -> tuple[Posted, float]:
-        """What came of it, and the seconds of processor time that it took."""
+        """The outcome, and the seconds of processor time that it took."""
         began = time.thread_time()
         return self._board.post(self._watched, said), time.thread_time() - began
 
@@ -179,7 +186,7 @@ class Service(Prober):
         for *_, task in self._tasks.values():
             task.cancel()
         try:
-            if self._tasks and not self._cut_off:
+            if self._tasks and not self._connectivity.cut_off:
                 last = Post(verdicts=self._ledger.verdicts())
                 await self._call(self._board.post, self._watched, last)
             await self._call(self._board.resign)

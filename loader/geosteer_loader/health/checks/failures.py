@@ -33,20 +33,20 @@ _WORDS = {
 
 
 def failed(exc: OSError, address: str) -> Result:
-    """What an error met on the way to *address* (or to a name) says."""
+    """What an error on the way to *address* (or to a name) says."""
     if isinstance(exc, ssl.SSLCertVerificationError):
         return Result(False, f"certificate: {exc.verify_message}")
     if isinstance(exc, ssl.SSLError):
-        return Result(False, f"TLS: {(exc.reason or str(exc)).replace('_', ' ').lower()}")
-    if isinstance(exc, socket.gaierror):
-        return Result(False, f"{address} does not resolve: {exc.strerror}")
+        return Result(False, f"TLS: {(exc.reason or 'the handshake failed').replace('_', ' ').lower()}")
     if exc.errno in _OURS or (exc.errno in _AWAY and not routed(address)):
         return Result(None, f"this prober cannot look: {os.strerror(exc.errno or 0)}")
-    return Result(False, _WORDS.get(exc.errno or 0) or exc.strerror or str(exc) or type(exc).__name__)
+    if exc.errno is None:  # asyncio's own, while TLS begins
+        return Result(False, "TLS: the handshake failed")
+    return Result(False, _WORDS.get(exc.errno) or os.strerror(exc.errno))
 
 
 def routed(address: str) -> bool:
-    """Whether this machine has a way to an address; a name may have one.
+    """Whether this machine has a route to an address; True for a name.
 
     A prober without IPv6 has no opinion of IPv6 addresses. Nothing is sent: connecting a UDP socket only asks the kernel.
     """

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from base64 import b64encode
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-import h11
-
+from geosteer_loader.health.checks import certificate
+from geosteer_loader.health.checks.answer import Judge
+from geosteer_loader.health.checks.connect import CannotCheck, Unreachable
 from geosteer_loader.health.checks.failures import failed
 from geosteer_loader.health.checks.result import Result
 
 if TYPE_CHECKING:
+    import socket
+    import ssl
     from collections.abc import Callable, Mapping, Sequence
     from urllib.parse import SplitResult
 
-BODY = 1 << 20
-"""Bytes of a body that are searched."""
-HEAD = 64 << 10
-"""Bytes that the head of an answer may have."""
-EXPIRY = 14 * 86400
-"""Seconds before its end at which a certificate is warned of."""
+    from geosteer_loader.health.checks.answer import Wanted
+    from geosteer_loader.health.checks.connect import Connector
+    from geosteer_loader.health.checks.tls import Contexts
 
 _KEPT = "/%:=&?~+!$,;'@()*[]|-._"
 """Characters of a path that go out as they are."""
@@ -31,48 +30,36 @@ _KEPT = "/%:=&?~+!$,;'@()*[]|-._"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One GET, with everything put in."""
+    """One GET, with the values of all variables."""
 
-    address: str
-    """What to connect to: an address or a name."""
+    host: str
+    """What to connect to: an address or a name, in ASCII."""
     port: int
-    target: str
-    headers: Sequence[tuple[bytes, bytes]]
+    head: bytes
+    """As it is sent."""
     tls: ssl.SSLContext | None = None
-    sni: str | None = None
-    """The name to ask for in TLS, and to find in the certificate."""
+    server_name: str | None = None
+    """The name to ask for in TLS (SNI), and to find in the certificate."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """What makes the answer a good one."""
-
-    statuses: Sequence[int] = field(default=())
-    """Empty: any."""
-    body: str = ""
-    """Text that the body must contain."""
-
-
-def request(
-    spec: Mapping[str, Any], expand: Callable[..., str], context: Callable[[bool], ssl.SSLContext]
-) -> Request:
+def request(spec: Mapping[str, Any], expand: Callable[..., str], contexts: Contexts) -> Request:
     """The request that a published check describes.
 
-    Args: expand: puts values in for `${NAME}`; context: gives the TLS settings, with or without verification.
-    Raises: whatever *expand* does.
+    Args: expand: puts values in for `${NAME}`.
+    Raises: whatever *expand* does; CannotCheck: no request can be made of it.
     """
     # Taken apart before values are put in, so that each of them stays the part that it stands for.
     parts = urlsplit(spec["url"])
     secure = parts.scheme == "https"
-    host = _host(parts, expand)
+    host = _ascii(_host(parts, expand))
     standard = 443 if secure else 80
     port = parts.port or standard
     shown = f"[{host}]" if ":" in host else host
-    target = parts.path + (f"?{parts.query}" if parts.query else "")
     headers = {
         "Host": expand(spec.get("host") or "") or (shown if port == standard else f"{shown}:{port}"),
         "User-Agent": "geosteer-probe",
         "Accept": "*/*",
+        "Accept-Encoding": "identity",
         "Connection": "close",
     }
     if parts.username is not None:
@@ -81,89 +68,100 @@ def request(
     for key, value in (spec.get("headers") or {}).items():
         headers = {name: other for name, other in headers.items() if name.lower() != key.lower()}
         headers[key] = expand(value)
+    path = parts.path if parts.path.startswith("/") else "/" + parts.path
+    target = path + (f"?{parts.query}" if parts.query else "")
     return Request(
-        address=host,
+        host=host,
         port=port,
-        target=quote(expand(target, lambda value: quote(value, safe="")), safe=_KEPT) or "/",
-        headers=[(key.encode(), value.encode()) for key, value in headers.items()],
-        tls=context(spec.get("verify", True)) if secure else None,
-        sni=(spec.get("sni") or host) if secure else None,
+        head=_head(quote(expand(target, lambda value: quote(value, safe="")), safe=_KEPT), headers),
+        tls=contexts.get(verify=spec.get("verify", True), ca=spec.get("ca")) if secure else None,
+        server_name=(spec.get("sni") or host) if secure else None,
     )
+
+
+async def get(
+    connector: Connector, asked: Request, wanted: Wanted, timeout: float
+) -> tuple[Result, bytes | None]:
+    """Send the request and judge the answer; and the server's certificate (DER), if there is one.
+
+    Args: timeout: seconds that all of it may take; the caller ends it then.
+    """  # fmt: skip
+    try:
+        connection, warning = await connector.open(asked.host, asked.port, timeout)
+    except Unreachable as exc:
+        return exc.result, None
+    try:
+        reader, writer = await _opened(connection, asked)
+    except OSError as exc:
+        return failed(exc, asked.host), None
+    try:
+        tls = writer.get_extra_info("ssl_object")
+        shown = tls.getpeercert(binary_form=True) if tls else None
+        writer.write(asked.head)
+        judge = Judge(wanted)
+        while (result := judge.receive(await reader.read(65536))) is None:
+            pass
+    except OSError as exc:
+        return failed(exc, asked.host), None
+    finally:
+        writer.transport.abort()  # nobody waits for a farewell
+    return Result(result.good, result.reason, warning), shown
+
+
+async def check(
+    connector: Connector, asked: Request, wanted: Wanted, timeout: float, now: Callable[[], float]
+) -> Result:
+    """As `get`; where the answer is good, the end of the certificate is judged as well, whether it was verified or not.
+
+    Args: now: seconds since 1970.
+    """  # fmt: skip
+    result, shown = await get(connector, asked, wanted, timeout)
+    if not result.good:
+        return result
+    judged = certificate.judged(shown, now())
+    return Result(judged.good, judged.reason, "; ".join(filter(None, (judged.warning, result.warning))))
+
+
+async def _opened(
+    connection: socket.socket, asked: Request
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    try:
+        return await asyncio.open_connection(
+            sock=connection, ssl=asked.tls, server_hostname=asked.server_name
+        )
+    except BaseException as exc:
+        connection.close()
+        if isinstance(exc, ValueError) and not isinstance(exc, OSError):  # some of TLS's own errors are both
+            raise CannotCheck(f'invalid name for TLS: "{asked.server_name}"') from exc
+        raise
 
 
 def _host(parts: SplitResult, expand: Callable[..., str]) -> str:
     """What to connect to; `SplitResult.hostname` makes lower case of the names of variables, too."""
     place = parts.netloc.rpartition("@")[2]
-    return expand(place.partition(":")[0]) if "${" in place else parts.hostname or ""
+    if "${" not in place:
+        return parts.hostname or ""
+    host = place.partition("]")[0][1:] if place.startswith("[") else place.partition(":")[0]
+    return expand(host)
 
 
-async def get(asked: Request, wanted: Wanted, now: Callable[[], float]) -> Result:
-    """Send the request and judge the answer; runs until a time limit of the caller's.
-
-    Args: now: seconds since 1970, for the end of the certificate.
-    """
+def _ascii(host: str) -> str:
+    """A host name as it is asked for in DNS. Raises: CannotCheck."""
+    if host.isascii():
+        return host
     try:
-        reader, writer = await asyncio.open_connection(
-            asked.address, asked.port, ssl=asked.tls, server_hostname=asked.sni
-        )
-    except OSError as exc:
-        return failed(exc, asked.address)
-    try:
-        warning = _expiry(writer.get_extra_info("peercert"), now())
-        found = await _exchange(reader, writer, asked, wanted)
-    except OSError as exc:
-        return failed(exc, asked.address)
-    except h11.RemoteProtocolError as exc:
-        return Result(False, f"not HTTP: {exc}")
-    finally:
-        writer.transport.abort()  # nobody waits for a farewell
-    return Result(True, warning=warning) if found.good else found
+        return host.encode("idna").decode()
+    except UnicodeError as exc:
+        raise CannotCheck(f'invalid host name "{host}"') from exc
 
 
-def tls_context(verify: bool) -> ssl.SSLContext:
-    """TLS settings with the system's certificates; without *verify* any certificate will do."""
-    context = ssl.create_default_context()
-    if not verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-async def _exchange(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, asked: Request, wanted: Wanted
-) -> Result:
-    connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD)
-    try:
-        sent = h11.Request(method="GET", target=asked.target, headers=list(asked.headers))
-        writer.write((connection.send(sent) or b"") + (connection.send(h11.EndOfMessage()) or b""))
-    except h11.LocalProtocolError as exc:
-        return Result(None, f"the check makes no request: {exc}")
-    body = bytearray()
-    needle = wanted.body.encode()
-    while True:
-        event = connection.next_event()
-        if event is h11.NEED_DATA:
-            connection.receive_data(await reader.read(65536))
-        elif isinstance(event, h11.Response):
-            if wanted.statuses and event.status_code not in wanted.statuses:
-                return Result(False, f"status {event.status_code}")
-            if not needle:
-                return Result(True)
-        elif isinstance(event, h11.Data):
-            before = max(len(body) - len(needle), 0)
-            body += event.data
-            if body.find(needle, before) >= 0:
-                return Result(True)
-            if len(body) > BODY:
-                return Result(False, f"the first {BODY >> 20} MiB of the body lack the text")
-        elif not isinstance(event, h11.InformationalResponse):
-            return Result(False, "the body lacks the text")
-
-
-def _expiry(certificate: Mapping[str, Any] | None, now: float) -> str:
-    """A warning where the certificate ends soon; "" where it does not, or nobody looked at it."""
-    end = (certificate or {}).get("notAfter")
-    if end is None:
-        return ""
-    left = ssl.cert_time_to_seconds(end) - now
-    return f"certificate ends in {max(left, 0) / 86400:.0f} days, {end}" if left < EXPIRY else ""
+def _head(target: str, headers: Mapping[str, str]) -> bytes:
+    """The head of the request. Raises: CannotCheck: a variable put a line break into it."""
+    lines: Sequence[str] = [
+        f"GET {target} HTTP/1.1",
+        *(f"{name}: {value}" for name, value in headers.items()),
+    ]
+    for line in lines:
+        if any(char in line for char in "\r\n\0"):
+            raise CannotCheck(f"header {line.partition(':')[0]} has a line break in its value")
+    return "".join(f"{line}\r\n" for line in (*lines, "")).encode()

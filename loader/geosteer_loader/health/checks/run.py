@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING
 from geosteer_loader.config.environment import Expander, Unset
 from geosteer_loader.config.health_checks import GATEWAY
 from geosteer_loader.health.checks import gateway, http, plugin, tcp
+from geosteer_loader.health.checks.answer import Wanted
+from geosteer_loader.health.checks.connect import CannotCheck, Connector
+from geosteer_loader.health.checks.resolver import Resolver
 from geosteer_loader.health.checks.result import Result
+from geosteer_loader.health.checks.tls import Contexts
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable, Mapping
 
     from geosteer_loader.health.watchlist import Check, Subject
@@ -33,25 +36,26 @@ class Probes:
         self._now = now
         self._environ = environ
         self._secrets = Expander(environ)
-        self._contexts: dict[bool, ssl.SSLContext] = {}
+        self._contexts = Contexts()
+        self._connector = Connector(Resolver(monotonic))
 
     async def probe(self, node: Subject, check: Check) -> Result:
         """Make one check of a node; never longer than its timeout, and without an error."""
         began = monotonic()
         try:
             async with asyncio.timeout(check.timeout):
-                found = await self._probe(node, check)
+                result = await self._probe(node, check)
         except TimeoutError:
             if monotonic() - began > check.timeout + LATE:
                 return Result(None, "this prober stood still meanwhile")
             return Result(False, f"no answer in {check.timeout:g} s")
-        except Unset as exc:
+        except (Unset, CannotCheck) as exc:
             return Result(None, str(exc))
-        except Exception:  # one check must not end all others; it is told of with its traceback
-            log.exception("%s: %s: failed in a way nobody thought of", node.name, check.label)
-            return Result(None, "the check failed in a way nobody thought of")
+        except Exception:  # one check must not end all others; the log has the traceback
+            log.exception("%s: %s: unexpected error", node.name, check.label)
+            return Result(None, "unexpected error in the check, see the log")
         redact = self._secrets.redact
-        return Result(found.good, redact(found.reason), redact(found.warning))
+        return Result(result.good, redact(result.reason), redact(result.warning))
 
     async def answers(self, target: str, timeout: float) -> bool:
         """Whether a control target, `gateway`, `host:port` or a URL, answers anything at all."""
@@ -59,31 +63,27 @@ class Probes:
             return gateway.reachable()
         try:
             async with asyncio.timeout(timeout):
-                return bool((await self._control(target)).good)
-        except (TimeoutError, Unset):
+                return bool((await self._control(target, timeout)).good)
+        except (TimeoutError, Unset, CannotCheck, ValueError):
             return False
 
     async def _probe(self, node: Subject, check: Check) -> Result:
         spec = check.spec
         if check.kind == "tcp":
-            return await tcp.connect(node.addresses, spec["port"])
+            return await tcp.connect(self._connector, node.addresses, spec["port"], check.timeout)
         if check.kind == "command":
             command = [self._secrets.expand(word) for word in spec["command"]]
             return await plugin.run(command, dict(self._environ))
-        asked = http.request(spec, self._secrets.expand, self._context)
+        asked = http.request(spec, self._secrets.expand, self._contexts)
         body = self._secrets.expand(spec.get("body") or "")
-        wanted = http.Wanted(statuses=spec.get("status") or (), body=body)
-        return await http.get(asked, wanted, self._now)
+        wanted = Wanted(statuses=spec.get("status") or (), body=body)
+        return await http.check(self._connector, asked, wanted, check.timeout, self._now)
 
-    async def _control(self, target: str) -> Result:
+    async def _control(self, target: str, timeout: float) -> Result:
         if "://" in target:
-            asked = http.request({"url": target, "verify": False}, self._secrets.expand, self._context)
-            return await http.get(asked, http.Wanted(), self._now)
+            spec = {"url": target, "verify": False}
+            asked = http.request(spec, self._secrets.expand, self._contexts)
+            result, _ = await http.get(self._connector, asked, Wanted(), timeout)
+            return result
         host, _, port = target.rpartition(":")
-        return await tcp.connect([host.strip("[]")], int(port))
-
-    def _context(self, verify: bool) -> ssl.SSLContext:
-        # Reading the system's certificates takes 10 to 20 ms.
-        if verify not in self._contexts:
-            self._contexts[verify] = http.tls_context(verify)
-        return self._contexts[verify]
+        return await tcp.connect(self._connector, [host.strip("[]")], int(port), timeout)
