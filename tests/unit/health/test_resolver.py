@@ -108,7 +108,8 @@ async def serve() -> int:
         await writer.drain()
         writer.close()
 
-    return (await asyncio.start_server(handle, "127.0.0.1", 0)).sockets[0].getsockname()[1]
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    return int(server.sockets[0].getsockname()[1])
 
 
 async def looks(probes: Probes, subject: Subject) -> Result:
