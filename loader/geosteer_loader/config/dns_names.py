@@ -6,6 +6,7 @@ PowerDNS' pipe backend asks only for names of letters, digits and `- _ * . / @ s
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
 _ODD = re.compile(r"[^a-z0-9_*./@:-]")
+_ODD_IN_HOST = re.compile(r"[^a-z0-9_.-]")
 
 
 def name(value: object) -> str:
@@ -27,11 +29,40 @@ def name(value: object) -> str:
 
 
 def host(value: object) -> str:
-    """An absolute name that stands for one thing: not a wildcard."""
-    found = name(value)
-    if "*" in found.split("."):
+    """An absolute name of one thing, such as a zone or a name server.
+
+    Raises: ValueError: as `name`; or a wildcard, or what looks like an address (RFC 3696, 2: no top-level domain is a number).
+    """
+    absolute = name(value)
+    if "*" in absolute.split("."):
         raise ValueError(f"{shown(value)} is a wildcard; one name is wanted here")
-    return found
+    if absolute.rpartition(".")[2].isdigit():
+        wanted = "a name is wanted here" if _is_address(absolute) else "no valid address either"
+        raise ValueError(f"{shown(value)} is not a host name: its last label is a number; {wanted}")
+    return absolute
+
+
+def host_name(value: object) -> str:
+    """A name that programs connect to: of letters, digits, `-` and `_` (RFC 1123, 2.1; the last one by custom)."""
+    absolute = host(value)
+    odd = _ODD_IN_HOST.search(absolute)
+    if odd:
+        raise ValueError(f"{shown(value)} contains {shown(odd[0])}, which no host name does")
+    return absolute
+
+
+def endpoint(value: str) -> str:
+    """What to connect to: an address or a host name, also in letters that IDNA knows. Returns the text itself.
+
+    Raises: ValueError.
+    """
+    if not _is_address(value):
+        try:
+            ascii_name = value if value.isascii() else value.encode("idna").decode()
+        except UnicodeError as exc:
+            raise ValueError(f"{shown(value)} is not a valid internationalised host name") from exc
+        host_name(ascii_name)
+    return value
 
 
 def owner(zone: str) -> Callable[[object], str]:
@@ -65,6 +96,14 @@ def parents(inner: str) -> Iterator[str]:
 def zone_of(inner: str, zones: Collection[str]) -> str | None:
     """The deepest of the *zones* that holds the name, or None."""
     return next((above for above in parents(inner) if above in zones), None)
+
+
+def _is_address(plain: str) -> bool:
+    try:
+        ipaddress.ip_address(plain)
+    except ValueError:
+        return False
+    return "%" not in plain
 
 
 def _checked(plain: str) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from geosteer_loader.config.dns_names import host
+from geosteer_loader.config.dns_names import endpoint
 from geosteer_loader.config.secrets import LITERAL, literal, literal_inside, literal_option, named_secret
 from geosteer_loader.config.values import address, choice, duration, flag, integer, shown, text
 
@@ -26,6 +28,7 @@ PROFILES: dict[str, Profile] = {
 }
 """Named thresholds: quick to notice, or as patient as gdnsd is by default (gdnsd.config(5), `up_thresh`)."""
 
+_VARIABLE = re.compile(r"\$\{")
 _DEPTH = integer(1, 1000)
 _STATUS = integer(100, 599)
 
@@ -49,24 +52,26 @@ def read_check(table: Table) -> dict[str, Any]:
         check["command"] = _command(table)
     elif kind_of:
         check |= _http(table, kind_of)
-    else:  # what else there is means nothing without a type
+    else:  # without a type no other setting can be checked
         table.names()
     _finish(table)
     return check
 
 
 def url(*schemes: str) -> Callable[[object], str]:
-    """A parser of URLs with a host."""
+    """A parser of URLs with a valid host."""
 
     def parse(value: object) -> str:
         plain = text(value)
         try:
             parts = urlsplit(plain)
             usable = parts.scheme in schemes and parts.hostname and parts.port != 0 and " " not in plain
-        except ValueError:  # a port or an IPv6 address that is none
+        except ValueError:  # an invalid port or IPv6 address
             usable = False
         if not usable:
             raise ValueError(f"must be a URL such as {schemes[0]}://192.0.2.1/health")
+        if not _VARIABLE.search(parts.netloc.rpartition("@")[2]):
+            endpoint(parts.hostname or "")
         return plain
 
     return parse
@@ -99,12 +104,42 @@ def _http(table: Table, scheme: str) -> dict[str, Any]:
         table.add("url", LITERAL)
     found["status"] = _statuses(table)
     found["body"] = table.get("body", text, None)
-    found["host"] = table.get("host", text, None)
+    found["host"] = table.get("host", _host_header, None)
     found["headers"] = _headers(table.table("headers"))
     if scheme == "https":
-        found["sni"] = table.get("sni", host, None)
+        found["sni"] = table.get("sni", _server_name, None)
         found["verify"] = table.get("verify", flag, True)
+        if "ca" in table:  # left out otherwise: probers of before do not know it
+            found["ca"] = table.get("ca", _absolute_path, None)
+            if not found["verify"]:
+                table.add("ca", "has no effect with verify = false")
     return found
+
+
+def _host_header(value: object) -> str:
+    """A host with or without a port (RFC 9110, 7.2); `${NAME}` may stand in it."""
+    plain = text(value)
+    if not _VARIABLE.search(plain):
+        try:
+            parts = urlsplit("//" + plain)
+            good = parts.netloc == plain and parts.hostname and "@" not in plain and parts.port != 0
+        except ValueError:
+            good = False
+        if not good:
+            raise ValueError(f"{shown(plain)} is not a host, or a host and a port")
+        endpoint(parts.hostname or "")
+    return plain
+
+
+def _server_name(value: object) -> str:
+    return endpoint(text(value).lower().removesuffix("."))
+
+
+def _absolute_path(value: object) -> str:
+    plain = text(value)
+    if not PurePosixPath(plain).is_absolute():
+        raise ValueError("must be an absolute path: it is read on the hosts of the probers")
+    return plain
 
 
 def _statuses(table: Table) -> list[int]:
@@ -139,7 +174,7 @@ def _command(table: Table) -> list[str]:
 
 
 def _finish(table: Table) -> None:
-    for key in table.unread():  # a better word than "unknown" for what people will try
+    for key in table.unread():  # people will try these: say more than "unknown"
         if named_secret(key):
             table.add(key, "unknown setting; " + LITERAL)
             table.raw(key)
@@ -162,5 +197,5 @@ def control_target(value: object) -> str:
     if where.startswith("[") and where.endswith("]"):
         address(6)(where[1:-1])
     else:
-        host(where)
+        endpoint(where)
     return plain

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from geosteer_loader.config.dns_names import host
+from geosteer_loader.config.dns_names import host_name
 from geosteer_loader.config.health_checks import read_check
 from geosteer_loader.config.values import address, choice, duration, integer, label, number
 
@@ -61,7 +61,7 @@ def _node(table: Table) -> Node:
     node: Node = {
         "a": a,
         "aaaa": aaaa,
-        "hostname": table.get("hostname", host, None),
+        "hostname": table.get("hostname", host_name, None),
         "weight": table.get("weight", integer(0, MAX_WEIGHT), 100),
         "location": table.get("location", _location, None),
         "well_connected": table.get("well_connected", integer(1, MAX_WEIGHT), None),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from geosteer.resp.url import Address
+from geosteer_loader.config.dns_names import endpoint
 from geosteer_loader.config.secrets import secret
 from geosteer_loader.config.values import duration, shown, text
 
@@ -88,6 +89,8 @@ def _url(environ: Mapping[str, str] | None) -> Callable[[object], _Url]:
 
     def parse(value: object) -> _Url:
         address = Address(text(value))
+        for host, _ in address.places if address.scheme != "unix" else ():
+            endpoint(host)
         password = secret(environ)(address.password) if address.password else None
         return _Url(address.public, address.username or None, password)
 

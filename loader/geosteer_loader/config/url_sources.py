@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
+from geosteer_loader.config.dns_names import endpoint
 from geosteer_loader.config.secrets import literal
 from geosteer_loader.config.values import duration, text
 
@@ -117,6 +118,8 @@ def _url(value: object) -> str:
         good = False
     if not good:
         raise ValueError("must be a file or an https:// URL")
+    if "$" not in parts.netloc:
+        endpoint(parts.hostname or "")
     if parts.username is not None or "$" in parts.netloc:
         raise ValueError(
             "must not hold credentials before the path: there are username, password and headers"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from geosteer_loader.config.dns_names import host, owner
+from geosteer_loader.config.dns_names import host_name, owner
 from geosteer_loader.config.namespace import Namespace
 from geosteer_loader.config.nodes import MAX_WEIGHT, read_addresses
 from geosteer_loader.config.values import choice, integer, kind, label, shown, text
@@ -45,7 +45,7 @@ def _server(table: Table) -> set[str]:
     """The record types that the server can be an answer of."""
     table.require("name", label, "")
     a, aaaa = read_addresses(table)
-    hostname = table.get("hostname", host, None)
+    hostname = table.get("hostname", host_name, None)
     table.get("weight", integer(1, MAX_WEIGHT), 1)
     table.finish()
     if not any(table.raw(key) for key in ("a", "aaaa", "hostname")):

@@ -210,3 +210,78 @@ def test_a_probers_control_targets_are_hosts_with_ports_or_urls():
     assert load(GOOD + f"[prober]\ncontrol = {targets}\n").prober.control == tuple(targets)
     assert load(GOOD + "[prober]\ncontrol = []\n").prober.control == ()
     assert load(GOOD).prober.control == ("gateway",)
+
+
+# ---- names of hosts
+
+INVALID_HOSTS = {
+    "empty label": ("lon1..example.net", "has an empty label"),
+    "label of 64": ("x" * 64 + ".example.net", "has a label of 64 bytes, more than 63"),
+    "no address": ("192.0.2.300", "is not a host name: its last label is a number; no valid address either"),
+    "three numbers": ("192.0.2", "is not a host name: its last label is a number; no valid address either"),
+    "too long": (".".join(["x" * 60] * 5), "is 306 bytes long, more than 255"),
+    "star": ("*.example.net", "is a wildcard; one name is wanted here"),
+}
+FIELDS = {
+    "node": ("[nodes.par1]\nhostname = {}\n", "nodes.par1.hostname"),
+    "url": ('[nodes.ams1.check]\ntype = "http"\nurl = {url}\n', "nodes.ams1.check.url"),
+    "host": ('[nodes.ams1.check]\ntype = "http"\nurl = "http://h/"\nhost = {}\n', "nodes.ams1.check.host"),
+    "sni": ('[nodes.ams1.check]\ntype = "https"\nurl = "https://h/"\nsni = {}\n', "nodes.ams1.check.sni"),
+    "control": ("[prober]\ncontrol = [{port}]\n", "prober.control[1]"),
+    "control url": ("[prober]\ncontrol = [{url}]\n", "prober.control[1]"),
+    "redis": ("[redis]\nurl = {redis}\n", "redis.url"),
+    "source": ('[[sources.geo]]\nformat = "mmdb"\npath = {https}\n', "sources.geo[2].path"),
+}
+
+
+@pytest.mark.parametrize("field", FIELDS)
+@pytest.mark.parametrize("case", INVALID_HOSTS)
+def test_a_host_that_cannot_be_reached_is_refused_wherever_one_is_named(case: str, field: str) -> None:
+    host, reason = INVALID_HOSTS[case]
+    text, place = FIELDS[field]
+    forms = {
+        "url": f"http://{host}/",
+        "port": f"{host}:80",
+        "redis": f"redis://{host}",
+        "https": f"https://{host}/x",
+    }
+    table = text.format(f'"{host}"', **{key: f'"{value}"' for key, value in forms.items()})
+    found = [line for line in problems(GOOD + table) if place in line]
+    assert len(found) == 1, found
+    assert found[0].startswith(f"c.toml: {place}: ")
+    assert reason in found[0] or (field == "redis" and found[0].endswith(": invalid host")), found
+
+
+@pytest.mark.parametrize("server", ["192.0.2.1", "192.0.2.300"])
+def test_a_name_server_that_is_an_address_is_refused(server: str) -> None:
+    found = problems(changed(('ns = ["ns1.example.net"', f'ns = ["{server}"')))
+    assert any(f'"{server}" is not a host name: its last label is a number' in line for line in found), found
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost",
+        "192.0.2.1",
+        "[2001:db8::1]",
+        "_x.example.net",
+        "a-b.example.net.",
+        "bücher.example",
+        "xn--bcher-kva.example",
+        "${H}.example.net",
+    ],
+)
+def test_hosts_that_are_good_pass(host: str) -> None:
+    (check,) = checks(f'type = "https"\nurl = "https://{host}:8443/"\nhost = "{host}:8443"')
+    assert (check["url"], check["host"]) == (f"https://{host}:8443/", f"{host}:8443")
+
+
+def test_a_check_may_name_its_own_authority_by_an_absolute_path() -> None:
+    (check,) = checks('type = "https"\nurl = "https://h/"\nca = "/etc/ca.pem"')
+    assert check["ca"] == "/etc/ca.pem"
+    for setting, reason in (
+        ('ca = "ca.pem"', "must be an absolute path: it is read on the hosts of the probers"),
+        ('ca = "/ca.pem"\nverify = false', "has no effect with verify = false"),
+    ):
+        text = f'[nodes.ams1.check]\ntype = "https"\nurl = "https://h/"\n{setting}\n'
+        assert problems(GOOD + text) == [f"c.toml: nodes.ams1.check.ca: {reason}"]

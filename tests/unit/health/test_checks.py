@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from geosteer_loader.health.checks import plugin
+from geosteer_loader.health.checks import certificate, plugin
 from geosteer_loader.health.checks.result import Result
 from geosteer_loader.health.checks.run import Probes
 from geosteer_loader.health.watchlist import Subject, read
@@ -272,6 +274,22 @@ def test_a_secret_that_is_not_set_here_says_nothing_of_the_node() -> None:
     )
 
 
+def test_a_variable_with_a_line_break_adds_no_header() -> None:
+    assert ask(b"", {"TOKEN": "a\r\nX: y"}, headers={"X-Token": "${TOKEN}"}) == Result(
+        None, "header X-Token has a line break in its value"
+    )
+
+
+def test_an_answer_that_is_not_compressed_is_asked_for_unless_the_check_says_otherwise() -> None:
+    seen: list[bytes] = []
+    ask(b"HTTP/1.1 200 OK\r\n\r\n", seen=seen)
+    ask(b"HTTP/1.1 200 OK\r\n\r\n", seen=seen, headers={"accept-encoding": "gzip"})
+    assert b"\r\nAccept-Encoding: identity\r\n" in seen[0]
+    assert [line for line in seen[1].split(b"\r\n") if line.lower().startswith(b"accept-encoding")] == [
+        b"accept-encoding: gzip"
+    ]
+
+
 # ---- https
 
 
@@ -363,6 +381,83 @@ def test_a_certificate_that_ends_within_two_weeks_is_good_with_a_warning(
 def test_the_end_of_a_certificate_is_judged_by_the_clock_that_is_given(fetch: Callable[..., Result]) -> None:
     later = (datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=85)).timestamp()
     assert fetch("127.0.0.1", days=90, now=later).warning.startswith("certificate ends in 5 days")
+
+
+def test_a_certificate_that_has_ended_is_a_failure_although_nothing_is_verified(
+    fetch: Callable[..., Result],
+) -> None:
+    later = (datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=95)).timestamp()
+    for verify in (True, False):
+        found = fetch("127.0.0.1", days=90, now=later, verify=verify)
+        assert found.good is False
+        assert found.reason.startswith("certificate expired on 2")
+        found = fetch("127.0.0.1", days=5, verify=verify)
+        assert found.good is True
+        assert found.warning.startswith("certificate ends in 5 days, ")
+
+
+def test_a_check_trusts_its_own_authority_and_says_when_it_cannot_be_read(
+    fetch: Callable[..., Result], authority: Authority, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE")
+    assert fetch("127.0.0.1", ca=str(authority.ca)) == Result(True)
+    missing, empty = tmp_path / "missing.pem", tmp_path / "empty.pem"
+    empty.write_text("nothing\n")
+    assert fetch("127.0.0.1", ca=str(missing)) == Result(
+        None, f"ca {missing} cannot be read: No such file or directory"
+    )
+    assert fetch("127.0.0.1", ca=str(empty)) == Result(None, f"ca {empty} has no certificates")
+
+
+def test_the_end_of_a_certificate_is_read_as_openssl_reads_it(authority: Authority) -> None:
+    import ssl
+
+    for days in (1, 400, 12_000, 40_000):  # the years 2050 and later are written another way
+        made, _ = authority.issue("far", days, "localhost")
+        said = subprocess.run(
+            ["openssl", "x509", "-noout", "-enddate", "-in", str(made)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        end = ssl.cert_time_to_seconds(said.stdout.strip().partition("=")[2])
+        assert certificate.not_after(ssl.PEM_cert_to_DER_cert(made.read_text())) == end
+
+
+@given(st.binary(max_size=60))
+def test_a_certificate_that_cannot_be_read_has_no_say(data: bytes) -> None:
+    assert certificate.judged(data, 0.0).good is True
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["lon1..example.net", "x" * 64 + ".example.net", "\u00fc" * 70 + ".example.net", "192.0.2.300", "a b"],
+)
+@pytest.mark.parametrize("kind", ["http", "https", "sni", "tcp", "control"])
+def test_an_invalid_host_in_a_published_check_is_no_error(
+    host: str, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    if kind == "control":
+        assert not asyncio.run(Probes(time.time).answers(f"{host}:80", 0.5))
+        assert not asyncio.run(Probes(time.time).answers(f"http://{host}/", 0.5))
+        return
+
+    async def main() -> Result:
+        async with serving(b"") as port:
+            if kind == "tcp":
+                node = subject(type="tcp", port=80, timeout=0.5)
+                node = Subject(name="n", addresses=(host,), checks=node.checks, capacity=1, settle=1)
+                return await probe(node)
+            url = f"https://127.0.0.1:{port}/" if kind == "sni" else f"{kind}://{host}/"
+            sni = {"sni": host} if kind == "sni" else {}
+            return await probe(
+                subject(type="https" if kind == "sni" else kind, url=url, timeout=0.5, verify=False, **sni)
+            )
+
+    found = asyncio.run(main())
+    assert found.good is not True
+    assert [record for record in caplog.records if record.name.startswith("geosteer_loader")] == []
+    assert "unexpected" not in found.reason
 
 
 def test_plain_http_behind_https_is_a_failure() -> None:
