@@ -29,6 +29,10 @@ class CorruptPage(GeosteerError):
     """A page or document that is not what its name or its format says."""
 
 
+class BadReply(GeosteerError):
+    """What came is not what a Redis server answers: it is too large, of another shape, or not the protocol."""
+
+
 class StoreError(GeosteerError):
     """Redis refused, failed or vanished; nothing was published."""
 

@@ -10,13 +10,13 @@ from select import POLLIN, POLLOUT, epoll
 import hiredis
 
 from geosteer.resp.link import Link, ignore
-from geosteer.resp.url import Address, shown
+from geosteer.resp.url import Address, parse_place, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from geosteer.resp.link import Command, Handler
+    from geosteer.resp.conversation import Command, Handler
     from geosteer.resp.url import Place
 
 
@@ -111,13 +111,13 @@ class ClusterLink(Link):
                 self._ask_aside(self._named(rest), command, handler)
                 return
         elif command[0] == "HGETALL":
-            self._owner, self._well, self._moved = self._place, True, False
+            self._owner, self._well, self._moved = self.place, True, False
         handler(reply)
 
     def _named(self, text: str) -> Place:
         """The node of a redirection, "SLOT HOST:PORT"; without a host it is that of the node that says so."""
         host, _, port = text.partition(" ")[2].rpartition(":")
-        return host or self._place[0], int(port)
+        return parse_place(host or self.place[0], port)
 
     def _move(self, place: Place) -> None:
         if self._moved:

@@ -1,26 +1,22 @@
-"""The lean RESP3 connection to Redis: the protocol half (bytes in, replies out), and the non-blocking socket below it."""
+"""The link to Redis: a conversation on one channel after another, given up when the other end fails or falls silent."""
 
 from __future__ import annotations
 
-from errno import EAGAIN, EINPROGRESS, EINTR, ENOTCONN
+from hiredis import ProtocolError
 
-import hiredis
-
-from geosteer.cmodules import deque, pack_address, socket
+from geosteer.errors import BadReply
+from geosteer.resp.channel import CHUNK, Dialer, reason_of
+from geosteer.resp.conversation import Conversation
 from geosteer.resp.url import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
-    from geosteer.resp.resolver import Lookup
-    from geosteer.resp.tls import Tunnel
+    from geosteer.resp.channel import Channel
+    from geosteer.resp.conversation import Command, Handler
     from geosteer.resp.url import Address, Place
-
-    Handler = Callable[[Any], object]
-    Command = Sequence[bytes | str | int]
 
 SILENCE = 0.5
 """Seconds without a word from Redis after which it is asked for a PING."""
@@ -28,44 +24,10 @@ GONE = 1.0
 """Seconds without a reply after which the connection is given up."""
 RESOLVED = 10.0
 """Seconds that a host name may take to be resolved."""
-CHUNK = 1 << 14
-"""Bytes read at once: some pages; more would be allocated anew for each reply, from the system."""
-
-
-class Conversation:
-    """Requests and replies in order, and pushes between them (RESP3). No I/O."""
-
-    __slots__ = ("_on_push", "_reader", "ended", "out", "waiting")
-
-    def __init__(self, on_push: Handler) -> None:
-        self._reader = hiredis.Reader()
-        self._on_push = on_push
-        self.out = bytearray()
-        """Bytes to be sent."""
-        self.waiting: deque[tuple[Handler, float]] = deque()
-        """For each request without a reply: what takes it, and when it was sent."""
-        self.ended = False
-        """Given up: what comes now is nobody's."""
-
-    def ask(self, command: Command, handler: Handler, now: float) -> None:
-        """Queue a request; *handler* takes its reply, an error as a `hiredis.ReplyError` object."""
-        self.out += hiredis.pack_command(tuple(command))  # type: ignore[arg-type]
-        self.waiting.append((handler, now))
-
-    def feed(self, data: bytes) -> None:
-        """Take in what came, and hand out every whole reply and push.
-
-        Raises: hiredis.ProtocolError, ValueError: these are no replies.
-        """
-        reader = self._reader
-        reader.feed(data)
-        while not self.ended and (reply := reader.gets()) is not False:
-            if isinstance(reply, hiredis.PushNotification):
-                self._on_push(reply)
-            elif self.waiting:
-                self.waiting.popleft()[0](reply)
-            else:
-                raise ValueError("a reply that nobody asked for")
+TURN = 4
+"""Reads from Redis before a question that waits has its turn: a server that never stops must not keep answers back."""
+REASON = 200
+"""Characters of a reason that go to the log."""
 
 
 class Link:
@@ -75,8 +37,8 @@ class Link:
     """
 
     __slots__ = (
-        "_address", "_clock", "_connected", "_context", "_conversation", "_entered", "_files", "_greet", "_heard", "_left",
-        "_lookup", "_on_closed", "_on_open", "_on_push", "_opened", "_place", "_socket", "_tunnel", "timeout",
+        "_address", "_channel", "_clock", "_conversation", "_dialer", "_entered", "_greet", "_heard", "_on_closed", "_on_open",
+        "_on_push", "_opened", "timeout",
     )  # fmt: skip
 
     def __init__(
@@ -97,28 +59,23 @@ class Link:
         """Seconds after which an unanswered request makes the link suspect."""
         self._clock = clock
         self._greet, self._on_open, self._on_push, self._on_closed = greet, on_open, on_push, on_closed
-        self._files = tls or {}
-        self._context: ssl.SSLContext | None = None
+        first = address.places[0]
+        self._dialer = Dialer(first, first[0] if address.tls else "", tls or {})
+        self._channel: Channel | None = None
         self._conversation = Conversation(on_push)
         self._heard = 0.0
-        self._place: Place = address.places[0]
-        self._left: list[Place] = []
         self._opened: Callable[[], None] = self._enter
-        self._lookup: Lookup | None = None
-        self._socket: Any = None
-        self._tunnel: Tunnel | None = None
-        self._connected = False
         self._entered = False
 
     @property
     def up(self) -> bool:
         """Whether the connection stands, and its other end is the server that was looked for."""
-        return self._connected and self._entered
+        return self._entered and self._channel is not None and self._channel.connected
 
     @property
     def place(self) -> Place:
         """Where it connects to, or has connected to."""
-        return self._place
+        return self._dialer.place
 
     @property
     def several(self) -> bool:
@@ -128,22 +85,15 @@ class Link:
     @property
     def fd(self) -> int:
         """What to poll, or -1."""
-        if self._lookup is not None:
-            return self._lookup.fd
-        return self._socket.fileno() if self._socket is not None else -1
+        if self._channel is not None:
+            return self._channel.fd
+        lookup = self._dialer.lookup
+        return lookup.fd if lookup is not None else -1
 
     @property
     def wants_write(self) -> bool:
         """Whether to poll for room to write as well."""
-        if self._socket is None:
-            return False
-        out = self._conversation.out if self._tunnel is None else self._tunnel.sealed
-        return not self._connected or bool(out)
-
-    @property
-    def outstanding(self) -> int:
-        """Requests without a reply."""
-        return len(self._conversation.waiting)
+        return self._channel is not None and self._channel.wants_write(self._conversation.out)
 
     def connect(self) -> None:
         """Begin; `on_closed` hears of a failure."""
@@ -155,56 +105,43 @@ class Link:
 
     def writable(self) -> None:
         """Send what is queued, as far as it goes."""
-        if self._socket is None:
-            return
-        try:
-            if not self._connected:
-                error = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-                if error:
-                    raise OSError(error, "")
-            out = self._conversation.out
-            if self._tunnel is not None:
-                out = self._tunnel.seal(out)
-            if out:
-                del out[: self._socket.send(out)]
-            self._connected = True
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError as exc:
-            if exc.errno != ENOTCONN:  # the connection is still being made
+        if self._channel is not None:
+            try:
+                self._channel.send(self._conversation.out)
+            except OSError as exc:
                 self._failed(exc)
 
     def readable(self) -> None:
-        """Take in what came; replies and pushes go to their handlers."""
-        if self._lookup is not None:
-            self._after_lookup()
+        """Take in what came, but no more than a turn's worth; replies and pushes go to their handlers."""
+        if self._dialer.resolved():
+            self._go_on(f"{self.place[0]}: no such host")
             return
-        if self._socket is not None and not self._connected:
+        if self._channel is not None and not self._channel.connected:
             self.writable()
-        while self._socket is not None:
-            conversation = self._conversation
+        for _ in range(TURN):
+            channel, conversation = self._channel, self._conversation
+            if channel is None:
+                return
             try:
-                data = self._socket.recv(CHUNK)
-                if not data:
-                    raise OSError("Redis closed the connection")
-                whole = len(data) < CHUNK
+                data = channel.receive()
+                if data is None:
+                    break
                 self._heard = self._clock()
-                if self._tunnel is not None:
-                    data = self._tunnel.open(data)
-                if data:
-                    conversation.feed(data)
-            except (BlockingIOError, InterruptedError):
-                return
+                plain = channel.opened(data)
             except OSError as exc:
-                if exc.errno not in {EAGAIN, EINTR, ENOTCONN}:
-                    self._failed(exc)
+                self._failed(exc)
                 return
-            except (hiredis.ProtocolError, ValueError) as exc:
-                self.close(f"not the Redis protocol: {exc}")
+            try:
+                if plain:
+                    conversation.feed(plain)
+            except Exception as exc:  # noqa: BLE001  # whatever the other end makes fail, it must not end the program
+                if not conversation.ended:
+                    name = "" if isinstance(exc, BadReply | ProtocolError) else f"{type(exc).__name__}: "
+                    self.close(f"not what Redis answers: {name}{exc}")
                 return
-            if whole or conversation.ended:
+            if len(data) < CHUNK or conversation.ended:
                 break
-        if self._connected and (self._conversation.out or self.wants_write):
+        if self._conversation.out or self.wants_write:
             self.writable()
 
     def suspect_at(self) -> float | None:
@@ -212,22 +149,17 @@ class Link:
         waiting = self._conversation.waiting
         return waiting[0][1] + self.timeout if waiting else None
 
-    def suspect(self, now: float) -> bool:
-        """Whether a reply is overdue."""
-        at = self.suspect_at()
-        return at is not None and now >= at
-
     def tick(self, now: float) -> float:
         """Do what time asks for; returns when to be called again."""
-        if self._lookup is not None:
+        if self._dialer.lookup is not None:
             if now - self._heard < RESOLVED:
                 return self._heard + RESOLVED
-            self._failed(OSError(f"{self._place[0]}: its address was not found in time"))
+            self._failed(OSError(f"{self.place[0]}: its address was not found in time"))
             return now
-        if self._socket is None:
+        if self._channel is None:
             return now + GONE
         waiting = self._conversation.waiting
-        if waiting or not self._connected:
+        if waiting or not self._channel.connected:
             since = waiting[0][1] if waiting else self._heard
             if now - since < GONE:
                 return since + GONE
@@ -241,8 +173,9 @@ class Link:
 
     def close(self, reason: str) -> None:
         """Give the connection up; requests without a reply are forgotten."""
-        place, places = self._place, self._address.places
-        self._left = []
+        reason = "".join([char if char.isprintable() else "?" for char in reason[:REASON]])
+        place, places = self.place, self._address.places
+        self._dialer.left = []
         self._hang_up()
         self._on_closed(reason if places == [place] else f"{shown(place)}: {reason}")
 
@@ -264,103 +197,40 @@ class Link:
 
     def _dial(self, places: Sequence[Place], opened: Callable[[], None]) -> None:
         """Connect to the first of *places* that can be had, and queue there what *opened* queues."""
-        self._left = list(places)
+        self._dialer.start(places)
         self._opened = opened
         self._go_on("nowhere to connect to")
 
     def _go_on(self, reason: str) -> None:
         """Try the next place, or give up for *reason* when there is none."""
         self._hang_up()
-        while self._left:
-            self._place = self._left.pop(0)
-            self._heard = self._clock()
-            try:
-                if not self._begin(*self._place):
-                    return
-            except OSError as exc:
-                reason = _reason(exc)
-                self._hang_up()
-                continue
+        try:
+            self._channel = self._dialer.next(reason)
+        except OSError as exc:
+            self.close(str(exc))
+            return
+        self._heard = self._clock()
+        if self._channel is not None:
             self._opened()  # its requests wait in the buffer, and leave in one write
             self.writable()
-            return
-        self.close(reason)
-
-    def _begin(self, host: str, port: int) -> bool:
-        """Begin to connect; whether it has come that far, or the name has to be resolved first. Raises: OSError."""
-        family, where = (_family(host), (host, port)) if port else (socket.AF_UNIX, host)
-        if family is None:
-            from geosteer.resp.resolver import Lookup
-
-            self._lookup = Lookup(host, port)
-            return False
-        self._socket = socket.socket(family, socket.SOCK_STREAM)
-        self._socket.setblocking(False)
-        if port:
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        try:
-            self._socket.connect(where)
-        except OSError as exc:
-            # EAGAIN too is a failure: the backlog of a unix socket is full, nothing was begun
-            if exc.errno != EINPROGRESS:
-                raise
-        if self._address.tls:
-            from geosteer.resp.tls import Tunnel, client_context
-
-            if self._context is None:
-                self._context = client_context(self._files)
-            self._tunnel = Tunnel(self._context, self._address.places[0][0])
-        return True
-
-    def _after_lookup(self) -> None:
-        lookup = self._lookup
-        assert lookup is not None
-        if not lookup.done:
-            return
-        found, self._lookup = lookup.result(), None
-        self._left[:0] = found
-        self._go_on(f"{self._place[0]}: no such host")
 
     def _failed(self, exc: OSError) -> None:
         """There is another place to try as long as the one that was looked for was not found."""
-        self._context = None  # the certificates may have been replaced meanwhile
+        self._dialer.forget_certificates()
         if self.up:
-            self.close(_reason(exc))
+            self.close(reason_of(exc))
         else:
-            self._go_on(_reason(exc))
+            self._go_on(reason_of(exc))
 
     def _hang_up(self) -> None:
-        if self._socket is not None:
-            try:
-                self._socket.close()
-            except OSError:
-                pass
-            self._socket = None
-        if self._lookup is not None:
-            self._lookup.drop()
-            self._lookup = None
-        self._tunnel = None
-        self._connected = self._entered = False
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+        self._dialer.drop()
+        self._entered = False
         self._conversation.ended = True
         self._conversation = Conversation(self._on_push)
 
 
-def ignore(_: object) -> None:
+def ignore(_: Any) -> None:
     """What takes a reply that has done its work by coming."""
-
-
-def _family(host: str) -> int | None:
-    """Of an address; None of a name."""
-    if ":" in host:
-        return socket.AF_INET6
-    try:
-        pack_address(host)
-    except ValueError:
-        return None
-    return socket.AF_INET
-
-
-def _reason(exc: OSError) -> str:
-    import os
-
-    return os.strerror(exc.errno).lower() if exc.errno else str(exc)

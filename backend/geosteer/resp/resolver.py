@@ -45,7 +45,7 @@ def _resolve(host: str, port: int, found: list[Place], done: list[bool], end: in
         found += [
             (str(where[0]), port) for *_, where in socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
         ]
-    except (OSError, UnicodeError):
+    except (OSError, ValueError):
         return
     finally:
         done.append(True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from geosteer.resp.link import Link
+from geosteer.resp.url import parse_place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,11 +38,11 @@ class SentinelLink(Link):
         self.ask(("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._address.name), self._take_primary)
 
     def _take_primary(self, reply: Any) -> None:
-        if isinstance(reply, list) and len(reply) == 2:
-            host, port = reply[0].decode(), int(reply[1])
-            tried = [place for place in self._sentinels if place not in self._left]
+        if isinstance(reply, list):
+            place = parse_place(reply[0].decode(), reply[1].decode())
+            tried = [place for place in self._sentinels if place not in self._dialer.left]
             self._sentinels = [place for place in self._sentinels if place not in tried[:-1]] + tried[:-1]
-            self._dial([(host, port)], self._enter)
+            self._dial([place], self._enter)
         else:
             self._go_on(f"knows no {self._address.name}" if reply is None else str(reply))
 
@@ -53,5 +54,5 @@ class SentinelLink(Link):
         if isinstance(reply, list) and reply[0] == b"master":
             self._believed = True
         else:
-            what = reply[0].decode() if isinstance(reply, list) else str(reply)
+            what = reply[0].decode("utf-8", "replace") if isinstance(reply, list) else str(reply)
             self.close(f"is named as the primary of {self._address.name} and is not: {what}")

@@ -86,19 +86,26 @@ def shown(place: Place) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def parse_place(host: str, port: str) -> Place:
+    """A host and its TCP port. Raises: ValueError: it is not a host name, IPv4 or IPv6 address, or not a port."""
+    if len(host) > 253 or not (
+        _is_v6(host) if ":" in host else host.isascii() and host and not host.strip(_LETTERS)
+    ):
+        raise ValueError("invalid host")
+    if not (_digits(port, 5) and 1 <= int(port) <= 65535):
+        raise ValueError("invalid port")
+    return host, int(port)
+
+
 def _place(text: str, default: int) -> Place:
     if text.startswith("["):
         host, bracket, rest = text[1:].partition("]")
         colon, port = rest[:1], rest[1:]
-        good = bracket and colon in ("", ":") and _is_v6(host)
+        if not bracket or colon not in ("", ":") or ":" not in host:
+            raise ValueError("invalid host")
     else:
         host, _, port = text.partition(":")
-        good = host and host.isascii() and not host.strip(_LETTERS)
-    if not good or len(host) > 253:
-        raise ValueError("invalid host")
-    if port and not (_digits(port, 5) and 1 <= int(port) <= 65535):
-        raise ValueError("invalid port")
-    return host, int(port or default)
+    return parse_place(host, port or str(default))
 
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_"

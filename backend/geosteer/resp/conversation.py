@@ -1,0 +1,143 @@
+"""Requests, and the replies and pushes (RESP3) that come for them: bytes in, replies out. No I/O.
+
+Source: https://redis.io/docs/latest/develop/reference/protocol-spec/. The other end is not trusted: a reply's size is bounded
+before the parser, which allocates what a header promises, sees it, and its shape before a handler does.
+"""
+
+from __future__ import annotations
+
+import hiredis
+
+from geosteer.cmodules import deque
+from geosteer.errors import BadReply
+from geosteer.resp.shapes import SHAPES, check_push
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    Handler = Callable[[Any], object]
+    Command = Sequence[bytes | str | int]
+
+MOST_BYTES = 1 << 25
+"""Of one reply; the largest that are needed, a configuration document or the inner pages of a large table, take some MiB."""
+MOST_VALUES = 1 << 18
+"""That the aggregates of one reply may announce: ten times what 10,000 nodes need."""
+MOST_LINE = 1 << 16
+"""Bytes of a line, for example an error."""
+_MORE: Any = object()
+"""What the parser returns when a reply is not whole; by default that is False, which a server can send as well."""
+_TEXTS = b"$="
+_LISTS = b"*>~"
+_LINES = b"+-:_#,("
+
+
+class Framing:
+    """Goes from header to header ahead of the parser, and refuses a reply that is too large."""
+
+    __slots__ = ("_announced", "_content", "_due", "_rest", "_taken")
+
+    def __init__(self) -> None:
+        self._rest = b""
+        """A header that is not whole yet."""
+        self._content = 0
+        """Bytes of a text that are still to come."""
+        self._due = 1
+        """Values that are still to come before the reply is whole."""
+        self._announced = 0
+        """Values that this reply's aggregates have announced."""
+        self._taken = 0
+        """Bytes of this reply that were passed on."""
+
+    def pass_on(self, data: bytes) -> bytes:
+        """What of the bytes that came can go to the parser now.
+
+        Raises: BadReply: the reply is too large. ValueError: not the protocol.
+        """
+        if self._rest:
+            data = self._rest + data
+            self._rest = b""
+        size, at, due, begin = len(data), self._content, self._due, -self._taken
+        find = data.find
+        while at < size:
+            end = find(b"\r\n", at, at + MOST_LINE)
+            if end < 0:
+                if size - at >= MOST_LINE:
+                    raise BadReply(f"a line of more than {MOST_LINE} bytes")
+                self._rest = data[at:]
+                data, size = data[:at], at
+                break
+            kind = data[at]
+            if kind in _TEXTS:
+                length = int(data[at + 1 : end])
+                at = end + 4 + length if length >= 0 else end + 2
+                if at - begin > MOST_BYTES:
+                    raise BadReply(f"a reply of more than {MOST_BYTES >> 20} MiB")
+                due -= 1
+            elif kind in _LINES:
+                at = end + 2
+                due -= 1
+            else:
+                due += self._members(kind, int(data[at + 1 : end])) - 1
+                at = end + 2
+            if not due:
+                due, begin, self._announced = 1, at, 0
+        self._content, self._due, self._taken = at - size, due, size - begin
+        if self._taken > MOST_BYTES:
+            raise BadReply(f"a reply of more than {MOST_BYTES >> 20} MiB")
+        return data
+
+    def _members(self, kind: int, count: int) -> int:
+        """How many values belong to an aggregate whose header says *count*."""
+        if kind == 37:  # %, a map: keys and values
+            count *= 2
+        elif kind not in _LISTS:
+            raise BadReply(f"a value of unknown type {chr(kind)!r}")
+        self._announced += count
+        if self._announced > MOST_VALUES:
+            raise BadReply(f"a reply of more than {MOST_VALUES} values")
+        return max(count, 0)
+
+
+class Conversation:
+    """Requests and replies in order, and pushes between them."""
+
+    __slots__ = ("_framing", "_on_push", "_reader", "ended", "out", "waiting")
+
+    def __init__(self, on_push: Handler) -> None:
+        self._framing = Framing()
+        self._reader = hiredis.Reader(notEnoughData=_MORE)
+        self._on_push = on_push
+        self.out = bytearray()
+        """Bytes to be sent."""
+        self.waiting: deque[tuple[Handler, float, Command]] = deque()
+        """For each request without a reply: what takes it, when it was sent, and what was asked."""
+        self.ended = False
+        """Given up: what comes now is not for anybody."""
+
+    def ask(self, command: Command, handler: Handler, now: float) -> None:
+        """Queue a request.
+
+        Args: handler: takes the reply: an error as a `hiredis.ReplyError` object, else of the shape that `shapes` has for it.
+        """
+        self.out += hiredis.pack_command(tuple(command))  # type: ignore[arg-type]
+        self.waiting.append((handler, now, command))
+
+    def feed(self, data: bytes) -> None:
+        """Take in what came, and hand out every whole reply and push.
+
+        Raises: Exception: these are no replies, or a handler failed on one; the conversation is of no use any more.
+        """
+        reader = self._reader
+        reader.feed(self._framing.pass_on(data))
+        while not self.ended and (reply := reader.gets()) is not _MORE:
+            if isinstance(reply, hiredis.PushNotification):
+                self._on_push(check_push(reply))
+            elif self.waiting:
+                handler, _, command = self.waiting.popleft()
+                if not isinstance(reply, hiredis.ReplyError):
+                    reply = SHAPES[command[0]](reply, command)
+                handler(reply)
+            else:
+                raise BadReply("a reply to nothing that was asked")
