@@ -52,7 +52,6 @@ GEOSTEER = {
     "geosteer.resp.channel",
     "geosteer.resp.conversation",
     "geosteer.resp.link",
-    "geosteer.resp.shapes",
     "geosteer.resp.url",
     "geosteer.settings",
     "geosteer.sync",

@@ -60,7 +60,7 @@ class Relay:
 
     def _requests(self, client: socket.socket, server: socket.socket) -> None:
         with contextlib.suppress(OSError, ValueError), client.makefile("rb") as stream:
-            while command := _read_command(stream):
+            while command := read_command(stream):
                 with self._turn:
                     if self.cut:
                         return
@@ -91,7 +91,7 @@ class Relay:
             each.close()
 
 
-def _read_command(stream: object) -> tuple[bytes, list[bytes]] | None:
+def read_command(stream: object) -> tuple[bytes, list[bytes]] | None:
     """One RESP array of bulk strings: as it came, and its words; None at the end."""
     line = stream.readline()  # type: ignore[attr-defined]
     if not line:

@@ -25,6 +25,8 @@ BACKOFF = (0.05, 0.5)
 """Seconds before a connection is tried again: at first, at most."""
 POLL_EVERY = 1.0
 """Seconds between reads where pushes cannot be had, or where what is published cannot be used."""
+STEADY = 2.0
+"""Seconds that a connection must be live before the troubles of earlier ones are forgotten."""
 ELSEWHERE = 10.0
 """Seconds between attempts to find a server whose node states are not frozen, where there are several."""
 
@@ -79,6 +81,7 @@ class Follower:
         self._backoff = BACKOFF[0]
         self._next_poll = 0.0
         self._next_leave = 0.0
+        self._steady_at: float | None = None
 
     @property
     def live(self) -> bool:
@@ -106,6 +109,10 @@ class Follower:
             self._retry_at = None
             self.start()
         due = min(self.link.tick(now), now + POLL_EVERY)
+        if self._steady_at is not None and now >= self._steady_at:
+            self._steady_at = None
+            self._backoff = BACKOFF[0]
+            self._say("link", "")
         if self.live and not (self._handshake.pushes and self.usable) and now >= self._next_poll:
             self._next_poll = now + POLL_EVERY  # no pushes, or nobody may announce that a damage was repaired
             self._dirty_all()
@@ -128,8 +135,7 @@ class Follower:
         if before in states.WELL and after not in states.WELL:
             self.proof = self._clock()
         if after in states.LIVE and before not in states.LIVE:
-            self._backoff = BACKOFF[0]
-            self._say("link", "")
+            self._steady_at = self._clock() + STEADY
         if after != before:
             self._changed()
 
@@ -145,6 +151,7 @@ class Follower:
 
     def _closed(self, reason: str) -> None:
         self.first = False
+        self._steady_at = None
         self._forget_requests()
         self._say("link", f"{self.address}: {reason}")
         jitter = 0.5 + self._random(1024) / 2048
