@@ -171,15 +171,15 @@ def _value(reply: Any, command: Command) -> bytes | None:
     return reply
 
 
-def _time(reply: Any, command: Command) -> list[int]:
-    """Seconds since 1970 and microseconds."""
+def _time(reply: Any, command: Command) -> list[bytes]:
+    """Seconds since 1970 and microseconds, in digits."""
     if not isinstance(reply, list) or len(reply) != 2:
         raise _unexpected(reply, command)
     _texts(reply, command)
     for number in reply:
         if not (number.isdigit() and len(number) <= 11):
             raise _unexpected(number, command)
-    return [int(number) for number in reply]
+    return reply
 
 
 def _status(reply: Any, command: Command) -> bytes:
