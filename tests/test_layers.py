@@ -14,7 +14,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FLOORS = (
-    ("geosteer.errors", "geosteer.timestamps", "geosteer.durations", "geosteer.rng", "geosteer.cmodules"),
+    (
+        "geosteer.errors",
+        "geosteer.timestamps",
+        "geosteer.durations",
+        "geosteer.rng",
+        "geosteer.process",
+        "geosteer.cmodules",
+    ),
     ("geosteer.keys",),
     ("geosteer.resp", "geosteer.tables", "geosteer.decision"),
     ("geosteer.zones",),

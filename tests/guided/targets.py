@@ -16,7 +16,7 @@ from geosteer.powerdns.pipe import below
 from geosteer.powerdns.protocol import Lines
 from geosteer.powerdns.responder import Responder
 from geosteer.redirect.routes import Routes, Target
-from geosteer.redirect.squid import Requests, Rewriter
+from geosteer.redirect.squid_protocol import Requests, Rewriter
 from geosteer.settings import Settings
 from geosteer.sync import states
 from geosteer.sync.adoption import Adoption

@@ -19,7 +19,7 @@ from geosteer.library.chooser import Chooser
 from geosteer.powerdns.responder import Responder
 from geosteer.redirect.redirector import Redirector
 from geosteer.redirect.routes import Routes, Target
-from geosteer.redirect.squid import Rewriter
+from geosteer.redirect.squid_protocol import Rewriter
 from geosteer.sync.tier import Tier
 from geosteer_loader.cli.text.explain import text as as_text
 from geosteer_loader.config.config import load

@@ -48,6 +48,7 @@ GEOSTEER = {
     "geosteer.powerdns.pipe",
     "geosteer.powerdns.protocol",
     "geosteer.powerdns.responder",
+    "geosteer.process",
     "geosteer.resp",
     "geosteer.resp.channel",
     "geosteer.resp.conversation",

@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from geosteer import ConfigError, Steering
+from geosteer.redirect.cors import Cors
 from geosteer.redirect.forwarded import Proxies
-from geosteer.redirect.redirector import LONGEST, Redirector, Reply
-from geosteer.redirect.routes import OddHost, Routes, Target, host_of
+from geosteer.redirect.redirector import Redirector
+from geosteer.redirect.request_target import LONGEST
+from geosteer.redirect.routes import OddHost, Routes, Target, host_of, resolved
 from support.steering import WWW, document, live_steering, make_settings, republish, set_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from geosteer.redirect.replies import Reply
     from support.servers import RedisServer
 
 LON, AMS = b"http://lon1.cdn.example.net", b"http://ams1.cdn.example.net"
@@ -87,9 +90,10 @@ def test_other_methods_are_refused(steering: Steering, method: str) -> None:
 
 
 KEPT = [
-    b"/", b"/a/b/c", b"/a//b", b"/a/../b/./c", b"/%2e%2e/", b"/a%20b", b"/%zz", b"/a;b=c,d", b"/?", b"/?a=/b//c?d",
-    b"/a?url=http://x/", b"/a?x=%22%3C%3E", b"/a:b@c", b"/{a}|b^`~", b"/%E4%BD%A0", b"/a'b(c)*!$&+",
-    b"/.geosteerx", b"/.geosteer", b"/a?b[]=c",
+    b"/", b"/a/b/c", b"/a//b", b"/a/../b/./c", b"/%2e%2e/", b"/a%20b", b"/%zz", b"/a;b=c,d", b"/?",
+    b"/?a=/b//c?d", b"/a?url=http://x/", b"/a?x=%22%3C%3E", b"/a:b@c", b"/{a}|b^`~", b"/%E4%BD%A0",
+    b"/a'b(c)*!$&+", b"/.geosteerx", b"/.geosteer", b"/a?b[]=c", b"//evil.example/", b"//evil.example",
+    b"///x", b"/a?b=%0D", b"/?a=%0d%0aX:%20y", b"/?%00", b"/x/../.geosteer/health", b"/%2egeosteer/health",
 ]  # fmt: skip
 
 
@@ -100,10 +104,12 @@ def test_path_and_query_are_kept_byte_for_byte(steering: Steering, target: bytes
 
 
 ODD = [
-    b"", b"*", b"a", b"//evil.example/", b"//evil.example", b"///x", b"http://evil.example/", b"javascript:alert(1)",
-    b"http://www.cdn.example.net/", b"www.cdn.example.net:443", b"?a=b", b"@evil.example/",
-    b"/\\evil.example", b"\\\\evil.example", b"/a\\b", b"/a b", b"/a\tb", b"/a\r\nX: y", b"/a\nX: y", b"/a\0b", b"/a\x7f",
-    b"/\xc3\xa4", b"/%0d%0aSet-Cookie:%20a=b", b"/%0A", b"/a?b=%0D", b"/a%00b", b'/a"b', b"/a<b", b"/a>b", b"/a#b",
+    b"", b"*", b"a", b"javascript:alert(1)", b"ftp://www.cdn.example.net/", b"http:///", b"http://",
+    b"http:/www.cdn.example.net/", b"http://a@www.cdn.example.net/", b"http://www.cdn.example.net:x/",
+    b"http://www.cdn.example.net\\evil/", b"www.cdn.example.net:443", b"?a=b", b"@evil.example/",
+    b"/\\evil.example", b"\\\\evil.example", b"/a\\b", b"/a b", b"/a\tb", b"/a\r\nX: y", b"/a\nX: y",
+    b"/a\0b", b"/a\x7f", b"/%0d%0aSet-Cookie:%20a=b", b"/%0A", b"/a%00b", b"/a?b c", b"/a?b\tc",
+    b"/a?b\r\nX: y", b"/a?b#c", b'/a"b', b"/a<b", b"/a>b", b"/a#b",
 ]  # fmt: skip
 
 
@@ -117,9 +123,112 @@ def test_targets_that_are_no_plain_path_are_refused(steering: Steering, target: 
     )
 
 
+ENCODED = {
+    b"/\xc3\xa4": b"/%C3%A4",
+    b"/\xe4?\xff": b"/%E4?%FF",
+    b"/\xe5\x98\x8a\xe5\x98\x8dX:y": b"/%E5%98%8A%E5%98%8DX:y",
+    b'/?a="b"': b"/?a=%22b%22",
+    b"/?a=<b>\\c": b"/?a=%3Cb%3E%5Cc",
+    b"/a%20\xc3\xa4?%zz": b"/a%20%C3%A4?%zz",
+}
+
+
+@pytest.mark.parametrize("target", ENCODED)
+def test_bytes_that_may_not_stand_in_a_url_are_percent_encoded(steering: Steering, target: bytes) -> None:
+    reply = get(steering, target)
+    assert (reply.status, field(reply, b"location")) == (302, LON + ENCODED[target])
+
+
+ABSOLUTE = {
+    b"http://www.cdn.example.net/a?b": b"/a?b",
+    b"HTTP://WWW.cdn.example.net:80/a": b"/a",
+    b"https://www.cdn.example.net/a": b"/a",
+    b"http://www.cdn.example.net": b"/",
+    b"http://www.cdn.example.net?a": b"/?a",
+    b"http://www.cdn.example.net//evil.example/a": b"//evil.example/a",
+}
+
+
+@pytest.mark.parametrize("target", ABSOLUTE)
+def test_the_host_of_an_absolute_form_counts_whatever_host_says(steering: Steering, target: bytes) -> None:
+    """RFC 9112, 3.2.2."""
+    for host in (WWW, "other.example.org"):
+        reply = get(steering, target, host=host)
+        assert (reply.status, field(reply, b"location")) == (302, LON + ABSOLUTE[target])
+    assert get(steering, target, host=None).status == 400
+    assert get(steering, target, host="a b").status == 400
+    assert get(steering, b"http://evil.example/a").status == 404
+
+
+def test_a_request_of_http_1_0_without_host_goes_where_any_host_goes(steering: Steering) -> None:
+    routes = Routes([f"*={WWW}", f"*/films/new={WWW}", "files.example.org=hash.cdn.example.net"])
+
+    def ask(redirector: Redirector, version: str, target: bytes = b"/a") -> int:
+        return redirector.reply("GET", target, "http", "192.0.2.7", [], version=version).status
+
+    assert ask(Redirector(steering, routes=routes), "1.0") == 302
+    assert ask(Redirector(steering, routes=routes), "1.1") == 400
+    assert ask(Redirector(steering, routes=Routes([f"*/films={WWW}"])), "1.0") == 400
+    assert ask(Redirector(steering, routes=Routes([f"*/films={WWW}"])), "1.0", b"/x/../films/a") == 302
+    assert ask(Redirector(steering), "1.0") == 400
+    assert ask(Redirector(steering), "1.0", b"http://www.cdn.example.net/a") == 302
+
+
+DOTS = {
+    "/": "/", "/a/b": "/a/b", "/.": "/", "/..": "/", "/a/.": "/a/", "/a/..": "/", "/a/../b": "/b", "/a/./b": "/a/b",
+    "/../../a": "/a", "/a/%2e%2E/b": "/b", "/a/.%2e/b": "/b", "/a/%2e": "/a/", "/a//../b": "/a/b", "//a/../b": "//b",
+    "/a/...": "/a/...", "/.a/b.": "/.a/b.", "/a%2f..%2fb": "/a%2f..%2fb", "/a%2fb": "/a%2fb", "/a/b/../../..": "/",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("path", DOTS)
+def test_dot_segments_are_resolved(path: str) -> None:
+    assert resolved(path) == DOTS[path]
+
+
+def test_routes_go_by_the_resolved_path_and_the_node_gets_it_as_it_came(steering: Steering) -> None:
+    routes = Routes([f"files.example.org/video={WWW}"])
+    for path, status in ((b"/video/../x", 404), (b"/x/../video/y", 302), (b"/x/%2e%2e/video/y", 302)):
+        reply = get(steering, path, host="files.example.org", routes=routes)
+        assert reply.status == status, path
+        assert status == 404 or field(reply, b"location") == LON + path
+
+
+def test_scripts_of_other_sites_may_follow_redirects_where_that_is_set(steering: Steering) -> None:
+    allow = b"access-control-allow-origin"
+    site, other = (b"origin", b"https://www.example.net"), (b"origin", b"https://evil.example")
+    assert field(get(steering, headers=(site,)), allow) is None
+    for cors in (Cors(["*"]), Cors(["*", "https://www.example.net"])):
+        assert field(get(steering, headers=(other,), cors=cors), allow) == b"*"
+    cors = Cors(["https://www.example.net", "null"])
+    reply = get(steering, headers=(site,), cors=cors)
+    assert (reply.status, field(reply, allow), field(reply, b"vary")) == (302, site[1], b"Origin")
+    for headers in ((), (other,), ((b"origin", b"https://www.example.net.evil.example"),)):
+        reply = get(steering, headers=headers, cors=cors)
+        assert (reply.status, field(reply, allow), field(reply, b"vary")) == (302, None, b"Origin")
+    first = (b"access-control-request-method", b"GET")
+    preflight = get(steering, method="OPTIONS", headers=(site, first), cors=cors)
+    assert (preflight.status, field(preflight, allow), field(preflight, b"access-control-allow-methods")) == (
+        204, site[1], b"GET, HEAD"
+    )  # fmt: skip
+    refused = get(steering, method="OPTIONS", headers=(other, first), cors=cors)
+    assert (field(refused, allow), field(refused, b"access-control-allow-methods")) == (None, None)
+    assert get(steering, method="OPTIONS", headers=(site,), cors=cors).status == 405
+    assert get(steering, method="OPTIONS", headers=(site, first)).status == 405
+
+
+@pytest.mark.parametrize(
+    "origin", ["", "www.example.net", "https://www.example.net/", "https://a b", "https://x\r\nY: z", "*.net"]
+)
+def test_what_is_no_origin_is_refused(origin: str) -> None:
+    with pytest.raises(ConfigError, match="--cors"):
+        Cors([origin])
+
+
 def test_a_target_that_is_too_long_is_refused(steering: Steering) -> None:
     assert get(steering, b"/" + b"a" * (LONGEST - 1)).status == 302
     assert get(steering, b"/" + b"a" * LONGEST).status == 414
+    assert get(steering, b"/" + b"\xff" * (LONGEST // 3 + 1)).status == 414
 
 
 @pytest.mark.parametrize(

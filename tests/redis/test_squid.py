@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import select
+import signal
 import subprocess
 import time
 from typing import TYPE_CHECKING
@@ -12,9 +13,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from geosteer.library.chooser import Chooser
+from geosteer.process import why_not_startable
 from geosteer.redirect.arguments import Options
 from geosteer.redirect.routes import Routes, Target
-from geosteer.redirect.squid import LONGEST, Requests, Rewriter
+from geosteer.redirect.squid_protocol import LONGEST, Requests, Rewriter
 from geosteer.rng import below
 from geosteer.sync.tier import Tier
 from support.data import ROOT
@@ -328,6 +330,60 @@ def test_a_helper_follows_node_states_and_outlives_redis(own_redis: RedisServer,
     own_redis.start()
     wait_until(lambda: tier_and_node()[0] == "live")
     process.communicate(timeout=5)
+
+
+def test_a_hangup_reloads_the_settings_in_place_and_says_so(
+    redis_server: RedisServer, prefix: str, tmp_path: Path
+) -> None:
+    republish(redis_server, prefix, document())
+    path = write_settings(redis_server, prefix, tmp_path)
+    good = path.read_text()
+    process = start(path)
+    assert process.stdin is not None
+    assert process.stderr is not None
+    stderr = process.stderr
+
+    def works(number: int) -> bool:
+        assert process.stdin is not None
+        process.stdin.write(b"%d http://www.cdn.example.net/ 192.0.2.1/- - GET\n" % number)
+        process.stdin.flush()
+        return read_line(process).startswith(b"%d OK " % number)
+
+    def line() -> str:
+        assert select.select([stderr], [], [], 10)[0]
+        return os.read(stderr.fileno(), 1 << 16).decode()
+
+    assert works(1)
+    path.write_text(good + "nonsense = 1\n")
+    process.send_signal(signal.SIGHUP)
+    assert "not reloaded: " in line()
+    assert works(2)
+    path.write_text(good)
+    process.stdin.write(b"3 http://www.cdn.exam")  # a line that has begun is answered first
+    process.stdin.flush()
+    time.sleep(0.2)
+    process.send_signal(signal.SIGHUP)
+    process.stdin.write(b"ple.net/ 192.0.2.1/- - GET\n")
+    process.stdin.flush()
+    assert read_line(process).startswith(b"3 OK ")
+    assert line() == f"geosteer-squid[{process.pid}]: reloaded\n"
+    assert works(4)
+    out, err = process.communicate(timeout=5)
+    assert (out, err, process.returncode) == (b"", b"", 0)
+
+
+def test_a_program_that_cannot_be_started_does_not_take_this_ones_place(tmp_path: Path) -> None:
+    """An interpreter or a library that is gone would end a helper that replaces itself."""
+    broken = tmp_path / "broken"
+    broken.write_text("#!/bin/sh\nexit 3\n")
+    broken.chmod(0o755)
+    slow = tmp_path / "slow"
+    slow.write_text("#!/bin/sh\nexec sleep 9\n")
+    slow.chmod(0o755)
+    assert why_not_startable([str(tmp_path / "gone")]) == f"{tmp_path}/gone: No such file or directory"
+    assert why_not_startable([str(broken)]) == f"{broken} ends with exit code 3"
+    assert why_not_startable([str(slow)], seconds=0.2) == f"{slow} does not start within 0.2 s"
+    assert why_not_startable([str(ROOT / "bin" / "geosteer-squid"), "--config", "/nowhere"]) == ""
 
 
 @pytest.mark.parametrize(

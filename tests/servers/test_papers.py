@@ -211,8 +211,8 @@ def test_the_floors_are_those_that_the_layer_test_holds() -> None:
 
 def test_what_does_not_exist_would_be_found() -> None:
     assert resolves("geosteer.redirect.middleware")
-    assert resolves("geosteer.sync.tier.Tier.fetch")
-    assert not resolves("geosteer.sync.tier.Tier.nothing")
+    assert resolves("geosteer.sync.lookups.Lookups.fetch")
+    assert not resolves("geosteer.sync.lookups.Lookups.nothing")
     assert not resolves("geosteer.nothing")
     assert subcommands("geosteer", "export") >= {"gdnsd", "fallback"}
     assert not subcommands("geosteer", "status")

@@ -16,6 +16,7 @@ from time import monotonic
 from geosteer.errors import ConfigError
 from geosteer.powerdns.protocol import Lines
 from geosteer.powerdns.responder import Responder
+from geosteer.process import logger
 from geosteer.settings import DEFAULT_PATH, load
 from geosteer.sync.tier import Tier
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 CHUNK = 1 << 16
 ABI = "GEOSTEER_PIPE_ABI"
 """Environment variable that hands the protocol version over a reload: PowerDNS says it only once."""
+
+log = logger("geosteer-pipe")
 
 USAGE = """\
 geosteer-pipe [--config FILE]
@@ -176,14 +179,6 @@ def below(limit: int) -> int:
 def ticket() -> float:
     """A random number in [0, 1)."""
     return (int.from_bytes(os.urandom(8), "big") >> 11) / (1 << 53)
-
-
-def log(text: str) -> None:
-    """One line on stderr, which is PowerDNS's own."""
-    try:
-        os.write(2, f"geosteer-pipe[{os.getpid()}]: {text}\n".encode("utf-8", "replace"))
-    except OSError:
-        return
 
 
 def _forget(poller: poll, fd: int) -> None:

@@ -4,8 +4,8 @@
 
     gunicorn -k asgi --proxy-protocol "geosteer.redirect.apps:asgi('--config', '/etc/geosteer/backend.toml')"
 
-Only options that concern answers count then; addresses, workers and TLS are the server's own. A WSGI server must not take a
-field `X_Forwarded_For` for X-Forwarded-For, or clients could be whom they like (gunicorn does not).
+Only options about answers are allowed then; addresses, workers and TLS are the server's. A WSGI server must not take a field
+`X_Forwarded_For` for X-Forwarded-For, or clients could claim any address (gunicorn does not).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from geosteer.errors import ConfigError
 from geosteer.library.chooser import NotReady
 from geosteer.library.steering import Steering
 from geosteer.redirect.arguments import COMMON, Options
+from geosteer.redirect.cors import Cors
 from geosteer.redirect.forwarded import Proxies
 from geosteer.redirect.redirector import STATUSES, Redirector
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, MutableMapping
     from wsgiref.types import StartResponse, WSGIEnvironment
 
-    from geosteer.redirect.redirector import Reply
+    from geosteer.redirect.replies import Reply
 
     Scope = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 TARGET = "geosteer.redirect.routes"
 """Member of a scope with the request's target, byte for byte, where the server keeps it."""
-ANSWERS = (*COMMON, "client-header", "duplicates", "token-file", "trust")
+ANSWERS = (*COMMON, "client-header", "cors", "duplicates", "token-file", "trust")
 """Options that concern answers."""
 _SAFE = "/!$&'()*+,;=:@-._~%"
 
@@ -53,10 +54,11 @@ class ASGI:
             method = scope["method"]
             target, peer = asgi_target(scope), asgi_peer(scope)
             request = (method, target, scope.get("scheme", "http"), peer, scope["headers"])
+            version = scope.get("http_version", "1.1")
             try:
-                reply = self.redirector.reply(*request, wait=False)
+                reply = self.redirector.reply(*request, version=version, wait=False)
             except NotReady:
-                reply = await asyncio.to_thread(self.redirector.reply, *request)
+                reply = await asyncio.to_thread(self.redirector.reply, *request, version=version)
             start = {"type": "http.response.start", "status": int(reply.status), "headers": reply.headers}
             await send(start)
             await send({"type": "http.response.body", "body": b"" if method == "HEAD" else reply.body})
@@ -86,7 +88,7 @@ class WSGI:
         method = environ["REQUEST_METHOD"]
         reply = self._redirector.reply(
             method, wsgi_target(environ), environ["wsgi.url_scheme"], environ.get("REMOTE_ADDR") or None,
-            wsgi_headers(environ),
+            wsgi_headers(environ), version=environ.get("SERVER_PROTOCOL", "HTTP/1.1").rpartition("/")[2],
         )  # fmt: skip
         headers = [(name.decode("latin-1").title(), value.decode("latin-1")) for name, value in reply.headers]
         start_response(_status(reply), headers)
@@ -107,14 +109,15 @@ def wsgi(*arguments: str) -> WSGI:
 
 
 def redirector(steering: Steering, options: Options) -> Redirector:
-    """What the options make of it. Raises: ConfigError: they cannot be used."""
+    """The redirector that these options describe. Raises: ConfigError: they cannot be used."""
     if "client-header" in options and "trust" not in options:
-        raise ConfigError(["--client-header: needs --trust, or nobody's word is taken"])
+        raise ConfigError(["--client-header: needs --trust: without it the header is ignored"])
     return Redirector(
         steering,
         target=options.target,
         routes=options.routes,
         proxies=Proxies(options.all("trust"), options.text("client-header", "x-forwarded-for")),
+        cors=Cors(options.all("cors")),
         status=int(options.choice("status", [str(status) for status in STATUSES], "302")),
         by_path=options.by_path,
         duplicates=options.number("duplicates", 0, 0, 63),
@@ -172,5 +175,5 @@ def _token(path: str) -> str:
         raise ConfigError([f"--token-file {path}: {getattr(exc, 'strerror', None) or 'not ASCII'}"]) from exc
     token = token.partition("\n")[0].strip()
     if len(token) < 16:
-        raise ConfigError([f"--token-file {path}: a token has 16 characters at least"])
+        raise ConfigError([f"--token-file {path}: a token must have at least 16 characters"])
     return token

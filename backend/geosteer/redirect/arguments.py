@@ -16,26 +16,26 @@ COMMON = ("config", "hash-by", "port", "route", "scheme", "status", "to")
 COMMON_USAGE = """\
   --config FILE      settings of the worker; default /etc/geosteer/backend.toml
   --route HOST[/PREFIX]=SERVICE
-                     what is asked of this host, below this path, is answered by that service; "*" for any host; again for
-                     more; default: the host is the service's name
+                     requests to this host, below this path, are answered by that service; "*": any host; may be repeated;
+                     default: the host is the service's name
   --status CODE      of redirects: {statuses}; default 302
   --scheme SCHEME    of the node's URL: http, https, or same as the request's; default same
   --port PORT        of the node's URL; default: the scheme's own
   --to name|address  the node's host name (where it has one), or its address; default name
   --hash-by path|network
-                     what the policy `hash` goes by: the path, or the client's network as in DNS; default path
+                     what the policy `hash` hashes: the path, or the client's network as in DNS; default path
 """
 
 
 class Options:
-    """What was said on the command line."""
+    """The options of a command line."""
 
     def __init__(self, arguments: Sequence[str], known: Collection[str], flags: Collection[str] = ()) -> None:
         """Args: known: options that take a value; flags: those that do not.
 
-        Raises: ConfigError: an option that is not known, or without its value.
+        Raises: ConfigError: an unknown option, or one without its value.
         """
-        self._said: dict[str, list[str]] = {}
+        self._values: dict[str, list[str]] = {}
         left = list(arguments)
         while left:
             word = left.pop(0)
@@ -46,28 +46,28 @@ class Options:
                 if not left:
                     raise ConfigError([f"{word}: needs a value"])
                 value = left.pop(0)
-            self._said.setdefault(name, []).append(value)
+            self._values.setdefault(name, []).append(value)
 
     def __contains__(self, name: str) -> bool:
-        return name in self._said
+        return name in self._values
 
     def all(self, name: str) -> list[str]:
         """Every value of an option."""
-        return self._said.get(name, [])
+        return self._values.get(name, [])
 
     def text(self, name: str, default: str = "") -> str:
         """The last value of an option."""
-        return self._said.get(name, [default])[-1]
+        return self._values.get(name, [default])[-1]
 
     def choice(self, name: str, allowed: Collection[str], default: str) -> str:
-        """One of some words. Raises: ConfigError: another one."""
+        """A value out of a list. Raises: ConfigError: not in the list."""
         value = self.text(name, default)
         if value not in allowed:
             raise ConfigError([f"--{name} {value}: must be one of {', '.join(allowed)}"])
         return value
 
     def number(self, name: str, default: int, low: int, high: int) -> int:
-        """A whole number. Raises: ConfigError: none, or out of bounds."""
+        """A whole number. Raises: ConfigError: not a number, or out of bounds."""
         value = self.text(name, str(default))
         if not (value.isascii() and value.isdigit() and low <= int(value) <= high):
             raise ConfigError([f"--{name} {value}: must be a whole number from {low} to {high}"])

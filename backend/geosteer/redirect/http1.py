@@ -9,20 +9,30 @@ import asyncio
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from geosteer.process import logger
 from geosteer.redirect.apps import ASGI, TARGET
+from geosteer.redirect.rare_log import RareLog
+from geosteer.redirect.request_target import OddTarget, ascii_only, read_target
 
 if TYPE_CHECKING:
     from uvicorn.config import Config
     from uvicorn.server import ServerState
 
-    from geosteer.redirect.redirector import Reply
+    from geosteer.redirect.replies import Reply
 
 HEAD = 1 << 16
 """Bytes that a request's head may have."""
 HEAD_SECONDS = 10.0
 """How long a client may take for it."""
+LAST_SECONDS = 0.5
+"""How long a server that ends waits for the first request of a connection that it has accepted."""
+PROGRAM = "geosteer-http"
+
+log = logger(PROGRAM)
+log_invalid = RareLog(log)
 
 
 class _Answered:
@@ -50,6 +60,9 @@ class Protocol(HttpToolsProtocol):
         app: object = self.app
         self._redirector = app.redirector if isinstance(app, ASGI) and not self.access_log else None
         self._size = 0  # of what came since the last whole head
+        self._in_head = True
+        self._last = False  # the server ends: the next answer closes the connection
+        self.url = b""
         self._limit: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -67,7 +80,10 @@ class Protocol(HttpToolsProtocol):
         for at in range(0, len(data), HEAD):
             part = data[at : at + HEAD]
             self._size += len(part)
-            super().data_received(part)
+            if part.isascii():
+                self._feed(part)
+            else:
+                self._feed_lines(part)
             if self.transport.is_closing():
                 return
             if self._size > HEAD:
@@ -75,6 +91,31 @@ class Protocol(HttpToolsProtocol):
                 return
         if self._size and self._limit is None:
             self._hurry()
+
+    def _feed(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            return  # whoever asks for another protocol gets an answer in this one
+        except httptools.HttpParserError as exc:
+            peer = f"{self.client[0]} port {self.client[1]}" if self.client else "the unix socket"
+            log_invalid(f"invalid HTTP request from {peer}: {exc}", self.loop.time())
+            self.send_400_response("Invalid HTTP request received.")
+
+    def _feed_lines(self, data: bytes) -> None:
+        """Feed line by line, the first line of a request percent-encoded: the parser refuses bytes beyond ASCII there.
+
+        Nothing else is changed, bodies above all: their length was told beforehand. Only a first header field that arrives in
+        one piece with the end of the first line may be taken for a part of it; such bytes have no meaning there either.
+        """
+        line_ended = False
+        for line in data.splitlines(keepends=True):
+            first = self._in_head and not self.headers and not (line_ended and self.url)
+            self._feed(ascii_only(line) if first else line)
+            if self.transport.is_closing():
+                return
+            line_ended = line.endswith(b"\n")
 
     def on_response_complete(self) -> None:
         """Go on with the next request, but not for a client that does not take in its answers."""
@@ -94,13 +135,21 @@ class Protocol(HttpToolsProtocol):
         else:
             self.transport.close()
 
+    def on_message_complete(self) -> None:
+        """The body is whole, if there is one: a head follows."""
+        self._in_head = True
+        self.url, self.headers = b"", []
+        super().on_message_complete()
+
     def on_headers_complete(self) -> None:
         """The head is whole: answer."""
+        self._in_head = False
         self._size = 0
         self._relax()
         cycle = self.cycle
         if self._redirector is not None and (cycle is None or cycle.response_complete):
-            method, peer = self.parser.get_method().decode("ascii"), self.client
+            parser, peer = self.parser, self.client
+            method, version = parser.get_method().decode("ascii"), parser.get_http_version()
             try:
                 reply = self._redirector.reply(
                     method,
@@ -108,21 +157,29 @@ class Protocol(HttpToolsProtocol):
                     self.scheme or "http",
                     peer[0] if peer else None,
                     self.headers,
+                    version=version,
                     wait=False,
                 )
             except Exception:  # noqa: BLE001  # NotReady waits there; anything else is logged there, with a 500
                 reply = None
             if reply is not None:
-                self._answer(reply, method)
+                self._answer(reply, method, version)
                 return
         self.scope[TARGET] = self.url  # type: ignore[literal-required]
+        try:
+            self.url = read_target(self.url)[2]
+        except OddTarget:
+            self.url = b"/"  # uvicorn knows the origin form only; the application goes by TARGET
         super().on_headers_complete()
+        if self._last:
+            self.cycle.keep_alive = False
 
-    def _answer(self, reply: Reply, method: str) -> None:
+    def _answer(self, reply: Reply, method: str, version: str) -> None:
         parser = self.parser
         keep = (
             reply.status != HTTPStatus.BAD_REQUEST  # where it ends is then none too certain
-            and parser.get_http_version() == "1.1"
+            and version == "1.1"
+            and not self._last
             and parser.should_keep_alive()
             and not parser.should_upgrade()
         )
@@ -140,8 +197,13 @@ class Protocol(HttpToolsProtocol):
             self.transport.close()
         self.on_response_complete()
 
-    def _unsupported_upgrade_warning(self) -> None:
-        """Nothing to warn of: whoever asks for another protocol gets an answer in this one."""
+    def shutdown(self) -> None:
+        """Answer what is under way and close; also what is about to come, if nothing was asked yet."""
+        if self.cycle is None and not self.transport.is_closing():
+            self._last = True
+            self.loop.call_later(LAST_SECONDS, self._too_slow)
+        else:
+            super().shutdown()
 
     def _hurry(self) -> None:
         self._limit = self.loop.call_later(HEAD_SECONDS, self._too_slow)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from geosteer.library.chooser import NoService, NotReady
 from geosteer.redirect.apps import asgi_peer, asgi_target, wsgi_headers, wsgi_target
 from geosteer.redirect.forwarded import Proxies
-from geosteer.redirect.routes import OddHost, host_of
+from geosteer.redirect.routes import OddHost, host_of, resolved
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -54,7 +54,7 @@ class _Middleware:
                 hosts[0].decode("latin-1").strip(" \t") if len(hosts) == 1 else ""
             )
             client = self._proxies.client(peer, said)
-            path = target.partition(b"?")[0].decode("latin-1")
+            path = resolved(target.partition(b"?")[0].decode("latin-1"))
             return self._steering.decide(service, client, path=path, limit=self._limit, wait=wait)
         except (NoService, OddHost):
             return None

@@ -1,23 +1,21 @@
 """Redirects over HTTP: what one request is answered with, whichever server it came through.
 
-Sources: RFC 9110 (15.4 redirects, 12.5.5 Vary), RFC 9111 (5.2 Cache-Control), RFC 6249 (3 mirrors), RFC 6750 (2.1 tokens).
+Sources: RFC 9110 (15.4 redirects, 12.5.5 Vary), RFC 9111 (5.2 Cache-Control), RFC 9112 (3.2 Host), RFC 6249 (3 mirrors).
 """
 
 from __future__ import annotations
 
-import hmac
-import json
-import re
 from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl
 
-from geosteer.decision.client import parse
-from geosteer.decision.explanation import explanation
 from geosteer.library.chooser import NoService
+from geosteer.redirect.cors import Cors
 from geosteer.redirect.forwarded import Proxies
-from geosteer.redirect.routes import OddHost, Routes, Target, host_of
+from geosteer.redirect.own_paths import OWN, OwnPaths
+from geosteer.redirect.replies import Reply, refusal
+from geosteer.redirect.request_target import LONGEST, OddTarget, TooLong, read_target
+from geosteer.redirect.routes import OddHost, Routes, Target, host_of, resolved
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,34 +23,12 @@ if TYPE_CHECKING:
     from geosteer.decision.client import Client
     from geosteer.library.chooser import Choice
     from geosteer.library.steering import Steering
-
-    Headers = list[tuple[bytes, bytes]]
+    from geosteer.redirect.replies import Headers
 
 STATUSES = (302, 307, 308)
 """301 is not among them: caches keep it without being told to, and clients may turn a POST into a GET."""
-LONGEST = 8192
-"""Bytes of a path with its query (RFC 9110, 4.1, asks for 8000 at least)."""
 REMEMBERED = 256
 """Bytes of what proxies say, of which the outcome is remembered at most: clients can have them say anything."""
-OWN = "/.geosteer/"
-"""Paths that are this program's on every host."""
-
-_PLAIN = re.compile(rb"/(?!/)[!$-;=?-\[\]-~]*\Z")
-"""A path and query in origin form (RFC 9112, 3.2.1), in visible ASCII without `"#<>` and the backslash, that names no host."""
-_BREAKS = re.compile(rb"%0[0aAdD]")
-"""NUL, LF and CR, encoded: whoever decodes them after us would see another header line."""
-
-
-class Reply:
-    """The answer to one request."""
-
-    __slots__ = ("body", "headers", "status")
-
-    def __init__(self, status: int, headers: Headers, body: bytes = b"") -> None:
-        self.status = status
-        self.headers = headers
-        """Names and values; Content-Length is among them."""
-        self.body = body
 
 
 class Redirector:
@@ -65,6 +41,7 @@ class Redirector:
         target: Target | None = None,
         routes: Routes | None = None,
         proxies: Proxies | None = None,
+        cors: Cors | None = None,
         status: int = 302,
         by_path: bool = True,
         duplicates: int = 0,
@@ -75,6 +52,7 @@ class Redirector:
         target: how a node's URL is made; default: its host name, the request's scheme.
         routes: hosts and paths of services of another name.
         proxies: whose word on the client is taken; default: nobody's.
+        cors: whose scripts may follow redirects; default: nobody's.
         status: 302, 307 or 308.
         by_path: the policy `hash` goes by the path, not by the client's network.
         duplicates: how many of the next best nodes are named in `Link` fields (RFC 6249).
@@ -83,42 +61,60 @@ class Redirector:
         self._steering = steering
         self._target = target or Target()
         self._proxies = proxies or Proxies()
+        self._cors = cors or Cors()
         self._status = status
         self._by_path = by_path
         self._duplicates = duplicates
-        self._token = token.encode()
         self._trusted = self._proxies.header if self._proxies else b""
         vary = self._proxies.vary
         self._always = [(b"content-length", b"0"), *([(b"vary", vary)] if vary else [])]
         self._routes = routes or Routes()
+        self._own = OwnPaths(steering, self._routes, by_path=by_path, token=token)
         self._asker = lru_cache(8192)(self._find_asker)
 
     def reply(
         self, method: str, target: bytes, scheme: str, peer: str | None, headers: Iterable[tuple[bytes, bytes]],
-        *, wait: bool = True,
+        *, version: str = "1.1", wait: bool = True,
     ) -> Reply:  # fmt: skip
         """The answer to one request; the body of a HEAD's is not to be sent.
 
         Args:
-            target: path and query as they came.
+            target: the request's target as it came.
             peer: address of the other end of the connection; None for a unix socket.
             headers: names in lower case.
+            version: of HTTP; before 1.1 a request may lack its Host.
             wait: may wait for Redis, for as long as the settings say.
 
         Raises: NotReady: it would have to wait, and may not.
         """
+        if not self._cors:
+            return self._reply(method, target, scheme, peer, headers, version, wait=wait)
+        headers = list(headers)
+        origin = next((value for name, value in headers if name == b"origin"), None)
+        asks_first = any(name == b"access-control-request-method" for name, _ in headers)
+        if method == "OPTIONS" and origin is not None and asks_first:
+            return self._cors.preflight(origin)
+        reply = self._reply(method, target, scheme, peer, headers, version, wait=wait)
+        reply.headers = [*reply.headers, *self._cors.headers(origin)]
+        return reply
+
+    def _reply(
+        self, method: str, target: bytes, scheme: str, peer: str | None, headers: Iterable[tuple[bytes, bytes]],
+        version: str, *, wait: bool,
+    ) -> Reply:  # fmt: skip
         if method not in {"GET", "HEAD"}:
-            return _refuse(HTTPStatus.METHOD_NOT_ALLOWED, "GET and HEAD only", (b"allow", b"GET, HEAD"))
-        if len(target) > LONGEST:
-            return _refuse(HTTPStatus.REQUEST_URI_TOO_LONG, f"more than {LONGEST} bytes of URL")
-        if _PLAIN.match(target) is None or _BREAKS.search(target) is not None:
-            return _refuse(HTTPStatus.BAD_REQUEST, "not a plain path")
-        path = target.partition(b"?")[0].decode("ascii")
+            return refusal(HTTPStatus.METHOD_NOT_ALLOWED, "GET and HEAD only", (b"allow", b"GET, HEAD"))
+        try:
+            authority, path, target = read_target(target)
+        except TooLong:
+            return refusal(HTTPStatus.REQUEST_URI_TOO_LONG, f"more than {LONGEST} bytes of URL")
+        except OddTarget:
+            return refusal(HTTPStatus.BAD_REQUEST, "invalid path or query")
         host, said, protos, authorization, trusted = None, [], [], b"", self._trusted
         for name, value in headers:
             if name == b"host":
                 if host is not None:
-                    return _refuse(HTTPStatus.BAD_REQUEST, "more than one Host")
+                    return refusal(HTTPStatus.BAD_REQUEST, "more than one Host")
                 host = value
             elif name == trusted:
                 said.append(value)
@@ -129,26 +125,40 @@ class Redirector:
                 authorization = value
             elif name == b"transfer-encoding" and value.strip(b" \t").lower() != b"chunked":
                 # The parser takes it for a request without a body; another on the way may not.
-                return _refuse(HTTPStatus.BAD_REQUEST, "chunked is the only transfer encoding")
+                return refusal(HTTPStatus.BAD_REQUEST, "chunked is the only transfer encoding")
         if path.startswith(OWN):
-            return self._own(path, target, host, authorization)
+            return self._own.reply(path, target, host if authority is None else authority, authorization)
+        place = resolved(path)
         try:
-            service = self._routes.service(_host(host or b""), path)
+            service = self._service(host, authority, place, version)
         except OddHost:
-            return _refuse(HTTPStatus.BAD_REQUEST, "not a host")
+            return refusal(HTTPStatus.BAD_REQUEST, "invalid host")
         asker = self._asker if sum(map(len, said)) + sum(map(len, protos)) <= REMEMBERED else self._find_asker
         client, scheme = asker(peer, scheme, tuple(said), tuple(protos))
-        return self._redirect(service, client, target, path, scheme, wait=wait)
+        return self._redirect(service, client, target, place, scheme, wait=wait)
+
+    def _service(self, host: bytes | None, authority: bytes | None, place: str, version: str) -> str:
+        """The service asked for. Raises: OddHost: Host is missing where it must not be, or not a host."""
+        old = version < "1.1"
+        if host is None and old and authority is None:
+            service = self._routes.service("", place)
+            if not service:
+                raise OddHost("no Host, and no route for any")
+            return service
+        name = _host(host or b"") if host is not None or not old else ""
+        if authority is not None:  # it counts, whatever Host says (RFC 9112, 3.2.2)
+            name = _host(authority)
+        return self._routes.service(name, place)
 
     def _redirect(
-        self, service: str, client: Client | None, target: bytes, path: str, scheme: str, *, wait: bool
+        self, service: str, client: Client | None, target: bytes, place: str, scheme: str, *, wait: bool
     ) -> Reply:  # fmt: skip
         try:
             choice = self._steering.decide(
-                service, client, path=path if self._by_path else "", limit=1 + self._duplicates, wait=wait
+                service, client, path=place if self._by_path else "", limit=1 + self._duplicates, wait=wait
             )
         except NoService:
-            return _refuse(HTTPStatus.NOT_FOUND, "no such service")
+            return refusal(HTTPStatus.NOT_FOUND, "no such service")
         made = choice.made.get((self, scheme))
         if made is None:
             made = choice.made[self, scheme] = self._make(choice, scheme)
@@ -156,7 +166,9 @@ class Redirector:
         caching, origins = made
         if not origins or not origins[0]:
             later = b"%d" % self._steering.settings.fallback_ttl
-            return _refuse(HTTPStatus.SERVICE_UNAVAILABLE, "no node may serve now", (b"retry-after", later))
+            return refusal(
+                HTTPStatus.SERVICE_UNAVAILABLE, "no node can serve this now", (b"retry-after", later)
+            )
         headers = [(b"location", origins[0] + target), *caching]
         if len(origins) > 1:
             headers += [
@@ -180,73 +192,8 @@ class Redirector:
         proxies = self._proxies
         return proxies.client(peer, said), proxies.scheme(peer, scheme, protos, said)
 
-    # ------------------------------------------------------------------ this program's own paths
-
-    def _own(self, path: str, target: bytes, host: bytes | None, authorization: bytes) -> Reply:
-        if path == OWN + "health":
-            return self._health()
-        if path == OWN + "explain" and self._token:
-            kind, _, token = authorization.partition(b" ")
-            if kind.lower() != b"bearer" or not hmac.compare_digest(token.strip(), self._token):
-                return _refuse(HTTPStatus.UNAUTHORIZED, "token, please", (b"www-authenticate", b"Bearer"))
-            return self._explain(target, host)
-        return _refuse(HTTPStatus.NOT_FOUND, "nothing here")
-
-    def _health(self) -> Reply:
-        """200 while there is anything to redirect to, in whatever tier."""
-        steering = self._steering
-        able, generation = steering.able, steering.generation
-        told = {"tier": steering.tier, "generation": int(generation) if generation is not None else None}
-        return _told(HTTPStatus.OK if able else HTTPStatus.SERVICE_UNAVAILABLE, told)
-
-    def _explain(self, target: bytes, host: bytes | None) -> Reply:
-        """For `?client=ADDRESS[&name=SERVICE][&path=PATH][&ticket=T]`."""
-        asked = dict(parse_qsl(target.partition(b"?")[2].decode("ascii")))
-        steering = self._steering
-        path = asked.get("path", "/")
-        try:
-            client = parse(asked["client"])
-            ticket = float(asked.get("ticket", 0))
-            if not 0 <= ticket < 1:
-                raise ValueError(ticket)
-            name = asked.get("name") or self._routes.service(_host(host or b""), path)
-            service, decision = steering.explain(
-                name, client, path=path if self._by_path else "", ticket=ticket
-            )
-        except KeyError:
-            return _refuse(HTTPStatus.BAD_REQUEST, "client=ADDRESS is missing")
-        except NoService:
-            return _refuse(HTTPStatus.NOT_FOUND, "no such service")
-        except ValueError as exc:
-            return _refuse(HTTPStatus.BAD_REQUEST, f"not an address, a host or a ticket: {exc!s:.80}")
-        return _told(
-            HTTPStatus.OK, explanation(service, decision, client, steering.tier, steering.generation)
-        )
-
 
 @lru_cache(4096)
 def _host(value: bytes) -> str:
-    """Of a Host field. Raises: OddHost."""
-    return host_of(
-        value.decode("latin-1").strip(" \t")
-    )  # blanks around a value are none of it (RFC 9110, 5.5)
-
-
-def _told(status: HTTPStatus, told: object) -> Reply:
-    body = json.dumps(told).encode() + b"\n"
-    return _plain(status, body, b"application/json")
-
-
-def _refuse(status: HTTPStatus, why: str, *more: tuple[bytes, bytes]) -> Reply:
-    return _plain(status, why.encode("ascii", "replace") + b"\n", b"text/plain", *more)
-
-
-def _plain(status: HTTPStatus, body: bytes, kind: bytes, *more: tuple[bytes, bytes]) -> Reply:
-    return Reply(
-        status,
-        [
-            (b"content-type", kind), (b"content-length", b"%d" % len(body)), (b"cache-control", b"no-store"),
-            (b"x-content-type-options", b"nosniff"), *more,
-        ],
-        body,
-    )  # fmt: skip
+    """Of a Host field, whose surrounding blanks do not belong to it (RFC 9110, 5.5). Raises: OddHost."""
+    return host_of(value.decode("latin-1").strip(" \t"))

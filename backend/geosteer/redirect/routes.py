@@ -17,7 +17,7 @@ _LONGEST_NAME = 253
 
 
 class OddHost(ValueError):
-    """What stands for a host is none."""
+    """Not a host."""
 
 
 def host_of(authority: str) -> str:
@@ -64,12 +64,12 @@ class Routes:
                 equals = ""
             if not equals:
                 raise ConfigError([f"--route {text}: must be HOST=SERVICE or HOST/PREFIX=SERVICE"])
-            self._by_host.setdefault(host, []).append((slash + prefix, service))
-        for found in self._by_host.values():
-            found.sort(key=lambda one: -len(one[0]))
+            self._by_host.setdefault(host, []).append((resolved(slash + prefix), service))
+        for routes in self._by_host.values():
+            routes.sort(key=lambda route: -len(route[0]))
 
     def service(self, host: str, path: str) -> str:
-        """The service that answers for a host and path."""
+        """The service that answers for a host and a resolved path; the host itself where no route fits."""
         if self._by_host:
             for place in (host, "*"):
                 for prefix, service in self._by_host.get(place, ()):
@@ -100,6 +100,24 @@ class Target:
             host = f"[{host}]" if ":" in host else host
         scheme = scheme if self._scheme == "same" else self._scheme
         return f"{scheme}://{host}:{self._port}" if self._port else f"{scheme}://{host}"
+
+
+def resolved(path: str) -> str:
+    """The path without dot segments (RFC 3986, 5.2.4), encoded ones neither (6.2.2.2); empty segments stay."""
+    if "/." not in path and "%2" not in path:
+        return path
+    kept: list[str] = []
+    segments = path.split("/")[1:]
+    for left, segment in zip(range(len(segments) - 1, -1, -1), segments, strict=True):
+        plain = segment.replace("%2e", ".").replace("%2E", ".")
+        if plain not in {".", ".."}:
+            kept.append(segment)
+            continue
+        if plain == ".." and kept:
+            kept.pop()
+        if not left:
+            kept.append("")
+    return "/" + "/".join(kept)
 
 
 def _below(path: str, prefix: str) -> bool:

@@ -1,42 +1,30 @@
-"""`geosteer-squid`: the URL rewrite helper of Squid on stdin and stdout.
-
-Source: Squid, `url_rewrite_program` (https://www.squid-cache.org/Doc/config/url_rewrite_program/) and the helper protocol
-(https://wiki.squid-cache.org/Features/AddonHelpers).
-"""
+"""`geosteer-squid`: the URL rewrite helper of Squid on stdin and stdout."""
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # `signal` would bring enum
 import os
 import sys
 from time import monotonic
 
-from geosteer.decision.client import parse
 from geosteer.errors import ConfigError
-from geosteer.library.chooser import Chooser, NoService
+from geosteer.library.chooser import Chooser
 from geosteer.library.poll_loop import Pump
+from geosteer.process import command_line, logger, restart, restarted, why_not_startable
 from geosteer.redirect.arguments import COMMON, COMMON_USAGE, Options
-from geosteer.redirect.routes import OddHost, Routes, Target, host_of
+from geosteer.redirect.squid_protocol import STATUSES, Requests, Rewriter
 from geosteer.rng import below, ticket
 from geosteer.settings import load
 from geosteer.sync.tier import Tier
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from geosteer.decision.client import Client
     from geosteer.settings import Settings
 
 CHUNK = 1 << 16
-LONGEST = 1 << 16
-"""Bytes of a line; Squid's own limit for a URL is 8 KiB (MAX_URL)."""
-KEPT = 32
-"""Bytes kept of a line that is too long: enough to answer under its ID."""
-STATUSES = ("301", "302", "303", "307", "308")
-"""What Squid takes as `status=`."""
-SAME_METHOD = {"307", "308"}
-"""Redirects after which the client repeats its method (RFC 9110, 15.4)."""
+PROGRAM = "geosteer-squid"
 
-_ESCAPED = {code: f"%{code:02X}" for code in (*range(0x21), 0x22, 0x3C, 0x3E, 0x5C, *range(0x7F, 0x100))}
-"""What would end the quoted value of a reply, or may not stand in a URL."""
+log = logger(PROGRAM)
 
 USAGE = """\
 geosteer-squid [--config FILE] [--rewrite] [options]
@@ -51,91 +39,9 @@ URL rewrite helper of Squid: reads requests on stdin, writes replies on stdout. 
 USAGE += """\
   --help             this text
 
+SIGHUP makes it start itself again in place, with the settings read anew.
 By hand:  echo '1 http://www.cdn.example.net/a 192.0.2.1/- - GET' | geosteer-squid
 """
-
-
-class Requests:
-    """Cuts a byte stream into lines; of a line that is too long only the beginning comes out, marked by a final NUL."""
-
-    __slots__ = ("_overlong", "_pending")
-
-    def __init__(self) -> None:
-        self._pending = b""
-        self._overlong = False
-
-    def feed(self, data: bytes) -> list[bytes]:
-        """The lines that are whole now, without their ends."""
-        *lines, rest = (self._pending + data).split(b"\n")
-        if self._overlong and lines:
-            lines[0] = lines[0][:KEPT] + b"\0"
-            self._overlong = False
-        for number, line in enumerate(lines):
-            if len(line) > LONGEST:
-                lines[number] = line[:KEPT] + b"\0"
-        if len(rest) > LONGEST or self._overlong:
-            rest, self._overlong = rest[:KEPT], True
-        self._pending = rest
-        return lines
-
-
-class Rewriter:
-    """Answers lines of the helper protocol."""
-
-    def __init__(
-        self, chooser: Chooser, target: Target, routes: Routes, *, status: str = "302", rewrite: bool = False,
-        by_path: bool = True,
-    ) -> None:  # fmt: skip
-        """Args: status: of redirects; rewrite: give Squid the node's URL to fetch; by_path: policy `hash` goes by the path."""
-        self._chooser = chooser
-        self._target = target
-        self._routes = routes
-        self._head = 'OK rewrite-url="' if rewrite else f'OK status={status} url="'
-        self._rewrite = rewrite
-        self._any_method = rewrite or status in SAME_METHOD
-        self._by_path = by_path
-
-    def reply(self, line: bytes, asked: float) -> bytes:
-        """The reply to one line, whatever the line is; *asked* is when it was read (monotonic).
-
-        `OK` with a URL, and notes that squid.conf may use (`%{ttl_}note`). `ERR`: as it is. `BH`: this helper cannot say, so
-        that Squid asks again, and then goes on as it is.
-        """
-        words = line.rstrip(b"\r").decode("latin-1").split(" ")
-        # With `concurrency` above 0 a number stands before the URL, and belongs before the reply.
-        channel = f"{words.pop(0)} " if words[0].isascii() and words[0].isdigit() and len(words) > 1 else ""
-        if line.endswith(b"\0"):
-            return f'{channel}BH message="line too long"\n'.encode()
-        if len(words) < 2 or not words[0]:
-            return f'{channel}BH message="no request"\n'.encode()
-        return f"{channel}{self._result(words, asked)}\n".encode("latin-1")
-
-    def _result(self, words: list[str], asked: float) -> str:
-        method = words[3] if len(words) > 3 else "GET"
-        scheme, separator, rest = words[0].partition("://")
-        scheme = scheme.lower()
-        if not separator or scheme not in {"http", "https"}:
-            return "ERR"  # CONNECT, ftp, urn: nothing that a node has
-        if method not in {"GET", "HEAD"} and (method in {"PURGE", "CONNECT"} or not self._any_method):
-            return "ERR"
-        authority, path = _split(rest)
-        plain = path.partition("?")[0]
-        try:
-            service = self._routes.service(host_of(authority), plain)
-            choice = self._chooser.choose(
-                service, _client(words[1]), asked, path=plain if self._by_path else ""
-            )
-        except (OddHost, NoService):
-            return "ERR"
-        if choice.node is None:
-            return "ERR" if choice.decision is not None else 'BH message="nothing is known yet"'
-        origin = self._target.origin(choice.node, choice.kind, scheme)
-        if not origin:
-            return "ERR"
-        notes = f"node_={choice.node.name} tier_={choice.tier}"
-        if not self._rewrite:
-            notes += f" ttl_={choice.ttl}"  # how long the client may keep the redirect
-        return f'{self._head}{(origin + path).translate(_ESCAPED)}" {notes}'
 
 
 class Loop:
@@ -143,6 +49,9 @@ class Loop:
 
     def __init__(self, settings: Settings, options: Options) -> None:
         """Raises: ConfigError: the options cannot be used."""
+        self._config = settings.path
+        self._reload = False
+        self._wake, self._wake_end = os.pipe()
         self._tier = Tier(settings, below, log=log)
         self._rewriter = Rewriter(
             Chooser(self._tier, below, ticket, log), options.target, options.routes,
@@ -152,7 +61,8 @@ class Loop:
     def run(self) -> None:
         """Answer until stdin ends."""
         tier, rewriter, requests = self._tier, self._rewriter, Requests()
-        pump = Pump(tier, (0,))
+        pump = Pump(tier, (0, self._wake))
+        self._catch_hangup()
         tier.start()
         while True:
             pump.arm()
@@ -166,30 +76,34 @@ class Loop:
                     return
                 now = monotonic()
                 _write(b"".join([rewriter.reply(line, now) for line in requests.feed(data)]))
+            if any(fd == self._wake for fd, _ in events):
+                os.read(self._wake, CHUNK)
+            if self._reload and requests.empty:
+                self._reload = False
+                self._start_again()
 
+    def _catch_hangup(self) -> None:
+        os.set_blocking(self._wake_end, False)
+        _signal.set_wakeup_fd(self._wake_end)
+        _signal.signal(_signal.SIGHUP, self._hangup)
 
-def _split(rest: str) -> tuple[str, str]:
-    """Authority and path, with its query, of what follows `scheme://`."""
-    ends = [at for at in (rest.find("/"), rest.find("?")) if at >= 0]
-    cut = min(ends, default=len(rest))
-    authority, path = rest[:cut], rest[cut:]
-    return authority, path if path.startswith("/") else "/" + path
+    def _hangup(self, _number: int, _frame: object) -> None:
+        self._reload = True
 
-
-def _client(word: str) -> Client | None:
-    """Of `192.0.2.1/name`; None where Squid says no address."""
-    try:
-        return parse(word.partition("/")[0])
-    except ValueError:
-        return None
-
-
-def log(text: str) -> None:
-    """One line on stderr, which is Squid's cache.log."""
-    try:
-        os.write(2, f"geosteer-squid[{os.getpid()}]: {text}\n".encode("utf-8", "replace"))
-    except OSError:
-        return
+    def _start_again(self) -> None:
+        """Replace this process between two replies: Squid notices nothing."""
+        try:
+            load(self._config)
+        except ConfigError as exc:
+            log(f"not reloaded: {exc}")
+            return
+        reason = why_not_startable(command_line())
+        if reason:
+            log(f"not reloaded: {reason}")
+            return
+        self._tier.finish()
+        _signal.signal(_signal.SIGHUP, _signal.SIG_IGN)  # it would end the new program before it is ready
+        restart()
 
 
 def _write(data: bytes) -> None:
@@ -212,6 +126,8 @@ def main() -> None:
     except ConfigError as exc:
         log(str(exc))
         raise SystemExit(2) from exc
+    if restarted():
+        log("reloaded")
     try:
         loop.run()
     except KeyboardInterrupt:
