@@ -15,8 +15,8 @@ import pytest
 from geosteer.errors import Refused, StoreError
 from geosteer_loader.config.config import load
 from geosteer_loader.publish.publish import Outcome, publish
-from geosteer_loader.store.errors import ConnectionLost
 from geosteer_loader.store.object_writer import Writer
+from geosteer_loader.store.redis_errors import ConnectionLost
 from geosteer_loader.store.store import connect
 from support.data import shared
 from support.publishing import (
@@ -153,7 +153,7 @@ import sys
 from pathlib import Path
 from geosteer_loader.config import load
 from geosteer_loader.publish import publish
-from geosteer_loader.store.errors import ConnectionLost
+from geosteer_loader.store.redis_errors import ConnectionLost
 from geosteer_loader.store import connect
 config = load(Path(sys.argv[1]))
 with connect(config.redis) as store:

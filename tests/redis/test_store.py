@@ -12,7 +12,7 @@ import pytest
 
 from geosteer.errors import StoreError
 from geosteer_loader.config.config import RedisSettings
-from geosteer_loader.store.errors import ConnectionLost
+from geosteer_loader.store.redis_errors import ConnectionLost
 from geosteer_loader.store.store import Store, connect
 from support.servers import RedisServer, free_port, need, wait_until
 

@@ -9,7 +9,7 @@ from pathlib import Path  # noqa: TC003  # click's decorators are run, not only 
 import click
 
 from geosteer_loader.cli import options
-from geosteer_loader.publish.guards import GUARDS
+from geosteer_loader.publish.refusals import GUARDS
 
 log = logging.getLogger(__name__)
 

@@ -9,15 +9,14 @@ from array import array
 from typing import TYPE_CHECKING, TypeVar
 
 from geosteer.errors import CorruptPage, StoreError
-from geosteer.keys import FAMILIES, TABLES, digest
-from geosteer.tables import page_format
-from geosteer_loader.store.store import BATCH
+from geosteer.keys import FAMILIES, TABLES
+from geosteer_loader.store.pages import Pages, read_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, MutableSequence, Sequence
 
     from geosteer.sync.generation import Generation
-    from geosteer.tables.tree import Branch, Tree
+    from geosteer.tables.tree import Tree
     from geosteer_loader.store.store import Store
 
     Records = tuple[str, ...]
@@ -91,7 +90,7 @@ def read_cells(store: Store, generation: Generation, wanted: Iterable[str]) -> C
     combinations: dict[Records, int] = {}
     spans = {}
     for bits in FAMILIES.values():
-        columns = [_column(store, generation.trees.get((table, bits))) for table in tables]
+        columns = [_column(store, generation.trees.get((table, bits)), bits) for table in tables]
         spans[bits] = _merged(bits, columns, combinations)
     return Cells(tables, list(combinations), spans)
 
@@ -107,41 +106,12 @@ def prefixes(start: int, end: int, bits: int) -> Iterator[tuple[int, int]]:
 Column = tuple["Sequence[int]", "Sequence[str]"]
 
 
-def _column(store: Store, tree: Tree | None) -> Column:
+def _column(store: Store, tree: Tree | None, bits: int) -> Column:
     """Starts and records of a whole table, one family; one that is not published is one miss."""
-    if tree is None:
-        return [0], [""]
-    starts: MutableSequence[int] = array("I") if tree.bits == 32 else []
-    records: list[str] = []
-    places = list(tree.leaves())
-    for low in range(0, len(places), BATCH):
-        batch = places[low : low + BATCH]
-        names = [branch.digest(number).hex() for branch, number in batch]
-        for (branch, number), name, data in zip(batch, names, store.objects(names), strict=True):
-            try:
-                for start, record in _leaf(branch, number, tree.bits, data):
-                    if not records or records[-1] != record:
-                        starts.append(start)
-                        records.append(record)
-            except CorruptPage as exc:
-                raise StoreError(
-                    f"{store.name}: page {name}: {exc} (geosteer publish writes it again)"
-                ) from exc
-    return starts, records
-
-
-def _leaf(branch: Branch, number: int, bits: int, data: bytes | None) -> Iterator[tuple[int, str]]:
-    if data is None:
-        raise CorruptPage("is not there")
-    if digest(data) != branch.digest(number):
-        raise CorruptPage("is damaged")
-    page = page_format.decode(data)
-    first, last = branch.bounds(number)
-    if not page.fits(bits, 0, first, last):
-        raise CorruptPage("is not the one its parent names")
-    for start, record in page.spans(first):
-        assert isinstance(record, str)
-        yield start, record
+    try:
+        return read_table(Pages(store), bits, tree.root.hex() if tree is not None else None)
+    except CorruptPage as exc:
+        raise StoreError(f"{store.name}: {exc} (geosteer publish writes it again)") from exc
 
 
 def _merged(bits: int, columns: Sequence[Column], combinations: dict[Records, int]) -> Spans:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from geosteer_loader.export.compiled_tables import read_cells
+from geosteer_loader.store import node_states
 from geosteer_loader.store.generation_view import View
 from geosteer_loader.store.store import texts
 
@@ -49,17 +50,14 @@ class Picture:
         Raises: StoreError: as `Picture`; what was seen before stays.
         """
         keys, nodes = self._store.keys, list(self.generation.model.nodes)
-        asked = [("HGETALL", keys.current), ("HGETALL", keys.override), ("TIME",)]
-        replies = self._store.pipe([*asked, *(("HGETALL", keys.node(name)) for name in nodes)])
-        fields = texts(replies[0])
+        raw, (seconds, micro), *states = self._store.pipe(
+            [("HGETALL", keys.current), ("TIME",), *node_states.questions(keys, nodes)]
+        )
+        fields = texts(raw)
         if fields != self.generation.fields:
             self._take(View(self._store, fields))
             return True
-        mirror = self._view.mirror
-        changed, _ = mirror.set_overrides(texts(replies[1]))
-        for name, reply in zip(nodes, replies[3:], strict=True):
-            changed = mirror.set_node(name, texts(reply)) or changed
-        seconds, micro = replies[2]
+        changed = node_states.take_in(self._view.mirror, nodes, states)
         now = int(seconds) + int(micro) / 1e6
         due = self.due is not None and now >= self.due
         if changed or due:

@@ -14,7 +14,7 @@ from geosteer_loader.health.other_writers import OtherWriters
 from geosteer_loader.health.transitions import judge
 from geosteer_loader.health.verdicts import DAY, DOWN, UP, decode
 from geosteer_loader.health.writer_report import Posted
-from geosteer_loader.store import current
+from geosteer_loader.store import current, node_states
 from geosteer_loader.store.store import texts
 
 if TYPE_CHECKING:
@@ -89,8 +89,7 @@ class Board:
 
     def states(self, nodes: Sequence[str]) -> dict[str, dict[str, str]]:
         """The hashes of these nodes. Raises: StoreError."""
-        replies = self._store.pipe([("HGETALL", self._store.keys.node(name)) for name in nodes])
-        return {name: texts(reply) for name, reply in zip(nodes, replies, strict=True)}
+        return node_states.read(self._store, nodes).fields
 
     def post(self, watched: Watchlist, said: Post) -> Posted:
         """Write verdicts, the nodes whose state follows from all writers' verdicts, and the beat, in one MULTI.

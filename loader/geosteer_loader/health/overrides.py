@@ -11,7 +11,7 @@ from geosteer.decision.node_state import Override
 from geosteer.errors import ConfigError
 from geosteer.timestamps import format_time
 from geosteer_loader.store import current as published
-from geosteer_loader.store.author import whoami
+from geosteer_loader.store.history import whoami
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -13,7 +13,7 @@ from geosteer_loader.impact.service_change import as_json
 from geosteer_loader.impact.table_diff import changes
 from geosteer_loader.progress import meter as usual_meter
 from geosteer_loader.publish.guards import examine
-from geosteer_loader.publish.proposal import Proposal, propose
+from geosteer_loader.publish.proposal import Proposal, lacking, propose
 from geosteer_loader.store import current as published
 from geosteer_loader.store.object_writer import Writer
 from geosteer_loader.store.pages import Outline, outline
@@ -45,23 +45,23 @@ def plan(
     Args: traffic: real clients, to weigh the impact with; meter: shows the progress of the table that it is given.
     Raises: SourceError: a source cannot be read. StoreError. Refused: a newer geosteer published.
     """
-    before = published.read(store)
+    before = published.read(store, repairing=True)
     proposal = propose(config, store, before, meter)
     pages = proposal.pages(store)
     warnings: list[str] = []
     tables = {name: _table(name, proposal, pages, warnings) for name in TABLES if _there(name, proposal)}
     examined = examine(config, store, proposal, traffic)
-    written = _to_write(store, proposal)
+    missing = lacking(proposal, Writer(store))
     return {
-        "generation": int(before["generation"]) if "generation" in before else None,
+        "generation": published.number(before, "generation") if "generation" in before else None,
         "held": before.get("held"),
         "changed": [*proposal.changed, *(["release"] if "held" in before else [])],
-        "objects": len(written),
-        "bytes": sum(written.values()),
+        "objects": missing.count,
+        "bytes": missing.size,
         "tables": tables,
         "config": differences(proposal.known.document, json.loads(proposal.text)),
         "impact": as_json(examined.impact),
-        "refused": [{"guard": name, "finding": text} for name, text in examined.findings],
+        "refused": [{"guard": one.guard, "finding": one.finding} for one in examined.findings],
         "warnings": warnings + examined.warnings,
     }
 
@@ -76,7 +76,7 @@ def _table(name: str, proposal: Proposal, pages: Pages, warnings: list[str]) -> 
     before, after = proposal.before, proposal.after
     told: dict[str, Any] = {"state": _state(name, proposal)}
     for count in ("prefixes", "ranges"):
-        told[count] = [int(fields.get(f"{name}.{count}", 0)) for fields in (before, after)]
+        told[count] = [published.number(fields, f"{name}.{count}") for fields in (before, after)]
     for suffix, bits in FAMILIES.items():
         field = root_field(name, bits)
         new = outline(pages, bits, after.get(field))
@@ -140,18 +140,3 @@ def _amount(size: int, left_out: int) -> int | float:
     """In whole units where it is that."""
     whole, rest = divmod(size, 1 << left_out)
     return whole if not rest else size / (1 << left_out)
-
-
-def _to_write(store: Store, proposal: Proposal) -> dict[str, int]:
-    """Objects that Redis lacks -> their size, bytes."""
-    writer = Writer(store)
-    lacking: dict[str, int] = {}
-    for table in proposal.tables:
-        thorough = not proposal.known.complete(table.name)
-        for built in table.pages:
-            for name in writer.lacking(built, thorough=thorough):
-                lacking[name.hex()] = len(built.pages[name])
-    named = proposal.after["config"]
-    if named == proposal.known.damaged or not writer.there(named):
-        lacking[named] = len(proposal.text)
-    return lacking

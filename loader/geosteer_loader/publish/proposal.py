@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from geosteer_loader.config.config import Config
     from geosteer_loader.impact.joint_tables import Roots
     from geosteer_loader.progress import Meter
+    from geosteer_loader.store.object_writer import Writer
     from geosteer_loader.store.store import Store
     from geosteer_loader.tables.build import Table
 
@@ -54,6 +55,42 @@ class Proposal:
     def pages(self, store: Store) -> Pages:
         """All pages, those before and those after."""
         return Pages(store, pages_of(self.tables))
+
+
+@dataclass(frozen=True, slots=True)
+class Lacking:
+    """Objects that Redis has not: hex digest -> bytes."""
+
+    leaves: dict[str, bytes]
+    """What names no other object: leaf pages, and the configuration document."""
+    inner: dict[str, bytes]
+    """Pages above others, in the order in which they have to be written."""
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self.leaves) + len(self.inner)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all of them."""
+        return sum(map(len, (*self.leaves.values(), *self.inner.values())))
+
+
+def lacking(proposal: Proposal, writer: Writer) -> Lacking:
+    """What has to be written before the proposal can be published. Raises: StoreError."""
+    found = Lacking({}, {})
+    for table in proposal.tables:
+        # A page that vanished from below one that stayed is found only by asking for each.
+        thorough = not proposal.known.complete(table.name)
+        for built in table.pages:
+            for name in writer.lacking(built, thorough=thorough):
+                objects = found.inner if name in built.children else found.leaves
+                objects[name.hex()] = built.pages[name]
+    document = proposal.after["config"]
+    if document == proposal.known.damaged or not writer.there(document):
+        found.leaves[document] = proposal.text
+    return found
 
 
 def propose(

@@ -10,14 +10,15 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from geosteer.errors import ConfigError, GeosteerError, Refused
+from geosteer.errors import ConfigError, GeosteerError
 from geosteer.keys import SCHEMA
-from geosteer.timestamps import format_time, parse_time
+from geosteer.timestamps import format_time, maybe_time
 from geosteer_loader.impact.service_change import as_json, moving
 from geosteer_loader.percent import percent
 from geosteer_loader.progress import meter as usual_meter
 from geosteer_loader.publish.guards import examine, guard
-from geosteer_loader.publish.proposal import propose
+from geosteer_loader.publish.proposal import lacking, propose
+from geosteer_loader.publish.refusals import Held
 from geosteer_loader.store import current as published
 from geosteer_loader.store import functions
 from geosteer_loader.store.collector import SWEEP_EVERY, Collected, collect, sweep
@@ -72,7 +73,7 @@ def publish(
         store: where to.
         release: end the hold that a rollback left.
         schema: what `current` means from now on; default: as published. ConfigError: not known here.
-        force: names of guards whose refusal is overruled (`guard.GUARDS`).
+        force: names of guards whose refusal is overruled (`refusals.GUARDS`).
         meter: shows the progress of the table that it is given.
         lease_seconds: how long the lock outlives this process if it is killed.
 
@@ -80,9 +81,9 @@ def publish(
     """
     began = time.monotonic()
     with Lease(store, lease_seconds) as lease:
-        before = published.read(store)
+        before = published.read(store, repairing=True)
         if before.get("held") and not release:
-            raise Refused(f"{store.name}: held: {before['held']}; `geosteer publish --release` ends it")
+            raise Held(store.name, before["held"])
         writer = Writer(store)
         proposal = propose(config, store, before, meter)
         examination = examine(config, store, proposal)
@@ -91,7 +92,9 @@ def publish(
                 log.info("%s: %s of the %s clients get another node", services, percent(share, 2), family)
         forced = guard(examination, force)
         after = {**proposal.after, "schema": str(_schema(before, schema))}
-        _write(writer, proposal)
+        missing = lacking(proposal, writer)
+        writer.write_leaves(missing.leaves)
+        writer.write_inner(missing.inner)
         changed = _changed(proposal, after, writer.written)
         if changed:
             due = _sweep_due(store, before, after)
@@ -102,7 +105,9 @@ def publish(
             outcome.warnings += examination.warnings
             _after_flip(config, store, lease, outcome, due)
         else:
-            outcome = Outcome(generation=int(before["generation"]), changed=[], written=writer.written)
+            outcome = Outcome(
+                generation=published.number(before, "generation"), changed=[], written=writer.written
+            )
             _load_functions(store, outcome)
             # A publisher that was killed after its flip may have left this to do.
             _clean(config, store, lease, outcome)
@@ -120,7 +125,7 @@ def _schema(before: Mapping[str, str], wanted: int | None) -> int:
     Raises: ConfigError: this program cannot write it.
     """
     if wanted is None:
-        return int(before.get("schema", SCHEMA))
+        return published.number(before, "schema", SCHEMA) or SCHEMA
     if not 1 <= wanted <= SCHEMA:
         raise ConfigError([f"--schema {wanted}: this program can publish schema 1 to {SCHEMA}"])
     return wanted
@@ -133,34 +138,17 @@ def _changed(proposal: Proposal, after: Mapping[str, str], written: Written) -> 
         changed.append("release")
     if before.get("schema", after["schema"]) != after["schema"]:
         changed.append("schema")
-    if not changed and (written.objects or not proposal.known.all_there):
+    known = proposal.known
+    if not changed and (written.objects or known.doubts or not known.all_there):
         changed.append("repair")  # a new generation, so that workers look again for what they missed
     return changed
-
-
-def _write(writer: Writer, proposal: Proposal) -> None:
-    leaves: dict[str, bytes] = {}
-    inner: dict[str, bytes] = {}
-    for table in proposal.tables:
-        # A page that vanished from below one that stayed is found only by asking for each.
-        thorough = not proposal.known.complete(table.name)
-        for built in table.pages:
-            for name in writer.lacking(built, thorough=thorough):
-                (inner if name in built.children else leaves)[name.hex()] = built.pages[name]
-    named = proposal.after["config"]
-    if named == proposal.known.damaged or not writer.there(named):
-        leaves[named] = proposal.text
-    writer.write_leaves(leaves)
-    writer.write_inner(inner)
 
 
 def _sweep_due(store: Store, before: Mapping[str, str], after: dict[str, str]) -> bool:
     """Whether forgotten objects are to be looked for; notes in *after* that they were."""
     now = store.now()
-    try:
-        due = now - parse_time(before.get("swept", "")) >= SWEEP_EVERY
-    except ValueError:
-        due = True
+    swept = maybe_time(before.get("swept")) or 0.0
+    due = not 0 <= now - swept < SWEEP_EVERY
     if due:
         after["swept"] = format_time(now)
     return due

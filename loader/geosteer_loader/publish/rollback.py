@@ -5,24 +5,37 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from geosteer.errors import ConfigError, Refused, StoreError
-from geosteer.keys import SCHEMA, TABLES, own_fields, roots
+from geosteer.errors import ConfigError, StoreError
+from geosteer.keys import SCHEMA, TABLES, own_fields
 from geosteer.timestamps import format_time
 from geosteer_loader.store import current as published
-from geosteer_loader.store.author import whoami
-from geosteer_loader.store.history import Entry, entries
+from geosteer_loader.store.history import Entry, entries, whoami
 from geosteer_loader.store.lease import Lease
 from geosteer_loader.store.object_writer import Writer
+from geosteer_loader.store.refusals import SchemaUnknown
+from geosteer_loader.verify.wholeness import Checker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from geosteer_loader.store.store import Store
+    from geosteer_loader.verify.wholeness import Flaw
 
 log = logging.getLogger(__name__)
 
 PARTS = (*TABLES, "config")
 """What can be taken back by itself."""
+
+
+class NotWhole(StoreError):
+    """A generation cannot be gone back to: something that it needs is missing or damaged."""
+
+    def __init__(self, store: str, flaws: Sequence[Flaw]) -> None:
+        more = f" (and {len(flaws) - 1} more)" if len(flaws) > 1 else ""
+        super().__init__(
+            f"{store}: that generation is no longer whole: {flaws[0]}{more}; nothing was changed"
+        )
+        self.flaws = tuple(flaws)
 
 
 def rollback(
@@ -36,7 +49,8 @@ def rollback(
         only: some of `PARTS`; the others stay as they are. Default: all.
         why: for status and history.
 
-    Raises: ConfigError: no such generation is kept. Refused: a publisher is at work. StoreError.
+    Raises: ConfigError: no such generation is kept. Locked: a publisher is at work. NotWhole: an object that it needs is
+        missing or damaged. StoreError.
     """
     with Lease(store) as lease:
         before = published.read(store)
@@ -74,17 +88,15 @@ def _wait(store: Store) -> None:
 def _target(store: Store, before: Mapping[str, str], generation: int | None) -> Entry:
     kept = entries(store)
     if generation is None:
-        newest = int(before.get("restored") or before.get("generation") or 0)
+        newest = published.number(before, "restored") or published.number(before, "generation")
         older = [entry for entry in kept if entry.generation < newest]
         if not older:
             raise ConfigError([f"no generation before {newest} is kept"])
         return older[-1]
     for entry in kept:
         if entry.generation == generation:
-            if int(entry.fields.get("schema", SCHEMA)) > SCHEMA:
-                raise Refused(
-                    f"generation {generation} has schema {entry.fields['schema']}: upgrade this program"
-                )
+            if published.number(entry.fields, "schema", SCHEMA) > SCHEMA:
+                raise SchemaUnknown(f"generation {generation}", entry.fields["schema"], SCHEMA)
             return entry
     names = ", ".join(str(entry.generation) for entry in kept) or "none"
     raise ConfigError([f"generation {generation} is not kept; there are: {names}"])
@@ -97,6 +109,6 @@ def _fields(fields: Mapping[str, str], part: str) -> dict[str, str]:
 
 
 def _check_whole(store: Store, fields: Mapping[str, str]) -> None:
-    names = [*roots(fields), fields["config"]]
-    if not all(store.present(names)):
-        raise StoreError(f"{store.name}: that generation is no longer whole; nothing was changed")
+    flaws = list(Checker(store).check(fields))
+    if flaws:
+        raise NotWhole(store.name, flaws)

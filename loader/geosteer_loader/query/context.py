@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from geosteer.decision.model import Model
-from geosteer.sync.node_states import Mirror
 from geosteer_loader.health import watchlist
 from geosteer_loader.health.verdicts import decode
 from geosteer_loader.progress import meter
 from geosteer_loader.publish.proposal import propose
 from geosteer_loader.store import current as published
+from geosteer_loader.store import node_states
 from geosteer_loader.store.generation_view import View
 from geosteer_loader.store.store import texts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Mapping
 
     from geosteer.decision.node_state import NodeState
     from geosteer_loader.config.config import Config
@@ -56,7 +56,7 @@ def live(store: Store) -> Sight:
         overrides=view.mirror.overrides,
         loads=_loads(store, generation.document),
         now=view.now,
-        generation=int(generation.number),
+        generation=published.number(generation.fields, "generation"),
     )
 
 
@@ -72,7 +72,7 @@ def planned(config: Config, store: Store) -> Sight:
     kept = {table.name for table in tables if table.kept}
     built = {(table.name, bits): ranges for table in tables for bits, ranges in table.ranges.items()}
     view = View(store) if kept else None
-    mirror = _mirror(store, document["nodes"])
+    mirror = node_states.read(store, document["nodes"])
 
     def cell(table: str, bits: int, address: int) -> tuple[str, int]:
         ranges = built.get((table, bits))
@@ -101,15 +101,6 @@ def cell_of(ranges: Ranges, address: int) -> tuple[str, int]:
     if at + 1 < len(starts):
         host = min(host, (address ^ starts[at + 1]).bit_length() - 1)
     return ranges.records[at], bits - host
-
-
-def _mirror(store: Store, nodes: Collection[str]) -> Mirror:
-    mirror = Mirror()
-    replies = store.pipe([("HGETALL", store.keys.node(name)) for name in nodes])
-    for name, reply in zip(nodes, replies, strict=True):
-        mirror.set_node(name, texts(reply))
-    mirror.set_overrides(store.hash(store.keys.override))
-    return mirror
 
 
 def _loads(store: Store, document: Mapping[str, Any]) -> dict[str, float]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from array import array
 from typing import TYPE_CHECKING
 
 from geosteer.keys import root_field
-from geosteer_loader.store.pages import Pages, outline
+from geosteer_loader.store.pages import Pages, read_table
 from geosteer_loader.tables.ranges import Ranges
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, MutableSequence
+    from collections.abc import Mapping
 
     from geosteer_loader.store.store import Store
 
@@ -31,16 +30,9 @@ class Whole:
         """
         if (table, bits) not in self._known:
             root = self._fields.get(root_field(table, bits))
-            self._known[table, bits] = self._read(bits, root) if root is not None else None
+            self._known[table, bits] = self._ranges(bits, root) if root is not None else None
         return self._known[table, bits]
 
-    def _read(self, bits: int, root: str) -> Ranges:
-        leaves = outline(self._pages, bits, root).leaves
-        starts: MutableSequence[int] = array("I") if bits == 32 else []
-        records: list[str] = []
-        for start, page in zip(leaves, self._pages.each(list(leaves.values())), strict=True):
-            for first, record in page.spans(start):
-                if not records or records[-1] != record:
-                    starts.append(first)
-                    records.append(str(record))
+    def _ranges(self, bits: int, root: str) -> Ranges:
+        starts, records = read_table(self._pages, bits, root)
         return Ranges(bits=bits, starts=starts, records=records, prefixes=len(records))

@@ -67,7 +67,7 @@ def sweep(store: Store, lease: Lease, done: Collected) -> None:
     Raises: as `collect`; also StoreError where the Function library is missing.
     """
     kept = _kept(store, entries(store))
-    orphans = {name: height for name, height in _all(store).items() if name not in kept}
+    orphans = {name: height for name, height in names(store).items() if name not in kept}
     for deletion in _deletions(store, orphans):
         done.orphans += int(lease.write([deletion])[0])
 
@@ -100,17 +100,22 @@ def _kept(store: Store, generations: Sequence[Entry]) -> dict[str, int]:
 
 def _deletions(store: Store, doomed: Mapping[str, int]) -> list[Command]:
     """Commands that remove the objects, roots first."""
-    names = sorted(doomed, key=lambda name: -doomed[name])
-    return [("HDEL", store.keys.object, *names[low : low + BATCH]) for low in range(0, len(names), BATCH)]
+    ordered = sorted(doomed, key=lambda name: -doomed[name])
+    return [("HDEL", store.keys.object, *ordered[low : low + BATCH]) for low in range(0, len(ordered), BATCH)]
 
 
-def _all(store: Store) -> dict[str, int]:
-    """Every object -> its height, without any page leaving the server."""
+def names(store: Store) -> dict[str, int]:
+    """Every object -> its height, without any page leaving the server.
+
+    Raises: StoreError: Redis failed, or the Function library is missing.
+    """
     found: dict[str, int] = {}
     cursor = b"0"
     while True:
         step = store.call("FCALL_RO", "geosteer_objects", 1, store.keys.object, cursor, SWEEP_STEP)
-        found.update(zip((name.decode() for name in step[1::2]), map(int, step[2::2]), strict=True))
+        found.update(
+            zip((name.decode(errors="replace") for name in step[1::2]), map(int, step[2::2]), strict=True)
+        )
         cursor = step[0]
         if cursor == b"0":
             return found

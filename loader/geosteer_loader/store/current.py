@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
-from geosteer.errors import Refused, StoreError
-from geosteer.keys import SCHEMA, digest
-from geosteer.timestamps import format_time, parse_time
+from geosteer.errors import StoreError
+from geosteer.keys import FAMILIES, SCHEMA, TABLES
+from geosteer.timestamps import format_time, maybe_time
+from geosteer_loader.store import document as documents
 from geosteer_loader.store import history
-from geosteer_loader.store.author import whoami
-from geosteer_loader.store.errors import ConnectionLost
+from geosteer_loader.store.redis_errors import ConnectionLost
+from geosteer_loader.store.refusals import ChangedMeanwhile, SchemaUnknown
 from geosteer_loader.store.store import texts
 
 if TYPE_CHECKING:
@@ -23,34 +24,67 @@ if TYPE_CHECKING:
 STAMPS = ("generation", "published")
 """Fields of `current` that differ in every generation."""
 
+LAST = 2**32 - 2
+"""The latest time of publishing that is believed, seconds since 1970: it is the serial of every zone, which has 32 bits."""
+
+_HEX = re.compile(r"[0-9a-f]{32}")
+
 REPLICA_WAIT = 1000
 """Milliseconds that replicas get to confirm a flip; it is reported, not required."""
 
 
-def read(store: Store) -> dict[str, str]:
+def read(store: Store, *, repairing: bool = False) -> dict[str, str]:
     """The fields of `current`; empty when nothing is published.
 
-    Raises: Refused: a newer geosteer published with a meaning that this one does not know.
+    Args: repairing: for publishing anew, whatever stands there.
+    Raises: SchemaUnknown: a newer geosteer published with a meaning that this one does not know.
     """
     fields = store.hash(store.keys.current)
-    schema = fields.get("schema", str(SCHEMA))
-    if not schema.isdecimal() or int(schema) > SCHEMA:
-        raise Refused(f"{store.name}: schema {schema} is published, this program knows {SCHEMA}: upgrade it")
+    schema = number(fields, "schema", SCHEMA)
+    if schema > SCHEMA:
+        raise SchemaUnknown(store.name, fields["schema"], SCHEMA)
+    if not schema and not repairing:
+        raise StoreError(f"{store.name}: schema {fields['schema'][:40]!r} is malformed; publish again")
     return fields
+
+
+def number(fields: Mapping[str, str], name: str, default: int = 0) -> int:
+    """A field of `current` as a whole number; *default* where it is absent, 0 where nobody ever counted to it."""
+    text = fields.get(name)
+    return default if text is None else history.count(text)
+
+
+def doubts(fields: Mapping[str, str]) -> list[str]:
+    """What `current` says that cannot be believed, a line for each field, which begins with its name."""
+    lines = []
+    for name, value in fields.items():
+        table, _, kind = name.partition(".")
+        if kind and table not in TABLES:
+            continue  # readers ignore what they do not know
+        if name in {"generation", "schema", "restored"} or kind in {"prefixes", "ranges"}:
+            if not history.count(value) and value != "0":
+                lines.append(f"{name}: not a number that was counted: {value[:40]!r}")
+        elif name == "published" or (kind == "built" and value):
+            then = maybe_time(value)
+            if then is None:
+                lines.append(f"{name}: not a time: {value[:40]!r}")
+            elif then > LAST:
+                lines.append(f"{name}: too far in the future: {value[:40]}")
+        elif (name == "config" or kind in FAMILIES) and not _HEX.fullmatch(value):
+            lines.append(f"{name}: not a digest: {value[:40]!r}")
+    lines += [f"{name}: is absent" for name in STAMPS if fields and name not in fields]
+    return lines
 
 
 def document(store: Store, fields: Mapping[str, str]) -> dict[str, Any]:
     """The published configuration document.
 
-    Raises: StoreError: nothing is published, or the document is missing or damaged.
+    Raises: StoreError: nothing is published. CorruptDocument: it is missing, damaged or malformed. FormatUnknown.
     """
     name = fields.get("config")
     if name is None:
         raise StoreError(f"{store.name}: nothing is published under {store.keys.braced} yet")
-    data = store.objects([name])[0]
-    if data is None or digest(data).hex() != name:
-        raise StoreError(f"{store.name}: the published configuration is missing or damaged; publish again")
-    return dict(json.loads(data))
+    return documents.decode(store.name, name, store.objects([name])[0])
 
 
 def flip(
@@ -65,19 +99,18 @@ def flip(
 
     Generation and time of publishing are added here, and both only ever rise; *after* may name a schema. *check* raises an
     error where what *after* names is not there; it is given a function that runs a command.
-    Raises: Refused: the lock is lost, or `current` is no longer *before*; StoreError. Nothing was published.
+    Raises: LostLock. ChangedMeanwhile: `current` is no longer *before*. StoreError. Nothing was published.
     """
     now = store.now()
     fields = {"schema": str(SCHEMA), **_stamps(store, before, now), **after}
-    entry = history.addition(store, fields, changed, whoami(), format_time(now))
+    entry = history.addition(store, fields, changed, history.whoami(), format_time(now))
 
     def commands(run: Callable[..., Any]) -> Sequence[Command]:
         if texts(run("HGETALL", store.keys.current)) != before:
-            raise Refused(f"{store.name}: {store.keys.current} was changed by somebody else meanwhile")
+            raise ChangedMeanwhile(store.name, store.keys.current)
         check(run)
-        gone = [name for name in before if name not in fields]
         return [
-            *([("HDEL", store.keys.current, *gone)] if gone else []),
+            ("DEL", store.keys.current),  # whatever fields it had, those with names that are no text too
             ("HSET", store.keys.current, *(word for pair in fields.items() for word in pair)),
             entry,
         ]
@@ -107,14 +140,15 @@ def _stamps(store: Store, before: Mapping[str, str], now: float) -> dict[str, st
     generation, published = 0, 0.0
     newest = history.last(store)  # outlives `current` where that was evicted
     for known in (before, newest.fields if newest else {}):
-        if known.get("generation", "").isdecimal():
-            generation = max(generation, int(known["generation"]))
-        try:
-            published = max(published, parse_time(known["published"]))
-        except (KeyError, ValueError):
-            continue
+        generation = max(generation, number(known, "generation"))
+        then = maybe_time(known.get("published")) or 0.0
+        if then < LAST:
+            published = max(published, then)
     # The time is the serial of every zone, so it has to rise even where the clock does not.
-    return {"generation": str(generation + 1), "published": format_time(max(now, published + 1))}
+    return {
+        "generation": str((generation + 1) % 10**history.DIGITS),
+        "published": format_time(max(now, published + 1)),
+    }
 
 
 def _make_sure(store: Store, fields: Mapping[str, str], lost: ConnectionLost) -> None:
@@ -129,4 +163,6 @@ def _make_sure(store: Store, fields: Mapping[str, str], lost: ConnectionLost) ->
             raise lost
         return
     generation = fields["generation"]
-    raise StoreError(f"{lost}; whether generation {generation} is published: see `geosteer status`") from lost
+    raise ConnectionLost(
+        f"{lost}; whether generation {generation} is published: see `geosteer status`"
+    ) from lost

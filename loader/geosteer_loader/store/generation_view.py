@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 from geosteer.errors import CorruptPage, StoreError
 from geosteer.sync.adoption import Adoption, Unusable
-from geosteer.sync.node_states import Mirror
 from geosteer.tables.leaf_cache import LeafCache
 from geosteer.tables.tree import PageMissing
-from geosteer_loader.store.store import texts
+from geosteer_loader.store import node_states
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,13 +33,7 @@ class View:
         self.generation = self._adopt(fields if fields is not None else store.hash(store.keys.current))
         self.now = store.now()
         """Seconds since 1970, by Redis."""
-        self.mirror = Mirror()
-        keys = store.keys
-        nodes = list(self.generation.model.nodes)
-        replies = store.pipe([("HGETALL", keys.node(name)) for name in nodes])
-        for name, reply in zip(nodes, replies, strict=True):
-            self.mirror.set_node(name, texts(reply))
-        self.mirror.set_overrides(store.hash(keys.override))
+        self.mirror = node_states.read(store, self.generation.model.nodes)
 
     def _adopt(self, fields: Mapping[str, str]) -> Generation:
         try:

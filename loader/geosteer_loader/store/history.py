@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
+import os
+import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from geosteer_loader.store.store import Command, Store
+
+DIGITS = 15
+"""Of a generation's number; what has more was never counted."""
 
 NOTES = ("changed", "who", "when")
 """Fields of an entry that are not fields of `current`."""
@@ -38,8 +44,12 @@ class Entry:
     @property
     def generation(self) -> int:
         """Its number; 0 when the entry does not say it."""
-        number = self.fields.get("generation", "")
-        return int(number) if number.isdecimal() else 0
+        return count(self.fields.get("generation", ""))
+
+
+def count(text: str) -> int:
+    """A number as `current` and the history have it; 0 where it is no number that anybody counted to."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= DIGITS else 0
 
 
 def entries(store: Store) -> list[Entry]:
@@ -60,6 +70,15 @@ def addition(store: Store, current: Mapping[str, str], changed: str, who: str, w
     """The command that adds a generation."""
     fields = {**current, "changed": changed, "who": who, "when": when}
     return ("XADD", store.keys.history, "*", *(word for pair in fields.items() for word in pair))
+
+
+def whoami() -> str:
+    """`user@host`, for the history and for overrides; behind sudo the person who called it."""
+    try:
+        user = os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):  # a uid without an account, as in a container
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
 
 
 def _entry(id_: bytes, raw: Mapping[bytes, bytes]) -> Entry:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from geosteer.errors import CorruptPage, StoreError
+from geosteer.errors import CorruptPage
 from geosteer.keys import FAMILIES, TABLES, own_fields, root_field, roots
 from geosteer_loader.store import current as published
+from geosteer_loader.store.document import CorruptDocument, FormatUnknown
 from geosteer_loader.store.pages import Pages, outline
 
 if TYPE_CHECKING:
@@ -24,14 +25,19 @@ class Known:
         self._pages = Pages(store)
         self._complete: dict[str, bool] = {}
         names = [*roots(before), *([before["config"]] if "config" in before else [])]
+        self.doubts = published.doubts(before)
+        """What `current` says that cannot be believed: a publish says it anew."""
         self._there = dict(zip(names, store.present(names), strict=True))
         self._document: dict[str, Any] | None = None
         self.damaged = ""
         """Digest of the published configuration where that is there, but not what it should be."""
-        if self._there.get(before.get("config", "")):
+        self.unreadable = ""
+        """Why the published configuration cannot be read; "" when it can, or nothing is published."""
+        if "config" in before:
             try:
                 self._document = published.document(store, before)
-            except StoreError:
+            except (CorruptDocument, FormatUnknown) as exc:
+                self.unreadable = str(exc)
                 self.damaged = before["config"]
 
     @property
@@ -46,6 +52,8 @@ class Known:
 
     def whole(self, table: str) -> bool:
         """Whether the table need not be built again: its pages are there, and what else its sources told."""
+        if any(line.startswith(f"{table}.") for line in self.doubts):
+            return False
         told = self._document is not None or table != "geo"
         return len(roots(own_fields(self._before, table))) == 2 and told and self.complete(table)
 

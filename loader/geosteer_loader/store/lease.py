@@ -13,11 +13,14 @@ import socket
 import threading
 from typing import TYPE_CHECKING, Any, Self
 
-from geosteer.errors import GeosteerError, Refused
+from geosteer.errors import CorruptPage, GeosteerError, StoreError
 from geosteer.timestamps import format_time
+from geosteer_loader.store.redis_errors import ConnectionLost
+from geosteer_loader.store.refusals import ChangedMeanwhile, Locked, LostLock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from types import TracebackType
 
     from geosteer_loader.store.store import Command, Store
 
@@ -28,7 +31,7 @@ SECONDS = 30.0
 class Lease:
     """The lock, held from entering the context to leaving it.
 
-    Entering raises: Refused: somebody else holds it; the text says who and since when.
+    Entering raises: Locked: somebody else holds it.
     """
 
     def __init__(self, store: Store, seconds: float = SECONDS) -> None:
@@ -50,21 +53,27 @@ class Lease:
             }
         ).encode()
         if not store.call("SET", store.keys.lock, self.value, "NX", "PX", self._milliseconds):
-            raise Refused(f"{store.name}: another publisher is at work: {holder(store) or 'it just ended'}")
+            raise Locked(store.name, holder(store))
         # A thread, since building a table may take minutes in calls that do not return in between.
         self._renewer = threading.Thread(target=self._renew, name="lease", daemon=True)
         self._renewer.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Gives the lock back. Raises: LostLock: an error of Redis came of the lock having been lost before."""
         self._done.set()
         if self._renewer is not None:
             self._renewer.join()
         try:
             self.write([("DEL", self._store.keys.lock)])
+        except LostLock as lost:
+            # What another publisher changed or removed since shows as damage, which it is not.
+            if isinstance(exc, StoreError | CorruptPage) and not isinstance(exc, ConnectionLost):
+                raise lost from exc
         except GeosteerError:
-            # Lost with the connection or to the time limit; either way Redis ends it by itself.
-            return
+            return  # lost with the connection: Redis ends it by itself
 
     def run(
         self, prepare: Callable[[Callable[..., Any]], Sequence[Command]], watch: Sequence[str] = ()
@@ -72,30 +81,36 @@ class Lease:
         """Run in one MULTI what *prepare* returns, only while the lock is ours and no key of *watch* changes.
 
         *prepare* gets a function that runs a command at once, to look before it decides.
-        Raises: Refused: it is not ours, or a key changed; nothing was done.
+        Raises: LostLock: it is not ours. ChangedMeanwhile: a key changed. Nothing was done then.
         """
         lock = self._store.keys.lock
 
         def ours(run: Callable[..., Any]) -> Sequence[Command]:
             if run("GET", lock) != self.value:
-                raise Refused(f"{self._store.name}: the publisher's lock was lost; nothing was changed since")
+                raise LostLock(self._store.name)
             return prepare(run)
 
         with self._turn:  # a renewal in between would count as a change of the lock
             replies = self._store.transact((lock, *watch), ours)
         if replies is None:
-            raise Refused(f"{self._store.name}: somebody else published or took the lock meanwhile")
+            self.check()
+            raise ChangedMeanwhile(self._store.name, " or ".join(watch) or lock)
         return replies
 
+    def check(self) -> None:
+        """Returns while the lock is ours. Raises: LostLock: it is not. StoreError: Redis cannot tell."""
+        if self._store.call("GET", self._store.keys.lock) != self.value:
+            raise LostLock(self._store.name)
+
     def write(self, commands: Sequence[Command]) -> list[Any]:
-        """Run *commands* in one MULTI, only while the lock is ours; raises Refused like `run`."""
+        """Run *commands* in one MULTI, only while the lock is ours; raises as `run`."""
         return self.run(lambda _run: commands)
 
     def _renew(self) -> None:
         while not self._done.wait(self._milliseconds / 3000):
             try:
                 self.write([("PEXPIRE", self._store.keys.lock, self._milliseconds)])
-            except Refused:
+            except LostLock:
                 return
             except GeosteerError:
                 continue  # the flip finds out whether the lock is still ours

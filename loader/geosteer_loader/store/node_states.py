@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from geosteer.sync.node_states import Mirror
 from geosteer_loader.store.store import texts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Sequence
 
-    from geosteer.decision.node_state import NodeState
-    from geosteer_loader.store.store import Store
+    from geosteer.keys import Keys
+    from geosteer_loader.store.store import Command, Store
 
 
-def read_states(store: Store, nodes: Iterable[str]) -> Mapping[str, NodeState]:
-    """Node -> its state; one of which nothing is known may be absent. Raises: StoreError."""
-    mirror = Mirror()
+def questions(keys: Keys, nodes: Iterable[str]) -> list[Command]:
+    """The commands whose replies `take_in` understands, to be sent together with others."""
+    return [("HGETALL", keys.override), *(("HGETALL", keys.node(name)) for name in nodes)]
+
+
+def take_in(mirror: Mirror, nodes: Iterable[str], replies: Sequence[Any]) -> bool:
+    """Bring *mirror* up to date with the replies to `questions`; returns whether anything changed."""
+    changed, _ = mirror.set_overrides(texts(replies[0]))
+    for name, reply in zip(nodes, replies[1:], strict=True):
+        changed = mirror.set_node(name, texts(reply)) or changed
+    return changed
+
+
+def read(store: Store, nodes: Iterable[str]) -> Mirror:
+    """States and overrides of these nodes; one of which nothing is known may be absent. Raises: StoreError."""
     names = list(nodes)
-    replies = store.pipe([("HGETALL", store.keys.node(name)) for name in names])
-    for name, reply in zip(names, replies, strict=True):
-        mirror.set_node(name, texts(reply))
-    mirror.set_overrides(store.hash(store.keys.override))
-    return mirror.states
+    mirror = Mirror()
+    take_in(mirror, names, store.pipe(questions(store.keys, names)))
+    return mirror

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from geosteer.errors import StoreError
+from geosteer.keys import digest
 from geosteer_loader.store.store import BATCH
 
 if TYPE_CHECKING:
@@ -38,12 +39,15 @@ class Writer:
     def lacking(self, built: Built, *, thorough: bool = False) -> list[bytes]:
         """Digests of the pages that Redis lacks, in the order in which they have to be written.
 
-        Asked from the root down, where a page that is there ends the descent; or *thorough*, for all pages.
+        Asked from the root down, where a page that is there ends the descent; or *thorough*, for all pages and what lies
+        there in their place.
         """
         if thorough:
             names = list(built.pages)
-            there = self._store.present([name.hex() for name in names])
-            return [name for name, found in zip(names, there, strict=True) if not found]
+            stored = self._store.objects([name.hex() for name in names])
+            return [
+                name for name, data in zip(names, stored, strict=True) if data is None or digest(data) != name
+            ]
         absent: set[bytes] = set()
         level = [built.root]
         while level:

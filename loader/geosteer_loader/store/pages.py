@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from geosteer.errors import CorruptPage
-from geosteer.tables import page_builder, page_format
+from geosteer.keys import digest
+from geosteer.tables import page_format
+from geosteer.tables.tree import MOST
 from geosteer_loader.store.store import BATCH
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, MutableSequence, Sequence
 
+    from geosteer.tables import page_builder
     from geosteer_loader.store.store import Store
 
 
@@ -23,8 +27,8 @@ class Pages:
         self._built = {name.hex(): page for one in built for name, page in one.pages.items()}
 
     def get(self, name: str) -> bytes | None:
-        """One page, None where it is not there."""
-        return self._built.get(name) or self._store.objects([name])[0]
+        """One page, None where it is not there. Raises: CorruptPage: something else lies under that name; StoreError."""
+        return self._built.get(name) or _checked(name, self._store.objects([name])[0])
 
     def size(self, name: str) -> int:
         """Bytes of a page that was just built; 0 for others."""
@@ -37,10 +41,16 @@ class Pages:
             wanted = [name for name in batch if name not in self._built]
             found = dict(zip(wanted, self._store.objects(wanted), strict=True)) if wanted else {}
             for name in batch:
-                data = self._built.get(name) or found.get(name)
+                data = self._built.get(name) or _checked(name, found.get(name))
                 if data is None:
                     raise CorruptPage(f"page {name} is missing")
                 yield page_format.decode(data)
+
+
+def _checked(name: str, data: bytes | None) -> bytes | None:
+    if data is not None and digest(data).hex() != name:
+        raise CorruptPage(f"page {name} is damaged: its bytes have another digest")
+    return data
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +73,7 @@ class Outline:
 def outline(pages: Pages, bits: int, root: str | None) -> Outline:
     """The pages below a root page; none without a root.
 
-    Raises: CorruptPage: a page is missing or damaged. StoreError.
+    Raises: CorruptPage: a page is missing, damaged or not the one for its place, or there are endlessly many. StoreError.
     """
     level = [(0, root)] if root is not None else []
     inner: set[str] = set()
@@ -72,9 +82,35 @@ def outline(pages: Pages, bits: int, root: str | None) -> Outline:
         names = [name for _, name in level]
         inner.update(names)
         below: list[tuple[int, str]] = []
-        for (start, _), page in zip(level, pages.each(names), strict=True):
-            if page.height != height or page.bits != bits:
-                raise CorruptPage("an inner page has the wrong height or family")
+        ends = [*(start for start, _ in level[1:]), 1 << bits]
+        for (start, _), end, page in zip(level, ends, pages.each(names), strict=True):
+            if not page.fits(bits, height, start, end - 1):
+                raise CorruptPage("an inner page is not the one for the place where its parent has it")
             below += [(first, value.hex()) for first, value in page.spans(start) if isinstance(value, bytes)]
+            if len(below) > MOST:
+                raise CorruptPage("an inner page that names its pages over and over")
         level, height = below, height - 1
     return Outline(bits=bits, leaves=dict(level), inner=frozenset(inner))
+
+
+def read_table(pages: Pages, bits: int, root: str | None) -> tuple[MutableSequence[int], list[str]]:
+    """One family of a table in full: where its ranges begin, and their records; one miss without a root.
+
+    Raises: CorruptPage: as `outline`. StoreError.
+    """
+    # 4 bytes a start, where a list takes 36
+    starts: MutableSequence[int] = array("I") if bits == 32 else []
+    records: list[str] = []
+    if root is None:
+        starts.append(0)
+        return starts, [""]
+    leaves = outline(pages, bits, root).leaves
+    ends = [*list(leaves)[1:], 1 << bits]
+    for (start, name), end, page in zip(leaves.items(), ends, pages.each(list(leaves.values())), strict=True):
+        if not page.fits(bits, 0, start, end - 1):
+            raise CorruptPage(f"page {name} is not the one for the place where its parent has it")
+        for first, record in page.spans(start):
+            if not records or records[-1] != record:
+                starts.append(first)
+                records.append(str(record))
+    return starts, records

@@ -12,7 +12,7 @@ import redis
 from geosteer.errors import StoreError
 from geosteer.keys import Keys
 from geosteer_loader.store.endpoint import client_for
-from geosteer_loader.store.errors import ConnectionLost, broken, translated
+from geosteer_loader.store.redis_errors import ConnectionLost, broken, translated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -138,4 +138,4 @@ def connect(settings: RedisSettings) -> Store:
 
 def texts(fields: Mapping[bytes, bytes]) -> dict[str, str]:
     """A hash reply as text."""
-    return {key.decode(): value.decode(errors="replace") for key, value in fields.items()}
+    return {key.decode(errors="replace"): value.decode(errors="replace") for key, value in fields.items()}

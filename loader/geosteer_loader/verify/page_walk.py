@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from geosteer.decision.client import prefix_text
-from geosteer.errors import CorruptPage
-from geosteer.keys import digest
-from geosteer.tables import page_format
+from geosteer.tables.tree import MOST
 from geosteer_loader.sources.countries import CONTINENTS, COUNTRIES
 from geosteer_loader.sources.routes import is_public
-from geosteer_loader.store.store import BATCH
 from geosteer_loader.verify.findings import Problem
+from geosteer_loader.verify.wholeness import Place, children, fetched, opened
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Collection, Iterator, Sequence
 
+    from geosteer.tables import page_format
     from geosteer_loader.store.store import Store
 
 SAMPLE = 1000
@@ -46,17 +45,6 @@ class Inspection:
     """A sample: boundaries of ranges, and addresses within them."""
 
 
-class _Place(NamedTuple):
-    """A page as its parent has it."""
-
-    name: str
-    height: int | None
-    """None for the root, which says it itself."""
-    start: int
-    end: int
-    """Last address."""
-
-
 class Inspector:
     """Goes through tables of one store."""
 
@@ -70,22 +58,22 @@ class Inspector:
         """Go through all pages below a root page. Raises: StoreError."""
         found = Inspection()
         where = f"{table}.{'v4' if bits == 32 else 'v6'}"
-        level = [_Place(root, None, 0, (1 << bits) - 1)]
+        level = [Place(root, None, 0, (1 << bits) - 1)]
         covered = 0
         last: str | None = None
         sample = _Reservoir(self._rng)
         while level:
-            below: list[_Place] = []
+            below: list[Place] = []
             for place, page in self._pages(found, where, bits, level):
+                if page.height:
+                    below += children(place, page)
+                    if len(below) > MOST:
+                        what = f"page {place.name}: names its pages over and over"
+                        found.problems.append(Problem(where, what))
+                        return found
+                    continue
                 spans = list(page.spans(place.start))
                 ends = [start - 1 for start, _ in spans[1:]] + [place.end]
-                if page.height:
-                    below += [
-                        _Place(value.hex(), page.height - 1, start, end)
-                        for (start, value), end in zip(spans, ends, strict=True)
-                        if isinstance(value, bytes)
-                    ]
-                    continue
                 covered += place.end - place.start + 1
                 self._check_records(found, where, table, bits, page, spans)
                 for (start, record), end in zip(spans, ends, strict=True):
@@ -101,22 +89,19 @@ class Inspector:
         return found
 
     def _pages(
-        self, found: Inspection, where: str, bits: int, level: Sequence[_Place]
-    ) -> Iterator[tuple[_Place, page_format.Page]]:
+        self, found: Inspection, where: str, bits: int, level: Sequence[Place]
+    ) -> Iterator[tuple[Place, page_format.Page]]:
         """The sound ones of these pages; what is wrong with others is noted."""
-        for low in range(0, len(level), BATCH):
-            places = level[low : low + BATCH]
-            for place, data in zip(places, self._store.objects([one.name for one in places]), strict=True):
-                found.pages += 1
-                wrong, page = _opened(place, bits, data)
-                if page is not None:
-                    found.sound.add(place.name)
-                    yield place, page
-                    continue
-                if data is not None:
-                    found.damaged.add(place.name)
-                prefix = prefix_text(bits, place.start, bits - (place.end - place.start).bit_length())
-                found.problems.append(Problem(f"{where} {prefix}", f"page {place.name}: {wrong}"))
+        for place, data in fetched(self._store, level):
+            found.pages += 1
+            wrong, page = opened(place, bits, data)
+            if page is not None:
+                found.sound.add(place.name)
+                yield place, page
+                continue
+            if data is not None:
+                found.damaged.add(place.name)
+            found.problems.append(Problem(f"{where} {place.prefix(bits)}", f"page {place.name}: {wrong}"))
 
     def _check_records(
         self, found: Inspection, where: str, table: str, bits: int, page: page_format.Page,
@@ -140,28 +125,15 @@ class Inspector:
             return _wrong_place(record)
         words = record.split(" ")
         if table == "bgp":
-            numbers = [int(word[2:]) if word[:2] == "AS" and word[2:].isdecimal() else 0 for word in words]
+            numbers = [
+                int(word[2:]) if word[:2] == "AS" and word[2:].isdecimal() and len(word) < 13 else 0
+                for word in words
+            ]
             return "" if all(map(is_public, numbers)) else "not a list of public AS numbers"
         if table == "path":
             return "" if all(map(_LENGTH.fullmatch, words)) else "not a list of path lengths"
         known = self._networks is None or record in self._networks
         return "" if known else "a network that the configuration does not have"
-
-
-def _opened(place: _Place, bits: int, data: bytes | None) -> tuple[str, page_format.Page | None]:
-    """What is wrong with a page, or the page."""
-    if data is None:
-        return "is missing", None
-    if digest(data).hex() != place.name:
-        return "its bytes have another digest", None
-    try:
-        page = page_format.decode(data)
-    except CorruptPage as exc:
-        return str(exc), None
-    height = page.height if place.height is None else place.height
-    if not page.fits(bits, height, place.start, place.end):
-        return "is not the page for the place where its parent has it", None
-    return "", page
 
 
 def _wrong_place(record: str) -> str:

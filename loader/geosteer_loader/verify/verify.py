@@ -5,20 +5,21 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any
 
-from geosteer.decision.model import Model
-from geosteer.errors import CorruptPage, GeosteerError, StoreError
-from geosteer.keys import FAMILIES, TABLES, root_field
+from geosteer.errors import GeosteerError, StoreError
+from geosteer.keys import FAMILIES, TABLES, digest, root_field
+from geosteer_loader.store import collector, history
 from geosteer_loader.store import current as published
-from geosteer_loader.store import history
 from geosteer_loader.store.collector import Collected, discard, sweep
+from geosteer_loader.store.document import CorruptDocument, FormatUnknown
 from geosteer_loader.store.lease import Lease
-from geosteer_loader.store.pages import Pages, outline
+from geosteer_loader.store.store import BATCH
 from geosteer_loader.verify.findings import Problem, Verdict
 from geosteer_loader.verify.page_walk import Inspection, Inspector
 from geosteer_loader.verify.samples import check_views
+from geosteer_loader.verify.wholeness import Checker
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from geosteer_loader.config.config import Config
     from geosteer_loader.store.store import Store
@@ -34,9 +35,10 @@ def verify(config: Config, store: Store, *, clean: bool = False, rng: random.Ran
     Raises: StoreError: Redis failed, or nothing is published. Refused: a publisher is at work.
     """
     fields = published.read(store)
-    if "generation" not in fields:
+    if "config" not in fields:
         raise StoreError(f"{store.name}: nothing is published under {store.keys.braced} yet")
-    verdict = Verdict(generation=int(fields["generation"]))
+    verdict = Verdict(generation=published.number(fields, "generation"))
+    verdict.problems += [Problem("current", line) for line in published.doubts(fields)]
     document = _document(store, fields, verdict)
     rng = rng or random.Random()  # noqa: S311  # a sample, no secret
     inspector = Inspector(store, None if document is None else document.get("networks", ()), rng)
@@ -50,21 +52,27 @@ def verify(config: Config, store: Store, *, clean: bool = False, rng: random.Ran
         verdict.problems += inspection.problems
         verdict.tables[name] = {"pages": inspection.pages, "ranges": inspection.ranges, "compared": 0}
     _check_fields(fields, found, verdict)
-    _check_history(store, fields, found, verdict)
+    checker = Checker(store)
+    for inspection in found.values():
+        checker.seen |= inspection.sound | inspection.damaged
+    damaged = set().union(*(inspection.damaged for inspection in found.values()))
+    if document is None and store.present([fields.get("config", "")])[0]:
+        damaged.add(fields["config"])
+    checker.seen.add(fields.get("config", ""))
+    damaged.update(_check_history(store, checker, verdict))
     check_views(config, store, fields, found, verdict)
     if clean:
-        _clean(store, found, verdict)
+        _clean(store, damaged, verdict)
+    _check_others(store, checker, verdict)
     return verdict
 
 
 def _document(store: Store, fields: Mapping[str, str], verdict: Verdict) -> dict[str, Any] | None:
     try:
-        document = published.document(store, fields)
-        Model(document)
-    except (StoreError, CorruptPage) as exc:
-        verdict.problems.append(Problem("config", str(exc)))
+        return published.document(store, fields)
+    except (CorruptDocument, FormatUnknown) as exc:
+        verdict.problems.append(Problem("config", f"object {fields.get('config', '')}: {exc}"))
         return None
-    return document
 
 
 def _check_fields(fields: Mapping[str, str], found: Mapping[str, Inspection], verdict: Verdict) -> None:
@@ -80,42 +88,45 @@ def _check_fields(fields: Mapping[str, str], found: Mapping[str, Inspection], ve
             verdict.problems.append(Problem(table, f"has {counted} ranges, `current` says {told}"))
 
 
-def _check_history(
-    store: Store, fields: Mapping[str, str], found: Mapping[str, Inspection], verdict: Verdict
-) -> None:
-    """Whether every generation that is kept could be gone back to."""
-    sound = set().union(*(inspection.sound for inspection in found.values()))
-    pages = Pages(store)
+def _check_history(store: Store, checker: Checker, verdict: Verdict) -> Iterator[str]:
+    """Whether every generation that is kept could be gone back to; yields the names of damaged objects."""
     for entry in history.entries(store):
-        if entry.generation == int(fields["generation"]):
+        if entry.generation == verdict.generation:
             continue
-        wanted = {entry.fields["config"]} if "config" in entry.fields else set()
-        where = f"generation {entry.generation}"
-        try:
-            for table in TABLES:
-                for bits in FAMILIES.values():
-                    root = entry.fields.get(root_field(table, bits))
-                    if root not in sound:
-                        wanted |= outline(pages, bits, root).names
-        except CorruptPage as exc:
-            verdict.problems.append(Problem(where, f"a rollback to it would fail: {exc}"))
-            continue
-        names = sorted(wanted - sound)
-        lost = [name for name, there in zip(names, store.present(names), strict=True) if not there]
-        if lost:
-            what = f"a rollback to it would fail: {len(lost)} objects are missing, such as {lost[0]}"
+        for flaw in checker.check(entry.fields):
+            kind = "object" if flaw.where == "config" else "page"
+            where = f"generation {entry.generation} {flaw.where}"
+            what = f"{kind} {flaw.name}: {flaw.what}; a rollback to it would fail"
             verdict.problems.append(Problem(where, what))
-        sound.update(set(names) - set(lost))
+            if flaw.there:
+                yield flaw.name
 
 
-def _clean(store: Store, found: Mapping[str, Inspection], verdict: Verdict) -> None:
-    damaged = set().union(*(inspection.damaged for inspection in found.values()))
+def _check_others(store: Store, checker: Checker, verdict: Verdict) -> None:
+    """Objects that no generation needs: a later publish would take them for what their names say."""
+    try:
+        names = [name for name in collector.names(store) if name not in checker.seen]
+    except StoreError as exc:
+        verdict.notes.append(f"objects that no generation needs were not looked at: {exc}")
+        return
+    for low in range(0, len(names), BATCH):
+        batch = names[low : low + BATCH]
+        for name, data in zip(batch, store.objects(batch), strict=True):
+            if data is None or digest(data).hex() != name:
+                wrong = "its name is no digest" if data is None else "its bytes have another digest"
+                what = f"object {name[:64]}: {wrong}; `geosteer verify --sweep` removes it"
+                verdict.problems.append(Problem("needed by no generation", what))
+
+
+def _clean(store: Store, damaged: Collection[str], verdict: Verdict) -> None:
     done = Collected()
     with Lease(store) as lease:
         try:
             if damaged:
                 verdict.damaged = discard(store, lease, damaged)
-                verdict.notes.append("damaged objects were removed: `geosteer publish` writes them again")
+                verdict.notes.append(
+                    "damaged objects were removed: `geosteer publish` writes those of the present generation again"
+                )
             else:
                 sweep(store, lease, done)
         except GeosteerError as exc:
