@@ -15,7 +15,9 @@ def parse_time(text: str) -> float:
     year, month, day = map(int, date.split("-"))
     hours, minutes, seconds = clock[:-1].split(":")
     hour, minute, second = int(hours), int(minutes), float(seconds)
-    if not (1 <= month <= 12 and 1 <= day <= 31 and 0 <= hour < 24 and 0 <= minute < 60 and 0 <= second < 61):
+    if not (1 <= year <= 9999 and 1 <= month <= 12 and 1 <= day <= 31):
+        raise ValueError(f"no such date: {text[:40]!r}")
+    if not (0 <= hour < 24 and 0 <= minute < 60 and 0 <= second < 61):
         raise ValueError(f"no such time: {text!r}")
     return _days(year, month, day) * 86400 + hour * 3600 + minute * 60 + second
 

@@ -73,7 +73,7 @@ class World:
         with connect(RedisSettings(url=self.server.url, prefix=self.prefix)) as store:
             seen = context.live(store)
             service = explain.find_service(seen.model, name)
-            return measure(seen, service, "A", read_pairs(enumerate(lines, 1), Path("pairs")))
+            return measure(seen, service, "A", read_pairs(enumerate(lines, 1), Path("pairs"))).to_json()
 
 
 @pytest.fixture

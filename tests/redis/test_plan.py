@@ -59,7 +59,7 @@ class Site:
         clients = options.pop("clients", None)
         config = self.config(lines, *replaced, **options)
         with connect(config.redis) as store:
-            found = plan(config, store, read_traffic(clients) if clients else None)
+            found = plan(config, store, read_traffic(clients) if clients else None).to_json()
         assert json.loads(json.dumps(found)) is not None
         return found
 

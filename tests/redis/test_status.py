@@ -50,22 +50,24 @@ def probe(client: Any, name: str, state: str, **fields: Any) -> None:
 
 def test_it_tells_generation_tables_and_nodes(store: Store, own_redis: RedisServer) -> None:
     found = gather(store)
-    assert found["generation"] == 1
-    assert found["schema"] == 1
-    assert found["prefix"] == "geosteer"
-    assert found["redis"] == own_redis.url
-    assert found["held"] is None
-    assert found["publisher"] is None
-    assert found["age"] < 10
-    assert set(found["tables"]) == {"geo", "nets"}
-    geo = found["tables"]["geo"]
-    assert geo["v4"] == current_of(own_redis.client())["geo.v4"]
-    assert (geo["prefixes"], geo["ranges"], geo["there"]) == (3, 8, True)
-    assert geo["source"][0]["file"] == "geo.csv"
-    assert set(found["nodes"]) == {"ams1", "lon1", "lon2"}
-    assert found["nodes"]["lon1"]["state"] == "unknown"
-    assert found["nodes"]["lon1"]["serving"] is True
-    assert json.loads(json.dumps(found)) == found
+    assert found.generation == 1
+    assert found.schema == 1
+    assert found.prefix == "geosteer"
+    assert found.redis == own_redis.url
+    assert found.held is None
+    assert found.publisher is None
+    assert found.age is not None
+    assert found.age < 10
+    assert set(found.tables) == {"geo", "nets"}
+    geo = found.tables["geo"]
+    assert geo.v4 == current_of(own_redis.client())["geo.v4"]
+    assert (geo.prefixes, geo.ranges, geo.there) == (3, 8, True)
+    assert geo.source[0]["file"] == "geo.csv"
+    assert set(found.nodes) == {"ams1", "lon1", "lon2"}
+    assert found.nodes["lon1"].state == "unknown"
+    assert found.nodes["lon1"].serving is True
+    told = found.to_json()
+    assert json.loads(json.dumps(told)) == told
 
 
 def test_nothing_published_is_an_error(tmp_path: Path, own_redis: RedisServer) -> None:
@@ -102,14 +104,14 @@ def test_a_node_serves_by_the_rule_that_workers_follow(
     probe(client, "lon1", state, **fields)
     if wish:
         override(store, ["lon1"], wish)
-    node = gather(store)["nodes"]["lon1"]
-    assert (node["state"], node["serving"], node["share"], node["excluded"]) == (
+    node = gather(store).nodes["lon1"]
+    assert (node.state, node.serving, node.share, node.excluded) == (
         state,
         serving,
         share,
         excluded,
     )
-    assert (node["override"] is not None) == (wish is not None)
+    assert (node.override is not None) == (wish is not None)
 
 
 def test_nodes_that_nobody_looks_at_and_warnings_of_checks_are_told(
@@ -132,7 +134,7 @@ def test_nodes_that_nobody_looks_at_and_warnings_of_checks_are_told(
         client.hset("{geosteer}:verdict:lon", "seen", verdict.encode())
         client.hset("{geosteer}:beat", "lon", f"7 {format_time(now)} 10")
         found = gather(store)
-    assert {name: node["never_checked"] for name, node in found["nodes"].items()} == {
+    assert {name: node.never_checked for name, node in found.nodes.items()} == {
         "fed": False,
         "never": True,
         "seen": False,
@@ -149,10 +151,10 @@ def test_nodes_that_nobody_looks_at_and_warnings_of_checks_are_told(
 def test_an_override_that_ran_out_is_in_force_no_more(store: Store, client: Any) -> None:
     old = {"state": "down", "until": "2026-01-01T00:00:00Z"}
     client.hset("{geosteer}:override", "lon1", json.dumps(old))
-    node = gather(store)["nodes"]["lon1"]
-    assert node["serving"] is True
-    assert node["override"] is None
-    assert gather(store)["overrides"] == {}
+    node = gather(store).nodes["lon1"]
+    assert node.serving is True
+    assert node.override is None
+    assert gather(store).overrides == {}
 
 
 def test_monitoring_is_content_while_all_is_well(store: Store, client: Any) -> None:
@@ -207,7 +209,7 @@ def test_monitoring_is_alarmed_by_a_map_without_nodes_and_by_missing_pages(store
 
 def test_a_publisher_at_work_is_shown(store: Store) -> None:
     with connect_again(store) as other, Lease(other):
-        assert " since " in gather(store)["publisher"]
+        assert " since " in str(gather(store).publisher)
 
 
 def connect_again(store: Store) -> Store:
@@ -264,8 +266,9 @@ def test_values_that_nobody_of_ours_wrote_are_passed_over(store: Store, client: 
     client.hset("{geosteer}:current", "geo.source", deep)
     client.set("{geosteer}:lock", deep)
     found = gather(store)
-    assert (found["generation"], found["overrides"], found["beats"]) == (1, {}, {})
-    assert found["publisher"].startswith("somebody ([[[")
-    assert len(found["publisher"]) < 100
+    assert (found.generation, found.overrides, found.beats) == (1, {}, {})
+    assert found.publisher is not None
+    assert found.publisher.startswith("somebody ([[[")
+    assert len(found.publisher) < 100
     override(store, ["lon1"], Wish(state="auto"))
     assert client.hexists("{geosteer}:override", "lon1") is False

@@ -45,9 +45,10 @@ def explain(
 
     CLIENT is an address or a network, as in the client subnet option of a DNS question.
     """
+    from geosteer_loader.cli.progress_bar import meter
     from geosteer_loader.cli.text.explain import text
     from geosteer_loader.query.explain import explain as run
 
     drawn = random.random() if ticket is None else ticket  # noqa: S311  # it spreads load, it guards nothing
-    found = run(options.load(config_path), name, client, qtype, drawn, plan=plan)
+    found = run(options.load(config_path), name, client, qtype, drawn, plan=plan, meter=meter)
     options.emit(found, lambda: text(found), json_wanted=as_json)

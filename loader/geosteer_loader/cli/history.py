@@ -18,20 +18,8 @@ def history(*, as_json: bool, config_path: Path | None) -> None:
     The newest comes first, each with what changed, who published it, and when.
     """
     from geosteer_loader.cli.text.history import text
-    from geosteer_loader.store import current
-    from geosteer_loader.store.history import entries
+    from geosteer_loader.query.generations import kept
 
     with options.connect(config_path) as store:
-        now = current.read(store).get("generation")
-        found = [
-            {
-                "generation": entry.generation,
-                "published": entry.fields.get("published", ""),
-                "changed": entry.changed,
-                "who": entry.who,
-                "when": entry.when,
-                "current": str(entry.generation) == now,
-            }
-            for entry in reversed(entries(store))
-        ]
-    options.emit(found, lambda: text(found), json_wanted=as_json)
+        found = kept(store)
+    options.emit([one.to_json() for one in found], lambda: text(found), json_wanted=as_json)

@@ -26,4 +26,4 @@ def lookup(*, addresses: tuple[str, ...], as_json: bool, config_path: Path | Non
     from geosteer_loader.query.lookup import lookup as run
 
     found = run(options.load(config_path), list(addresses))
-    options.emit(found, lambda: text(found), json_wanted=as_json)
+    options.emit([one.to_json() for one in found], lambda: text(found), json_wanted=as_json)

@@ -42,24 +42,24 @@ def mismatch(
     in their questions. Shown are the share of clients of service NAME who get another node than
     by their own address, and how much farther it is.
     """
+    from geosteer_loader.cli.progress_bar import meter
     from geosteer_loader.cli.text.mismatch import text
-    from geosteer_loader.progress import meter
     from geosteer_loader.query import context, explain
     from geosteer_loader.query.mismatch import measure
     from geosteer_loader.store.store import connect
 
     config = options.load(config_path)
     with connect(config.redis) as store:
-        seen = context.planned(config, store) if plan else context.live(store)
+        seen = context.planned(config, store, meter) if plan else context.live(store)
         service = explain.find_service(seen.model, name)
         kind = (qtype or service.kinds[0]).upper()
         if kind not in service.kinds:
             raise ConfigError([f"{service.name}: has no {kind}, only {', '.join(service.kinds)}"])
         with meter("pairs") as shown:
             found = measure(seen, service, kind, _pairs(pairs, shown))
-    if not found["pairs"]:
+    if not found.pairs:
         raise SourceError(f"{pairs}: holds no pairs")
-    options.emit(found, lambda: text(found), json_wanted=as_json)
+    options.emit(found.to_json(), lambda: text(found), json_wanted=as_json)
 
 
 def _pairs(path: Path, shown: Meter) -> Iterator[Pair]:

@@ -107,9 +107,9 @@ def connect(path: Path | None) -> Store:
 def emit(value: Any, text: str | Callable[[], str], *, json_wanted: bool) -> None:
     """Print a result: *value* as JSON, or the text."""
     if json_wanted:
-        click.echo(json.dumps(value, indent=2, ensure_ascii=False))
-    else:
-        click.echo(text if isinstance(text, str) else text())
+        text = json.dumps(value, indent=2, ensure_ascii=False)
+    told = text if isinstance(text, str) else text()
+    click.echo(told.encode(errors="replace").decode())  # JSON in Redis may name halves of characters
 
 
 class _Format(logging.Formatter):

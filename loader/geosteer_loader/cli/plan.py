@@ -27,6 +27,7 @@ def plan(*, clients: Path | None, as_json: bool, config_path: Path | None) -> No
     configuration differs; which part of every service's clients would get another node, with all
     nodes up and as they are now; and what the guards would say.
     """
+    from geosteer_loader.cli.progress_bar import meter
     from geosteer_loader.cli.text.plan import text
     from geosteer_loader.impact.traffic import read_traffic
     from geosteer_loader.publish.plan import plan as run
@@ -35,5 +36,5 @@ def plan(*, clients: Path | None, as_json: bool, config_path: Path | None) -> No
     config = options.load(config_path)
     traffic = read_traffic(clients) if clients is not None else None
     with connect(config.redis) as store:
-        found = run(config, store, traffic)
-    options.emit(found, lambda: text(found), json_wanted=as_json)
+        found = run(config, store, traffic, meter)
+    options.emit(found.to_json(), lambda: text(found), json_wanted=as_json)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from pathlib import Path  # noqa: TC003  # click's decorators are run, not only read
 
@@ -51,13 +50,14 @@ def publish(
 
     Readers see the old generation or the new one, never a mixture; when anything fails, the old one stays.
     """
+    from geosteer_loader.cli.progress_bar import meter
     from geosteer_loader.cli.text.publish import text
     from geosteer_loader.publish.publish import publish as run
     from geosteer_loader.store.store import connect
 
     config = options.load(config_path)
     with connect(config.redis) as store:
-        outcome = run(config, store, release=release, schema=schema, force=force)
+        outcome = run(config, store, release=release, schema=schema, force=force, meter=meter)
     for warning in outcome.warnings:
         log.warning("%s", warning)
-    options.emit(dataclasses.asdict(outcome), lambda: text(outcome), json_wanted=as_json)
+    options.emit(outcome.to_json(), lambda: text(outcome), json_wanted=as_json)

@@ -88,9 +88,9 @@ def shares(
     result = _planned(config, regions, wish, offline=offline)
     for warning in result.warnings:
         log.warning("%s", warning)
-    options.emit(result.told, lambda: shares_text.text(result.told), json_wanted=as_json)
+    options.emit(result.to_json(), lambda: shares_text.text(result), json_wanted=as_json)
     if not result.feasible:
-        log.warning("%s", shares_text.infeasible(result.told))
+        log.warning("%s", shares_text.infeasible(result))
         ctx.exit(INFEASIBLE)
     if write is not None:
         try:

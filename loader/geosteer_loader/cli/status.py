@@ -46,7 +46,7 @@ def status(
         code, line = monitoring.failed(str(exc))
     else:
         if not check:
-            options.emit(found, lambda: text(found), json_wanted=as_json)
+            options.emit(found.to_json(), lambda: text(found), json_wanted=as_json)
             return
         code, line = monitoring.judge(found, max_age)
     click.echo(line)

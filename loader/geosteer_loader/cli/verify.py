@@ -32,5 +32,5 @@ def verify(ctx: click.Context, *, clean: bool, as_json: bool, config_path: Path 
     config = options.load(config_path)
     with connect(config.redis) as store:
         verdict = run(config, store, clean=clean)
-    options.emit(verdict.as_json(), lambda: text(verdict), json_wanted=as_json)
+    options.emit(verdict.to_json(), lambda: text(verdict), json_wanted=as_json)
     ctx.exit(1 if verdict.problems else 0)

@@ -140,16 +140,20 @@ def _changed(outcome: Outcome, fields: Fields, now: float) -> dict[str, str]:
             "state": outcome.state,
             "since": format_time(since),
             "reason": outcome.reason,
-            "failing": "yes" if outcome.failing else "no",
+            "failing": _word(outcome.failing),
             # Only a node that comes back from being down gets its clients back little by little.
             "before": current,
         }
     changed: dict[str, str] = {}
     if "state" in fields and _since(fields, now) is None:
         changed["since"] = format_time(now)  # damaged
-    if outcome.failing is not None and outcome.failing != (fields.get("failing") == "yes"):
-        changed |= {"failing": "yes" if outcome.failing else "no", "reason": outcome.reason}
+    if outcome.failing is not None and fields.get("failing", "no") != _word(outcome.failing):
+        changed |= {"failing": _word(outcome.failing), "reason": outcome.reason}
     return changed
+
+
+def _word(failing: bool | None) -> str:
+    return "yes" if failing else "no"
 
 
 def _held(outcome: Outcome, fields: Fields) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from geosteer.errors import CorruptPage
@@ -11,7 +12,7 @@ from geosteer.keys import FAMILIES, TABLES, root_field
 from geosteer_loader.config.diff import differences
 from geosteer_loader.impact.service_change import as_json
 from geosteer_loader.impact.table_diff import changes
-from geosteer_loader.progress import meter as usual_meter
+from geosteer_loader.progress import Silent
 from geosteer_loader.publish.guards import examine
 from geosteer_loader.publish.proposal import Proposal, lacking, propose
 from geosteer_loader.store import current as published
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from geosteer_loader.config.config import Config
+    from geosteer_loader.config.diff import Difference
     from geosteer_loader.impact.traffic import Traffic
     from geosteer_loader.progress import Meter
     from geosteer_loader.store.pages import Pages
@@ -34,13 +36,75 @@ UNITS = {"v4": ("addresses", 0), "v6": ("/48s", 80)}
 """Family -> what its address space is counted in, and how many bits of an address that leaves out."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FamilyPlan:
+    """What would become of one family of a table."""
+
+    ranges: int
+    """Stretches of addresses that would get another record."""
+    pages: dict[str, int]
+    """`before`, `after`, `new`, `gone`."""
+    bytes: int
+    """Of the new pages."""
+    unit: str
+    """What `changed` counts."""
+    changed: int | float
+    share: float
+    """Of the address space, 0..1."""
+    movements: list[dict[str, Any]]
+    """The largest: `from` and `to` (records), `changed`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TablePlan:
+    """What would become of a table."""
+
+    state: str
+    """unchanged, same content, changed, new or removed."""
+    prefixes: list[int]
+    ranges: list[int]
+    """Before and after."""
+    v4: FamilyPlan
+    v6: FamilyPlan
+
+    def family(self, suffix: str) -> FamilyPlan:
+        """By the suffix of its field in `current`: v4 or v6."""
+        return self.v4 if suffix == "v4" else self.v6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a publish would change."""
+
+    generation: int | None
+    """The one that is published; None: nothing is."""
+    held: str | None
+    """Who holds it, since when and why, after a rollback."""
+    changed: list[str]
+    """Tables, `config`, `release`."""
+    objects: int
+    bytes: int
+    """To be written."""
+    tables: dict[str, TablePlan]
+    config: list[Difference]
+    impact: dict[str, Any]
+    """Service -> what becomes of its clients (`impact.service_change.as_json`)."""
+    refused: list[dict[str, str]]
+    """What the guards would say: `guard`, `finding`."""
+    warnings: list[str]
+
+    def to_json(self) -> dict[str, Any]:
+        """As `geosteer plan --json` prints it: the fields above, by their names."""
+        return asdict(self)
+
+
 def plan(
     config: Config,
     store: Store,
     traffic: Traffic | None = None,
-    meter: Callable[[str], Meter] = usual_meter,
-) -> dict[str, Any]:
-    """What publishing *config* now would change; JSON types.
+    meter: Callable[[str], Meter] = Silent,
+) -> Plan:
+    """What publishing *config* now would change.
 
     Args: traffic: real clients, to weigh the impact with; meter: shows the progress of the table that it is given.
     Raises: SourceError: a source cannot be read. StoreError. Refused: a newer geosteer published.
@@ -52,18 +116,18 @@ def plan(
     tables = {name: _table(name, proposal, pages, warnings) for name in TABLES if _there(name, proposal)}
     examined = examine(config, store, proposal, traffic)
     missing = lacking(proposal, Writer(store))
-    return {
-        "generation": published.number(before, "generation") if "generation" in before else None,
-        "held": before.get("held"),
-        "changed": [*proposal.changed, *(["release"] if "held" in before else [])],
-        "objects": missing.count,
-        "bytes": missing.size,
-        "tables": tables,
-        "config": differences(proposal.known.document, json.loads(proposal.text)),
-        "impact": as_json(examined.impact),
-        "refused": [{"guard": one.guard, "finding": one.finding} for one in examined.findings],
-        "warnings": warnings + examined.warnings,
-    }
+    return Plan(
+        generation=published.number(before, "generation") if "generation" in before else None,
+        held=before.get("held"),
+        changed=[*proposal.changed, *(["release"] if "held" in before else [])],
+        objects=missing.count,
+        bytes=missing.size,
+        tables=tables,
+        config=differences(proposal.known.document, json.loads(proposal.text)),
+        impact=as_json(examined.impact),
+        refused=[{"guard": one.guard, "finding": one.finding} for one in examined.findings],
+        warnings=warnings + examined.warnings,
+    )
 
 
 def _there(name: str, proposal: Proposal) -> bool:
@@ -72,25 +136,24 @@ def _there(name: str, proposal: Proposal) -> bool:
     )
 
 
-def _table(name: str, proposal: Proposal, pages: Pages, warnings: list[str]) -> dict[str, Any]:
+def _table(name: str, proposal: Proposal, pages: Pages, warnings: list[str]) -> TablePlan:
     before, after = proposal.before, proposal.after
-    told: dict[str, Any] = {"state": _state(name, proposal)}
-    for count in ("prefixes", "ranges"):
-        told[count] = [published.number(fields, f"{name}.{count}") for fields in (before, after)]
+    families = {}
     for suffix, bits in FAMILIES.items():
         field = root_field(name, bits)
         new = outline(pages, bits, after.get(field))
-        old = new
-        if before.get(field) != after.get(field):
-            try:
-                old = outline(pages, bits, before.get(field))
-                told[suffix] = _family(suffix, pages, old, new)
-                continue
-            except CorruptPage as exc:
-                warnings.append(f"{field}: cannot be compared with what is published: {exc}")
-                old = outline(pages, bits, None)
-        told[suffix] = _family(suffix, pages, old, new)
-    return told
+        try:
+            old = new if before.get(field) == after.get(field) else outline(pages, bits, before.get(field))
+            families[suffix] = _family(suffix, pages, old, new)
+        except CorruptPage as exc:
+            warnings.append(f"{field}: cannot be compared with what is published: {exc}")
+            families[suffix] = _family(suffix, pages, outline(pages, bits, None), new)
+    return TablePlan(
+        state=_state(name, proposal),
+        prefixes=[published.number(fields, f"{name}.prefixes") for fields in (before, after)],
+        ranges=[published.number(fields, f"{name}.ranges") for fields in (before, after)],
+        **families,
+    )
 
 
 def _state(name: str, proposal: Proposal) -> str:
@@ -103,7 +166,7 @@ def _state(name: str, proposal: Proposal) -> str:
     return "changed" if any(was != now for was, now in roots) else "same content"
 
 
-def _family(suffix: str, pages: Pages, old: Outline, new: Outline) -> dict[str, Any]:
+def _family(suffix: str, pages: Pages, old: Outline, new: Outline) -> FamilyPlan:
     unit, left_out = UNITS[suffix]
     fresh = new.names - old.names
     moved: Counter[tuple[str, str]] = Counter()
@@ -112,20 +175,23 @@ def _family(suffix: str, pages: Pages, old: Outline, new: Outline) -> dict[str, 
         moved[_named(was, now)] += end - start
         ranges += 1
     size = sum(moved.values())
-    return {
-        "ranges": ranges,
-        "pages": {
-            "before": len(old.names), "after": len(new.names), "new": len(fresh), "gone": len(old.names - new.names),
+    return FamilyPlan(
+        ranges=ranges,
+        pages={
+            "before": len(old.names),
+            "after": len(new.names),
+            "new": len(fresh),
+            "gone": len(old.names - new.names),
         },
-        "bytes": sum(map(pages.size, fresh)),
-        "unit": unit,
-        "changed": _amount(size, left_out),
-        "share": size / (1 << new.bits),
-        "movements": [
+        bytes=sum(map(pages.size, fresh)),
+        unit=unit,
+        changed=_amount(size, left_out),
+        share=size / (1 << new.bits),
+        movements=[
             {"from": was, "to": now, "changed": _amount(count, left_out)}
             for (was, now), count in moved.most_common(MOVEMENTS)
         ],
-    }  # fmt: skip
+    )
 
 
 def _named(was: str, now: str) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from geosteer.errors import ConfigError, GeosteerError
@@ -15,7 +15,7 @@ from geosteer.keys import SCHEMA
 from geosteer.timestamps import format_time, maybe_time
 from geosteer_loader.impact.service_change import as_json, moving
 from geosteer_loader.percent import percent
-from geosteer_loader.progress import meter as usual_meter
+from geosteer_loader.progress import Silent
 from geosteer_loader.publish.guards import examine, guard
 from geosteer_loader.publish.proposal import lacking, propose
 from geosteer_loader.publish.refusals import Held
@@ -55,6 +55,10 @@ class Outcome:
     """What became of the clients, as `geosteer plan` tells it."""
     seconds: float = 0.0
 
+    def to_json(self) -> dict[str, Any]:
+        """As `geosteer publish --json` prints it: the fields above, by their names."""
+        return asdict(self)
+
 
 def publish(
     config: Config,
@@ -63,7 +67,7 @@ def publish(
     release: bool = False,
     schema: int | None = None,
     force: Collection[str] = (),
-    meter: Callable[[str], Meter] = usual_meter,
+    meter: Callable[[str], Meter] = Silent,
     lease_seconds: float = SECONDS,
 ) -> Outcome:
     """Publish what the configuration and its sources say, if it differs from what is published.

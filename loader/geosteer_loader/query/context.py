@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from geosteer.decision.model import Model
 from geosteer_loader.health import watchlist
 from geosteer_loader.health.verdicts import decode
-from geosteer_loader.progress import meter
+from geosteer_loader.progress import Silent
 from geosteer_loader.publish.proposal import propose
 from geosteer_loader.store import current as published
 from geosteer_loader.store import node_states
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from geosteer.decision.node_state import NodeState
     from geosteer_loader.config.config import Config
+    from geosteer_loader.progress import Meter
     from geosteer_loader.store.store import Store
     from geosteer_loader.tables.ranges import Ranges
 
@@ -60,14 +61,15 @@ def live(store: Store) -> Sight:
     )
 
 
-def planned(config: Config, store: Store) -> Sight:
+def planned(config: Config, store: Store, meter: Callable[[str], Meter] = Silent) -> Sight:
     """What a publish of *config* would make, with the nodes' states of now. Nothing is written.
 
     Tables whose sources did not change are looked up as they are published; the others are built.
+    Args: meter: shows the progress of the table that it is given.
     Raises: SourceError: a source cannot be read. StoreError: Redis failed.
     """
     now = store.now()
-    proposal = propose(config, store, published.read(store), meter)
+    proposal = propose(config, store, published.read(store, repairing=True), meter)
     tables, document = proposal.tables, proposal.document
     kept = {table.name for table in tables if table.kept}
     built = {(table.name, bits): ranges for table in tables for bits, ranges in table.ranges.items()}

@@ -8,16 +8,18 @@ from geosteer.decision.client import from_question, prefix_text
 from geosteer.decision.director import Decision, Director
 from geosteer.errors import ConfigError
 from geosteer.timestamps import format_time
+from geosteer_loader.progress import Silent
 from geosteer_loader.query import context, reasons
 from geosteer_loader.query.lookup import read_clients
 from geosteer_loader.store import store as stores
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from geosteer.decision.client import Client
     from geosteer.decision.model import Model, Service
     from geosteer_loader.config.config import Config
+    from geosteer_loader.progress import Meter
     from geosteer_loader.query.context import Sight
 
 TIER, PLANNED = "live", "planned"
@@ -34,6 +36,7 @@ def explain(
     ticket: float = 0.0,
     *,
     plan: bool = False,
+    meter: Callable[[str], Meter] = Silent,
 ) -> dict[str, Any]:
     """Why *client* gets what it gets for the service *name*.
 
@@ -41,6 +44,7 @@ def explain(
         client: an address or network, as a DNS question's client network; "" for nobody known.
         qtype: A, AAAA or CNAME; default: every type that the service has.
         ticket: in [0, 1), the draw of the policy `weighted`.
+        meter: shows the progress of the table that it is given, where the plan builds one.
         plan: decide as after a publish of the configuration and its sources, in place of what is published.
 
     Raises: ConfigError: no such service, type or address. StoreError: Redis failed, or nothing is published. SourceError: a
@@ -48,7 +52,7 @@ def explain(
     """
     asker = asker_of(client) if client else None
     with stores.connect(config.redis) as store:
-        seen = context.planned(config, store) if plan else context.live(store)
+        seen = context.planned(config, store, meter) if plan else context.live(store)
         service = find_service(seen.model, name)
         told = describe(seen, service, asker, _kinds(service, qtype), ticket)
     return {

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from geosteer.decision.client import parse, prefix_text
 from geosteer.errors import ConfigError
@@ -17,10 +18,33 @@ if TYPE_CHECKING:
     from geosteer_loader.config.config import Config
 
 
-def lookup(config: Config, addresses: Sequence[str]) -> list[dict[str, Any]]:
-    """For each address, and each published table, `prefix` (the widest with one record) and `record` (None on a miss).
+class Cell(NamedTuple):
+    """What one table says around an address."""
 
-    Raises: ConfigError: an address is none. StoreError: Redis failed, or nothing is published.
+    prefix: str
+    """The widest with one record."""
+    record: str | None
+    """None on a miss."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """What the tables say of one address."""
+
+    address: str
+    """As it was asked for."""
+    cells: dict[str, Cell]
+    """Table -> what it says, for each that is published."""
+
+    def to_json(self) -> dict[str, Any]:
+        """An entry of what `geosteer lookup --json` prints: `address`, and per table `prefix` and `record`."""
+        return {"address": self.address, **{table: cell._asdict() for table, cell in self.cells.items()}}
+
+
+def lookup(config: Config, addresses: Sequence[str]) -> list[Lookup]:
+    """What the published tables say of each address.
+
+    Raises: ConfigError: not an address. StoreError: Redis failed, or nothing is published.
     """
     clients = read_clients(addresses)
     with stores.connect(config.redis) as store:
@@ -28,17 +52,15 @@ def lookup(config: Config, addresses: Sequence[str]) -> list[dict[str, Any]]:
         tables = [
             table for table in TABLES if any((table, bits) in view.generation.trees for bits in (32, 128))
         ]
-        found = []
-        for text, client in zip(addresses, clients, strict=True):
-            row: dict[str, Any] = {"address": text}
-            for table in tables:
-                record, length = view.cell(table, client.bits, client.address)
-                row[table] = {
-                    "prefix": prefix_text(client.bits, client.address, length),
-                    "record": record or None,
-                }
-            found.append(row)
-        return found
+        return [
+            Lookup(text, {table: _cell(view, table, client) for table in tables})
+            for text, client in zip(addresses, clients, strict=True)
+        ]
+
+
+def _cell(view: View, table: str, client: Client) -> Cell:
+    record, length = view.cell(table, client.bits, client.address)
+    return Cell(prefix_text(client.bits, client.address, length), record or None)
 
 
 def read_clients(addresses: Sequence[str]) -> list[Client]:

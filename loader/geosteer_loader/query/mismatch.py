@@ -7,7 +7,7 @@ is the least part of such clients that do not get the node which their own addre
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +81,47 @@ class _Tally:
             self.extra += count * extra
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolverMismatch:
+    """How far off one resolver is."""
+
+    resolver: str
+    clients: float
+    differ_share: float
+    """Of its clients, 0..1."""
+    mean_extra_km: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mismatch:
+    """How far off DNS is, over all pairs."""
+
+    service: str
+    policy: str
+    type: str
+    pairs: int
+    clients: float
+    """Those of whom something can be told."""
+    unknown: float
+    """Those of whom only a network of length 0 is known."""
+    differ: float
+    differ_share: float
+    """Clients who get another node than by their own address, and their part of all, 0..1."""
+    region_share: float
+    """The part whose layer or key of the map differs."""
+    located_share: float
+    """The part of whom a table tells where they are."""
+    mean_extra_km: float | None
+    extra_km: dict[str, int | None]
+    """`p50`, `p90`, `p95`, `p99`, `max`."""
+    resolvers: list[ResolverMismatch]
+    """The worst."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As `geosteer mismatch --json` prints it: the fields above, by their names."""
+        return asdict(self)
+
+
 def read_pairs(numbered: Iterable[tuple[int, str]], path: Path) -> Iterator[Pair]:
     """Pairs of a file: resolver, client, and maybe how often, which may come first as `uniq -c` has it.
 
@@ -106,8 +147,8 @@ def pairs_of(path: Path, progress: Progress | None = None) -> Iterator[Pair]:
     return read_pairs(lines(path, progress), path)
 
 
-def measure(sight: Sight, service: Service, kind: str, pairs: Iterable[Pair]) -> dict[str, Any]:
-    """How many clients get another node than by their own address, and how much farther they go; JSON types.
+def measure(sight: Sight, service: Service, kind: str, pairs: Iterable[Pair]) -> Mismatch:
+    """How many clients get another node than by their own address, and how much farther they go.
 
     Pairs with a network of length 0, of which nothing can be told, are counted as `unknown` and left out.
     Args: kind: the record type to decide for, one that the service has.
@@ -132,31 +173,31 @@ def measure(sight: Sight, service: Service, kind: str, pairs: Iterable[Pair]) ->
         if extra is not None:
             extras[round(extra)] = extras.get(round(extra), 0.0) + pair.count
     worst = sorted(resolvers.items(), key=lambda one: (-one[1].differ, one[0]))[:WORST]
-    return {
-        "service": service.name,
-        "policy": service.policy,
-        "type": kind,
-        "pairs": count,
-        "clients": whole.clients,
-        "unknown": unknown,
-        "differ": whole.differ,
-        "differ_share": _part(whole.differ, whole.clients),
-        "region_share": _part(whole.regions, whole.clients),
-        "located_share": _part(whole.located, whole.clients),
-        "mean_extra_km": _part(whole.extra, whole.located) if whole.located else None,
-        "extra_km": {f"p{part}": _percentile(extras, part / 100) for part in (50, 90, 95, 99)}
+    return Mismatch(
+        service=service.name,
+        policy=service.policy,
+        type=kind,
+        pairs=count,
+        clients=whole.clients,
+        unknown=unknown,
+        differ=whole.differ,
+        differ_share=_part(whole.differ, whole.clients),
+        region_share=_part(whole.regions, whole.clients),
+        located_share=_part(whole.located, whole.clients),
+        mean_extra_km=_part(whole.extra, whole.located) if whole.located else None,
+        extra_km={f"p{part}": _percentile(extras, part / 100) for part in (50, 90, 95, 99)}
         | {"max": max(extras, default=None)},
-        "resolvers": [
-            {
-                "resolver": name,
-                "clients": tally.clients,
-                "differ_share": _part(tally.differ, tally.clients),
-                "mean_extra_km": _part(tally.extra, tally.located) if tally.located else None,
-            }
+        resolvers=[
+            ResolverMismatch(
+                resolver=name,
+                clients=tally.clients,
+                differ_share=_part(tally.differ, tally.clients),
+                mean_extra_km=_part(tally.extra, tally.located) if tally.located else None,
+            )
             for name, tally in worst
             if tally.differ
         ],
-    }
+    )
 
 
 class _Decider:

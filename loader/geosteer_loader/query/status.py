@@ -3,58 +3,149 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from geosteer.decision.node_state import NodeState, Override
+from geosteer.decision.model import Model
+from geosteer.decision.node_state import NodeState
 from geosteer.keys import FAMILIES, TABLES, root_field
 from geosteer.sync.node_states import MISSED
-from geosteer.timestamps import parse_time
-from geosteer_loader.health import overrides
+from geosteer.timestamps import maybe_time
+from geosteer_loader.health import heartbeat, overrides
 from geosteer_loader.health.last_seen import alarms, looks
+from geosteer_loader.query.doubts import doubts
 from geosteer_loader.store import current as published
+from geosteer_loader.store import node_states
 from geosteer_loader.store.lease import holder
-from geosteer_loader.store.store import texts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from geosteer.sync.node_states import Mirror
+    from geosteer_loader.health.last_seen import Look
     from geosteer_loader.store.store import Store
 
 
-def gather(store: Store) -> dict[str, Any]:
-    """The status as JSON types; ages are in seconds by the primary's clock.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableStatus:
+    """One published table."""
 
-    Raises: StoreError: Redis failed, or nothing usable is published.
-    """
+    v4: str | None
+    v6: str | None
+    """Digests of the root pages."""
+    built: str
+    """Date of the data."""
+    age: float | None
+    """Seconds since then; None: not known."""
+    prefixes: int
+    ranges: int
+    source: list[dict[str, Any]]
+    """The files that it was made of."""
+    there: bool
+    """Its root pages are in Redis."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeStatus:
+    """One node."""
+
+    state: str
+    """What the probes say: up, down or unknown."""
+    since: str | None
+    reason: str
+    failing: bool
+    shed: float
+    share: float
+    """0..1: how much of its clients it keeps; 0 while it does not serve."""
+    serving: bool
+    excluded: str | None
+    """Why it does not serve."""
+    override: dict[str, Any] | None
+    """What an operator said, while it is in force."""
+    unchecked: float | None
+    """Seconds since the last check, where none still counts."""
+    never_checked: bool
+    warning: str
+    """What somebody should see to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BeatStatus:
+    """Who keeps node states."""
+
+    count: int
+    time: str
+    period: float
+    """Seconds until the next beat."""
+    age: float
+    silent: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """All of it; ages are in seconds by the primary's clock."""
+
+    redis: str
+    prefix: str
+    schema: int
+    generation: int
+    published: str
+    age: float | None
+    held: str | None
+    publisher: str | None
+    """Who publishes at this moment."""
+    tables: dict[str, TableStatus]
+    nodes: dict[str, NodeStatus]
+    overrides: dict[str, dict[str, Any]]
+    """Those in force."""
+    beats: dict[str, BeatStatus]
+    maps_without_node: list[str]
+    """Maps of which no node may be given to clients: what `all_down` is for."""
+    warnings: list[str]
+
+    def to_json(self) -> dict[str, Any]:
+        """As `geosteer status --json` prints it: the fields above, by their names."""
+        return asdict(self)
+
+
+def gather(store: Store) -> Status:
+    """The status now. Raises: StoreError: Redis failed, or nothing usable is published."""
     fields = published.read(store)
     document = published.document(store, fields)
     now = store.now()
     age = _age(fields.get("published", ""), now)
     said = overrides.read(store, now)
-    nodes = _nodes(store, document, said, now)
+    model = Model(document)
+    names = sorted(model.nodes)
+    mirror = node_states.read(store, names)
     seen = looks(store, now)
     checked = [name for name, spec in document["nodes"].items() if spec.get("checks")]
-    for name, node in nodes.items():
-        look = seen.get(name)
-        node["unchecked"] = round(look.age, 1) if look and not look.fresh else None
-        node["never_checked"] = look is None and name in checked
-        node["warning"] = look.warning if look else ""
-    return {
-        "redis": store.name,
-        "prefix": store.keys.braced.strip("{}"),
-        "schema": int(fields.get("schema", 0)),
-        "generation": int(fields.get("generation", 0)),
-        "published": fields.get("published", ""),
-        "age": age,
-        "held": fields.get("held") or None,
-        "publisher": holder(store) or None,
-        "tables": _tables(store, fields, now),
-        "nodes": nodes,
-        "overrides": said,
-        "beats": _beats(store, now),
-        "maps_without_node": _empty_maps(document, nodes),
-        "warnings": [*store.memory_warnings(), *alarms(seen, checked, age or 0.0)],
+    nodes = {
+        name: _node(
+            document["nodes"][name], mirror, name, said.get(name), seen.get(name), name in checked, now
+        )
+        for name in names
     }
+    return Status(
+        redis=store.name,
+        prefix=store.keys.braced.strip("{}"),
+        schema=published.number(fields, "schema"),
+        generation=published.number(fields, "generation"),
+        published=fields.get("published", ""),
+        age=age,
+        held=fields.get("held") or None,
+        publisher=holder(store) or None,
+        tables=_tables(store, fields, now),
+        nodes=nodes,
+        overrides=said,
+        beats=_beats(store, now),
+        maps_without_node=_empty_maps(model, nodes),
+        warnings=[
+            *store.memory_warnings(),
+            *alarms(seen, checked, age or 0.0),
+            *doubts(store, fields, mirror.fields, now),
+        ],
+    )
 
 
 def excluded(node: Mapping[str, Any], state: NodeState, now: float) -> str | None:
@@ -74,90 +165,85 @@ def excluded(node: Mapping[str, Any], state: NodeState, now: float) -> str | Non
     return None
 
 
-def _tables(store: Store, fields: Mapping[str, str], now: float) -> dict[str, Any]:
-    tables: dict[str, Any] = {}
+def _node(
+    spec: Mapping[str, Any],
+    mirror: Mirror,
+    name: str,
+    said: dict[str, Any] | None,
+    look: Look | None,
+    checked: bool,
+    now: float,
+) -> NodeStatus:
+    state = mirror.states.get(name) or NodeState()
+    reason = excluded(spec, state, now)
+    return NodeStatus(
+        state=state.state,
+        since=mirror.fields.get(name, {}).get("since"),
+        reason=state.reason,
+        failing=state.failing,
+        shed=state.shed,
+        share=0.0 if reason else round(state.share(now, spec.get("ramp") or 0), 4),
+        serving=reason is None,
+        excluded=reason,
+        override=said if state.forced(now) else None,
+        unchecked=round(look.age, 1) if look and not look.fresh else None,
+        never_checked=look is None and checked,
+        warning=look.warning if look else "",
+    )
+
+
+def _tables(store: Store, fields: Mapping[str, str], now: float) -> dict[str, TableStatus]:
+    tables = {}
     for name in TABLES:
         roots = {suffix: fields.get(root_field(name, bits)) for suffix, bits in FAMILIES.items()}
         if not any(roots.values()):
             continue
         built = fields.get(f"{name}.built", "")
-        tables[name] = {
-            **roots,
-            "built": built,
-            "age": _age(built, now),
-            "prefixes": int(fields.get(f"{name}.prefixes", 0)),
-            "ranges": int(fields.get(f"{name}.ranges", 0)),
-            "source": _json(fields.get(f"{name}.source", "")),
-            "there": all(store.present([root for root in roots.values() if root])),
-        }
+        tables[name] = TableStatus(
+            v4=roots["v4"],
+            v6=roots["v6"],
+            built=built,
+            age=_age(built, now),
+            prefixes=published.number(fields, f"{name}.prefixes"),
+            ranges=published.number(fields, f"{name}.ranges"),
+            source=_sources(fields.get(f"{name}.source", "")),
+            there=all(store.present([root for root in roots.values() if root])),
+        )
     return tables
 
 
-def _nodes(
-    store: Store, document: Mapping[str, Any], said: Mapping[str, Mapping[str, Any]], now: float
-) -> dict[str, Any]:
-    names = sorted(document["nodes"])
-    replies = store.pipe([("HGETALL", store.keys.node(name)) for name in names])
-    nodes: dict[str, Any] = {}
-    for name, reply in zip(names, replies, strict=True):
-        spec = document["nodes"][name]
-        state = NodeState()
-        fields = texts(reply)
-        state.update(fields)
-        state.override = Override.read(json.dumps(said[name])) if name in said else None
-        reason = excluded(spec, state, now)
-        nodes[name] = {
-            "state": state.state,
-            "since": fields.get("since"),
-            "reason": state.reason,
-            "failing": state.failing,
-            "shed": state.shed,
-            "share": 0.0 if reason else round(state.share(now, spec.get("ramp") or 0), 4),
-            "serving": reason is None,
-            "excluded": reason,
-            "override": said.get(name) if state.forced(now) else None,
-        }
-    return nodes
-
-
-def _beats(store: Store, now: float) -> dict[str, Any]:
-    beats: dict[str, Any] = {}
+def _beats(store: Store, now: float) -> dict[str, BeatStatus]:
+    beats = {}
     for writer, text in sorted(store.hash(store.keys.beat).items()):
-        try:
-            said, time, period = text.split()
-            count, age, seconds = int(said), now - parse_time(time), float(period)
-        except ValueError:
-            continue
-        beats[writer] = {
-            "count": count,
-            "time": time,
-            "period": seconds,
-            "age": round(age, 1),
-            "silent": seconds > 0 and age > MISSED * seconds + 1,  # its time is in whole seconds
-        }
+        beat = heartbeat.read(text)
+        if beat is not None:
+            age = now - beat.time
+            beats[writer] = BeatStatus(
+                count=beat.number,
+                time=text.split()[1],
+                period=beat.period,
+                age=round(age, 1),
+                silent=beat.period > 0 and age > MISSED * beat.period + 1,  # its time may be in whole seconds
+            )
     return beats
 
 
-def _empty_maps(document: Mapping[str, Any], nodes: Mapping[str, Any]) -> list[str]:
-    """Maps of which no node may be given to clients: what `all_down` is for."""
-    empty = []
-    for name, spec in sorted(document["maps"].items()):
-        layers = [spec["default"], *(some for layer in spec["order"] for some in spec[layer].values())]
-        used = {node for layer in layers for node, weight in layer.items() if weight > 0}
-        if not any(nodes[node]["serving"] for node in used if node in nodes):
-            empty.append(name)
-    return empty
+def _empty_maps(model: Model, nodes: Mapping[str, NodeStatus]) -> list[str]:
+    return [
+        name
+        for name, each in sorted(model.maps.items())
+        if not any(nodes[node.name].serving for node, weight in each.everyone if weight > 0)
+    ]
 
 
 def _age(time: str, now: float) -> float | None:
-    try:
-        return round(max(now - parse_time(time), 0.0), 1)
-    except ValueError:
-        return None
+    then = maybe_time(time)
+    return None if then is None else round(max(now - then, 0.0), 1)
 
 
-def _json(text: str) -> Any:
+def _sources(text: str) -> list[dict[str, Any]]:
     try:
-        return json.loads(text)
+        found = json.loads(text)
     except (ValueError, RecursionError):
         return []
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []

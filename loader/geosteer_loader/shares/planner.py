@@ -13,12 +13,14 @@ from geosteer_loader.shares.linear_program import Problem, solve
 from geosteer_loader.shares.node_loss import close_each
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from geosteer.decision.model import Node
     from geosteer_loader.config.config import Config
     from geosteer_loader.shares.costs import Read
     from geosteer_loader.shares.demand import Region
+    from geosteer_loader.shares.linear_program import Plan
+    from geosteer_loader.shares.node_loss import Closing
     from geosteer_loader.shares.weights import Layers
 
 FILL = 0.8
@@ -40,19 +42,64 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """What came of it."""
+class RegionShares:
+    """Who serves one region."""
 
-    told: dict[str, Any]
-    """JSON types."""
+    region: str
+    demand: float
+    unserved: float
+    nodes: list[dict[str, Any]]
+    """`node`, `amount`, `share` (0..1), `cost` (in `unit`), the largest first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeLoad:
+    """What one node takes."""
+
+    node: str
+    capacity: float
+    load: float
+    utilisation: float
+    """Load by capacity."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What came of it; amounts are in the unit of the nodes' capacity."""
+
+    by: str
+    unit: str
+    """Of costs: km or hops."""
+    fill: float
+    demand: float
+    capacity: float
+    room: float
+    """What may be planned for: capacity x fill."""
+    shortfall: float
+    """Demand that no node has room for."""
+    mean_cost: float
+    regions: list[RegionShares]
+    nodes: list[NodeLoad]
+    closings: list[Closing]
+    """What happens when each node closes; empty when that was not asked for."""
     layers: Layers
-    """The weights."""
+    """The weights: the map."""
     warnings: list[str]
 
     @property
     def feasible(self) -> bool:
         """Whether all demand can be served."""
-        return not self.told["shortfall"]
+        return not self.shortfall
+
+    def to_json(self) -> dict[str, Any]:
+        """As `geosteer shares --json` prints it: the fields above but warnings, and the layers as `map`."""
+        told = asdict(self)
+        del told["warnings"]
+        layers = told.pop("layers")
+        told["map"] = {
+            layer: entries.get("", {}) if layer == "default" else entries for layer, entries in layers.items()
+        }
+        return told
 
 
 def shares(config: Config, regions: Sequence[Region], wish: Wish, read: Read | None) -> Result:
@@ -84,51 +131,40 @@ def shares(config: Config, regions: Sequence[Region], wish: Wish, read: Read | N
     plan = weights.spread(solve(problem), room)
     layers = weights.planned_map(plan, regions, room, own)
     loads = plan.loads()
-    told: dict[str, Any] = {
-        "by": wish.by,
-        "unit": costs.UNITS[wish.by],
-        "fill": wish.fill,
-        "demand": sum(problem.demand.values()),
-        "capacity": sum(capacity.values()),
-        "room": sum(room.values()),
-        "shortfall": plan.shortfall,
-        "mean_cost": plan.mean_cost,
-        "regions": [
-            {
-                "region": region.name,
-                "demand": region.demand,
-                "unserved": plan.unserved.get(region.name, 0.0),
-                "nodes": [
-                    {
-                        "node": node,
-                        "amount": amount,
-                        "share": amount / region.demand,
-                        "cost": found[region.name][node],
-                    }
-                    for node, amount in plan.flows.get(region.name, {}).items()
-                ],
-            }
-            for region in regions
-        ],
-        "nodes": [
-            {
-                "node": name,
-                "capacity": full,
-                "load": loads.get(name, 0.0),
-                "utilisation": loads.get(name, 0.0) / full,
-            }
+    return Result(
+        by=wish.by,
+        unit=costs.UNITS[wish.by],
+        fill=wish.fill,
+        demand=sum(problem.demand.values()),
+        capacity=sum(capacity.values()),
+        room=sum(room.values()),
+        shortfall=plan.shortfall,
+        mean_cost=plan.mean_cost,
+        regions=[_region(region, plan, found[region.name]) for region in regions],
+        nodes=[
+            NodeLoad(
+                node=name, capacity=full, load=loads.get(name, 0.0), utilisation=loads.get(name, 0.0) / full
+            )
             for name, full in capacity.items()
         ],
-        "closings": [
-            asdict(one) for one in close_each(problem, layers, regions, capacity, own, model.continents)
-        ]
+        closings=list(close_each(problem, layers, regions, capacity, own, model.continents))
         if wish.closings
         else [],
-        "map": {
-            layer: entries.get("", {}) if layer == "default" else entries for layer, entries in layers.items()
-        },
-    }
-    return Result(told=told, layers=layers, warnings=warnings)
+        layers=layers,
+        warnings=warnings,
+    )
+
+
+def _region(region: Region, plan: Plan, cost: Mapping[str, float]) -> RegionShares:
+    return RegionShares(
+        region=region.name,
+        demand=region.demand,
+        unserved=plan.unserved.get(region.name, 0.0),
+        nodes=[
+            {"node": node, "amount": amount, "share": amount / region.demand, "cost": cost[node]}
+            for node, amount in plan.flows.get(region.name, {}).items()
+        ],
+    )
 
 
 def _nodes(model: Model, capacity: dict[str, float], wish: Wish, place: str) -> tuple[list[Node], list[str]]:

@@ -54,6 +54,8 @@ def decode(where: str, name: str, data: bytes | None) -> dict[str, Any]:
     try:
         document = _parsed(data)
         number = document.get("format")
+        if isinstance(number, bool):
+            raise ValueError("format: not a number")  # of the input, not of an argument
         if isinstance(number, int) and number > FORMAT:
             raise FormatUnknown(where, number)
         for section, shape in _SECTIONS.items():

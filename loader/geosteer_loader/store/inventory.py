@@ -54,7 +54,7 @@ class Known:
         """Whether the table need not be built again: its pages are there, and what else its sources told."""
         if any(line.startswith(f"{table}.") for line in self.doubts):
             return False
-        told = self._document is not None or table != "geo"
+        told = table != "geo" or "continents" in (self._document or {})
         return len(roots(own_fields(self._before, table))) == 2 and told and self.complete(table)
 
     def complete(self, table: str) -> bool:

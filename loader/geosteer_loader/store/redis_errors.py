@@ -26,22 +26,31 @@ _CLASSES: tuple[tuple[type[redis.RedisError], str], ...] = (
 _QUOTED = re.compile(r"^Command # \d+ \(.*?\) of pipeline caused error: ", re.DOTALL)
 """A pipeline's error quotes the command, and with it a page's bytes."""
 
+_OF_A_KEY = re.compile(r"^Command # \d+ \(\w+ (\{[^}\s]*\}:\S{1,300})")
+"""The key of a command that a pipeline's error quotes."""
+
 _CONNECTING = re.compile(r"^Error -?\d+ connecting to .*?\. (?=\w)")
 """The address is in the URL, which is named already."""
 
 _CODES = {
     "MISCONF": "it cannot save to its disk and refuses writes",
-    "WRONGTYPE": "a key holds something that geosteer did not write",
+    "WRONGTYPE": "holds something that geosteer did not write",
     "NOREPLICAS": "too few replicas are in reach (min-replicas-to-write)",
 }
 
 
-def translated(name: str, exc: redis.RedisError) -> StoreError:
-    """The error of the Redis called *name* as ours: `name: what it means: what Redis said`."""
+def translated(name: str, exc: redis.RedisError, key: object = None) -> StoreError:
+    """The error of the Redis called *name* as ours: `name: what it means: what Redis said`.
+
+    Args: key: what the command was about, where there was only one; a pipeline's error says it itself.
+    """
     cause = exc.__context__
     if isinstance(exc, redis.WatchError) and cause is not None and broken(exc):
         exc = cause  # type: ignore[assignment]
+    quoted = _OF_A_KEY.match(str(exc))
     said = _QUOTED.sub("", str(exc)).rstrip(".")
+    if said.startswith("WRONGTYPE") and (key or quoted):
+        return StoreError(f"{name}: {quoted[1] if quoted else key}: {_CODES['WRONGTYPE']}: {said}")
     for kind, meaning in _CLASSES:
         if isinstance(exc, kind):
             return StoreError(f"{name}: {meaning}: {said}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from geosteer.errors import SourceError
 from geosteer.keys import TABLES, own_fields, root_field
 from geosteer.tables import page_builder
-from geosteer.timestamps import format_time
+from geosteer.timestamps import format_time, maybe_time
 from geosteer_loader.fetch import Copies
 from geosteer_loader.sources.networks import NetworkSource
 from geosteer_loader.sources.report import Report
@@ -159,7 +159,8 @@ def _networks(
     source = provenance.networks(networks)
     unchanged = current.get("nets.source") == source
     built = current.get("nets.built", "") if unchanged else ""
-    return _built("nets", ranges, {"nets.source": source, "nets.built": built or format_time(now)}, {})
+    fields = {"nets.source": source, "nets.built": format_time(now) if maybe_time(built) is None else built}
+    return _built("nets", ranges, fields, {})
 
 
 def _built(

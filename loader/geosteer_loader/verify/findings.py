@@ -29,7 +29,7 @@ class Verdict:
     damaged: int = 0
     """Damaged objects that were removed, to be published again."""
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """As `geosteer verify --json` prints it."""
         return {
             "generation": self.generation,

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from geosteer_loader.cli.text.formatting import columns
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
+
+    from geosteer_loader.query.generations import Kept
 
 
-def text(found: Sequence[Mapping[str, Any]]) -> str:
+def text(found: Sequence[Kept]) -> str:
     """What `geosteer history` shows."""
     rows = [
         (
-            entry["generation"],
-            entry["published"],
-            entry["changed"],
-            entry["who"],
-            "current" if entry["current"] else "",
+            entry.generation,
+            entry.published,
+            entry.changed,
+            entry.who,
+            "current" if entry.current else "",
         )
         for entry in found
     ]

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from geosteer_loader.cli.text.formatting import columns
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
+
+    from geosteer_loader.query.lookup import Lookup
 
 
-def text(found: Sequence[Mapping[str, Any]]) -> str:
+def text(found: Sequence[Lookup]) -> str:
     """What `geosteer lookup` shows."""
     rows = [
-        (answer["address"], table, cell["prefix"], "-" if cell["record"] is None else cell["record"])
+        (answer.address, table, cell.prefix, "-" if cell.record is None else cell.record)
         for answer in found
-        for table, cell in answer.items()
-        if table != "address"
+        for table, cell in answer.cells.items()
     ]
     return columns(("ADDRESS", "TABLE", "PREFIX", "RECORD"), rows)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from geosteer_loader.cli.text.formatting import span
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from geosteer_loader.query.status import Status
 
 OK, WARNING, CRITICAL = 0, 1, 2
 """Exit codes (Monitoring Plugins Development Guidelines, "Plugin Return Codes")."""
@@ -15,33 +15,29 @@ OK, WARNING, CRITICAL = 0, 1, 2
 _WORDS = ("OK", "WARNING", "CRITICAL")
 
 
-def judge(status: Mapping[str, Any], max_age: float | None = None) -> tuple[int, str]:
+def judge(status: Status, max_age: float | None = None) -> tuple[int, str]:
     """Exit code and line for a gathered status; tables older than *max_age* seconds are a warning."""
-    critical = [f"map {name} has no serving node" for name in status["maps_without_node"]]
-    critical += [
-        f"table {name} is not all there" for name, table in status["tables"].items() if not table["there"]
-    ]
+    critical = [f"map {name} has no serving node" for name in status.maps_without_node]
+    critical += [f"table {name} is not all there" for name, table in status.tables.items() if not table.there]
     warnings = []
-    if status["held"]:
-        warnings.append(f"held: {status['held']}")
-    for name, node in status["nodes"].items():
+    if status.held:
+        warnings.append(f"held: {status.held}")
+    for name, node in status.nodes.items():
         # What an operator said is known already.
-        if node["state"] == "down" and not node["override"]:
-            warnings.append(f"{name} {node['excluded']}")
-        elif node["failing"]:
+        if node.state == "down" and not node.override:
+            warnings.append(f"{name} {node.excluded}")
+        elif node.failing:
             warnings.append(f"{name} fails checks")
-        if node["warning"]:
-            warnings.append(f"{name}: {node['warning']}")
-    warnings += [
-        f"{name} silent for {span(beat['age'])}" for name, beat in status["beats"].items() if beat["silent"]
-    ]
+        if node.warning:
+            warnings.append(f"{name}: {node.warning}")
+    warnings += [f"{name} silent for {span(beat.age)}" for name, beat in status.beats.items() if beat.silent]
     if max_age is not None:
         warnings += [
-            f"table {name} is {span(table['age'])} old"
-            for name, table in status["tables"].items()
-            if name != "nets" and table["age"] is not None and table["age"] > max_age
+            f"table {name} is {span(table.age)} old"
+            for name, table in status.tables.items()
+            if name != "nets" and table.age is not None and table.age > max_age
         ]
-    warnings += status["warnings"]
+    warnings += status.warnings
     code = CRITICAL if critical else WARNING if warnings else OK
     return code, f"{_WORDS[code]} - " + "; ".join([*critical, *warnings, _summary(status)])
 
@@ -51,10 +47,10 @@ def failed(reason: str) -> tuple[int, str]:
     return CRITICAL, f"{_WORDS[CRITICAL]} - {' '.join(reason.split())}"
 
 
-def _summary(status: Mapping[str, Any]) -> str:
-    serving = sum(node["serving"] for node in status["nodes"].values())
+def _summary(status: Status) -> str:
+    serving = sum(node.serving for node in status.nodes.values())
     tables = ", ".join(
-        f"{name} {span(table['age'])} old" for name, table in status["tables"].items() if name != "nets"
+        f"{name} {span(table.age)} old" for name, table in status.tables.items() if name != "nets"
     )
-    summary = f"generation {status['generation']}, {serving} of {len(status['nodes'])} nodes serving"
+    summary = f"generation {status.generation}, {serving} of {len(status.nodes)} nodes serving"
     return f"{summary}, {tables}" if tables else summary

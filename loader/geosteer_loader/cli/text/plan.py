@@ -14,6 +14,8 @@ from geosteer_loader.publish.plan import UNITS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from geosteer_loader.publish.plan import Plan, TablePlan
+
 MOVEMENTS = 5
 """Largest movements of each family that are shown."""
 
@@ -23,30 +25,30 @@ NODES = 4
 WHO = {"v4": "IPv4", "v6": "IPv6", "clients": "clients given"}
 
 
-def text(found: Mapping[str, Any]) -> str:
+def text(found: Plan) -> str:
     """The whole plan."""
     parts = [_head(found)]
-    if found["held"]:
-        parts.append(click.style(f"held: {found['held']}; publish needs --release", fg="yellow"))
-    parts += _tables(found["tables"])
-    if found["config"]:
-        parts += ["", click.style("configuration", bold=True), *map(line, found["config"])]
-    parts += _impact(found["impact"])
-    for one in found["refused"]:
+    if found.held:
+        parts.append(click.style(f"held: {found.held}; publish needs --release", fg="yellow"))
+    parts += _tables(found.tables)
+    if found.config:
+        parts += ["", click.style("configuration", bold=True), *map(line, found.config)]
+    parts += _impact(found.impact)
+    for one in found.refused:
         parts.append(click.style(f"{one['guard']}: {one['finding']}; publish needs --force", fg="red"))
-    parts += [click.style(f"warning: {one}", fg="yellow") for one in found["warnings"]]
+    parts += [click.style(f"warning: {one}", fg="yellow") for one in found.warnings]
     return "\n".join(parts)
 
 
-def _head(found: Mapping[str, Any]) -> str:
-    now = f"generation {found['generation']} is published" if found["generation"] else "nothing is published"
-    if not found["changed"] and not found["objects"]:
+def _head(found: Plan) -> str:
+    now = f"generation {found.generation} is published" if found.generation else "nothing is published"
+    if not found.changed and not found.objects:
         return f"{now}; nothing would change"
-    what = ", ".join(found["changed"]) or "repair"
-    return f"{now}; to be published: {what}; {found['objects']} objects, {size(found['bytes'])} to write"
+    what = ", ".join(found.changed) or "repair"
+    return f"{now}; to be published: {what}; {found.objects} objects, {size(found.bytes)} to write"
 
 
-def _tables(tables: Mapping[str, Any]) -> Iterator[str]:
+def _tables(tables: Mapping[str, TablePlan]) -> Iterator[str]:
     rows = [_row(name, suffix, table) for name, table in tables.items() for suffix in UNITS]
     if not rows:
         return
@@ -54,19 +56,19 @@ def _tables(tables: Mapping[str, Any]) -> Iterator[str]:
     yield columns(("TABLE", "STATE", "RANGES", "PAGES", "NEW PAGES", "BYTES", "CHANGED", "SHARE"), rows)
     for name, table in tables.items():
         for suffix in UNITS:
-            for one in table[suffix]["movements"][:MOVEMENTS]:
-                moved = f"{_number(one['changed'])} {table[suffix]['unit']}"
+            for one in table.family(suffix).movements[:MOVEMENTS]:
+                moved = f"{_number(one['changed'])} {table.family(suffix).unit}"
                 yield f"  {name}.{suffix}: {one['from']} -> {one['to']} {moved}"
-            more = len(table[suffix]["movements"]) - MOVEMENTS
+            more = len(table.family(suffix).movements) - MOVEMENTS
             if more > 0:
                 yield f"  {name}.{suffix}: ... (--json has more)"
 
 
-def _row(name: str, suffix: str, table: Mapping[str, Any]) -> tuple[object, ...]:
-    family = table[suffix]
+def _row(name: str, suffix: str, table: TablePlan) -> tuple[object, ...]:
+    family = table.family(suffix)
     return (
-        f"{name}.{suffix}", table["state"], family["ranges"], family["pages"]["after"], family["pages"]["new"],
-        size(family["bytes"]), f"{_number(family['changed'])} {family['unit']}", percent(family["share"], 2),
+        f"{name}.{suffix}", table.state, family.ranges, family.pages["after"], family.pages["new"],
+        size(family.bytes), f"{_number(family.changed)} {family.unit}", percent(family.share, 2),
     )  # fmt: skip
 
 

@@ -12,67 +12,67 @@ from geosteer_loader.percent import percent
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from geosteer_loader.query.status import NodeStatus, Status, TableStatus
 
-def text(found: Mapping[str, Any]) -> str:
+
+def text(found: Status) -> str:
     """What `geosteer status` shows."""
     parts = [
-        f"generation {found['generation']}, published {found['published']} ({span(found['age'])} ago)",
-        f"{found['redis']}, prefix {found['prefix']}",
+        f"generation {found.generation}, published {found.published} ({span(found.age)} ago)",
+        f"{found.redis}, prefix {found.prefix}",
     ]
-    if found["held"]:
-        parts.append(click.style(f"held: {found['held']}", fg="yellow"))
-    if found["publisher"]:
-        parts.append(f"a publisher is at work: {found['publisher']}")
-    if found["tables"]:
+    if found.held:
+        parts.append(click.style(f"held: {found.held}", fg="yellow"))
+    if found.publisher:
+        parts.append(f"a publisher is at work: {found.publisher}")
+    if found.tables:
         parts += [
             "",
-            columns(("TABLE", "PREFIXES", "RANGES", "DATA OF", "AGE", "FROM"), _tables(found["tables"])),
+            columns(("TABLE", "PREFIXES", "RANGES", "DATA OF", "AGE", "FROM"), _tables(found.tables)),
         ]
-    parts += ["", columns(("NODE", "STATE", "SHARE", "SINCE", "WHY"), _nodes(found["nodes"]))]
-    if found["beats"]:
+    parts += ["", columns(("NODE", "STATE", "SHARE", "SINCE", "WHY"), _nodes(found.nodes))]
+    if found.beats:
         rows = [
             (
                 name,
-                beat["count"],
-                span(beat["age"]) + " ago",
-                click.style("silent", fg="red") if beat["silent"] else "",
+                beat.count,
+                span(beat.age) + " ago",
+                click.style("silent", fg="red") if beat.silent else "",
             )
-            for name, beat in found["beats"].items()
+            for name, beat in found.beats.items()
         ]
         parts += ["", columns(("WRITER", "BEATS", "LAST", ""), rows)]
-    troubles = [f"map {name} has no serving node" for name in found["maps_without_node"]] + found["warnings"]
-    troubles += [f"{name}: {node['warning']}" for name, node in found["nodes"].items() if node["warning"]]
+    troubles = [f"map {name} has no serving node" for name in found.maps_without_node] + found.warnings
+    troubles += [f"{name}: {node.warning}" for name, node in found.nodes.items() if node.warning]
     parts += ["", *(click.style(line, fg="red") for line in troubles)] if troubles else []
     return "\n".join(parts)
 
 
-def _tables(tables: Mapping[str, Any]) -> list[tuple[object, ...]]:
+def _tables(tables: Mapping[str, TableStatus]) -> list[tuple[object, ...]]:
     rows: list[tuple[object, ...]] = []
     for name, table in tables.items():
-        files = ", ".join(str(file["file"]) for file in table["source"] if "file" in file)
-        where = files if table["there"] else click.style("not all there", fg="red")
-        rows.append((name, table["prefixes"], table["ranges"], table["built"], span(table["age"]), where))
+        files = ", ".join(str(file["file"]) for file in table.source if "file" in file)
+        where = files if table.there else click.style("not all there", fg="red")
+        rows.append((name, table.prefixes, table.ranges, table.built, span(table.age), where))
     return rows
 
 
-def _nodes(nodes: Mapping[str, Any]) -> list[tuple[object, ...]]:
+def _nodes(nodes: Mapping[str, NodeStatus]) -> list[tuple[object, ...]]:
     rows: list[tuple[object, ...]] = []
     for name, node in nodes.items():
-        said = node["override"]
-        word = (
-            state(node["state"]) if not said else f"{state(node['state'])}, operator: {state(said['state'])}"
-        )
-        if node["unchecked"] is not None:
-            word += f" (not checked for {span(node['unchecked'])})"
-        elif node["never_checked"]:
+        said = node.override
+        word = state(node.state) if not said else f"{state(node.state)}, operator: {state(said['state'])}"
+        if node.unchecked is not None:
+            word += f" (not checked for {span(node.unchecked)})"
+        elif node.never_checked:
             word += " (never checked)"
         if said:
-            why = said_by(said) + (f" (checks: {node['reason']})" if node["reason"] else "")
+            why = said_by(said) + (f" (checks: {node.reason})" if node.reason else "")
         else:
-            why = (node["excluded"] or "").removeprefix("down: ") or node["reason"]
-        if node["failing"]:
+            why = (node.excluded or "").removeprefix("down: ") or node.reason
+        if node.failing:
             why = f"checks fail; {why}".removesuffix("; ")
-        rows.append((name, word, percent(node["share"], 0), node["since"] or "", why))
+        rows.append((name, word, percent(node.share, 0), node.since or "", why))
     return rows
 
 
