@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from geosteer.decision.model import Node
 
 SCOPE = 1
-TTL = 10
-"""Seconds."""
 LONGEST = 4096
 """Slots of a cycle at most; weights that need more are rounded."""
 

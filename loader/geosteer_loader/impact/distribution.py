@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     Regard = tuple[Hashable, ...]
     """What a service makes of one table's record: the keys that its map names, the place, the path lengths."""
 
-KINDS = ("A", "AAAA", "CNAME")
-
 
 class Lens:
     """What one service sees of records: nothing but what can make a difference to its answer."""
