@@ -6,6 +6,7 @@ Source: RFC 9110 (conditional requests 13, ranges 14, redirects 15.4).
 from __future__ import annotations
 
 import logging
+import os
 import re
 import ssl
 from base64 import b64encode
@@ -13,7 +14,6 @@ from dataclasses import dataclass, field
 from http.client import responses
 from typing import IO, TYPE_CHECKING
 from urllib.parse import quote, urljoin, urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import urllib3
 from urllib3.exceptions import (
@@ -22,12 +22,14 @@ from urllib3.exceptions import (
     NameResolutionError,
     NewConnectionError,
     ProtocolError,
+    ProxyError,
     ReadTimeoutError,
     SSLError,
 )
 
 from geosteer_loader.fetch.deadline import Deadline
 from geosteer_loader.fetch.errors import FetchFailed, Useless
+from geosteer_loader.fetch.proxies import proxy_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
     from geosteer_loader.config.environment import Expander
+    from geosteer_loader.fetch.proxies import Proxy
 
 STALL = 30.0
 """Seconds without a byte after which a server counts as gone."""
@@ -77,10 +80,12 @@ class Answer:
 class Client:
     """Makes requests; messages tell of URLs and secrets only as the configuration writes them."""
 
-    def __init__(self, expander: Expander, seconds: float) -> None:
-        """Args: seconds: until everything that this client does has to be done."""
+    def __init__(self, expander: Expander, seconds: float, environ: Mapping[str, str] = os.environ) -> None:
+        """Args: seconds: until everything that this client does has to be done; environ: names the proxy."""
         self._expander = expander
         self._deadline = Deadline(seconds)
+        self._environ = environ
+        self._proxy: Proxy | None = None
 
     def get(
         self,
@@ -116,7 +121,9 @@ class Client:
                     raise FetchFailed(f"status {answer.status} {responses.get(answer.status, '')}".rstrip())
         except (HTTPError, ValueError) as exc:
             self._deadline.check()
-            raise FetchFailed(self._expander.redact(_reason(exc))) from None  # its text may hold the URL
+            raise FetchFailed(
+                self._expander.redact(_reason(exc, self._proxy))
+            ) from None  # its text may hold the URL
         return answer
 
     def _request(self, asked: Request, conditions: Mapping[str, str]) -> BaseHTTPResponse:
@@ -146,10 +153,11 @@ class Client:
         raise FetchFailed(f"redirects more than {REDIRECTS} times")
 
     def _pool(self, location: str, context: ssl.SSLContext) -> urllib3.PoolManager:
-        proxy = getproxies().get("https")
-        if proxy and not proxy_bypass(urlsplit(location).hostname or ""):
-            return self._deadline.watch(urllib3.ProxyManager(proxy, ssl_context=context))
-        return self._deadline.watch(urllib3.PoolManager(ssl_context=context))
+        self._proxy = proxy = proxy_for(urlsplit(location).hostname or "", self._environ)
+        if proxy is None:
+            return self._deadline.watch(urllib3.PoolManager(ssl_context=context))
+        login = {"Proxy-Authorization": proxy.login} if proxy.login else None
+        return self._deadline.watch(urllib3.ProxyManager(proxy.url, proxy_headers=login, ssl_context=context))
 
     def _begin(
         self, response: BaseHTTPResponse, target: IO[bytes], offset: int, limit: int
@@ -222,10 +230,16 @@ def _origin(location: str) -> tuple[str | None, int]:
     return parts.hostname, parts.port or 443
 
 
-def _reason(exc: Exception) -> str:
-    """What went wrong, in words that hold no URL."""
+def _reason(exc: Exception, proxy: Proxy | None = None) -> str:
+    """What went wrong, in words that hold no URL; *proxy*: the one that was used."""
+    if proxy is not None:
+        cause = exc.original_error if isinstance(exc, ProxyError) else exc
+        if refusal := proxy.refusal(str(cause)):
+            return refusal
+        if isinstance(exc, ProxyError):
+            return f"the proxy {proxy.place}: {_reason(exc.original_error)}"
     if isinstance(exc, NameResolutionError):
-        return "the host's name is not known"
+        return "unknown host name"
     if isinstance(exc, NewConnectionError):  # before the next one, of which it is a kind
         cause = exc.__cause__
         return f"cannot connect: {getattr(cause, 'strerror', None) or 'refused'}"
@@ -236,4 +250,4 @@ def _reason(exc: Exception) -> str:
         return f"TLS: {getattr(cause, 'verify_message', None) or getattr(cause, 'reason', None) or 'failed'}"
     if isinstance(exc, ProtocolError):
         return "the connection was cut off"
-    return f"{type(exc).__name__}"
+    return getattr(exc, "strerror", None) or type(exc).__name__

@@ -43,7 +43,7 @@ class Fetch:
         self._remote = remote
         self._inflate = source.format in INFLATED
         self._where = f"{source.place}: {remote.url}"
-        self._client = Client(Expander(environ), remote.timeout)
+        self._client = Client(Expander(environ), remote.timeout, environ)
         self._state = State.load(self._path, remote.url)
 
     def run(self) -> bool:
