@@ -267,7 +267,7 @@ def test_check_config_tells_every_problem_and_does_nothing_else(
     (tmp_path / "geo.csv").unlink()
     code, out, err = geosteer("check-config", "--backend", str(backend))
     assert (code, out) == (2, "")
-    assert f"{backend}: nonsense: " in err
+    assert f"{backend}: line 2: nonsense: " in err
     assert "sources.geo[1].path" in err
     geosteer.config.write_text("[nodes.x]\nweight = -1\nnope = 2\n[redis")
     code, _, err = geosteer("check-config")

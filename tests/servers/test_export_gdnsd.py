@@ -280,8 +280,8 @@ TIES = {"order": ["countries"], "countries": {"GB": {"lon1": 1, "ams1": 1}}, "de
         ({"services": {NAME: {"map": "default", "policy": "weighted"}}}, []),
         (
             {"services": {NAME: {"map": "default", "policy": "hash", "max_answers": 2}}},
-            [f'services."{NAME}".policy: hash: a client network keeps no node, each answer is drawn by weight',
-             f'services."{NAME}".max_answers: one node is given'],
+            [f'services."{NAME}".policy: hash: answers are not sticky, each one is drawn by weight',
+             f'services."{NAME}".max_answers: only one node is returned'],
         ),
         (
             {"maps": {"default": {**TIES, "all_down": "none"}}},
@@ -289,7 +289,7 @@ TIES = {"order": ["countries"], "countries": {"GB": {"lon1": 1, "ams1": 1}}, "de
         ),
         (
             {"nodes": {"lon1": {"a": ["192.0.2.1"], "hostname": "l.example.org"}}},
-            [f'services."{NAME}": AAAA: node lon1 has none, and its clients get none'],
+            [f'services."{NAME}": AAAA: node lon1 has no such address, and its clients get an empty answer'],
         ),
         (
             {"nodes": {"nyc1": {**DOCUMENT["nodes"]["nyc1"], "hostname": "n.sub.cdn.example.net."[:-1]}}},
@@ -305,7 +305,7 @@ TIES = {"order": ["countries"], "countries": {"GB": {"lon1": 1, "ams1": 1}}, "de
         (
             {"zones": {"in.cdn.example.net": DOCUMENT["zones"]["cdn.example.net"] | {"records": []}},
              "services": {"x.in.cdn.example.net": {"map": "default"}}},
-            ['zones."in.cdn.example.net": gdnsd has no zone within another: what it holds stands in cdn.example.net'],
+            ['zones."in.cdn.example.net": gdnsd has no nested zones: its records are written to cdn.example.net'],
         ),
     ],
     ids=["all can be said", "tie", "weighted", "hash, several answers", "a map that refuses", "a family missing",
@@ -331,7 +331,7 @@ def test_what_gdnsd_cannot_do_is_listed_and_refused(
     if told:
         assert lines == [
             *(f"geosteer: {text}" for text in told),
-            "geosteer: refused: this format cannot say that (--lossy writes the rest)",
+            "geosteer: refused: this format cannot express that (--lossy writes the rest)",
         ]
         assert export(config, tmp_path / "g", "--lossy") == 0
     done = subprocess.run(

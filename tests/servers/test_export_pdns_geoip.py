@@ -221,7 +221,7 @@ def losses(redis: RedisServer, folder: Path, capsys: pytest.CaptureFixture[str],
         return []
     assert code == 3
     assert not (folder / "out").exists()
-    assert lines[-1] == "geosteer: refused: this format cannot say that (--lossy writes the rest)"
+    assert lines[-1] == "geosteer: refused: this format cannot express that (--lossy writes the rest)"
     assert export(config, folder / "out", "--lossy") == 0
     capsys.readouterr()
     return [line.removeprefix("geosteer: ") for line in lines[:-1]]
@@ -241,7 +241,7 @@ TIE = {
         ({"services": {NAME: {"map": "default", "max_answers": 2}}}, []),
         (
             {"services": {NAME: {"map": "default", "policy": "hash"}}},
-            ['services."www.cdn.example.net".policy: hash: a client network keeps no node, each answer is drawn by weight'],
+            ['services."www.cdn.example.net".policy: hash: answers are not sticky, each one is drawn by weight'],
         ),
         (
             {"maps": TIE, "services": {NAME: {"map": "default", "max_answers": 2}}},

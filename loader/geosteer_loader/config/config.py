@@ -21,7 +21,7 @@ from geosteer_loader.config.redis import RedisSettings, read_redis
 from geosteer_loader.config.section import Problems, Table
 from geosteer_loader.config.services import ServiceReader
 from geosteer_loader.config.sources import SourceConfig, missing_source, read_sources
-from geosteer_loader.config.toml_file import read_toml
+from geosteer_loader.config.toml_file import parse_toml, read_text
 from geosteer_loader.config.worker import check_worker
 from geosteer_loader.config.zones import ZoneReader
 from geosteer_loader.sources.countries import CONTINENT
@@ -62,24 +62,26 @@ class Config:
     guard: Guard
     prober: Prober
     warnings: list[str]
-    """`file: place: reason`, sorted."""
+    """`file: line N: place: reason`, sorted."""
 
 
 def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
     """The configuration in a file.
 
     `GEOSTEER_REDIS_URL` and `GEOSTEER_REDIS_PREFIX` in *environ* take the place of `[redis]` url and prefix.
-    Raises: ConfigError: with every problem, `file: place: reason`.
+    Raises: ConfigError: with every problem, `file: line N: place: reason`.
     """
-    return check(read_toml(path), path, environ)
+    text = read_text(path)
+    return check(parse_toml(text, path), path, environ, text)
 
 
-def check(raw: Mapping[str, Any], path: Path, environ: Mapping[str, str]) -> Config:
+def check(raw: Mapping[str, Any], path: Path, environ: Mapping[str, str], text: str = "") -> Config:
     """The configuration in the TOML document *raw*, read from *path*; relative paths begin at its folder.
 
+    Args: text: the file's, so that problems tell the line.
     Raises: ConfigError: as `load`.
     """
-    problems = Problems(str(path))
+    problems = Problems(str(path), text)
     root = Table(raw, "", problems)
     sources = read_sources(root.table("sources"), path.parent)
     networks = read_networks(root.table("networks"), path.parent)
@@ -136,9 +138,10 @@ def missing_files(config: Config) -> list[str]:
 def check_backend(path: Path) -> list[str]:
     """Every problem of a worker's file (conf/backend.toml), `file: place: reason`; none: it is usable."""
     try:
-        raw = read_toml(path)
+        text = read_text(path)
+        raw = parse_toml(text, path)
     except ConfigError as exc:
         return exc.problems
-    problems = Problems(str(path))
+    problems = Problems(str(path), text)
     check_worker(Table(raw, "", problems), path.parent)
     return problems.errors()

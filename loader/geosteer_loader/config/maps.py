@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 LAYERS = ("networks", "asns", "subdivisions", "countries", "continents")
 """The layers in their usual order, without the last."""
 DEFAULT = "default"
-"""The layer that is always asked last, whether an order lists it or not."""
+"""The layer that always comes last, whether an order lists it or not."""
 
 _ASN = re.compile(r"AS([1-9][0-9]{0,9})")
 _SUBDIVISION = re.compile(r"([A-Z]{2})-([A-Z0-9]{1,3})")
@@ -31,7 +31,7 @@ _USUAL_MISTAKES = {"UK": "GB", "EL": "GR"}
 def read_maps(table: Table, nodes: Collection[str], networks: Collection[str]) -> dict[str, Map]:
     """All maps by name; they may name only *nodes* and *networks* that exist."""
     maps = {}
-    for name, entry in table.named():
+    for name, entry in table.named((*LAYERS, DEFAULT)):
         try:
             label(name)
         except ValueError as exc:
@@ -90,11 +90,11 @@ def _map(table: Table, nodes: Collection[str], networks: Collection[str]) -> Map
         if found["default"] and not any(found["default"].values()):
             table.add("default", "has no node with a weight above 0")
     else:
-        table.add("default", "is missing: the nodes for clients that no layer knows")
+        table.add("default", "is missing: the nodes for clients that no other layer matches")
     table.finish()
     for layer in LAYERS:
         if layers[layer] and layer not in found["order"]:
-            table.problems.warn(table.at(layer), "is never asked: the map's order leaves it out")
+            table.problems.warn(table.at(layer), "is never used: the map's order leaves it out")
     for asn in layers["asns"]:
         if not is_public(int(asn.removeprefix("AS"))):
             place = table.table("asns").at(asn)
@@ -113,7 +113,7 @@ def _order(table: Table) -> list[str]:
             table.problems.add(place, f"{shown(layer)} is listed twice")
         found.setdefault(layer, place)
     if DEFAULT in found and list(found)[-1] != DEFAULT:
-        table.problems.add(found[DEFAULT], '"default" is always asked last')
+        table.problems.add(found[DEFAULT], '"default" always comes last')
     return [layer for layer in found if layer != DEFAULT]
 
 
@@ -148,7 +148,7 @@ def _weights(table: Table, nodes: Collection[str]) -> Weights:
             table.add(node, f"unknown node{suggestion(node, nodes)}")
         found[node] = table.get(node, _WEIGHT, 0)
     if not found:
-        table.problems.add(table.place, "names no node")
+        table.problems.add(table.place, "has no nodes")
     return found
 
 

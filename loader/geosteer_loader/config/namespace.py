@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from geosteer_loader.config.zones import ZoneReader
 
 _ADDRESSES = {"A", "AAAA"}
-_APEX_CNAME = "a CNAME cannot stand at the apex of a zone (RFC 1034, 3.6.2)"
+_APEX_CNAME = "a CNAME is not allowed at the apex of a zone (RFC 1034, 3.6.2)"
 
 
 class Static(NamedTuple):
@@ -65,7 +65,7 @@ class Namespace:
                 other = next(one for one in statics if one is not cname)
                 self.problems.add(
                     cname.place,
-                    f"a CNAME cannot stand beside other records, here {other.place} (RFC 1034, 3.6.2)",
+                    f"a CNAME cannot coexist with other records, here {other.place} (RFC 1034, 3.6.2)",
                 )
 
     def check_services(self, reader: ServiceReader) -> None:
@@ -99,11 +99,11 @@ class Namespace:
             if name == zone:
                 reason = "is the apex of a zone"
             elif name in reader.services:
-                reason = f"is a service too: {reader.places[name]}"
+                reason = f"is also a service: {reader.places[name]}"
             elif cut:
                 reason = f"is at or below the delegation {cut}"
             elif beside:
-                reason = f"has a static {beside.record['type']} record too: {beside.place}"
+                reason = f"also has a static {beside.record['type']} record: {beside.place}"
             elif not (node["a"] or node["aaaa"] or node_name in nodes.doubtful):
                 reason = f"is inside the zone {zone}, but the node has no address to answer with"
             if reason:
@@ -144,13 +144,13 @@ class Namespace:
         elif home != static.zone:
             reason = f"{name} belongs to the zone {home}"
         elif name == home and kind == "NS":
-            reason = "the zone's own name servers stand in its setting ns"
+            reason = "list the zone's own name servers in its setting ns"
         elif name == home and kind == "CNAME":
             reason = _APEX_CNAME
         elif kind == "NS" and name.startswith("*."):
             reason = "a wildcard cannot be delegated (RFC 4592, 4.2)"
         elif kind == "DS" and name not in self.delegations:
-            reason = f"DS belongs to a delegation, and {name} has no NS record"
+            reason = f"DS is valid at a delegation only, and {name} has no NS record"
         elif cut and name != cut and kind not in _ADDRESSES:
             reason = f"is below the delegation {cut}, where only glue (A, AAAA) is served"
         elif cut and kind not in {"NS", "DS", *_ADDRESSES}:

@@ -55,7 +55,7 @@ def _network(name: str, table: Table, base: Path, holders: dict[Prefix, str]) ->
         if one in found:
             problems.warn(place, f"{written(one)} is listed twice", file=file)
         elif holders.setdefault(one, name) != name:
-            problems.add(place, f"{written(one)} is in network {holders[one]} too", file=file)
+            problems.add(place, f"{written(one)} is also in network {holders[one]}", file=file)
         elif one[0] == 128 and any(
             one[2] >= size and one[1] >> 128 - size == block >> 128 - size for block, size in _CARRIERS
         ):
@@ -71,7 +71,7 @@ def _network(name: str, table: Table, base: Path, holders: dict[Prefix, str]) ->
 def _lines(path: Path, table: Table, problems: Problems) -> Iterator[tuple[str, Prefix]]:
     """The prefixes of a list, one a line, `#` begins a comment."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, ValueError) as exc:
         table.add("file", f"{path} cannot be read: {getattr(exc, 'strerror', None) or 'not UTF-8 text'}")
         return

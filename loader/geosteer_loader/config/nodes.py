@@ -29,7 +29,7 @@ class NodeReader:
 
     def read(self, table: Table) -> None:
         """All nodes under *table*."""
-        for name, entry in table.named():
+        for name, entry in table.named({"check"}):
             before = table.problems.count()
             try:
                 label(name)
@@ -93,7 +93,7 @@ def _shared_addresses(table: Table, nodes: dict[str, Node]) -> None:
                 holder = holders.setdefault(one, name)
                 if holder != name:
                     table.problems.warn(
-                        f"{table.at(name)}.{key}", f"{one} is an address of node {holder} too"
+                        f"{table.at(name)}.{key}", f"{one} is also an address of node {holder}"
                     )
 
 
@@ -103,5 +103,5 @@ def _shared_hostnames(table: Table, nodes: dict[str, Node]) -> None:
         if node["hostname"] and holders.setdefault(node["hostname"], name) != name:
             holder = holders[node["hostname"]]
             table.problems.add(
-                f"{table.at(name)}.hostname", f"{node['hostname']} is the hostname of node {holder} too"
+                f"{table.at(name)}.hostname", f"{node['hostname']} is also the hostname of node {holder}"
             )

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import difflib
-import json
 import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from geosteer_loader.config.toml_lines import element_of, find_lines, place_of
 from geosteer_loader.config.values import kind, printable, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 T = TypeVar("T")
 D = TypeVar("D")
 
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_LAST_PART = re.compile(r"(?:\.?(?:[A-Za-z0-9_-]+|\"(?:[^\"\\]|\\.)*\")|\[\d+\])$")
+"""The last key or position of a place."""
 _DIGITS = re.compile(r"(\d+)")
 
 
 class Problems:
     """What is wrong with a file, and what merely looks wrong."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, text: str = "") -> None:
+        """Args: text: what is in the file, so that lines can be told."""
         self.file = file
         """How users know the file."""
+        self._text = text
         self._errors: dict[tuple[str, str, str], None] = {}
         self._warnings: dict[tuple[str, str, str], None] = {}
 
@@ -41,12 +44,19 @@ class Problems:
         return len(self._errors)
 
     def errors(self) -> list[str]:
-        """All problems, `file: place: reason`, by file and place."""
-        return _lines(self._errors)
+        """All problems, `file: line N: place: reason`, by file and place."""
+        return self._listed(self._errors)
 
     def warnings(self) -> list[str]:
         """All warnings, in the same form and order."""
-        return _lines(self._warnings)
+        return self._listed(self._warnings)
+
+    def _listed(self, noted: Iterable[tuple[str, str, str]]) -> list[str]:
+        lines = find_lines(self._text) if noted and self._text else {}
+        return [
+            f"{file}: {_line_of(place, lines) if file == self.file else ''}{place}: {reason}"
+            for file, place, reason in sorted(noted, key=_order)
+        ]
 
 
 class Table:
@@ -67,8 +77,7 @@ class Table:
 
     def at(self, key: str) -> str:
         """The place of one key of this table."""
-        quoted = key if _BARE_KEY.fullmatch(key) else json.dumps(key, ensure_ascii=False)
-        return f"{self.place}.{quoted}" if self.place else quoted
+        return place_of(self.place, key)
 
     def add(self, key: str, reason: str) -> None:
         """Note a problem with one key."""
@@ -98,13 +107,13 @@ class Table:
 
     def each(self, key: str, parse: Callable[[object], T]) -> list[tuple[str, T]]:
         """The good elements of a list, each with its place; counted from 1."""
-        found: list[tuple[str, T]] = []
+        elements: list[tuple[str, T]] = []
         for place, value in self._elements(key):
             try:
-                found.append((place, parse(value)))
+                elements.append((place, parse(value)))
             except ValueError as exc:
                 self.problems.add(place, str(exc))
-        return found
+        return elements
 
     def table(self, key: str) -> Table:
         """The table under *key*; an empty one when it is absent or wrong."""
@@ -127,10 +136,19 @@ class Table:
             else []
         )
 
-    def named(self) -> Iterator[tuple[str, Table]]:
-        """Every key with the table under it: for tables whose keys are names that users choose."""
+    def named(self, settings: Collection[str] = ()) -> Iterator[tuple[str, Table]]:
+        """Every key with the table under it: for tables whose keys are names that users choose.
+
+        Args: settings: which keys of those tables may hold tables; any other table there is the rest of a name with dots that
+            was not quoted, and is explained.
+        """
         for key in self.names():
-            if self._is_table(self._data[key], self.at(key)):
+            if not self._is_table(self._data[key], self.at(key)):
+                continue
+            name = _dotted(key, self._data[key], settings)
+            if name != key:
+                self.add(key, f"a name with dots has to be quoted: [{place_of(self.place, name)}]")
+            else:
                 yield key, self.table(key)
 
     def names(self) -> list[str]:
@@ -154,7 +172,7 @@ class Table:
             self.add(key, f"must be a list, not {kind(values)}")
             return
         for position, value in enumerate(values, 1):
-            yield f"{self.at(key)}[{position}]", value
+            yield element_of(self.at(key), position), value
 
     def _is_table(self, value: object, place: str) -> bool:
         if isinstance(value, dict):
@@ -169,19 +187,34 @@ class Table:
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """`; did you mean "..."?` when one of the *known* words is near, else nothing."""
-    near = difflib.get_close_matches(word[:80], list(known), n=1)
-    return f"; did you mean {shown(near[0])}?" if near else ""
+    """`; did you mean "..."?` when one of the *known* words is near (letter case does not count), else nothing."""
+    by_case = {name.casefold(): name for name in known}
+    near = difflib.get_close_matches(word[:80].casefold(), list(by_case), n=1)
+    return f"; did you mean {shown(by_case[near[0]])}?" if near else ""
 
 
-def _lines(found: Iterable[tuple[str, str, str]]) -> list[str]:
-    def order(line: tuple[str, str, str]) -> tuple[str, list[tuple[int, str]], str]:
-        file, place, reason = line
-        # numbers within a place by value, so that the tenth element comes after the second
-        return (
-            file,
-            [(int(part[:18]), "") if part.isdecimal() else (-1, part) for part in _DIGITS.split(place)],
-            reason,
-        )
+def _dotted(name: str, value: object, settings: Collection[str]) -> str:
+    """The name with everything below it that looks like the rest of it: tables that hold one table alone."""
+    while isinstance(value, dict) and len(value) == 1:
+        ((key, inner),) = value.items()
+        if key in settings or not isinstance(inner, dict):
+            break
+        name, value = f"{name}.{key}", inner
+    return name
 
-    return [f"{file}: {place}: {reason}" for file, place, reason in sorted(found, key=order)]
+
+def _line_of(place: str, lines: Mapping[str, int]) -> str:
+    """`line N: ` of a place; where it is not there itself, of the table that it is missing from."""
+    while place and place not in lines:
+        shorter = _LAST_PART.sub("", place)
+        if shorter == place:
+            return ""
+        place = shorter
+    return f"line {lines[place]}: " if place else ""
+
+
+def _order(noted: tuple[str, str, str]) -> tuple[str, list[tuple[int, str]], str]:
+    file, place, reason = noted
+    # numbers within a place by value, so that the tenth element comes after the second
+    parts = [(int(part[:18]), "") if part.isdecimal() else (-1, part) for part in _DIGITS.split(place)]
+    return file, parts, reason

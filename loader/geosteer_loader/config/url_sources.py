@@ -24,7 +24,7 @@ URLS_ONLY = ("checksum", "headers", "username", "password", "ca", "timeout")
 REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 """An environment variable, as secrets are written."""
 
-WRITE = "holds a literal secret: write ${NAME}, an environment variable of the loader"
+WRITE = "contains a literal secret: write ${NAME}, an environment variable of the loader"
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
@@ -121,9 +121,7 @@ def _url(value: object) -> str:
     if "$" not in parts.netloc:
         endpoint(parts.hostname or "")
     if parts.username is not None or "$" in parts.netloc:
-        raise ValueError(
-            "must not hold credentials before the path: there are username, password and headers"
-        )
+        raise ValueError("must not have credentials in it: use username, password or headers")
     if any(
         literal(key, one) or (one and key.endswith("key") and "${" not in one)
         for key, one in parse_qsl(parts.query)
@@ -141,7 +139,7 @@ def _password(value: object) -> str:
 def _header(name: str) -> Callable[[object], str]:
     def parse(value: object) -> str:
         if not _TOKEN.fullmatch(name):
-            raise ValueError("is not the name of a header")
+            raise ValueError("is not a valid header name")
         if literal(name, text(value)):
             raise ValueError(WRITE)
         return str(value)
@@ -150,4 +148,4 @@ def _header(name: str) -> Callable[[object], str]:
 
 
 def _for_urls(_value: object) -> None:
-    raise ValueError("is for a path that is an https:// URL")
+    raise ValueError("applies only to a path that is an https:// URL")

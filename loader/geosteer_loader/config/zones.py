@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from geosteer_loader.config import rdata
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 
     from geosteer_loader.config.document import Record, Soa, Zone
     from geosteer_loader.config.section import Table
+
+_ESCAPED = re.compile(r"((?:[A-Za-z0-9_+-]|\\[.+])+\\[.+](?:[A-Za-z0-9_+-]|\\[.+])*)\.(.+)")
+"""A first label with escaped dots, and the domain."""
 
 MAX_TTL = 2**31 - 1
 """RFC 2181, section 8."""
@@ -44,7 +48,7 @@ class ZoneReader:
 
     def read(self, table: Table) -> None:
         """All zones under *table*."""
-        for key, entry in table.named():
+        for key, entry in table.named({"soa"}):
             self.add(table, key, entry)
 
     def add(self, table: Table, key: str, entry: Table) -> None:
@@ -55,7 +59,7 @@ class ZoneReader:
             table.add(key, str(exc))
             return
         if name in self.zones:
-            table.add(key, f"zone {name} is there already; letter case and a final dot make no difference")
+            table.add(key, f"zone {name} is already defined; letter case and a final dot do not count")
             return
         records, places = _records(entry, name)
         self.zones[name] = {
@@ -87,10 +91,20 @@ def _soa(zone: Table) -> Soa:
 
 
 def _mailbox(value: object) -> str:
+    """The name that stands for a mailbox (RFC 1035, 3.3.13): a dot for the @, escaped dots before that."""
     plain = text(value)
-    if "@" in plain:
-        raise ValueError(f"{shown(plain)} is written with a dot in place of the @ here (RFC 1035, 3.3.13)")
-    return host(plain)
+    local, at, domain = plain.rpartition("@")
+    if at:
+        escaped = re.sub(r"(?<!\\)\.", r"\.", local)
+        raise ValueError(
+            f"{shown(plain)} is a mailbox: write '{escaped}.{domain}', with a dot in place of the @ (RFC 1035, 3.3.13)"
+        )
+    match = _ESCAPED.fullmatch(plain)
+    if match is None:
+        return host(plain)
+    if len(match[1].replace("\\", "")) > 63:
+        raise ValueError(f"{shown(plain)} has a label of more than 63 bytes")
+    return f"{match[1].lower()}.{host(match[2])}"
 
 
 def _name_servers(zone: Table) -> list[str]:

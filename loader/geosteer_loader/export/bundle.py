@@ -35,7 +35,9 @@ class Bundle:
         """Raises: Refused: something would be lost, and that was not asked for."""
         if self.losses and not lossy:
             raise Refused(
-                "\n".join([*self.losses, "refused: this format cannot say that (--lossy writes the rest)"])
+                "\n".join(
+                    [*self.losses, "refused: this format cannot express that (--lossy writes the rest)"]
+                )
             )
 
     def write(self, folder: Path) -> list[str]:

@@ -141,20 +141,23 @@ def _areas(made: Bundle, services: Iterable[Service], zones: Mapping[str, Any]) 
 def _inexpressible(made: Bundle, service: Service) -> None:
     place = f'services."{service.name}"'
     if service.policy == "hash":
-        made.lose(f"{place}.policy", "hash: a client network keeps no node, each answer is drawn by weight")
+        made.lose(f"{place}.policy", "hash: answers are not sticky, each one is drawn by weight")
     if service.max_answers > 1:
-        made.lose(f"{place}.max_answers", "one node is given")
+        made.lose(f"{place}.max_answers", "only one node is returned")
     if service.map.all_down == "none":
         made.lose(f"maps.{service.map.name}.all_down", "none: the best node is given, where it should fail")
     if not service.cname:
         for node in service.map.usable:
             for kind in service.kinds:
                 if not node.has(kind):
-                    made.lose(place, f"{kind}: node {node.name} has none, and its clients get none")
+                    made.lose(
+                        place,
+                        f"{kind}: node {node.name} has no such address, and its clients get an empty answer",
+                    )
 
 
 def _kinds(made: Bundle, service: Service, zones: Mapping[str, Any]) -> tuple[str, ...]:
-    """The record types that its resource has; a CNAME into the zone itself is none that gdnsd gives."""
+    """The record types that its resource has; gdnsd gives no CNAME into the zone itself."""
     if not service.cname:
         return service.kinds
     zone = zone_of(service.name, zones)

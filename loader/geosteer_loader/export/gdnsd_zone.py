@@ -35,7 +35,7 @@ def zone_file(made: Bundle, picture: Picture, zone: str, tops: Sequence[str], ar
     ]
     for inner in zones:
         if inner != zone and within(inner, zone):
-            made.lose(f'zones."{inner}"', f"gdnsd has no zone within another: what it holds stands in {zone}")
+            made.lose(f'zones."{inner}"', f"gdnsd has no nested zones: its records are written to {zone}")
             records += [
                 record
                 for record in static_records(picture.generation, inner)

@@ -61,9 +61,7 @@ class Exporter:
         services = [one for name, one in model.services.items() if zone_of(name, zones)]
         cells = picture.cells(chain.from_iterable(service.tables for service in services))
         if any(len(spans.starts) > 1 for bits, spans in cells.spans.items() if bits == 128):
-            made.lose(
-                "IPv6", "the backend knows none: every IPv6 client counts as one of whom nothing is known"
-            )
+            made.lose("IPv6", "the backend does not support it: every IPv6 client is treated as unknown")
 
         classes = Classes(picture, services, cells)
         nothing = classes.key(("",) * len(cells.tables))
@@ -98,12 +96,14 @@ class Exporter:
             word = _word(number, records) if number else "all others"
             node = self._first(lost, word, service, classes.walk(service, records))
             if node is None:
-                lost.setdefault("a client whom no node may serve gets the best one all the same", []).append(
-                    word
-                )
+                lost.setdefault(
+                    "a client outside the share of every node gets the best node all the same", []
+                ).append(word)
                 node = service.map.usable[0]
             if not node.hostname:
-                made.lose(place, f"node {node.name} has no host name, which is all that the backend can give")
+                made.lose(
+                    place, f"node {node.name} has no host name, and the backend answers with host names only"
+                )
                 node = next((one for one in service.map.usable if one.hostname), node)
             if number:
                 yield f"# {word}"
@@ -176,11 +176,11 @@ def _prefix_lines(cells: Cells, numbers: Sequence[int], samples: Mapping[int, Re
 def _inexpressible(made: Bundle, service: Service) -> None:
     place = f'services."{service.name}"'
     if service.policy in {"weighted", "hash"}:
-        made.lose(f"{place}.policy", f"{service.policy}: all clients of one kind get one node")
+        made.lose(f"{place}.policy", f"{service.policy}: all clients of one class get the same node")
     if service.max_answers > 1:
-        made.lose(f"{place}.max_answers", "one node is given")
+        made.lose(f"{place}.max_answers", "only one node is returned")
     if service.name.startswith("*."):
-        made.lose(place, "the backend knows no wildcards: only the name as it is written is answered")
+        made.lose(place, "the backend does not support wildcards: only the literal name is answered")
 
 
 def _settings(made: Bundle, picture: Picture, zone: str, folder: Path) -> str:

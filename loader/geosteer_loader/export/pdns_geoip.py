@@ -110,7 +110,7 @@ def _inexpressible(made: Bundle, name: str, service: Service) -> None:
     """Note what of a service's settings the backend cannot do, whatever the states are."""
     place = f'services."{name}"'
     if service.policy == "hash":
-        made.lose(f"{place}.policy", "hash: a client network keeps no node, each answer is drawn by weight")
+        made.lose(f"{place}.policy", "hash: answers are not sticky, each one is drawn by weight")
     if service.map.all_down == "none":
         made.lose(f"maps.{service.map.name}.all_down", "none: the answer is empty then, where it should fail")
 

@@ -81,7 +81,7 @@ class Writer:
                 trouble = str(exc)
             else:
                 if trouble:
-                    log.warning("well again")
+                    log.warning("recovered")
                 trouble = ""
 
     def _write(self, made: Bundle) -> list[str]:
@@ -132,5 +132,5 @@ def run(command: Sequence[str]) -> None:
     except (OSError, subprocess.TimeoutExpired) as exc:
         raise ReloadFailed(f"{shown}: {getattr(exc, 'strerror', None) or exc}") from exc
     if done.returncode:
-        said = (done.stderr or done.stdout).strip() or "no word"
+        said = (done.stderr or done.stdout).strip() or "no output"
         raise ReloadFailed(f"{shown}: exit status {done.returncode}: {said}")

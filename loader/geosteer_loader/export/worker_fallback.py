@@ -73,7 +73,7 @@ def merged(document: Mapping[str, Any], before: str, name: str) -> str:
     """The text of a worker's file with this part in place of the one that it had; all else stays as it is, `ttl` too.
 
     Args: before: the file's text, "" for a new file; name: what to call the file.
-    Raises: ConfigError: the text is no TOML, or its part [fallback] cannot be told from the rest. StoreError: as `text`.
+    Raises: ConfigError: the text is not TOML, or its part [fallback] cannot be separated from the rest. StoreError: as `text`.
     """
     try:
         old = tomllib.loads(before)
@@ -90,7 +90,9 @@ def merged(document: Mapping[str, Any], before: str, name: str) -> str:
         right = False
     if not right:
         raise ConfigError(
-            [f"{name}: fallback: cannot be told from the rest; write it as tables [fallback...] of their own"]
+            [
+                f"{name}: fallback: cannot be separated from the rest of the file: write it as tables [fallback...] of its own"
+            ]
         )
     return made
 

@@ -40,7 +40,7 @@ class Deadline:
     def check(self) -> None:
         """Raises: FetchFailed: it is over."""
         if self.left <= 0:
-            raise FetchFailed(f"not done within {self._seconds:g} s")
+            raise FetchFailed(f"not finished within {self._seconds:g} s")
 
     def watch(self, manager: Manager) -> Manager:
         """Watch the connections that a pool manager will make."""

@@ -169,7 +169,7 @@ class Client:
         if response.status == 206:
             found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
             if not offset or not found or int(found[1]) != offset:
-                raise Useless("sends another part than the one asked for")
+                raise Useless("sends a different range than requested")
             start = offset
             whole = int(found[2]) if found[2] else None
         if whole is not None and whole > limit:
@@ -210,9 +210,9 @@ def _following(location: str, redirected: str | None) -> str:
     except ValueError:
         following = scheme = ""
     if not following:
-        raise FetchFailed("redirects to nowhere")
+        raise FetchFailed("redirects without a valid target")
     if scheme != "https":
-        raise FetchFailed("redirects to something that is not https")
+        raise FetchFailed("redirects to a URL that is not https://")
     return following
 
 
@@ -233,8 +233,7 @@ def _origin(location: str) -> tuple[str | None, int]:
 def _reason(exc: Exception, proxy: Proxy | None = None) -> str:
     """What went wrong, in words that hold no URL; *proxy*: the one that was used."""
     if proxy is not None:
-        cause = exc.original_error if isinstance(exc, ProxyError) else exc
-        if refusal := proxy.refusal(str(cause)):
+        if refusal := proxy.refusal(str(exc.original_error if isinstance(exc, ProxyError) else exc)):
             return refusal
         if isinstance(exc, ProxyError):
             return f"the proxy {proxy.place}: {_reason(exc.original_error)}"

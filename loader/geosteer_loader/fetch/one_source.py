@@ -100,13 +100,13 @@ class Fetch:
         if answer.status in {304, 416}:
             part.unlink()
             if answer.status == 416 or self._state.copy is None:
-                raise FetchFailed(f"status {answer.status} to a request for all of it")
+                raise FetchFailed(f"status {answer.status} to an unconditional request")
             if self._state.rejects(etag=answer.etag):
                 raise FetchFailed(STILL_BAD)
             return None
         if wanted is not None and (found := checksum.of(part, wanted.algorithm)) != wanted:
             part.unlink()
-            raise FetchFailed(f"has the checksum {found.digits}, not {wanted.digits}")
+            raise FetchFailed(f"has the checksum {found.digits}, expected {wanted.digits}")
         return Named(etag=answer.etag, modified=answer.modified, sum=str(wanted) if wanted else None)
 
     def _get(
@@ -116,7 +116,7 @@ class Fetch:
             """What comes now may be cut off, and is to be resumed only if it is still the same."""
             note = Named(etag=answer.etag, modified=answer.modified)
             if answer.status == 206 and resumed is not None and note.strong != resumed.strong:
-                raise Useless("sends a part of another version than the one asked for")
+                raise Useless("sends a range of a different version")
             write_json(beside(self._path, "part.json"), asdict(note))
 
         asked = self._request(self._remote.url)

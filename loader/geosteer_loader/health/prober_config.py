@@ -11,7 +11,7 @@ from geosteer.errors import ConfigError
 from geosteer_loader.config.limits import Prober, read_prober
 from geosteer_loader.config.redis import URL_VARIABLE, RedisSettings, read_redis
 from geosteer_loader.config.section import Problems, Table
-from geosteer_loader.config.toml_file import read_toml
+from geosteer_loader.config.toml_file import parse_toml, read_text
 from geosteer_loader.health.transitions import Rule
 
 if TYPE_CHECKING:
@@ -40,11 +40,13 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings
     Raises: ConfigError: with every problem; or there is neither a file nor `GEOSTEER_REDIS_URL`.
     """
     raw: Mapping[str, Any] = {}
+    text = ""
     if path is not None:
-        raw = read_toml(path)
+        text = read_text(path)
+        raw = parse_toml(text, path)
     elif not environ.get(URL_VARIABLE):
         raise ConfigError([f"no configuration: use --config FILE, or set {URL_VARIABLE}"])
-    problems = Problems(str(path or "environment"))
+    problems = Problems(str(path or "environment"), text)
     root = Table(raw, "", problems)
     for name in OTHERS:
         root.raw(name)

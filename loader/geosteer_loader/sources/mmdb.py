@@ -47,7 +47,7 @@ MARKER = b"\xab\xcd\xefMaxMind.com"
 METADATA_SIZE = 128 << 10
 
 LAST_DATE = 1 << 33
-"""Seconds since 1970; a build date behind it (the year 2242) is none."""
+"""Seconds since 1970; a later build date (after the year 2242) is ignored."""
 
 
 _DECIMAL = re.compile(r"\s*[+-]?[0-9]{1,3}(?:\.[0-9]{0,20})?\s*")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from geosteer_loader.config import config
+from support.config_file import without_lines
 
 GOOD = """
 [redis]
@@ -30,7 +31,7 @@ def _in_a_folder_of_its_own(tmp_path, monkeypatch):
 
 def problems(text: str) -> list[str]:
     Path("b.toml").write_text(text)
-    return config.check_backend(Path("b.toml"))
+    return without_lines(config.check_backend(Path("b.toml")))
 
 
 @pytest.mark.parametrize("text", ["", GOOD, 'max_stale = "5m"\n' + GOOD], ids=["empty", "good", "duration"])
@@ -80,7 +81,7 @@ CASES = {
     ),
     "CNAME at the apex": (
         GOOD.replace('"txt", type = "TXT"', '"@", type = "CNAME"'),
-        'fallback.zones."cdn.example.net".records[1]: a CNAME cannot stand at the apex of a zone (RFC 1034, 3.6.2)',
+        'fallback.zones."cdn.example.net".records[1]: a CNAME is not allowed at the apex of a zone (RFC 1034, 3.6.2)',
     ),
 }  # fmt: skip
 

@@ -28,8 +28,8 @@ CASES = {
     "rname with @": (
         changed(("hostmaster.example", "hostmaster@example")),
         (
-            'zones."cdn.example.net".soa.rname: "hostmaster@example.net" is written with a dot in place of the @ here '
-            "(RFC 1035, 3.3.13)"
+            'zones."cdn.example.net".soa.rname: "hostmaster@example.net" is a mailbox: write '
+            "'hostmaster.example.net', with a dot in place of the @ (RFC 1035, 3.3.13)"
         ),
     ),
     "soa time": (
@@ -46,7 +46,7 @@ CASES = {
     ),
     "zone twice": (
         GOOD + ZONES.replace("cdn.example", "CDN.Example"),
-        'zones."CDN.Example.net": zone cdn.example.net is there already; letter case and a final dot make no difference',
+        'zones."CDN.Example.net": zone cdn.example.net is already defined; letter case and a final dot do not count',
     ),
     "record elsewhere": (
         GOOD + record("www.example.org.", "TXT", "x"),
@@ -106,25 +106,25 @@ CASES = {
     # what may stand at one name
     "CNAME at the apex": (
         GOOD + record("@", "CNAME", "example.org"),
-        'zones."cdn.example.net".records[1]: a CNAME cannot stand at the apex of a zone (RFC 1034, 3.6.2)',
+        'zones."cdn.example.net".records[1]: a CNAME is not allowed at the apex of a zone (RFC 1034, 3.6.2)',
     ),
     "CNAME beside others": (
         GOOD + record("x", "TXT", "y") + record("x", "CNAME", "example.org"),
         (
-            'zones."cdn.example.net".records[2]: a CNAME cannot stand beside other records, here '
+            'zones."cdn.example.net".records[2]: a CNAME cannot coexist with other records, here '
             'zones."cdn.example.net".records[1] (RFC 1034, 3.6.2)'
         ),
     ),
     "two CNAMEs": (
         GOOD + record("x", "CNAME", "a.example.org") + record("x", "CNAME", "b.example.org"),
         (
-            'zones."cdn.example.net".records[1]: a CNAME cannot stand beside other records, here '
+            'zones."cdn.example.net".records[1]: a CNAME cannot coexist with other records, here '
             'zones."cdn.example.net".records[2] (RFC 1034, 3.6.2)'
         ),
     ),
     "apex NS": (
         GOOD + record("@", "NS", "ns3.example.net"),
-        'zones."cdn.example.net".records[1]: the zone\'s own name servers stand in its setting ns',
+        'zones."cdn.example.net".records[1]: list the zone\'s own name servers in its setting ns',
     ),
     "wildcard NS": (
         GOOD + record("*.x", "NS", "ns3.example.net"),
@@ -132,7 +132,7 @@ CASES = {
     ),
     "DS of nothing": (
         GOOD + record("x", "DS", "1 8 2 " + "ab" * 32),
-        'zones."cdn.example.net".records[1]: DS belongs to a delegation, and x.cdn.example.net has no NS record',
+        'zones."cdn.example.net".records[1]: DS is valid at a delegation only, and x.cdn.example.net has no NS record',
     ),
     "DS in the zone itself": (
         GOOD + record("@", "DS", "1 8 2 " + "ab" * 32),
@@ -148,7 +148,7 @@ CASES = {
             "sub.cdn.example.net"
         ),
     ),
-    "DS that is none": (
+    "invalid DS": (
         GOOD + record("sub", "DS", "1 8 2 abcd") + ZONES.replace("cdn.example", "sub.cdn.example"),
         'zones."cdn.example.net".records[1].content: is not valid DS data: digest length inconsistent with digest type',
     ),
@@ -202,19 +202,19 @@ CASES = {
     ),
     "CNAME service at the apex": (
         changed(('[services."www.', '[services."'), ("map =", 'answer = "cname"\nmap =')),
-        'services."cdn.example.net": a CNAME cannot stand at the apex of a zone (RFC 1034, 3.6.2)',
+        'services."cdn.example.net": a CNAME is not allowed at the apex of a zone (RFC 1034, 3.6.2)',
     ),
     "node and service": (
         changed(("ams1.cdn", "www.cdn")),
-        'nodes.ams1.hostname: www.cdn.example.net is a service too: services."www.cdn.example.net"',
+        'nodes.ams1.hostname: www.cdn.example.net is also a service: services."www.cdn.example.net"',
     ),
     "node and CNAME": (
         GOOD + record("ams1", "CNAME", "example.org"),
-        'nodes.ams1.hostname: ams1.cdn.example.net has a static CNAME record too: zones."cdn.example.net".records[1]',
+        'nodes.ams1.hostname: ams1.cdn.example.net also has a static CNAME record: zones."cdn.example.net".records[1]',
     ),
     "node and address": (
         GOOD + record("ams1", "A", "192.0.2.2"),
-        'nodes.ams1.hostname: ams1.cdn.example.net has a static A record too: zones."cdn.example.net".records[1]',
+        'nodes.ams1.hostname: ams1.cdn.example.net also has a static A record: zones."cdn.example.net".records[1]',
     ),
     "node at the apex": (
         changed(('"ams1.cdn', '"cdn')),

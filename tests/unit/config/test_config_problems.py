@@ -105,7 +105,7 @@ CASES = {
     ),
     "one hostname for two": (
         changed(("ams1.cdn.example.net", "lon1.cdn.example.net")),
-        "nodes.ams1.hostname: lon1.cdn.example.net is the hostname of node lon1 too",
+        "nodes.ams1.hostname: lon1.cdn.example.net is also the hostname of node lon1",
     ),
     # networks
     "host bits": (
@@ -122,7 +122,7 @@ CASES = {
     ),
     "one prefix in two networks": (
         GOOD + '[networks.x]\nprefixes = ["2001:db8::/32"]\n[networks.y]\nprefixes = ["2001:DB8::/32"]\n',
-        "networks.y.prefixes[1]: 2001:db8::/32 is in network x too",
+        "networks.y.prefixes[1]: 2001:db8::/32 is also in network x",
     ),
     "network without prefixes": (GOOD + "[networks.x]\n", "networks.x: has neither prefixes nor a file"),
     "list that is not there": (
@@ -140,14 +140,14 @@ CASES = {
     ),
     "no default": (
         changed(("default = {", "subdivisions.US-CA = {")),
-        "maps.default.default: is missing: the nodes for clients that no layer knows",
+        "maps.default.default: is missing: the nodes for clients that no other layer matches",
     ),
-    "empty default": (changed(("{ lon1 = 100, ams1 = 10 }", "{}")), "maps.default.default: names no node"),
+    "empty default": (changed(("{ lon1 = 100, ams1 = 10 }", "{}")), "maps.default.default: has no nodes"),
     "idle default": (
         changed(("{ lon1 = 100, ams1 = 10 }", "{ lon1 = 0 }")),
         "maps.default.default: has no node with a weight above 0",
     ),
-    "empty entry": (changed(("{ lon1 = 100, ams1 = 50 }", "{}")), "maps.default.countries.GB: names no node"),
+    "empty entry": (changed(("{ lon1 = 100, ams1 = 50 }", "{}")), "maps.default.countries.GB: has no nodes"),
     "map weight": (
         changed(("ams1 = 50", "ams1 = 0.5")),
         "maps.default.countries.GB.ams1: must be a whole number from 0 to 1000000, not 0.5",
@@ -207,7 +207,7 @@ CASES = {
     ),
     "default in order": (
         changed(("[maps.default]", '[maps.default]\norder = ["default", "countries"]')),
-        'maps.default.order[1]: "default" is always asked last',
+        'maps.default.order[1]: "default" always comes last',
     ),
     "layer twice": (
         changed(("[maps.default]", '[maps.default]\norder = ["countries", "countries"]')),

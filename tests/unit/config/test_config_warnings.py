@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from support.config_file import GOOD, MAPS, changed, load, record
+from support.config_file import GOOD, MAPS, changed, load, record, without_lines
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +26,7 @@ WARNINGS = {
     ),
     "shared address": (
         changed(('a = ["192.0.2.2"]', 'a = ["192.0.2.1"]')),
-        "nodes.ams1.a: 192.0.2.1 is an address of node lon1 too",
+        "nodes.ams1.a: 192.0.2.1 is also an address of node lon1",
     ),
     "AS layer without a source": (
         changed(("[maps.default]", "[maps.default]\nasns.AS3320 = { lon1 = 1 }")),
@@ -42,7 +42,7 @@ WARNINGS = {
     ),
     "layer out of order": (
         changed(("[maps.default]", '[maps.default]\norder = ["continents"]')),
-        "maps.default.countries: is never asked: the map's order leaves it out",
+        "maps.default.countries: is never used: the map's order leaves it out",
     ),
     "idle entry": (
         changed(("{ lon1 = 100, ams1 = 50 }", "{ lon1 = 0, ams1 = 0 }")),
@@ -91,4 +91,4 @@ WARNINGS = {
 
 @pytest.mark.parametrize(("text", "expected"), WARNINGS.values(), ids=WARNINGS)
 def test_what_is_probably_not_meant_is_allowed_with_a_warning(text, expected):
-    assert load(text).warnings == [f"c.toml: {expected.replace('{here}', str(Path.cwd()))}"]
+    assert without_lines(load(text).warnings) == [f"c.toml: {expected.replace('{here}', str(Path.cwd()))}"]
