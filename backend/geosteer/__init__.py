@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from geosteer.decision.client import Client as Client
     from geosteer.decision.client import parse as parse_client
-    from geosteer.decision.director import Decision as Decision
+    from geosteer.decision.decision import Decision as Decision
     from geosteer.decision.director import Director as Director
     from geosteer.errors import ConfigError as ConfigError
     from geosteer.errors import GeosteerError as GeosteerError
@@ -28,7 +28,7 @@ __all__ = [
 ]  # fmt: skip
 
 _HOMES = {
-    "Choice": "library.chooser", "Client": "decision.client", "ConfigError": "errors", "Decision": "decision.director",
+    "Choice": "library.chooser", "Client": "decision.client", "ConfigError": "errors", "Decision": "decision.decision",
     "Director": "decision.director", "GeosteerError": "errors", "NoService": "library.chooser", "NotReady": "sync.lookups",
     "Settings": "settings", "Steering": "library.steering", "Tier": "sync.tier", "load_settings": "settings",
     "parse_client": "decision.client",

@@ -178,7 +178,9 @@ class Names:
 
     def template(self, entry: Entry, answers: Collection[tuple[str, str]], ttl: int) -> tuple[bytes, int]:
         """A service's whole reply with `%d` where the scope goes, and how often it does (ABI 3 and later)."""
-        mark = self.reply(entry, answers, ttl, -1).replace(b"%", b"%%")
+        mark = self.reply(entry, answers, ttl, dict.fromkeys([kind for kind, _ in answers], -1)).replace(
+            b"%", b"%%"
+        )
         return mark.replace(b"DATA\t-1\t", b"DATA\t%d\t"), len(answers)
 
     def find(self, name: bytes) -> Entry | None:
@@ -215,9 +217,14 @@ class Names:
         head = f"DATA\t{scope}\t{int(auth)}" if self._abi >= 3 else "DATA"
         return f"{head}\t{entry.name}\tIN\t{kind}\t{ttl}\t{entry.zone_id}\t{content}\n".encode()
 
-    def reply(self, entry: Entry, answers: Iterable[tuple[str, str]], ttl: int, scope: int) -> bytes:
-        """A service's whole reply to ANY: (type, content) of the decision, and what else stands at the name."""
-        lines = [self.line(entry, kind, ttl, content, scope=scope) for kind, content in answers]
+    def reply(
+        self, entry: Entry, answers: Iterable[tuple[str, str]], ttl: int, scopes: Mapping[str, int]
+    ) -> bytes:
+        """A service's whole reply to ANY: (type, content) of the decision, and what else stands at the name.
+
+        Each record has the scope of its type: PowerDNS goes by the records that it sends, and sends one type of them.
+        """
+        lines = [self.line(entry, kind, ttl, content, scope=scopes[kind]) for kind, content in answers]
         return b"".join((entry.lines, *lines, END))
 
     def _delegated(self, name: str) -> bool:

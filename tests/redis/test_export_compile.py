@@ -16,13 +16,14 @@ from hypothesis import strategies as st
 from geosteer.cmodules import Address
 from geosteer.decision.client import Client
 from geosteer.decision.director import Director
+from geosteer.decision.distribution import Distribution
 from geosteer.decision.model import Model
 from geosteer.decision.node_state import NodeState, Override
 from geosteer.timestamps import format_time
 from geosteer_loader.config.config import check
 from geosteer_loader.export import atomic_files
+from geosteer_loader.export.client_classes import Answers
 from geosteer_loader.export.compiled_tables import Spans, prefixes
-from geosteer_loader.export.distribution import Walk
 from geosteer_loader.export.mmdb_writer import ALIASES, Unsigned, database, encode
 from geosteer_loader.export.published_state import Picture
 from geosteer_loader.publish.publish import publish
@@ -76,10 +77,16 @@ def state(text: str) -> NodeState:
     return made
 
 
+def answers(made: Model, record: str, states: Mapping[str, NodeState]) -> Answers:
+    """What the service answers to clients of whom `geo` says that."""
+    distribution = Distribution(made, states, NOW)
+    return Answers(Director(made), distribution, made.services["s"], {"geo": record}, states, NOW)
+
+
 def compare(policy: str, made: Model, states: Mapping[str, NodeState], record: str = "GB 5 0") -> None:
     """Fail where the chances are not what the Director does over many networks."""
     director, service = Director(made), made.services["s"]
-    walk = Walk(director, service, {"geo": record}, states, NOW)
+    walk = answers(made, record, states)
     settled = walk.settled()
     dice = random.Random(policy)
     rounds = 600
@@ -145,8 +152,7 @@ def test_chances_are_what_the_director_does_over_many_networks(
 def test_of_equals_each_is_first_as_often_as_the_others_keep_nobody() -> None:
     made = model("best", {"n0": 1, "n1": 1, "n2": 1}, {}, {"n3": 1})
     states = {"n0": state("drain 0.5"), "n1": state("up"), "n2": state("up")}
-    director = Director(made)
-    walk = Walk(director, made.services["s"], {"geo": "GB"}, states, NOW)
+    walk = answers(made, "GB", states)
     chances = {node.name: part for node, part in walk.chances("A").items()}
     # n0 is first, second or last with a third each, but n1 and n2 leave nothing: 1/3 x 1/2; the rest is theirs in halves.
     assert chances == pytest.approx({"n0": 1 / 6, "n1": 5 / 12, "n2": 5 / 12})
@@ -155,14 +161,14 @@ def test_of_equals_each_is_first_as_often_as_the_others_keep_nobody() -> None:
 def test_whom_nobody_keeps_goes_to_the_highest_share_and_equals_part_those_evenly() -> None:
     made = model("best", {"n0": 2, "n1": 1, "n2": 1}, {}, {"n0": 1})
     states = {"n0": state("drain 0.2"), "n1": state("drain 0.5"), "n2": state("drain 0.5")}
-    walk = Walk(Director(made), made.services["s"], {"geo": "GB"}, states, NOW)
+    walk = answers(made, "GB", states)
     chances = {node.name: part for node, part in walk.chances("A").items()}
     assert chances == pytest.approx({"n0": 0.2, "n1": 0.4, "n2": 0.4})
 
 
 def test_a_ranking_goes_through_all_layers_and_names_every_node_once() -> None:
     made = model("best", {"n0": 2, "n1": 1, "n2": 1}, {"n2": 9, "n3": 5}, {"n4": 1, "n0": 7})
-    walk = Walk(Director(made), made.services["s"], {"geo": "GB"}, {}, NOW)
+    walk = answers(made, "GB", {})
     assert [{one.node.name for one in group} for group in walk.ranking()] == [
         {"n0"},
         {"n1", "n2"},

@@ -179,7 +179,7 @@ def records(lines: list[str]) -> tuple[list[Any], int]:
         fields = line.split("\t")
         if fields[0] == "DATA" and fields[5] in {"A", "AAAA", "CNAME"}:
             found.append((fields[5], fields[8], int(fields[6])))
-            scope = int(fields[1])
+            scope = max(scope, int(fields[1]))
     return found, scope
 
 

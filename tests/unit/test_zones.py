@@ -125,21 +125,21 @@ def test_the_words_of_a_reply_are_those_that_powerdns_knows():
 def test_a_services_reply_is_what_stands_there_and_the_answers_with_their_scope():
     known = names()
     answers = [("A", "192.0.2.1"), ("A", "192.0.2.11"), ("AAAA", "2001:db8::1")]
-    assert known.reply(known.entries[b"www.cdn.example.net"], answers, 42, 21) == (
+    assert known.reply(known.entries[b"www.cdn.example.net"], answers, 42, {"A": 21, "AAAA": 22}) == (
         b'DATA\t0\t1\twww.cdn.example.net\tIN\tTXT\t3600\t1\t"beside the service"\n'
         b"DATA\t21\t1\twww.cdn.example.net\tIN\tA\t42\t1\t192.0.2.1\n"
         b"DATA\t21\t1\twww.cdn.example.net\tIN\tA\t42\t1\t192.0.2.11\n"
-        b"DATA\t21\t1\twww.cdn.example.net\tIN\tAAAA\t42\t1\t2001:db8::1\n"
+        b"DATA\t22\t1\twww.cdn.example.net\tIN\tAAAA\t42\t1\t2001:db8::1\n"
         b"END\n"
     )
-    assert known.reply(known.entries[b"dl.eu.cdn.example.net"], [("CNAME", "lon1.example.net")], 60, 8) == (
-        b"DATA\t8\t1\tdl.eu.cdn.example.net\tIN\tCNAME\t60\t1\tlon1.example.net\nEND\n"
-    )
+    assert known.reply(
+        known.entries[b"dl.eu.cdn.example.net"], [("CNAME", "lon1.example.net")], 60, {"CNAME": 8}
+    ) == (b"DATA\t8\t1\tdl.eu.cdn.example.net\tIN\tCNAME\t60\t1\tlon1.example.net\nEND\n")
 
 
 def test_the_service_at_the_apex_keeps_soa_and_ns_without_scope():
     known = names()
-    reply = known.reply(known.entries[ZONE.encode()], [("A", "192.0.2.1")], 30, 24)
+    reply = known.reply(known.entries[ZONE.encode()], [("A", "192.0.2.1")], 30, {"A": 24})
     rows = [row.split(b"\t") for row in reply.splitlines()[:-1]]
     assert [(row[1], row[5]) for row in rows] == [
         (b"0", b"SOA"), (b"0", b"NS"), (b"0", b"NS"), (b"0", b"MX"), (b"0", b"TXT"), (b"24", b"A"),

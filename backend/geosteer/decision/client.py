@@ -58,6 +58,11 @@ class Client:
         return self.fixed or self.extra + (max(self.floor, length))
 
     @property
+    def key(self) -> str:
+        """What the policy `hash` goes by: the network, unless a front end knows better."""
+        return self.network
+
+    @property
     def network(self) -> str:
         """The /24 or /48 that hashes see, for example `192.0.2.0/24`."""
         if self.bits == 32:

@@ -3,70 +3,30 @@
 from __future__ import annotations
 
 from geosteer.decision import policy
-from geosteer.decision.node_state import NodeState
-from geosteer.decision.records import lengths_of, place_of
+from geosteer.decision.decision import Decision, note_change
+from geosteer.decision.layer_walk import IGNORE_ALL, UNKNOWN, levels, named, node_share, walk
+from geosteer.decision.records import Keys, lengths_of, place_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-    from typing import Any
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from geosteer.decision.client import Client
     from geosteer.decision.model import Entries, Model, Node, Service
+    from geosteer.decision.node_state import NodeState
 
     Look = Callable[[str], tuple[str, int]]
     """Table -> record ("" on a miss) and length of the widest prefix around the client that has it."""
-
-ASK_STATES, GIVE_DRAINED, IGNORE_PROBES, IGNORE_DRAINS, IGNORE_ALL = range(5)
-"""What counts against a node: everything; all but being drained; overrides and zero weights; `down` by an operator and zero
-weights; zero weights."""
-
-REGIONS = 512
-"""Regions remembered with their country and continent at most: every country, not every subdivision."""
-
-_UNKNOWN = NodeState()
-
-
-class Decision:
-    """Which nodes one client gets for one service."""
-
-    __slots__ = (
-        "answer", "layer", "loud", "matched", "memo", "refused", "scope", "split", "trace", "ttl", "valid_until",
-    )  # fmt: skip
-
-    def __init__(self) -> None:
-        self.answer: dict[str, tuple[Node, ...]] = {}
-        """Record type (A, AAAA or CNAME) -> chosen nodes, best first."""
-        self.layer: dict[str, str] = {}
-        """Record type -> the layer that answered, with its key: `countries GB`."""
-        self.matched: dict[str, tuple[str, int]] = {}
-        """Table -> record and prefix length, for the tables consulted."""
-        self.scope = 1
-        """Prefix length around the client in which the answer holds; never 0."""
-        self.split = False
-        """A hash of the client's network or a draw settled the answer."""
-        self.memo = True
-        """The same question may get the same answer until something changes; false for draws."""
-        self.ttl = 0
-        """Seconds."""
-        self.valid_until: float | None = None
-        """When the answer changes by itself, seconds since 1970."""
-        self.refused = False
-        """No node may be given: `all_down = "none"`."""
-        self.loud = ""
-        """What an operator must hear of, "" if nothing."""
-        self.trace: list[dict[str, Any]] = []
-        """Candidates met, with the reason why not; filled on request."""
 
 
 class Director:
     """Decides from one published configuration."""
 
     def __init__(self, model: Model) -> None:
-        self._model = model
         self.services: Mapping[str, Service] = model.services
         """By name, wildcards as `*.x`."""
-        self._keys: dict[str, tuple[str, str, str]] = {}
+        self.keys: Callable[[str, str], Sequence[str]] = Keys(model.continents).of
+        """Layer and record -> what the record is called in that layer, most specific first."""
 
     def decide(
         self, service: Service, client: Client | None, look: Look, states: Mapping[str, NodeState], now: float,
@@ -88,26 +48,17 @@ class Director:
             walk = _Walk(self, service, client, look, states, now, ticket, decision, kind, trace)
             decision.answer[kind] = walk.choose()
             decision.refused = decision.refused or not decision.answer[kind]
-        self._finish(decision, service, client, states, now)
+            walk.note_scope()
+        self._finish(decision, service, states, now)
         return decision
 
     def _finish(
-        self,
-        decision: Decision,
-        service: Service,
-        client: Client | None,
-        states: Mapping[str, NodeState],
-        now: float,
+        self, decision: Decision, service: Service, states: Mapping[str, NodeState], now: float
     ) -> None:
-        if client is not None:
-            length = max((length for _, length in decision.matched.values()), default=1)
-            if decision.split:
-                length = max(length, 24 if client.bits == 32 else 48)
-            decision.scope = client.scope(length)
-        if any(
-            states.get(node.name, _UNKNOWN).failing for nodes in decision.answer.values() for node in nodes
-        ):
-            decision.ttl = min(decision.ttl, service.ttl_min)
+        for nodes in decision.answer.values():
+            for node in nodes:
+                if node.name in states and states[node.name].failing:
+                    decision.ttl = service.ttl_min
         for node in service.map.nodes:
             state = states.get(node.name)
             if state is not None and state.override is not None:
@@ -117,43 +68,24 @@ class Director:
         if decision.valid_until is not None:
             decision.ttl = max(1, min(decision.ttl, int(decision.valid_until - now)))
 
-    def keys(self, layer: str, record: str) -> Sequence[str]:
-        """What a table's record is called in a layer of a map, most specific first; nothing for a miss."""
-        if not record:
-            return ()
-        if layer == "networks":
-            return (record,)
-        if layer == "asns":
-            return [origin for origin in record.split(" ") if origin != "AS0"]
-        region = record.partition(" ")[0]
-        known = self._keys.get(region)
-        if known is None:
-            if len(self._keys) >= REGIONS:
-                self._keys.clear()
-            known = self._keys[region] = self._split(region)
-        key = known[0 if layer == "subdivisions" else 1 if layer == "countries" else 2]
-        return (key,) if key else ()
-
-    def _split(self, region: str) -> tuple[str, str, str]:
-        """Subdivision, country, continent of a `geo` record without its location."""
-        if region.startswith("@"):
-            return "", "", region[1:]
-        country, dash, _ = region.partition("-")
-        return region if dash else "", country, self._model.continents.get(country, "")
-
 
 class _Walk:
     """One way through the layers of a map, for one record type."""
 
     __slots__ = (
+        "cells",
         "client",
         "decision",
         "director",
+        "kept",
         "kind",
+        "level",
         "look",
+        "met",
         "network",
         "now",
         "service",
+        "split",
         "states",
         "ticket",
         "trace",
@@ -174,85 +106,105 @@ class _Walk:
         self.kind = kind
         self.trace = trace
         self.network = ""
+        self.level = 0
+        self.kept: list[policy.Candidate] = []
+        """Who gets the client, best first."""
+        self.met: list[tuple[policy.Candidate, str]] = []
+        """Who may serve and does not keep the client, with the layer, in the order met."""
+        self.split = False
+        self.cells: dict[str, tuple[str, int]] = {}
+        """Table -> record and prefix length, of the tables that were needed."""
 
     def choose(self) -> tuple[Node, ...]:
         """The nodes, best first; empty when the map refuses to answer."""
-        chosen = self._layers(ASK_STATES)
-        if chosen is None:
-            chosen = self._layers(GIVE_DRAINED)
-        if chosen is None and self.service.map.all_down == "none":
-            return ()
-        if chosen is None:
-            chosen = self._layers(IGNORE_PROBES) or self._layers(IGNORE_DRAINS)
-        if chosen is None:
-            self.decision.loud = (
-                f"map {self.service.map.name}: no node may serve, operators' overrides are ignored"
-            )
-            chosen = self._layers(IGNORE_ALL)
-        return chosen or ()
+        area = self.service.map
+        for self.level in levels(area.all_down):
+            if self.level == IGNORE_ALL:
+                self.decision.loud = f"map {area.name}: no node may serve, operators' overrides are ignored"
+            chosen = self._through()
+            if chosen is not None:
+                return chosen
+        return ()
 
-    def _layers(self, ignore: int) -> tuple[Node, ...] | None:
-        """Through the layers that name the client until one keeps it; None where none has a serving node."""
-        met: list[tuple[float, policy.Candidate, str]] = []
-        for layer, entries in self._named():
-            candidates = self._serving(entries, ignore, layer)
-            if candidates:
-                kept = self._rank(candidates, met, layer)
-                if kept:
-                    return self._answer(layer, kept, ignore)
-        if met:
-            layer, kept = self._highest(met)
-            return self._answer(layer, kept, ignore)
-        candidates = self._serving(self.service.map.everyone, ignore, "any")
-        if not candidates:
+    def note_scope(self) -> None:
+        """Take down in which prefix around the client this part of the answer holds."""
+        decision, client = self.decision, self.client
+        scope = 1
+        if client is not None:
+            for cell in self.cells.values():
+                scope = max(scope, cell[1])
+            if self.split:
+                scope = max(scope, 24 if client.bits == 32 else 48)
+            scope = client.scope(scope)
+        decision.asked[self.kind], decision.scopes[self.kind] = self.cells, scope
+        decision.split_by[self.kind] = self.split
+        decision.scope = max(decision.scope, scope)
+        if self.split:
+            decision.split = True
+
+    def _through(self) -> tuple[Node, ...] | None:
+        """From layer to layer until one keeps the client; None where no node may serve."""
+        if not walk(self.service.map, self._named(), self._serving, self._accept):
             return None
-        kept = self._rank(candidates, met, "any")
-        return self._answer("any", kept or self._highest(met)[1], ignore)
+        if not self.kept:
+            self._give_to_highest()
+        if self.service.spare and len(self.kept) < self.service.max_answers:
+            self.kept += self._next_best()
+        return tuple([candidate.node for candidate in self.kept])
 
-    def _next_best(self, kept: Sequence[policy.Candidate], ignore: int) -> list[policy.Candidate]:
-        """Who would get the client if these could not serve, layer by layer, as many as are still wanted."""
-        seen, found = {candidate.node.name for candidate in kept}, []
+    def _accept(self, layer: str, candidates: list[policy.Candidate]) -> bool:
+        """Whether some of a layer's nodes keep the client; they are the answer then."""
+        self.kept = self._keepers(candidates, layer)
+        if not self.kept:
+            return False
+        self.decision.layer[self.kind] = layer
+        return True
+
+    def _next_best(self) -> list[policy.Candidate]:
+        """Who would get the client if those chosen could not serve, layer by layer, as many as are still wanted."""
+        seen, spare = {candidate.node.name for candidate in self.kept}, []
         for layer, entries in (*self._named(), ("any", self.service.map.everyone)):
-            for candidate in self._rank(self._serving(entries, ignore, layer), [], layer):
+            for candidate in self._keepers(self._serving(layer, entries), layer):
                 if candidate.node.name not in seen:
                     seen.add(candidate.node.name)
-                    found.append(candidate)
+                    spare.append(candidate)
             if len(seen) >= self.service.max_answers:
                 break
-        return found[: self.service.max_answers - len(kept)]
+        return spare[: self.service.max_answers - len(self.kept)]
 
-    def _highest(
-        self, met: Sequence[tuple[float, policy.Candidate, str]]
-    ) -> tuple[str, list[policy.Candidate]]:
-        """Layer and node of the highest share among those who do not keep the client."""
-        share, chosen, layer = max(met, key=lambda one: one[0])
-        for _, candidate, _ in met:
+    def _give_to_highest(self) -> None:
+        """The client goes to the highest share among the nodes that do not keep it; of equals, to the first that was met."""
+        chosen, layer = max(self.met, key=lambda one: one[0].share)
+        for candidate, _ in self.met:
             if candidate is not chosen:
-                self._note_growth(candidate, share)
-        return layer, [chosen]
+                self._note_growth(candidate, chosen.share)
+        self.kept, self.decision.layer[self.kind] = [chosen], layer
 
-    def _named(self) -> Iterator[tuple[str, Entries]]:
-        """The map's layers that name the client, then `default`; tables are asked as late as possible."""
-        if self.client is not None:
-            for layer, table, entries in self.service.map.layers:
-                for key in self.director.keys(layer, self._cell(table)[0]):
-                    if key in entries:
-                        yield f"{layer} {key}", entries[key]
-                        break
-        yield "default", self.service.map.default
+    def _named(self) -> Iterable[tuple[str, Entries]]:
+        """The map's layers that name the client, then `default`."""
+        area = self.service.map
+        return (
+            (("default", area.default),)
+            if self.client is None
+            else named(area, self.director.keys, self._record)
+        )
 
-    def _cell(self, table: str) -> tuple[str, int]:
-        matched = self.decision.matched
-        cell = matched.get(table)
+    def _record(self, table: str) -> str:
+        """What a table says of the client; tables are asked as late as possible, and once."""
+        cell = self.cells.get(table)
         if cell is None:
-            cell = matched[table] = self.look(table)
-        return cell
+            matched = self.decision.matched
+            cell = matched.get(table)
+            if cell is None:
+                cell = matched[table] = self.look(table)
+            self.cells[table] = cell
+        return cell[0]
 
-    def _serving(self, entries: Entries, ignore: int, layer: str) -> list[policy.Candidate]:
-        kind, serving = self.kind, []
+    def _serving(self, layer: str, entries: Entries) -> list[policy.Candidate]:
+        kind, level, states, now, serving = self.kind, self.level, self.states, self.now, []
         for node, weight in entries:
-            state = self.states.get(node.name, _UNKNOWN)
-            share, reason = self._share(node, weight, state, ignore)
+            state = states.get(node.name, UNKNOWN)
+            share, reason = node_share(node, weight, state, now, level)
             if not reason and not node.has(kind):
                 reason = f"no {kind}"
             if not reason:
@@ -266,79 +218,40 @@ class _Walk:
                 )  # fmt: skip
         return serving
 
-    def _share(self, node: Node, weight: float, state: NodeState, ignore: int) -> tuple[float, str]:
-        """How much of its clients the node keeps, and why it may not be given, "" if it may."""
-        if weight <= 0:
-            return 0.0, "weight 0"
-        if ignore == IGNORE_ALL:
-            return 1.0, ""
-        override = state.forced(self.now)
-        if override and override.state == "down":
-            return 0.0, "operator: down"
-        if ignore >= IGNORE_PROBES:
-            share = override.percent / 100 if override else 1.0
-            if share <= 0 and ignore == IGNORE_DRAINS:
-                return 1.0, ""
-            return share, "" if share > 0 else "operator: drained"
-        share = state.share(self.now, node.ramp)
-        if not (override and override.state == "up"):
-            if state.state == "down":
-                return share, f"down: {state.reason}" if state.reason else "down"
-            if state.state == "unknown" and node.assume == "down":
-                return share, "unknown, assumed down"
-        if share <= 0 and ignore == GIVE_DRAINED:
-            return 1.0, ""
-        if share <= 0:
-            return share, "operator: drained" if override and override.percent <= 0 else "sheds all"
-        return share, ""
-
-    def _rank(
-        self, candidates: list[policy.Candidate], met: list[tuple[float, policy.Candidate, str]], layer: str
-    ) -> list[policy.Candidate]:
-        """Those who keep the client, best first; those who don't are added to *met*."""
-        name, limit = self.service.policy, self.service.max_answers
-        if name in {"weighted", "hash"}:
-            return self._drawn(candidates, name)[:limit]
+    def _keepers(self, candidates: list[policy.Candidate], layer: str) -> list[policy.Candidate]:
+        """Those who keep the client, best first, as many as are wanted; those who don't are added to *met*."""
+        limit = self.service.max_answers
         kept: list[policy.Candidate] = []
-        for group in self._groups(candidates, name):
+        for group in self._ranked(candidates) if len(candidates) > 1 else (candidates,):
             if len(group) > 1:
-                self.decision.split = True
+                self.split = True
             for candidate in group:
-                if self._keeps(candidate):
+                if candidate.share >= 1 or self._keeps(candidate):
                     kept.append(candidate)
                     if len(kept) == limit:
                         return kept
                 else:
-                    met.append((candidate.share, candidate, layer))
+                    self.met.append((candidate, layer))
         return kept
 
-    def _drawn(self, candidates: list[policy.Candidate], name: str) -> list[policy.Candidate]:
-        if len(candidates) == 1:
-            return candidates
-        self.decision.split = True
-        if name == "weighted":
+    def _ranked(self, candidates: list[policy.Candidate]) -> policy.Groups:
+        """The candidates by the policy, best first."""
+        service = self.service
+        if service.policy == "weighted":
             self.decision.memo = False
-            return policy.weighted(candidates, self.ticket)
-        ranked = policy.hashed(candidates, self._network())
-        for place, candidate in enumerate(ranked[1:], 1):
-            above = ranked[min(place, self.service.max_answers) - 1]
-            self._note_growth(candidate, policy.overtaking(candidate, above, self._network()))
-        return ranked
+            return [policy.weighted(candidates, self.ticket)]
+        if service.policy == "hash":
+            return [policy.hashed(candidates, self.client.key if self.client is not None else "")]
+        return policy.groups(service, candidates, self._network(), self._place, self._lengths)
 
-    def _groups(self, candidates: list[policy.Candidate], name: str) -> policy.Groups:
-        if len(candidates) == 1:
-            return [candidates]
-        if name == "nearest" and self.client is not None:
-            place = place_of(self._cell("geo")[0])
-            return policy.nearest(candidates, self._network(), place, self.service.near_km)
-        if name == "path" and self.client is not None:
-            return policy.path(candidates, self._network(), lengths_of(self._cell("path")[0]))
-        return policy.best(candidates, self._network())
+    def _place(self) -> tuple[float, float] | None:
+        return place_of(self._record("geo")) if self.client is not None else None
+
+    def _lengths(self) -> dict[str, int]:
+        return lengths_of(self._record("path")) if self.client is not None else {}
 
     def _keeps(self, candidate: policy.Candidate) -> bool:
-        if candidate.share >= 1:
-            return True
-        self.decision.split = True
+        self.split = True
         draw = policy.unit(candidate.node.name, self._network())[0]
         if draw < candidate.share:
             return True
@@ -347,7 +260,7 @@ class _Walk:
 
     def _note_growth(self, candidate: policy.Candidate, share: float) -> None:
         """The answer may change when a node that ramps up passes that share."""
-        state = self.states.get(candidate.node.name, _UNKNOWN)
+        state = self.states.get(candidate.node.name, UNKNOWN)
         when = state.reaches(share, self.now, candidate.node.ramp)
         if when is not None:
             note_change(self.decision, when)
@@ -357,14 +270,5 @@ class _Walk:
             self.network = self.client.network
         return self.network
 
-    def _answer(self, layer: str, kept: Sequence[policy.Candidate], ignore: int) -> tuple[Node, ...]:
-        self.decision.layer[self.kind] = layer
-        if self.service.spare and len(kept) < self.service.max_answers:
-            kept = [*kept, *self._next_best(kept, ignore)]
-        return tuple([candidate.node for candidate in kept])
 
-
-def note_change(decision: Decision, when: float) -> None:
-    """The answer changes by itself at *when*, if not before."""
-    if decision.valid_until is None or when < decision.valid_until:
-        decision.valid_until = when
+__all__ = ["Decision", "Director"]

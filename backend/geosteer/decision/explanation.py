@@ -9,7 +9,7 @@ from geosteer.timestamps import format_time
 
 if TYPE_CHECKING:
     from geosteer.decision.client import Client
-    from geosteer.decision.director import Decision
+    from geosteer.decision.decision import Decision
     from geosteer.decision.model import Service
 
 

@@ -81,6 +81,11 @@ class NodeState:
             shed = 0.0
         self.shed = min(shed, 1.0) if shed > 0 else 0.0  # a NaN is not above 0
 
+    @property
+    def plain(self) -> bool:
+        """Up, with nothing that takes from its share."""
+        return self.state == "up" and self.override is None and not self.came_back and not self.shed
+
     def forced(self, now: float) -> Override | None:
         """The override, while it is in force."""
         override = self.override
@@ -89,13 +94,13 @@ class NodeState:
     def share(self, now: float, ramp: float) -> float:
         """0..1: how much of its clients the node keeps: override percent x ramp x (1 - shed)."""
         share = self._full_share(now)
-        if self.ramping(now, ramp):
+        if self.came_back and self.ramping(now, ramp):
             share *= max(RAMP_FROM, min(1.0, (now - self.since) / ramp))
         return share
 
     def ramping(self, now: float, ramp: float) -> bool:
         """Whether the node came back less than *ramp* seconds ago, so that its share grows by itself."""
-        return self.came_back and self.state == "up" and now < self.since + ramp
+        return ramp > 0 and self.came_back and self.state == "up" and now < self.since + ramp
 
     def reaches(self, share: float, now: float, ramp: float) -> float | None:
         """When the growing share reaches *share*, seconds since 1970, or None: never, by itself."""
@@ -105,5 +110,7 @@ class NodeState:
         return self.since + ramp * share / full
 
     def _full_share(self, now: float) -> float:
+        if self.override is None:
+            return 1.0 - self.shed
         override = self.forced(now)
         return (1.0 - self.shed) * (override.percent / 100 if override else 1.0)

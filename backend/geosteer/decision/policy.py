@@ -1,7 +1,10 @@
-"""How candidates are ranked: best, weighted, hash, nearest, path. Pure functions.
+"""How candidates are ranked: best, weighted, hash, nearest, path; and which clients a node keeps. Pure functions.
 
-Every ranking is a list of groups, best first; the members of a group are in their final order, and a group of several members
-was put in order by a hash of the client's network, which narrows the scope of an answer that depends on it.
+No ranking looks at shares. Going down it, each node keeps the clients whose `unit` is below its share, so that a share means
+the same part of a node's own clients under every policy.
+A ranking of `best`, `nearest` or `path` is a list of groups, best first; the members of a group are in their final order, and
+a group of several members was put in order by a hash of the client's network, which narrows the scope of an answer that
+depends on it.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from geosteer.decision.model import Node
+    from geosteer.decision.model import Node, Service
 
     Groups = list[list["Candidate"]]
 
@@ -42,8 +45,31 @@ def unit(node: str, network: str) -> tuple[float, float]:
 
     The first and the next 13 hex digits of SHA-1(`node|network`), over 2^52; a Redis Function has SHA-1 too.
     """
-    digits = sha1(f"{node}|{network}".encode()).hexdigest()
+    digits = sha1(f"{node}|{network}".encode("utf-8", "surrogatepass")).hexdigest()
     return int(digits[:13], 16) / _TOP, int(digits[13:26], 16) / _TOP
+
+
+def keeps(node: str, share: float, network: str) -> bool:
+    """Whether a node that keeps that share of its clients keeps those of this network; the same ones each time."""
+    return share >= 1 or unit(node, network)[0] < share
+
+
+def groups(
+    service: Service,
+    candidates: Sequence[Candidate],
+    network: str,
+    place: Callable[[], tuple[float, float] | None],
+    lengths: Callable[[], dict[str, int]],
+) -> Groups:
+    """Candidates by the service's policy, for all policies but `weighted` and `hash`.
+
+    Args: place, lengths: the client's location, and its AS-path lengths; asked where the policy goes by them.
+    """
+    if service.policy == "nearest":
+        return nearest(candidates, network, place(), service.near_km)
+    if service.policy == "path":
+        return path(candidates, network, lengths())
+    return best(candidates, network)
 
 
 def best(candidates: Sequence[Candidate], network: str) -> Groups:
@@ -86,16 +112,16 @@ def nearest(
 
 
 def weighted(candidates: Sequence[Candidate], ticket: float) -> list[Candidate]:
-    """By a draw in proportion to weight x share, without replacement; *ticket* in [0, 1) is the draw.
+    """By draws in proportion to weight, without replacement; *ticket* in [0, 1) is the draw.
 
     The place of the ticket within the interval it fell into is the ticket of the next draw, so one number settles all.
     """
     left = list(candidates)
     drawn: list[Candidate] = []
     while left:
-        point = ticket * sum(candidate.weight * candidate.share for candidate in left)
+        point = ticket * sum([candidate.weight for candidate in left])
         for candidate in left:
-            size = candidate.weight * candidate.share
+            size = candidate.weight
             if point < size:
                 break
             point -= size
@@ -103,24 +129,16 @@ def weighted(candidates: Sequence[Candidate], ticket: float) -> list[Candidate]:
             point = 0.0
         drawn.append(candidate)
         left.remove(candidate)
-        ticket = min(point / size, 1 - 1 / _TOP) if size > 0 else 0.0
+        ticket = min(point / size, 1 - 1 / _TOP)
     return drawn
 
 
 def hashed(candidates: Sequence[Candidate], key: str) -> list[Candidate]:
-    """Weighted rendezvous (weight x share) of *key*: losing a node moves only that node's keys."""
+    """By weighted rendezvous of *key*: losing a node moves only that node's keys."""
     return sorted(
         candidates,
-        key=lambda candidate: (
-            -candidate.weight * candidate.share * _pull(candidate, key), candidate.node.name,
-        ),
-    )  # fmt: skip
-
-
-def overtaking(candidate: Candidate, above: Candidate, key: str) -> float:
-    """The share with which a candidate would come before one that `hashed` puts above it; infinite: with none."""
-    pull = candidate.weight * _pull(candidate, key)
-    return above.weight * above.share * _pull(above, key) / pull if pull > 0 else inf
+        key=lambda candidate: (-candidate.weight * _pull(candidate, key), candidate.node.name),
+    )
 
 
 def _pull(candidate: Candidate, key: str) -> float:
@@ -135,14 +153,14 @@ def distance(here: tuple[float, float], there: tuple[float, float] | None) -> fl
         return inf
     lat1, lon1, lat2, lon2 = map(radians, (*here, *there))
     half = sin((lat2 - lat1) / 2) ** 2 + cos(lat1) * cos(lat2) * sin((lon2 - lon1) / 2) ** 2
-    return 2 * EARTH_KM * asin(min(1.0, sqrt(half)))
+    return 2 * EARTH_KM * asin(min(1.0, sqrt(half))) if half > 0 else 0.0
 
 
 def _grouped(candidates: Sequence[Candidate], rank: Callable[[Candidate], object], network: str) -> Groups:
-    groups: dict[object, list[Candidate]] = {}
+    by_rank: dict[object, list[Candidate]] = {}
     for candidate in candidates:
-        groups.setdefault(rank(candidate), []).append(candidate)
-    ordered = [groups[key] for key in sorted(groups)]  # type: ignore[type-var]
+        by_rank.setdefault(rank(candidate), []).append(candidate)
+    ordered = [by_rank[rank_of] for rank_of in sorted(by_rank)]  # type: ignore[type-var]
     for group in ordered:
         if len(group) > 1:
             group.sort(key=lambda candidate: (-unit(candidate.node.name, network)[1], candidate.node.name))

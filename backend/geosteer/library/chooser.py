@@ -17,7 +17,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from geosteer.decision.director import Decision, Look
+    from geosteer.decision.decision import Decision
+    from geosteer.decision.director import Look
     from geosteer.decision.model import Node
     from geosteer.sync.tier import Tier
 
@@ -259,19 +260,28 @@ _NOBODY = Client(32, 0, 0)
 
 
 class _ByPath(Client):
-    """A client whom hashes know by the path that it asks for, so that one object lives on few nodes."""
+    """A client whom the policy `hash` knows by the path that it asks for, so that one object lives on few nodes.
 
-    __slots__ = ("_path",)
+    Which clients a node keeps still goes by their network.
+    """
 
-    def __init__(self, client: Client, path: str) -> None:
+    __slots__ = ("_nobody", "_path")
+
+    def __init__(self, client: Client | None, path: str) -> None:
+        self._nobody = client is None
+        client = client or _NOBODY
         super().__init__(
             client.bits, client.address, client.length, extra=client.extra, floor=client.floor, fixed=client.fixed
         )  # fmt: skip
         self._path = path
 
     @property
-    def network(self) -> str:
+    def key(self) -> str:
         return self._path
+
+    @property
+    def network(self) -> str:
+        return "" if self._nobody else super().network
 
 
 def _kind(kinds: tuple[str, ...], client: Client | None) -> str:
@@ -281,7 +291,7 @@ def _kind(kinds: tuple[str, ...], client: Client | None) -> str:
 
 
 def _seen_by_hashes(service: Service, client: Client | None, path: str) -> Client | None:
-    return _ByPath(client or _NOBODY, path) if path and service.policy == "hash" else client
+    return _ByPath(client, path) if path and service.policy == "hash" else client
 
 
 __all__ = ["Choice", "Chooser", "NoService", "NotReady"]

@@ -41,7 +41,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
-    from geosteer.decision.director import Decision, Director
+    from geosteer.decision.decision import Decision
+    from geosteer.decision.director import Director
     from geosteer.decision.model import Service
 
     Asker = str | IPv4Address | IPv6Address | IPv4Network | IPv6Network | Client | None

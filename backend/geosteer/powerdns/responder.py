@@ -12,7 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from geosteer.decision.director import Decision, Look
+    from geosteer.decision.decision import Decision
+    from geosteer.decision.director import Look
     from geosteer.decision.model import Service
     from geosteer.sync.tier import Tier
     from geosteer.tables.tree import Tree
@@ -181,11 +182,13 @@ class Responder:
             for node in nodes
             for content in node.contents(kind)
         )
-        reply = self._names.reply(entry, answers, decision.ttl, decision.scope)
+        reply = self._names.reply(entry, answers, decision.ttl, decision.scopes)
         if question.qtype == b"ANY" and self.decider.lasts(decision, asked):
             self.replies.keep(line + b"\n", reply)
-            if client is not None and not decision.split and len(decision.matched) == 1:
-                ((record, _),) = decision.matched.values()
+            matched = decision.matched
+            alone = len(matched) == 1 and all(asked == matched for asked in decision.asked.values())
+            if client is not None and alone and not decision.split:
+                ((record, _),) = matched.values()
                 self._by_record.keep((entry.name, record), self._names.template(entry, answers, decision.ttl))
         return reply
 
@@ -201,7 +204,8 @@ class Responder:
         ]
         if not answers:
             return zones.FAIL
-        return self._names.reply(entry, answers, self._tier.settings.fallback_ttl, SCOPE)
+        scopes = dict.fromkeys(entry.kinds, SCOPE)
+        return self._names.reply(entry, answers, self._tier.settings.fallback_ttl, scopes)
 
 
 def _only(reply: bytes, qtype: bytes, abi: int) -> bytes:

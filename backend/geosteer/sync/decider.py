@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from geosteer.decision.client import Client
-    from geosteer.decision.director import Decision, Look
+    from geosteer.decision.decision import Decision
+    from geosteer.decision.director import Look
     from geosteer.decision.model import Node, Service
     from geosteer.decision.round_robin import RoundRobin
     from geosteer.sync.tier import Tier

@@ -1,19 +1,85 @@
-"""Clients in classes: those for whom a set of services has the same to say."""
+"""Clients in classes: those for whom a set of services has the same to say; and what each service answers to a class."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from geosteer_loader.export.distribution import Walk, lengths
+from geosteer.decision import policy
+from geosteer.decision.client import Client
+from geosteer.decision.distribution import Distribution, Lens, View
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from geosteer.decision.model import Service
-    from geosteer_loader.export.compiled_tables import Cells, Records
+    from geosteer.decision.director import Director
+    from geosteer.decision.model import Node, Service
+    from geosteer.decision.node_state import NodeState
+    from geosteer_loader.export.compiled_tables import Records
     from geosteer_loader.export.published_state import Picture
 
     Key = tuple[Any, ...]
+
+_SOMEBODY = Client(32, 0, 24)
+
+
+class Answers:
+    """What one service answers to clients of one kind."""
+
+    def __init__(
+        self,
+        director: Director,
+        distribution: Distribution,
+        service: Service,
+        records: Mapping[str, str],
+        states: Mapping[str, NodeState],
+        now: float,
+    ) -> None:
+        """Args: records: table -> what it says of the clients, "" on a miss; now: seconds since 1970."""
+        self._director = director
+        self._distribution = distribution
+        self._service = service
+        self._records = records
+        self._states = states
+        self._now = now
+        self.seen = {
+            table: Lens(director, service, table)(records.get(table, "")) for table in service.tables
+        }
+        """Table -> what the service makes of its record."""
+
+    def settled(self) -> dict[str, tuple[Node, ...]] | None:
+        """Record type -> nodes, best first, where all of them get the same; None where a hash or a draw settles it."""
+
+        def look(table: str) -> tuple[str, int]:
+            return self._records.get(table, ""), 1
+
+        decision = self._director.decide(self._service, _SOMEBODY, look, self._states, self._now)
+        return None if decision.split else decision.answer
+
+    def chances(self, kind: str) -> dict[Node, float]:
+        """Each node that some of them get as the first of their answer -> the part of them that do; empty: refused."""
+        chances = self._distribution.chances(self._service, self.seen, 1).get(kind, {})
+        return {node: part for node in self._service.map.nodes if (part := chances.get(node.name, 0.0)) > 0}
+
+    def ranking(self, serving: Callable[[Node], bool] = lambda _: True) -> policy.Groups:
+        """Groups of equals, best first, as they are tried one after the other: layer by layer, then all that are left.
+
+        Weights decide, shares don't. *serving* says which nodes count, where the policy compares them with each other.
+        """
+        view = View(self._service, self.seen)
+        ranked: policy.Groups = []
+        taken: set[str] = set()
+        for _, entries in (*view.layers, ("any", self._service.map.everyone)):
+            here = [
+                policy.Candidate(node, weight, 1.0)
+                for node, weight in entries
+                if weight > 0 and serving(node)
+            ]
+            for group in view.groups(self._service, here) if here else []:
+                fresh = [candidate for candidate in group if candidate.node.name not in taken]
+                taken.update(candidate.node.name for candidate in fresh)
+                if fresh:
+                    ranked.append(fresh)
+        return ranked
 
 
 class Classes:
@@ -22,18 +88,26 @@ class Classes:
     A class does not depend on node states, but where the policy is `nearest`.
     """
 
-    def __init__(self, picture: Picture, services: Sequence[Service], cells: Cells) -> None:
+    def __init__(self, picture: Picture, services: Sequence[Service], tables: Sequence[str]) -> None:
+        """Args: tables: in the order of the records."""
         self._picture = picture
         self._services = services
-        self._tables = cells.tables
+        self._tables = tables
+        self._distribution = Distribution(picture.generation.model, picture.states, picture.now)
         self.sample: dict[Key, Records] = {}
         """Class -> records of some of its clients."""
 
-    def walk(self, service: Service, records: Records) -> Walk:
-        """The way of clients with those records through a service's map."""
-        generation = self._picture.generation
-        said = dict(zip(self._tables, records, strict=True))
-        return Walk(generation.director, service, said, self._picture.states, self._picture.now)
+    def answers(self, service: Service, records: Records) -> Answers:
+        """What a service answers to clients with those records."""
+        picture = self._picture
+        return Answers(
+            picture.generation.director,
+            self._distribution,
+            service,
+            dict(zip(self._tables, records, strict=True)),
+            picture.states,
+            picture.now,
+        )
 
     def key(self, records: Records) -> Key:
         """What tells the class of clients with those records from others."""
@@ -42,19 +116,14 @@ class Classes:
         return key
 
     def _part(self, service: Service, records: Records) -> Key:
-        walk = self.walk(service, records)
-        if service.policy == "nearest":
-            # Places are too many to have a class each; what they come to is one of few.
-            settled = walk.settled()
-            if settled is not None:
-                return tuple((kind, *(node.name for node in nodes)) for kind, nodes in settled.items())
-            return tuple(
-                (kind, *sorted((node.name, round(part, 6)) for node, part in walk.chances(kind).items()))
-                for kind in service.kinds
-            )
-        named = tuple(layer for layer, _ in walk.named())
-        if service.policy != "path":
-            return named
-        seen = lengths(dict(zip(self._tables, records, strict=True)).get("path", ""))
-        vantages = sorted({node.vantage or node.name for node in service.map.nodes} & seen.keys())
-        return (*named, *((vantage, seen[vantage]) for vantage in vantages))
+        answers = self.answers(service, records)
+        if service.policy != "nearest":
+            return tuple(answers.seen.items())
+        # Places are too many to have a class each; what they come to is one of few.
+        settled = answers.settled()
+        if settled is not None:
+            return tuple((kind, *(node.name for node in nodes)) for kind, nodes in settled.items())
+        return tuple(
+            (kind, *sorted((node.name, round(part, 6)) for node, part in answers.chances(kind).items()))
+            for kind in service.kinds
+        )

@@ -13,7 +13,7 @@ from geosteer.decision.policy import Candidate
 from geosteer.errors import Refused
 from geosteer_loader.config.dns_names import zone_of
 from geosteer_loader.export.bundle import Bundle
-from geosteer_loader.export.distribution import Walk
+from geosteer_loader.export.client_classes import Classes
 from geosteer_loader.export.gdnsd_config import (
     Area,
     gdnsd_map,
@@ -98,15 +98,14 @@ class Exporter:
             return here and any(node.has(kind) for kind in area.kinds)
 
         def rank(records: Records) -> Ranking:
-            said = dict(zip(cells.tables, records, strict=True))
-            walk = Walk(picture.generation.director, service, said, picture.states, picture.now)
             names = []
-            for group in walk.ranking(serving):
+            for group in classes.answers(service, records).ranking(serving):
                 names.append(group_name(group))
                 groups[names[-1]] = group
             return tuple(names)
 
         cells = picture.cells(service.tables)
+        classes = Classes(picture, [service], cells.tables)
         rankings, mapped = cells.classes(rank)
         if len(groups) > MAX_DATACENTERS:
             raise Refused(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from geosteer.decision.layer_walk import ASK_STATES, UNKNOWN, levels, node_share
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -14,32 +16,12 @@ if TYPE_CHECKING:
 
 
 def up_nodes(nodes: Sequence[Node], picture: Picture) -> set[str]:
-    """The nodes of a map that may be given, as `geosteer.decision.director` goes on where none may.
-
-    First those that are only drained count, then all that no operator put down, then all.
-    """
-    states, now = picture.states, picture.now
-
-    def forced(node: Node) -> str:
-        override = states[node.name].forced(now) if node.name in states else None
-        return override.state if override else ""
-
-    def gone(node: Node) -> bool:
-        state = states.get(node.name)
-        if forced(node) == "up":
-            return False
-        probed_down = state is not None and state.state == "down"
-        assumed = (state is None or state.state == "unknown") and node.assume == "down"
-        return forced(node) == "down" or probed_down or assumed
-
-    def percent(node: Node) -> float:
-        override = states[node.name].forced(now) if node.name in states else None
-        return override.percent if override else 100
-
-    there = {node.name for node in nodes if not gone(node)}
-    sharing = {node.name for node in nodes if node.name in there and _share(node, picture) > 0}
-    spared = {node.name for node in nodes if forced(node) != "down" and percent(node) > 0}
-    return sharing or there or spared or {node.name for node in nodes}
+    """The nodes of a map that may be given: at the first level of leniency that leaves some, whatever `all_down` says."""
+    for level in levels("all"):
+        up = {node.name for node in nodes if not _share(node, picture, level)[1]}
+        if up:
+            return up
+    return set()
 
 
 def states(made: Bundle, nodes: Sequence[Node], name: str, picture: Picture) -> str:
@@ -48,7 +30,7 @@ def states(made: Bundle, nodes: Sequence[Node], name: str, picture: Picture) -> 
     lines: dict[str, str] = {}
     for node in nodes:
         state = picture.states.get(node.name)
-        if node.name in up and 0 < _share(node, picture) < 1:
+        if node.name in up and 0 < _share(node, picture)[0] < 1:
             made.lose(f"nodes.{node.name}", "is to keep a share of its clients, and keeps all of them")
         # A TTL below every service's means: the least that the service has.
         word = "DOWN" if node.name not in up else "UP/0" if state and state.failing else "UP"
@@ -58,6 +40,6 @@ def states(made: Bundle, nodes: Sequence[Node], name: str, picture: Picture) -> 
     return f"# map {name}\n" + "".join(f"{json.dumps(what)} => {word}\n" for what, word in lines.items())
 
 
-def _share(node: Node, picture: Picture) -> float:
-    state = picture.states.get(node.name)
-    return 1.0 if state is None else state.share(picture.now, node.ramp)
+def _share(node: Node, picture: Picture, level: int = ASK_STATES) -> tuple[float, str]:
+    """Its share of its clients, and why it may not be given; gdnsd's own weights say what a map gives to it."""
+    return node_share(node, 1, picture.states.get(node.name, UNKNOWN), picture.now, level)

@@ -25,9 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from geosteer.decision.model import Node, Service
-    from geosteer_loader.export.client_classes import Key
+    from geosteer_loader.export.client_classes import Answers, Key
     from geosteer_loader.export.compiled_tables import Cells, Records
-    from geosteer_loader.export.distribution import Walk
     from geosteer_loader.export.published_state import Picture
 
 IP_MAP = "zz.geosteer.rbldnsd"
@@ -63,7 +62,7 @@ class Exporter:
         if any(len(spans.starts) > 1 for bits, spans in cells.spans.items() if bits == 128):
             made.lose("IPv6", "the backend does not support it: every IPv6 client is treated as unknown")
 
-        classes = Classes(picture, services, cells)
+        classes = Classes(picture, services, cells.tables)
         nothing = classes.key(("",) * len(cells.tables))
         keys, mapped = cells.classes(classes.key)
         numbers = _numbers(keys, classes.sample, nothing, cells)
@@ -94,7 +93,7 @@ class Exporter:
         yield f"$RECORD {service.name}."
         for number, records in sorted(samples.items()):
             word = _word(number, records) if number else "all others"
-            node = self._first(lost, word, service, classes.walk(service, records))
+            node = self._first(lost, word, service, classes.answers(service, records))
             if node is None:
                 lost.setdefault(
                     "a client outside the share of every node gets the best node all the same", []
@@ -112,15 +111,15 @@ class Exporter:
             made.lose(place, f"{what}: {_listed(whom)}")
 
     @staticmethod
-    def _first(lost: dict[str, list[str]], word: str, service: Service, walk: Walk) -> Node | None:
-        settled = walk.settled()
+    def _first(lost: dict[str, list[str]], word: str, service: Service, answers: Answers) -> Node | None:
+        settled = answers.settled()
         kind = service.kinds[0] if service.kinds else "A"
         if settled is not None:
             if len({nodes[:1] for nodes in settled.values()}) > 1:
                 lost.setdefault("where A and AAAA have different nodes, that of A answers", []).append(word)
             return next(iter(settled.get(kind, ())), None)
         lost.setdefault("where equals or shares are drawn, one node gets all", []).append(word)
-        chances = walk.chances(kind)
+        chances = answers.chances(kind)
         return max(chances, key=lambda node: (chances[node], node.name), default=None)
 
 

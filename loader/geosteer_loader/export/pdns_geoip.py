@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from geosteer.decision.model import Node, Service
+    from geosteer_loader.export.client_classes import Answers as ClassAnswers
     from geosteer_loader.export.client_classes import Key
     from geosteer_loader.export.compiled_tables import Cells
-    from geosteer_loader.export.distribution import Walk
     from geosteer_loader.export.published_state import Picture
 
     Answers = list[tuple[str, str, int, int]]
@@ -66,7 +66,7 @@ class Exporter:
         for places, service in variants.values():
             _inexpressible(made, places[0], service)
         cells = picture.cells(chain.from_iterable(service.tables for _, service in variants.values()))
-        classes = Classes(picture, [service for _, service in variants.values()], cells)
+        classes = Classes(picture, [service for _, service in variants.values()], cells.tables)
         keys, mapped = cells.classes(classes.key)
         made.files[DATABASE] = self._database(cells, keys, mapped)
         answers = {}
@@ -74,7 +74,7 @@ class Exporter:
             for key in keys:
                 name = f"{_name(key)}.{number}.{HIDDEN}"
                 answers[name] = _answers(
-                    made, places[0], service, classes.walk(service, classes.sample[key]), picture
+                    made, places[0], service, classes.answers(service, classes.sample[key]), picture
                 )
         formats = {
             name: f"%cc.{number}.{HIDDEN}"
@@ -115,16 +115,16 @@ def _inexpressible(made: Bundle, name: str, service: Service) -> None:
         made.lose(f"maps.{service.map.name}.all_down", "none: the answer is empty then, where it should fail")
 
 
-def _answers(made: Bundle, name: str, service: Service, walk: Walk, picture: Picture) -> Answers:
+def _answers(made: Bundle, name: str, service: Service, answers: ClassAnswers, picture: Picture) -> Answers:
     """(type, content, weight, ttl) of a class; weight 0: all records of the type are given."""
-    settled = walk.settled()
+    settled = answers.settled()
     found: Answers = []
     if settled is not None:
         ttl = _ttl(service, chain.from_iterable(settled.values()), picture)
         for kind, nodes in settled.items():
             found += [(kind, content, 0, ttl) for node in nodes for content in node.contents(kind)]
         return found
-    parts = {kind: walk.chances(kind) for kind in service.kinds}
+    parts = {kind: answers.chances(kind) for kind in service.kinds}
     ttl = _ttl(service, chain.from_iterable(parts.values()), picture)
     place = f'services."{name}"'
     if service.max_answers > 1:

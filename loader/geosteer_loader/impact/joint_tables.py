@@ -9,7 +9,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from geosteer.decision.director import Director
-from geosteer_loader.impact.distribution import Lens
+from geosteer.decision.distribution import Lens
+from geosteer.decision.records import region_of
 from geosteer_loader.impact.table_diff import Pairs, paired
 from geosteer_loader.impact.traffic import networks
 from geosteer_loader.store.pages import outline
@@ -17,8 +18,8 @@ from geosteer_loader.store.pages import outline
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from geosteer.decision.distribution import Regard
     from geosteer.decision.model import Model, Service
-    from geosteer_loader.impact.distribution import Regard
     from geosteer_loader.impact.traffic import Traffic
     from geosteer_loader.store.pages import Pages
 
@@ -57,7 +58,7 @@ class Alphabet:
     def letter(self, was: str, now: str) -> int:
         """The letter for records before and after."""
         if self._regions:
-            was, now = was.partition(" ")[0], now.partition(" ")[0]
+            was, now = region_of(was), region_of(now)
         known = self._memo.get((was, now))
         if known is None:
             if len(self._memo) >= MEMORY:

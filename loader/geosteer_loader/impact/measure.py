@@ -8,20 +8,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from geosteer.decision.distribution import Distribution, all_up
+from geosteer.decision.probabilities import distance
 from geosteer.keys import FAMILIES
-from geosteer_loader.impact.distribution import Forecast, all_up
 from geosteer_loader.impact.joint_tables import Case, Same, Side, Sweep, view_of
-from geosteer_loader.impact.probabilities import distance
 from geosteer_loader.impact.service_change import MOMENTS, Impact, Shift, count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from geosteer.decision.distribution import Regard
     from geosteer.decision.model import Model
     from geosteer.decision.node_state import NodeState
-    from geosteer_loader.impact.distribution import Regard
+    from geosteer.decision.probabilities import Chances
     from geosteer_loader.impact.joint_tables import Roots
-    from geosteer_loader.impact.probabilities import Chances
     from geosteer_loader.impact.traffic import Traffic
     from geosteer_loader.store.pages import Pages
 
@@ -67,9 +67,9 @@ class _Judge:
 
     def __init__(self, sweep: Sweep, states: Mapping[str, NodeState], now: float) -> None:
         self._sweep = sweep
-        forecasts = _Forecasts(states, now)
-        self._forecasts = [
-            {moment: forecasts.of(side.model, moment) for moment in MOMENTS} for side in sweep.sides
+        distributions = _Distributions(states, now)
+        self._distributions = [
+            {moment: distributions.of(side.model, moment) for moment in MOMENTS} for side in sweep.sides
         ]
         self._chances: dict[tuple[object, ...], dict[str, Chances]] = {}
 
@@ -117,32 +117,32 @@ class _Judge:
         self, number: int, moment: str, view: tuple[Same, Same], seen: tuple[Regard, ...]
     ) -> dict[str, Chances]:
         """What one side gives to the clients of one case; the same object where both sides and moments decide alike."""
-        forecast = self._forecasts[number][moment]
+        distribution = self._distributions[number][moment]
         name = view[number].name
-        key = (id(forecast), name, seen)
+        key = (id(distribution), name, seen)
         found = self._chances.get(key)
         if found is None:
             service = self._sweep.sides[number].model.services[name]
-            found = forecast.chances(service, dict(zip(self._sweep.tables, seen, strict=True)))
+            found = distribution.chances(service, dict(zip(self._sweep.tables, seen, strict=True)))
             self._chances[key] = found
         return found
 
 
-class _Forecasts:
-    """One forecast for all sides and moments that have the same configuration and nodes that fare the same."""
+class _Distributions:
+    """One distribution for all sides and moments that have the same configuration and nodes that fare the same."""
 
     def __init__(self, states: Mapping[str, NodeState], now: float) -> None:
         self._states = states
         self._now = now
-        self._made: list[tuple[Model, Forecast]] = []
+        self._made: list[tuple[Model, Distribution]] = []
 
-    def of(self, model: Model, moment: str) -> Forecast:
-        """The forecast for a configuration at a moment."""
+    def of(self, model: Model, moment: str) -> Distribution:
+        """The distribution for a configuration at a moment."""
         states = all_up(model) if moment == "all_up" else self._states
-        fresh = Forecast(model, states, self._now)
-        for known, forecast in self._made:
-            if known is model and forecast.standing == fresh.standing:
-                return forecast
+        fresh = Distribution(model, states, self._now)
+        for known, distribution in self._made:
+            if known is model and distribution.standing == fresh.standing:
+                return distribution
         self._made.append((model, fresh))
         return fresh
 

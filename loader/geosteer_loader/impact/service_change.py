@@ -10,7 +10,7 @@ from geosteer.keys import FAMILIES
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from geosteer_loader.impact.probabilities import Chances
+    from geosteer.decision.probabilities import Chances
 
 MOMENTS = ("all_up", "now")
 """How nodes may stand: all serving, or as they are."""

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from geosteer.decision.records import brief_pair
 from geosteer.errors import CorruptPage
 from geosteer.keys import FAMILIES, TABLES, root_field
 from geosteer_loader.config.diff import differences
@@ -172,7 +173,7 @@ def _family(suffix: str, pages: Pages, old: Outline, new: Outline) -> FamilyPlan
     moved: Counter[tuple[str, str]] = Counter()
     ranges = 0
     for start, end, was, now in changes(pages, old, new):
-        moved[_named(was, now)] += end - start
+        moved[brief_pair(was, now)] += end - start
         ranges += 1
     size = sum(moved.values())
     return FamilyPlan(
@@ -192,14 +193,6 @@ def _family(suffix: str, pages: Pages, old: Outline, new: Outline) -> FamilyPlan
             for (was, now), count in moved.most_common(MOVEMENTS)
         ],
     )
-
-
-def _named(was: str, now: str) -> tuple[str, str]:
-    """Records by region where that says the difference, else in full; `-` where nothing is known."""
-    first, second = was.partition(" ")[0], now.partition(" ")[0]
-    if first == second or "=" in was + now or was.startswith("AS") or now.startswith("AS"):
-        first, second = was, now
-    return first or "-", second or "-"
 
 
 def _amount(size: int, left_out: int) -> int | float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from geosteer.decision.client import from_question, prefix_text
-from geosteer.decision.director import Decision, Director
+from geosteer.decision.director import Director
 from geosteer.errors import ConfigError
 from geosteer.timestamps import format_time
 from geosteer_loader.progress import Silent
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from geosteer.decision.client import Client
+    from geosteer.decision.decision import Decision
     from geosteer.decision.model import Model, Service
     from geosteer_loader.config.config import Config
     from geosteer_loader.progress import Meter
@@ -90,9 +91,9 @@ def describe(
         "answered_by": {kind: decision.layer[kind] for kind in kinds if kind in decision.layer},
         "policy_reason": reasons.policy_reason(service, decision, asker),
         "layers": reasons.layers(director, service, decision, asker, kinds),
-        "matched": _matched(decision, asker),
-        "scope": decision.scope,
-        "scope_reason": reasons.scope_reason(service, decision, asker),
+        "matched": _matched(decision, asker, kinds),
+        "scope": max(decision.scopes[kind] for kind in kinds),
+        "scope_reason": reasons.scope_reason(service, decision, asker, kinds),
         "candidates": reasons.candidates(seen, service, decision, asker, kinds),
         "answer": [
             {"type": kind, "content": content, "ttl": decision.ttl}
@@ -139,10 +140,13 @@ def _kinds(service: Service, qtype: str | None) -> tuple[str, ...]:
     return kinds
 
 
-def _matched(decision: Decision, asker: Client | None) -> dict[str, dict[str, str | None]]:
+def _matched(
+    decision: Decision, asker: Client | None, kinds: Sequence[str]
+) -> dict[str, dict[str, str | None]]:
     if asker is None:
         return {}
     return {
         table: {"prefix": prefix_text(asker.bits, asker.address, length), "record": record or None}
         for table, (record, length) in decision.matched.items()
+        if any(table in decision.asked[kind] for kind in kinds)
     }

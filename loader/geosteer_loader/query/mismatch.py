@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 from geosteer.decision.client import Client, parse
 from geosteer.decision.director import Director
 from geosteer.decision.policy import distance
+from geosteer.decision.probabilities import distance as apart
 from geosteer.decision.records import place_of
+from geosteer_loader.query.reasons import draw_chances
 from geosteer_loader.sources.files import Problems, lines
 from geosteer_loader.sources.geography import CONTINENT_PLACES, COUNTRY_PLACES
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from geosteer.decision.director import Decision
+    from geosteer.decision.decision import Decision
     from geosteer.decision.model import Service
     from geosteer_loader.query.context import Sight
     from geosteer_loader.sources.source import Progress
@@ -165,7 +167,7 @@ def measure(sight: Sight, service: Service, kind: str, pairs: Iterable[Pair]) ->
             unknown += pair.count
             continue
         seen, own = decide(pair.resolver), decide(pair.client)
-        differ = _apart(seen.chances, own.chances)
+        differ = apart(seen.chances, own.chances)
         region = seen.layer != own.layer
         extra = decide.farther(seen, own)
         whole.add(pair.count, differ, region=region, extra=extra)
@@ -241,7 +243,7 @@ class _Decider:
         layer = decision.layer.get(self._kind, "")
         chosen = decision.answer[self._kind]
         chances = (
-            _chances(decision, self._kind, layer)
+            _chances(decision, self._kind, layer, client)
             if weighted and chosen
             else {chosen[0].name if chosen else NOBODY: 1.0}
         )
@@ -249,15 +251,12 @@ class _Decider:
         return _Outcome(layer, chances, _place(record))
 
 
-def _chances(decision: Decision, kind: str, layer: str) -> dict[str, float]:
+def _chances(decision: Decision, kind: str, layer: str, client: Client) -> dict[str, float]:
     """Of a draw, by the candidates as they stood when it was made."""
-    latest = {
-        one["node"]: 0.0 if one["excluded"] else one["weight"] * one["share"]
-        for one in decision.trace
-        if (one["type"], one["layer"]) == (kind, layer)
-    }
-    total = sum(latest.values())
-    return {node: weight / total for node, weight in latest.items() if weight}
+    latest = {one["node"]: one for one in decision.trace if (one["type"], one["layer"]) == (kind, layer)}
+    serving = [one for one in latest.values() if one["excluded"] is None]
+    chosen = decision.answer[kind][0].name
+    return draw_chances(serving, client) or {chosen: 1.0}
 
 
 def _pair(words: list[str]) -> Pair:
@@ -276,11 +275,6 @@ def _place(record: str) -> tuple[float, float] | None:
     if where.startswith("@"):
         return place_of(record) or CONTINENT_PLACES.get(where[1:])
     return place_of(record) or COUNTRY_PLACES.get(where[:2])
-
-
-def _apart(one: Mapping[str, float], other: Mapping[str, float]) -> float:
-    """The total variation distance of two distributions, 0..1."""
-    return sum(abs(one.get(node, 0.0) - other.get(node, 0.0)) for node in {**one, **other}) / 2
 
 
 def _part(amount: float, whole: float) -> float:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from geosteer.decision import policy
 from geosteer.decision.client import prefix_text
+from geosteer.decision.probabilities import Group, kept
 from geosteer.decision.records import lengths_of, place_of
 from geosteer.timestamps import format_time
 
@@ -15,12 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from geosteer.decision.client import Client
-    from geosteer.decision.director import Decision, Director
+    from geosteer.decision.decision import Decision
+    from geosteer.decision.director import Director
     from geosteer.decision.model import Service
     from geosteer_loader.query.context import Sight
-
-RANKED = ("best", "nearest", "path")
-"""Policies that rank without share, after which each node keeps its share of the clients."""
 
 HASHED = {32: 24, 128: 48}
 """Address bits -> length of the client's network as hashes and draws see it."""
@@ -32,7 +31,7 @@ def layers(
     """The layers that were asked, in their order: `type`, `layer`, `table`, `key` (or None), `outcome`."""
     found = []
     for kind in kinds:
-        met = [{**one, "keeps": _keeps(service, one, asker)} for one in decision.trace if one["type"] == kind]
+        met = [{**one, "keeps": _keeps(one, asker)} for one in decision.trace if one["type"] == kind]
         labels = {one["layer"] for one in met}
         rows: list[dict[str, Any]] = []
         for layer, table, entries in service.map.layers:
@@ -84,11 +83,9 @@ def policy_reason(service: Service, decision: Decision, asker: Client | None) ->
     return None
 
 
-def _keeps(service: Service, one: dict[str, Any], asker: Client | None) -> bool:
+def _keeps(one: dict[str, Any], asker: Client | None) -> bool:
     """Whether a serving candidate keeps this client, by its share."""
-    if service.policy not in RANKED:
-        return True
-    return bool(policy.unit(one["node"], asker.network if asker else "")[0] < one["share"])
+    return policy.keeps(one["node"], one["share"], asker.network if asker else "")
 
 
 def candidates(
@@ -110,7 +107,7 @@ def candidates(
             latest[key] = {**one, "ignored": ignored or before.get("ignored")}
     found = list(latest.values())
     if service.policy in {"weighted", "hash"}:
-        _add_chances(found)
+        _add_chances(found, service, asker)
     for one in found:
         _describe(one, sight, service, decision, asker)
     return found
@@ -136,7 +133,7 @@ def _describe(
         one["path_length"] = lengths_of(decision.matched.get("path", ("", 0))[0]).get(one["vantage"])
     answered = decision.layer.get(one["type"]) == one["layer"]
     nodes = decision.answer.get(one["type"], ()) if answered else ()
-    keeps = one["excluded"] is not None or _keeps(service, one, asker)
+    keeps = one["excluded"] is not None or _keeps(one, asker)
     one["rank"] = nodes.index(node) + 1 if node in nodes else None
     one["chosen"] = node in nodes
     one["spilled"] = not keeps and node not in nodes
@@ -148,28 +145,40 @@ def _describe(
     one["ramps_until"] = format_time(state.since + node.ramp) if state and ramping else None
 
 
-def _add_chances(found: Sequence[dict[str, Any]]) -> None:
-    """Each one's part of all draws, or of all clients, for the first answer."""
-    for one in found:
-        rivals = [
-            other["weight"] * other["share"]
-            for other in found
-            if other["excluded"] is None and (other["type"], other["layer"]) == (one["type"], one["layer"])
-        ]
-        mine = one["weight"] * one["share"] if one["excluded"] is None else 0
-        one["chance"] = round(mine / sum(rivals), 6) if mine else 0.0
+def _add_chances(rows: Sequence[dict[str, Any]], service: Service, asker: Client | None) -> None:
+    """Each one's part, for the first answer, of those who come to its layer: of this client's draws, or of all clients."""
+    layers: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for one in rows:
+        one["chance"] = 0.0
+        if one["excluded"] is None:
+            layers.setdefault((one["type"], one["layer"]), []).append(one)
+    for serving in layers.values():
+        if service.policy == "weighted":
+            chances = draw_chances(serving, asker)
+        else:
+            group = Group([(one["node"], one["share"], one["weight"]) for one in serving])
+            chances, _ = kept([group], 1)
+        for one in serving:
+            one["chance"] = round(chances.get(one["node"], 0.0), 6)
 
 
-def scope_reason(service: Service, decision: Decision, asker: Client | None) -> str:
+def draw_chances(serving: Sequence[dict[str, Any]], asker: Client | None) -> dict[str, float]:
+    """Node -> its part of one client's draws among a layer's serving candidates; nothing where nobody keeps the client."""
+    weights = {one["node"]: one["weight"] for one in serving if _keeps(one, asker)}
+    total = sum(weights.values())
+    return {node: weight / total for node, weight in weights.items()}
+
+
+def scope_reason(service: Service, decision: Decision, asker: Client | None, kinds: Sequence[str]) -> str:
     """Why the scope is as long as it is, in words."""
     if asker is None:
         return "nobody is known, so no table was asked"
     if asker.fixed:
         return "the IPv4 address that it carries is told by all of its bits only"
-    tables = {table: length for table, (_, length) in decision.matched.items()}
+    tables = {table: length for kind in kinds for table, (_, length) in decision.asked[kind].items()}
     reasons = [(length, _table_reason(table, length, tables, asker)) for table, length in tables.items()]
-    if decision.split:
-        reasons.append((HASHED[asker.bits], _split_reason(service, decision, HASHED[asker.bits])))
+    if any(decision.split_by[kind] for kind in kinds):
+        reasons.append((HASHED[asker.bits], _split_reason(service, decision, HASHED[asker.bits], kinds)))
     reasons.append((asker.floor, "a wider prefix would hold addresses that are looked up in another way"))
     reasons.append((1, "the same for every client, but an answer for all would be kept when nodes change"))
     reason = max(reasons, key=lambda one: one[0])[1]
@@ -178,12 +187,20 @@ def scope_reason(service: Service, decision: Decision, asker: Client | None) -> 
     return reason
 
 
-def _split_reason(service: Service, decision: Decision, length: int) -> str:
-    if service.policy == "weighted":
+def _split_reason(service: Service, decision: Decision, length: int, kinds: Sequence[str]) -> str:
+    layers: dict[tuple[str, str], int] = {}
+    partly = False
+    for one in decision.trace:
+        if one["excluded"] is None and one["type"] in kinds:
+            place = one["type"], one["layer"]
+            layers[place] = layers.get(place, 0) + 1
+            partly = partly or one["share"] < 1
+    several = max(layers.values(), default=0) > 1
+    if service.policy == "weighted" and several:
         return "a draw settled it"
-    if service.policy == "hash":
+    if service.policy == "hash" and several:
         return f"a hash of the client's /{length} settled it"
-    if any(one["excluded"] is None and one["share"] < 1 for one in decision.trace):
+    if partly:
         return f"which clients a node keeps is settled by a hash of their /{length}"
     return f"which of equal nodes comes first is settled by a hash of the client's /{length}"
 

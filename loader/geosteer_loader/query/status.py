@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from geosteer.decision.layer_walk import node_share
 from geosteer.decision.model import Model
 from geosteer.decision.node_state import NodeState
 from geosteer.keys import FAMILIES, TABLES, root_field
@@ -21,6 +22,7 @@ from geosteer_loader.store.lease import holder
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from geosteer.decision.model import Node
     from geosteer.sync.node_states import Mirror
     from geosteer_loader.health.last_seen import Look
     from geosteer_loader.store.store import Store
@@ -121,9 +123,7 @@ def gather(store: Store) -> Status:
     seen = looks(store, now)
     checked = [name for name, spec in document["nodes"].items() if spec.get("checks")]
     nodes = {
-        name: _node(
-            document["nodes"][name], mirror, name, said.get(name), seen.get(name), name in checked, now
-        )
+        name: _node(model.nodes[name], mirror, said.get(name), seen.get(name), name in checked, now)
         for name in names
     }
     return Status(
@@ -148,43 +148,25 @@ def gather(store: Store) -> Status:
     )
 
 
-def excluded(node: Mapping[str, Any], state: NodeState, now: float) -> str | None:
-    """Why a node may not be given to clients now, or None (the rule is that of `geosteer.decision.director`)."""
-    if node.get("weight", 100) <= 0:
-        return "weight 0"
-    forced = state.forced(now)
-    if forced and forced.state == "down":
-        return "operator: down"
-    if not (forced and forced.state == "up"):
-        if state.state == "down":
-            return f"down: {state.reason}" if state.reason else "down"
-        if state.state == "unknown" and node.get("assume") == "down":
-            return "unknown, assumed down"
-    if state.share(now, node.get("ramp") or 0) <= 0:
-        return "operator: drained" if forced and forced.percent <= 0 else "sheds all"
-    return None
-
-
 def _node(
-    spec: Mapping[str, Any],
+    node: Node,
     mirror: Mirror,
-    name: str,
     said: dict[str, Any] | None,
     look: Look | None,
     checked: bool,
     now: float,
 ) -> NodeStatus:
-    state = mirror.states.get(name) or NodeState()
-    reason = excluded(spec, state, now)
+    state = mirror.states.get(node.name) or NodeState()
+    share, reason = node_share(node, node.weight, state, now)
     return NodeStatus(
         state=state.state,
-        since=mirror.fields.get(name, {}).get("since"),
+        since=mirror.fields.get(node.name, {}).get("since"),
         reason=state.reason,
         failing=state.failing,
         shed=state.shed,
-        share=0.0 if reason else round(state.share(now, spec.get("ramp") or 0), 4),
-        serving=reason is None,
-        excluded=reason,
+        share=0.0 if reason else round(share, 4),
+        serving=not reason,
+        excluded=reason or None,
         override=said if state.forced(now) else None,
         unchecked=round(look.age, 1) if look and not look.fresh else None,
         never_checked=look is None and checked,

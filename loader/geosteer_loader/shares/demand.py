@@ -13,8 +13,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from geosteer.decision.records import on_earth
 from geosteer.errors import SourceError
-from geosteer_loader.sources.countries import CONTINENTS, COUNTRIES, on_earth
+from geosteer_loader.sources.countries import CONTINENTS, COUNTRIES
 from geosteer_loader.sources.files import Problems
 
 if TYPE_CHECKING:

@@ -7,9 +7,10 @@ databases that do not say it themselves.
 
 from __future__ import annotations
 
-import math
 import re
 from typing import NamedTuple
+
+from geosteer.decision.records import geo_text
 
 _TABLE = {
     "AF": (
@@ -186,17 +187,4 @@ def geo_record(
             where = f"{where}-{sub}"
     elif located.continent:
         where = "@" + located.continent
-    if where and lat is not None and lon is not None and on_earth(lat, lon):
-        where = f"{where} {_degrees(lat)} {_degrees(lon)}"
-    return where
-
-
-def on_earth(lat: float, lon: float) -> bool:
-    """Whether both are numbers in range; NaN and infinities are not."""
-    return math.isfinite(lat) and math.isfinite(lon) and -90 <= lat <= 90 and -180 <= lon <= 180
-
-
-def _degrees(value: float) -> str:
-    """At most two decimals (about a kilometre), no trailing zeros, no negative zero."""
-    text = f"{value:.2f}".rstrip("0").rstrip(".")
-    return "0" if text == "-0" else text
+    return geo_text(where, lat, lon)

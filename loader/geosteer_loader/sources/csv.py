@@ -10,7 +10,8 @@ from __future__ import annotations
 import csv
 from typing import TYPE_CHECKING, NamedTuple
 
-from geosteer_loader.sources.countries import CONTINENTS, COUNTRIES, geo_record, is_known, locate, on_earth
+from geosteer.decision.records import on_earth
+from geosteer_loader.sources.countries import CONTINENTS, COUNTRIES, geo_record, is_known, locate
 from geosteer_loader.sources.files import Problems
 from geosteer_loader.sources.prefix import parse_prefix
 from geosteer_loader.sources.source import FAMILIES

@@ -18,6 +18,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from geosteer.decision.client import prefix_text
+from geosteer.decision.records import origins_text
 from geosteer_loader.sources.prefix import parse_prefix
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def unusable(bits: int, start: int, prefix_len: int) -> str | None:
 
 def origin_record(origins: Iterable[int]) -> str:
     """The record of a `bgp` table for origins in order, for example `AS10 AS20`; "" without any."""
-    return " ".join([f"AS{asn}" for asn in origins])
+    return origins_text(origins)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,5 @@
 #!lua name=geosteer
--- version 3
+-- version 4
 -- geosteer's tables for redis-cli and programs without a client library. Read-only; runs on replicas too.
 --
 --   FCALL_RO geosteer_lookup 2 '{geosteer}:current' '{geosteer}:object' ADDRESS [TABLE...]
@@ -164,7 +164,7 @@ local function show(bytes)
   return text
 end
 
--- Pages (the format is described in geosteer/trie.py) -----------------------------------------------------------------
+-- Pages (the format is described in geosteer/tables/page_format.py) -----------------------------------------------------------------
 
 -- Number of leading bits in which two addresses agree.
 local function common(a, b)
@@ -300,7 +300,7 @@ local function lookup(keys, args)
   return answer
 end
 
--- Decisions (as geosteer/director.py, policy.py and nodes.py make them) ------------------------------------------------
+-- Decisions (as geosteer/decision/ makes them) ------------------------------------------------
 
 local LAYER_TABLE = { networks = 'nets', asns = 'bgp', subdivisions = 'geo', countries = 'geo', continents = 'geo' }
 local CONTENTS = { A = 'a', AAAA = 'aaaa', CNAME = 'hostname' }
@@ -477,7 +477,7 @@ local function full_share(state) return (1 - state.shed) * (state.override and s
 local function ramp_of(call, name) return given(call.document.nodes[name].ramp, 60) end
 
 local function ramping(call, state, ramp)
-  return state.came_back and state.state == 'up' and call.now < state.since + ramp
+  return ramp > 0 and state.came_back and state.state == 'up' and call.now < state.since + ramp
 end
 
 -- How much of its clients a node keeps, or nil where it may not be given.

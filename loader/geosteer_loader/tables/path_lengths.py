@@ -9,6 +9,7 @@ from __future__ import annotations
 from heapq import merge as merge_sorted
 from typing import TYPE_CHECKING
 
+from geosteer.decision.records import lengths_text
 from geosteer.errors import ConfigError
 from geosteer.tables.page_format import MAX_RECORD
 from geosteer_loader.sources.routes import MAX_LENGTH
@@ -62,8 +63,7 @@ def _merge(bits: int, views: Mapping[str, Ranges]) -> Ranges:
         seen = tuple(lengths)
         found = records.get(seen)
         if found is None:
-            parts = [f"{name}={length}" for name, length in zip(names, seen, strict=True) if length]
-            found = records[seen] = " ".join(parts)
+            found = records[seen] = lengths_text(zip(names, seen, strict=True))
         return found
 
     builder = RangeBuilder(bits)
@@ -82,7 +82,7 @@ def _boundaries(number: int, ranges: Ranges) -> Iterator[tuple[int, int, str]]:
 
 
 def _check_room(names: Sequence[str]) -> None:
-    longest = " ".join(f"{name}={MAX_LENGTH}" for name in names)
+    longest = lengths_text((name, MAX_LENGTH) for name in names)
     size = len(longest.encode())
     if size > MAX_RECORD:
         reason = f"vantage points with such names need {size} bytes in a record, which holds {MAX_RECORD}"

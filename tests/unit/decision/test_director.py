@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import random
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 
 from geosteer.decision import policy
 from geosteer.decision.client import from_question, parse
-from geosteer.decision.director import Decision, Director
+from geosteer.decision.director import Director
 from geosteer.decision.model import Model
 from geosteer.decision.node_state import NodeState, Override
 from geosteer.timestamps import format_time, parse_time
@@ -21,6 +20,8 @@ from support import tiny
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from geosteer.decision.decision import Decision
 
 RESOLVER = "198.51.100.53"
 NOW = parse_time("2026-02-01T12:00:00Z")
@@ -377,16 +378,6 @@ def test_a_full_node_that_sheds_all_is_passed_over_without_a_draw():
     assert not decision.split
 
 
-def test_shares_count_as_weight_for_draws_and_hashes():
-    spec = {"default": {"lon1": 100, "lon2": 100}}
-    world = World(spec, policy="weighted").override("lon1", "drain", 25)
-    draws = Counter(world.answer(SWEEP[0], ticket=(step + 0.5) / 1000)["A"][0] for step in range(1000))
-    assert draws == {"lon1": 200, "lon2": 800}
-    world = World(spec, policy="hash").override("lon1", "drain", 25)
-    draws = Counter(world.answer(one)["A"][0] for one in SWEEP)
-    assert abs(draws["lon1"] - 400) < 80
-
-
 # ---------------------------------------------------------------- policies
 
 
@@ -561,20 +552,22 @@ def test_a_growing_share_that_becomes_the_highest_met_ends_an_answer_too():
             assert world.answer(one, now=NOW + 120.001)["A"] == ["lon1"]
 
 
-def test_a_growing_share_that_overtakes_in_a_hash_ends_an_answer_too():
+@pytest.mark.parametrize("name", ["best", "weighted", "hash", "nearest", "path"])
+def test_a_growing_share_ends_an_answer_when_the_client_is_the_nodes_under_every_policy(name: str):
     world = ramping(
-        World({"default": {"lon1": 100, "lon2": 100, "nyc1": 50}}, GB, ramped(), policy="hash"), "lon1", 60
+        World({"default": {"lon1": 100, "lon2": 100, "nyc1": 50}}, GB, ramped(), policy=name), "lon1", 60
     )
     lasting = 0
-    for one in SWEEP[:300]:
-        decision = world.decide(one)
+    for number, one in enumerate(SWEEP[:300]):
+        ticket = number * 37 % 300 / 300
+        decision = world.decide(one, ticket=ticket)
         before = named(decision)
         if decision.valid_until is None:
             lasting += 1
-            assert world.answer(one, now=NOW + 9999) == before
+            assert world.answer(one, now=NOW + 9999, ticket=ticket) == before
         else:
-            assert world.answer(one, now=decision.valid_until - 0.001) == before
-            after = world.answer(one, now=decision.valid_until + 0.001)
+            assert world.answer(one, now=decision.valid_until - 0.001, ticket=ticket) == before
+            after = world.answer(one, now=decision.valid_until + 0.001, ticket=ticket)
             assert after != before
             assert all(after[kind] in (before[kind], ["lon1"]) for kind in after)
     assert 0 < lasting < 300

@@ -9,13 +9,13 @@ import pytest
 
 from geosteer.decision.client import parse
 from geosteer.decision.director import Director
+from geosteer.decision.distribution import Distribution, Lens, all_up
 from geosteer.decision.model import Model
 from geosteer.decision.node_state import NodeState, Override
+from geosteer.decision.probabilities import distance
 from geosteer.keys import FAMILIES, root_field
-from geosteer_loader.impact.distribution import Forecast, Lens, all_up
 from geosteer_loader.impact.joint_tables import Side
 from geosteer_loader.impact.measure import measure
-from geosteer_loader.impact.probabilities import distance
 from geosteer_loader.impact.traffic import Traffic, networks
 from geosteer_loader.store.pages import Pages
 from support import tiny
@@ -191,7 +191,7 @@ def test_chances_are_what_the_director_gives_to_many_clients(policy: str) -> Non
         states = rng.choice([all_up(made), random_states(rng)])
         director, service = Director(made), made.services["www"]
         seen = {table: Lens(director, service, table)(record) for table, record in records.items()}
-        expected = Forecast(made, states, NOW).chances(service, seen)["A"]
+        expected = Distribution(made, states, NOW).chances(service, seen)["A"]
         counts: dict[str, float] = {}
         for number in range(clients):
             client = parse(f"10.{number >> 8}.{number & 255}.0/24")
@@ -208,5 +208,5 @@ def test_chances_are_what_the_director_gives_to_many_clients(policy: str) -> Non
 
 def test_without_a_hash_chances_are_certain() -> None:
     made = model({"countries": {"GB": {"lon1": 100, "ams1": 50}}})
-    forecast = Forecast(made, all_up(made), NOW)
-    assert forecast.chances(made.services["www"], {"geo": ("GB",)}) == {"A": {"lon1": 1.0, "ams1": 0.0}}
+    distribution = Distribution(made, all_up(made), NOW)
+    assert distribution.chances(made.services["www"], {"geo": ("GB",)}) == {"A": {"lon1": 1.0, "ams1": 0.0}}
