@@ -148,6 +148,7 @@ def test_squid_fetches_from_the_clients_node_when_the_helper_rewrites(rewriting:
         assert reply.status == 200
         told = reply.json()
         assert (told["node"], told["path"]) == (node, "/a/b%20c?x=%22")
+        assert told["headers"]["Host"] == "www.cdn.example.net"  # not the node's address
         assert reply["cache-control"] == "no-store"  # the origin's own, and nothing else
 
 
