@@ -254,6 +254,70 @@ def test_node_overrules_the_probes(geosteer: Geosteer, own_redis: RedisServer) -
         assert geosteer("node", *wrong)[0] == 2
 
 
+def test_node_list_shows_who_overrules_what_until_when_and_why(
+    geosteer: Geosteer, own_redis: RedisServer
+) -> None:
+    geosteer("publish")
+    assert geosteer("node", "list")[:2] == (0, "no overrides\n")
+    geosteer("node", "drain", "lon*", "--percent", "20", "--for", "2h", "--why", "kernel update")
+    client = own_redis.client()
+    client.hset("{geosteer}:override", "old1", '{"state": "down", "until": "2026-01-01T00:00:00Z"}')
+    client.hset("{geosteer}:override", "ams1", "{state: down}")
+    code, out, _ = geosteer("node", "list")
+    assert code == 0
+    ams1, lon1, lon2, old1 = out.splitlines()
+    assert ams1 == "ams1: cannot be read, and is ignored; `geosteer node auto ams1` removes it"
+    assert lon1.startswith("lon1: drain, keeps 20 % of its clients, until 2")
+    assert lon1.endswith("Z (kernel update)")
+    assert "@" in lon1.partition("; by ")[2].partition(";")[0]
+    assert lon2.startswith("lon2: ")
+    assert old1 == "old1: down, until 2026-01-01T00:00:00Z; it has ended; no such node is configured"
+    found = {one["node"]: one for one in geosteer.json("node", "list")}
+    assert found["ams1"] == {"node": "ams1", "override": None, "configured": True, "ended": False}
+    assert found["lon1"]["override"]["why"] == "kernel update"
+    assert (found["old1"]["configured"], found["old1"]["ended"]) == (False, True)
+    assert [one["node"] for one in geosteer.json("node", "list", "LON1", "x*")] == ["lon1"]
+
+
+@pytest.mark.parametrize("words", [["down"], ["drain"], ["drain", "--percent", "0"]])
+def test_the_last_node_of_a_service_is_not_taken_out_unless_somebody_says_so(
+    geosteer: Geosteer, own_redis: RedisServer, words: list[str]
+) -> None:
+    geosteer("publish")
+    client = own_redis.client()
+    code, _, err = geosteer("node", *words, "*")
+    assert code == 3
+    assert "would have no node left: clients get all of its nodes again" in err
+    assert "www.cdn.example.net" in err
+    assert "nothing was changed; --yes does it all the same" in err
+    assert not client.exists("{geosteer}:override")
+    assert geosteer("node", *words, "lon*")[0] == 0  # ams1 is left
+    client.hset("{geosteer}:node:ams1", "state", "down")
+    assert geosteer("node", "auto", "*")[0] == 0
+    assert geosteer("node", *words, "lon*")[0] == 3  # ... but the probes call it down
+    assert geosteer("node", *words, "lon*", "--yes")[0] == 0
+    assert geosteer("node", "drain", "ams1", "--percent", "5")[0] == 0
+
+
+def test_a_writer_that_is_gone_can_be_forgotten(
+    geosteer: Geosteer, own_redis: RedisServer, tmp_path: Path
+) -> None:
+    geosteer("publish")
+    states = tmp_path / "states.json"
+    states.write_text('{"nodes": {"lon1": {"state": "down"}}}')
+    assert geosteer("feed", str(states), "--name", "once")[0] == 0
+    client = own_redis.client()
+    assert client.hkeys("{geosteer}:beat") == [b"once"]
+    code, _, err = geosteer("feed", "--forget", "twice")
+    assert code == 2
+    assert "twice: no such writer; there are: once" in err
+    assert geosteer("feed", "--forget", "once")[:2] == (0, "once: forgotten\n")
+    assert not client.exists("{geosteer}:beat", "{geosteer}:verdict:once")
+    assert client.hget("{geosteer}:node:lon1", "state") == b"down"
+    for wrong in ([], [str(states), "--forget", "once"]):
+        assert geosteer("feed", *wrong)[0] == 2
+
+
 def test_check_config_tells_every_problem_and_does_nothing_else(
     geosteer: Geosteer, own_redis: RedisServer, tmp_path: Path
 ) -> None:

@@ -165,13 +165,13 @@ GOOD = {"state": "up"}
         ('{"nodes": {"a": {"load": true}}}', ["f: nodes.a.load: must be a number from 0 on, not a boolean"]),
         ('{"nodes": {"a": {"load": NaN}}}', ["f: nodes.a.load: must be a number from 0 on, not nan"]),
         ('{"nodes": {"a": {"load": 1e999}}}', ["f: nodes.a.load: must be a number from 0 on, not a huge number"]),
-        ('{"nodes": {"a": {"state": "up"}, "a": {"state": "down"}}}', ["f: a: stands there twice"]),
+        ('{"nodes": {"a": {"state": "up"}, "a": {"state": "down"}}}', ["f: a: is listed twice"]),
         (
             '{"nodes": {"a": {"load": Infinity, "load": NaN}, "a": {"state": NaN}}, "nodes": {"b": 1}}',
             [
-                "f: load: stands there twice",
-                "f: a: stands there twice",
-                "f: nodes: stands there twice",
+                "f: load: is listed twice",
+                "f: a: is listed twice",
+                "f: nodes: is listed twice",
                 "f: nodes.b: must be an object with state, load, reason, not a whole number",
             ],
         ),

@@ -53,7 +53,7 @@ def test_an_override_says_what_who_why_and_since_when(store: Store, own_redis: R
     assert found["why"] == "kernel update"
     assert "@" in found["who"]
     assert abs(parse_time(found["since"]) - store.now()) < 3
-    assert parse_time(found["until"]) - parse_time(found["since"]) == 7200
+    assert parse_time(found["until"]) - parse_time(found["since"]) in {7200, 7201}  # never early
     worker = Override.read(json.dumps(found))
     assert (worker.state, worker.percent, worker.until) == ("drain", 20, parse_time(found["until"]))
 

@@ -15,8 +15,12 @@ from geosteer_loader.cli.durations import DURATION
 log = logging.getLogger(__name__)
 
 
-@click.command(epilog=options.examples("geosteer feed states.json", "monitor --json | geosteer feed -"))
-@click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
+@click.command(
+    epilog=options.examples(
+        "geosteer feed states.json", "monitor --json | geosteer feed -", "geosteer feed --forget monitor2"
+    )
+)
+@click.argument("file", required=False, type=click.Path(path_type=Path, allow_dash=True))
 @click.option("--name", default="feed", metavar="NAME", help="Of this monitor, if there are several.")
 @click.option(
     "--period",
@@ -25,13 +29,20 @@ log = logging.getLogger(__name__)
     metavar="TIME",
     help="Time until the next one; default: 60s.",
 )
+@click.option(
+    "--forget", metavar="WRITER", help="Forget a monitor or prober that is gone: its verdicts and its beat."
+)
 @options.common
-def feed(*, file: Path, name: str, period: float, config_path: Path | None) -> None:
+def feed(
+    *, file: Path | None, name: str, period: float, forget: str | None, config_path: Path | None
+) -> None:
     """Publish node states and loads of another monitor.
 
     FILE ("-": standard input) is JSON: {"nodes": {"lon1": {"state": "up", "load": 0.7, "reason": "..."}}}.
     A state is one verdict beside those of the probers; a load, in the unit of the node's capacity,
     makes a node that is too busy give clients away. Nothing is published when anything is malformed.
+    A feed is a promise of another one; --forget WRITER, without a FILE, takes it back: nodes keep
+    their states, and a writer that still lives comes back with its next verdicts.
     """
     from geosteer_loader.config.values import label, printable
     from geosteer_loader.health import feed as feeds
@@ -41,8 +52,16 @@ def feed(*, file: Path, name: str, period: float, config_path: Path | None) -> N
         label(name)
     except ValueError as exc:
         raise click.BadParameter(str(exc), param_hint="--name") from exc
-    items = feeds.parse(*_read(file))
+    if (file is None) == (forget is None):
+        raise click.UsageError("give either a FILE or --forget WRITER")
     settings = writers.settings(config_path)
+    if file is None:
+        assert forget is not None
+        with connect(settings.redis) as store:
+            feeds.forget(store, forget)
+        click.echo(f"{printable(forget)}: forgotten")
+        return
+    items = feeds.parse(*_read(file))
     with connect(settings.redis) as store:
         posted, strangers = feeds.publish(writers.board(store, name, settings), items, period)
     if strangers:

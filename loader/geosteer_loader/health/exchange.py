@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from geosteer.decision.model import FORMAT
 from geosteer.errors import Refused, StoreError
+from geosteer_loader.config.values import shown
 from geosteer_loader.health import heartbeat, watchlist
 from geosteer_loader.health.commands import remove_verdicts, remove_writers, write_nodes, write_verdicts
 from geosteer_loader.health.other_writers import OtherWriters
@@ -68,15 +69,15 @@ class Board:
         self._hear(self._store.now())
         if fields.get("config", "") == self._config and self._config:
             return None
-        document = current.document(self._store, fields)
-        if document.get("format") != FORMAT:
-            raise Refused(
-                f"{self._store.name}: configuration document format {document.get('format')} is published, "
-                f"this program knows {FORMAT}: upgrade it"
-            )
         try:
+            document = current.document(self._store, fields)
+            if document.get("format") != FORMAT:
+                raise Refused(
+                    f"{self._store.name}: configuration document format {shown(document.get('format'))} is published, "
+                    f"this program knows {FORMAT}: upgrade it"
+                )
             watched = watchlist.read(document)
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as exc:
+        except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as exc:
             raise StoreError(
                 f"{self._store.name}: the published configuration is malformed; publish again"
             ) from exc

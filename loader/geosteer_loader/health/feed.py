@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from geosteer_loader.health.exchange import Board
     from geosteer_loader.health.watchlist import Subject
     from geosteer_loader.health.writer_report import Posted
+    from geosteer_loader.store.store import Store
 
 KEYS = ("state", "load", "reason")
 MOST_LOAD = 10**15
@@ -25,7 +26,7 @@ MOST_LOAD = 10**15
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """What a feed says of one node; a state, a load, or both."""
+    """What a feed says about one node: a state, a load, or both."""
 
     state: str | None = None
     """`up` or `down`."""
@@ -35,7 +36,7 @@ class Item:
 
 
 def parse(text: str, file: str) -> dict[str, Item]:
-    """What the JSON text of *file* says of nodes.
+    """Node -> what the JSON text of *file* says about it.
 
     Raises: ConfigError: every problem, `file: place: reason`; then nothing of it may be used.
     """
@@ -48,7 +49,7 @@ def parse(text: str, file: str) -> dict[str, Item]:
             if len({*names}) < len(names)
             else ()
         )
-        problems.extend(f"{file}: {printable(name)}: stands there twice" for name in twice)
+        problems.extend(f"{file}: {printable(name)}: is listed twice" for name in twice)
         return dict(pairs)
 
     try:
@@ -58,7 +59,7 @@ def parse(text: str, file: str) -> dict[str, Item]:
     except RecursionError as exc:
         raise ConfigError([f"{file}: line 1, column 1: is nested too deeply"]) from exc
     except ValueError as exc:  # a number of thousands of digits
-        raise ConfigError([f"{file}: {exc}"]) from exc
+        raise ConfigError([f"{file}: has a number with too many digits"]) from exc
     items: dict[str, Item] = {}
     if not isinstance(data, dict) or not isinstance(data.get("nodes"), dict):
         raise ConfigError(
@@ -94,6 +95,19 @@ def publish(board: Board, items: Mapping[str, Item], period: float) -> tuple[Pos
         verdicts[name] = _heard(verdict, item, watched.nodes[name], now, period)
     posted = board.post(watched, Post(verdicts=verdicts, period=period))
     return posted, sorted(items.keys() - known.keys())
+
+
+def forget(store: Store, writer: str) -> None:
+    """Remove the beat and the verdicts of a writer that is gone.
+
+    Raises: ConfigError: there is no such writer (the text has the names that exist). StoreError: Redis failed.
+    """
+    keys = store.keys
+    writers = store.hash(keys.beat)
+    if writer not in writers and not store.call("EXISTS", keys.verdict(writer)):
+        known = ", ".join(map(printable, sorted(writers))) or "none"
+        raise ConfigError([f"{printable(writer)}: no such writer; there are: {known}"])
+    store.pipe([("HDEL", keys.beat, writer), ("DEL", keys.verdict(writer))])
 
 
 def _heard(before: Verdict, item: Item, node: Subject, now: float, period: float) -> Verdict:

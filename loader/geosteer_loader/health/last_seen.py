@@ -1,4 +1,4 @@
-"""When anybody last looked at each node, and what was seen besides its state, for those who show states."""
+"""When each node was last checked, by whichever writer, and what the checks warn of."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ LATE = 180.0
 
 
 class Look(NamedTuple):
-    """What all writers together last saw of a node."""
+    """The last check of a node, and what all writers together warn of."""
 
     age: float
     """Seconds since the newest verdict was given."""
     fresh: bool
     """One of the verdicts still counts."""
     warning: str
-    """Of the fresh ones: what somebody should see to, such as a certificate that ends soon."""
+    """Of a fresh verdict: what an operator should see to, such as a certificate that ends soon."""
 
 
 def looks(store: Store, now: float) -> dict[str, Look]:
@@ -34,7 +34,7 @@ def looks(store: Store, now: float) -> dict[str, Look]:
     for fields in store.pipe([("HGETALL", keys.verdict(name)) for name in writers]):
         for name, text in fields.items():
             verdict, node = decode(text), name.decode(errors="replace")
-            if verdict is None or verdict.state is None:
+            if verdict is None or verdict.state is None or not verdict.believable(now):
                 continue
             fresh, age = verdict.fresh(now), max(now - verdict.checked, 0.0)
             last = found.get(node, Look(age, fresh, ""))
@@ -44,7 +44,7 @@ def looks(store: Store, now: float) -> dict[str, Look]:
 
 
 def alarms(seen: Mapping[str, Look], checked: Collection[str], age: float) -> list[str]:
-    """Lines for monitoring when nodes that have checks are not looked at.
+    """Lines for monitoring where nodes that have checks are not checked.
 
     Args: checked: nodes that have checks; age: seconds since they were published.
     """

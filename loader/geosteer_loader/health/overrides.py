@@ -1,21 +1,27 @@
-"""An operator's word on nodes: up, down, drain, for as long as it is said, whatever the probes see."""
+"""Operators' overrides of nodes: up, down, drain, for a time or until revoked, whatever the probes see."""
 
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from geosteer.decision.node_state import Override
 from geosteer.errors import ConfigError
-from geosteer.timestamps import format_time
+from geosteer.timestamps import format_time, maybe_time
+from geosteer_loader.health import unserved
+from geosteer_loader.health.transitions import state_of
+from geosteer_loader.health.verdicts import AHEAD, DOWN
 from geosteer_loader.store import current as published
 from geosteer_loader.store.history import whoami
+from geosteer_loader.store.store import texts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from geosteer_loader.health.unserved import Emptied
     from geosteer_loader.store.store import Store
 
 STATES = ("up", "down", "drain", "auto")
@@ -31,11 +37,11 @@ class Wish:
     percent: float | None = None
     """Per cent of its clients that a node keeps; for `up` and `drain`."""
     seconds: float | None = None
-    """How long it lasts; None: until somebody says otherwise."""
+    """How long it lasts; None: until it is revoked."""
     why: str = ""
 
     def problems(self) -> list[str]:
-        """What does not go together."""
+        """Options that contradict each other."""
         found = []
         if self.percent is not None and self.state not in {"up", "drain"}:
             found.append(f"--percent: has no meaning with {self.state}")
@@ -45,8 +51,30 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """An override as it stands in Redis."""
+
+    node: str
+    override: dict[str, Any] | None
+    """Its JSON; None: it cannot be read, and workers ignore it."""
+    configured: bool
+    """The node is in the published configuration; without it the override has no effect."""
+    ended: bool
+    """Its time is over."""
+
+    def to_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "node": self.node,
+            "override": self.override,
+            "configured": self.configured,
+            "ended": self.ended,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What became of one node's override."""
+    """One node's override before and after."""
 
     node: str
     before: str | None
@@ -60,10 +88,13 @@ class Change:
         return self.before != self.after
 
 
-def override(store: Store, globs: Sequence[str], wish: Wish) -> list[Change]:
+def override(
+    store: Store, globs: Sequence[str], wish: Wish, consent: Callable[[Sequence[Emptied]], None] | None = None
+) -> list[Change]:
     """Carry out the wish for every node that one of the *globs* matches now; nodes in order of their names.
 
     Only what changes is written, in one command.
+    Args: consent: called before maps lose their last node; raises an error where that is not wanted.
     Raises: ConfigError: the wish makes no sense, or a glob matches no node (the text has the names that exist).
         StoreError: nothing is published, or Redis failed; nothing was changed then.
     """
@@ -79,20 +110,38 @@ def override(store: Store, globs: Sequence[str], wish: Wish) -> list[Change]:
         Change(node=name, before=overrides.get(name), after=_after(overrides.get(name), wish, now))
         for name in names
     ]
+    if consent is not None and (gone := _emptied(store, document, overrides, changes, now)):
+        consent(gone)
     _write(store, [change for change in changes if change.changed])
     return changes
 
 
+def listed(store: Store) -> list[Listed]:
+    """Every override there is, also those without effect, by node. Raises: StoreError."""
+    document = published.document(store, published.read(store))
+    now = store.now()
+    found = []
+    for node, text in sorted(store.hash(store.keys.override).items()):
+        try:
+            until = Override.read(text).until
+            fields: dict[str, Any] | None = _fields(text)
+        except (ValueError, ArithmeticError):
+            until, fields = None, None
+        ended = until is not None and now >= until
+        found.append(Listed(node=node, override=fields, configured=node in document["nodes"], ended=ended))
+    return found
+
+
 def read(store: Store, now: float) -> dict[str, dict[str, Any]]:
-    """Every override in force at *now* as its JSON says, by node; what is no override is left out, as workers do."""
+    """Every override in force at *now* as its JSON says, by node; what cannot be read is left out, as workers do."""
     found = {}
     for name, text in store.hash(store.keys.override).items():
         try:
             until = Override.read(text).until
-        except ValueError:
+        except (ValueError, ArithmeticError):
             continue
         if until is None or now < until:
-            found[name] = dict(json.loads(text))
+            found[name] = _fields(text)
     return dict(sorted(found.items()))
 
 
@@ -116,15 +165,54 @@ def _after(before: str | None, wish: Wish, now: float) -> str | None:
     if wish.percent is not None:
         wanted["percent"] = int(wish.percent) if wish.percent == int(wish.percent) else wish.percent
     if wish.seconds is not None:
-        wanted["until"] = format_time(now + wish.seconds)
-    said = _fields(before)
-    if said and _essence(said) == {**wanted, "why": wish.why}:
+        wanted["until"] = format_time(math.ceil(now + wish.seconds))
+    why = _printable(wish.why)
+    known = _fields(before)
+    since = maybe_time(known.get("since"))
+    if since is None or since > now + AHEAD:
+        known, since = {}, None  # damaged: written anew
+    if known and _essence(known) == {**wanted, "why": why}:
         return before
-    same = said.get("state") == wish.state and said.get("percent") == wanted.get("percent")
-    wanted["since"] = said["since"] if same and "since" in said else format_time(now)
-    wanted["who"] = whoami()
-    wanted["why"] = wish.why
+    same = known.get("state") == wish.state and known.get("percent") == wanted.get("percent")
+    wanted["since"] = known["since"] if same else format_time(now)
+    wanted["who"] = _printable(whoami())
+    wanted["why"] = why
     return json.dumps(wanted, ensure_ascii=False)
+
+
+def _printable(text: str) -> str:
+    """Text that can be written as UTF-8: what is not on the command line becomes replacement characters."""
+    return text.encode(errors="surrogateescape").decode(errors="replace")
+
+
+def _emptied(
+    store: Store,
+    document: Mapping[str, Any],
+    overrides: Mapping[str, str],
+    changes: Sequence[Change],
+    now: float,
+) -> list[Emptied]:
+    """Maps that the changes would leave without a node that may be given to clients."""  # fmt: skip
+    taken = {change.node for change in changes if change.changed and _takes_out(change.after, now)}
+    if not taken:
+        return []
+    nodes = list(document["nodes"])
+    replies = store.pipe([("HGETALL", store.keys.node(name)) for name in nodes])
+    down = {name for name, reply in zip(nodes, replies, strict=True) if state_of(texts(reply)) == DOWN}
+    up = {name for name, text in overrides.items() if _fields(text).get("state") == "up"}
+    out = {name for name, text in overrides.items() if _takes_out(text, now)}
+    return unserved.emptied(document, (down - up) | out, taken)
+
+
+def _takes_out(text: str | None, now: float) -> bool:
+    """Whether an override leaves its node no clients."""
+    try:
+        override = Override.read(text) if text is not None else None
+    except (ValueError, ArithmeticError):
+        return False
+    if override is None or (override.until is not None and now >= override.until):
+        return False
+    return override.state == DOWN or override.percent == 0
 
 
 def _fields(text: str | None) -> dict[str, Any]:
@@ -135,9 +223,9 @@ def _fields(text: str | None) -> dict[str, Any]:
     return fields if isinstance(fields, dict) else {}
 
 
-def _essence(said: Mapping[str, Any]) -> dict[str, Any]:
-    """What decides: everything but who said it first, and when."""
-    return {key: value for key, value in said.items() if key not in {"who", "since"}}
+def _essence(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything but who said it first, and when."""
+    return {key: value for key, value in fields.items() if key not in {"who", "since"}}
 
 
 def _write(store: Store, changes: Sequence[Change]) -> None:

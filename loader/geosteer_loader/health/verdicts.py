@@ -117,6 +117,7 @@ def decode(text: str | bytes) -> Verdict | None:
         return None
     state = data.get("state")
     counters = data.get("counters")
+    loaded = maybe_time(data.get("loaded"))
     return Verdict(
         state=state if state in STATES else None,
         since=maybe_time(data.get("since")) or 0.0,
@@ -131,8 +132,9 @@ def decode(text: str | bytes) -> Verdict | None:
             if (counter := _counter_in(value)) is not None
         },
         load=_number(data.get("load")),
-        loaded=maybe_time(data.get("loaded")) or 0.0,
-        shed=min(max(_number(data.get("shed")) or 0.0, 0.0), 1.0),
+        loaded=loaded or 0.0,
+        # Without the time of the load nobody can tell how long the shed is to hold.
+        shed=min(max(_number(data.get("shed")) or 0.0, 0.0), 1.0) if loaded is not None else 0.0,
         stepped=maybe_time(data.get("stepped")) or 0.0,
     )
 
