@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 import redis
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from support.servers import RedisServer
@@ -66,6 +67,45 @@ class Delay:
                     sink.shutdown(socket.SHUT_RDWR)
                     return
                 sink.sendall(data)
+
+
+class Liar:
+    """A relay to Redis that, while `lie` is set, says that in place of all that Redis says."""
+
+    def __init__(self, folder: Path, target: Path) -> None:
+        self.lie: Callable[[], bytes] | None = None
+        self.url = f"unix://{folder / 'liar'}"
+        self._target = target
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(folder / "liar"))
+        self._listener.listen(50)
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                far = socket.socket(socket.AF_UNIX)
+                far.connect(str(self._target))
+                for source, sink, lies in ((near, far, False), (far, near, True)):
+                    threading.Thread(target=self._carry, args=(source, sink, lies), daemon=True).start()
+
+    def _carry(self, source: socket.socket, sink: socket.socket, lies: bool) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(1 << 16):
+                lie = self.lie if lies else None
+                sink.sendall(data if lie is None else lie())
+        for end in (source, sink):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
 
 
 class Beats:

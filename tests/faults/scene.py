@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 import dns.rcode
 
 import redis
-from faults.around import Beats, Delay
+from faults.around import Beats, Delay, Liar
 from faults.load import Answer, Load, wrong
 from geosteer.keys import digest
 from geosteer.tables import page_builder
@@ -112,12 +112,14 @@ class Scene:
         clients: Sequence[str] = (), snapshot: str = "last-good.json",
         around: Callable[[Path], AbstractContextManager[object]] | None = None, tcp: bool = False,
         replica: bool = False, server: RedisServer | None = None, delay: float = 0.0, beats: float = 0.0,
+        liar: bool = False,
     ) -> None:  # fmt: skip
         """Make a scene that is not set up yet.
 
         Args:
             redis_args: of the Redis server; *tcp*: it has a TCP port too. server: one that runs, to be written to instead.
             replica: workers follow a replica of it. delay: seconds that each direction takes. beats: seconds between beats.
+            liar: one stands before it that may say things in its place.
             top, more: lines of backend.toml, top-level and of its `[redis]`. url: that of Redis, `{port}` is its TCP port.
             command: what PowerDNS runs, given the scene's folder; `{config}` is the settings' path.
             snapshot: its path below the folder. around: what is made there first, and unmade in the end.
@@ -126,6 +128,8 @@ class Scene:
         self.folder = folder
         self.redis = server or RedisServer(*redis_args, *REPLICATION, tcp=tcp or replica)
         self.replica: RedisServer | None = None
+        self.liar: Liar | None = None
+        self._lies = liar
         self._delay, self._beats, self._snapshot, self._around = delay, beats, snapshot, around
         if replica:
             self.replica = RedisServer("--replicaof", f"127.0.0.1 {self.redis.port}", *REPLICATION)
@@ -160,6 +164,9 @@ class Scene:
             wait_until(self.synced, 10, "a first sync")
         if self._delay:
             url = self._stack.enter_context(Delay(self.folder, self.redis.socket, self._delay)).url
+        if self._lies:
+            self.liar = self._stack.enter_context(Liar(self.folder, self.redis.socket))
+            url = self.liar.url
         if self._beats:
             self._stack.enter_context(Beats(self.redis, self._beats))
         config = backend_toml(self.folder, url, SETTINGS.format(**self.rows))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from faults import alone, programs
+from faults import alone, hostile, programs
 from faults.rows import ROWS, Row
 from faults.scene import Scene
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HEAD = """\
-| what happens | questions | without an answer | wrong node | longest wait | answers came from | well again after |
+| what happens | questions | without an answer | wrong node | longest wait | answers came from | recovered after |
 |---|---|---|---|---|---|---|"""
 
 
 def rows() -> list[Row]:
     """All of them, in order."""
-    assert programs.ROWS is ROWS  # to import them puts theirs into it
+    assert programs.ROWS is hostile.ROWS is ROWS  # to import them puts theirs into it
     return ROWS
 
 
@@ -50,7 +50,7 @@ def check(row: Row, found: Mapping[str, Any]) -> list[str]:
     if not row.tiers - row.may <= tiers <= row.tiers | row.may:
         bad.append(f"answers came from {sorted(tiers)}, not {sorted(row.tiers)}")
     if row.recovery is not None and (found["recovery"] is None or found["recovery"] > row.recovery + stalled):
-        bad.append(f"well again after {found['recovery']} s")
+        bad.append(f"recovered after {found['recovery']} s")
     return bad
 
 

@@ -1,0 +1,143 @@
+"""The rows whose cause is what stands in Redis, or what a server that is none says: no worker dies of it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from faults.rows import ROWS, row
+from faults.scene import COLD, document
+from geosteer.keys import digest
+from support.servers import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from faults.scene import Scene
+
+__all__ = ["ROWS"]
+
+NO_TIME = "9" * 400 + "-01-01T00:00:00Z"
+
+
+@contextlib.contextmanager
+def nobody_dies(scene: Scene) -> Iterator[None]:
+    """Workers are the same before and after."""
+    before = scene.pdns.workers()
+    yield
+    assert scene.pdns.workers() == before, scene.log[-2000:]
+
+
+@row("rubbish in `override`", "live", may="stale")
+def rubbish_in_override(scene: Scene) -> None:
+    """A worker that runs and one that starts meet it."""
+    rubbish = (
+        "{state: down}",
+        '{"state":"down"',
+        '"down',
+        '{"state":"down",}',
+        "[" * 100_000,
+        "9" * 5000,
+        "\xff",
+    )
+    for value in rubbish:
+        with nobody_dies(scene), scene.client() as client:
+            client.hset("{geosteer}:override", mapping=dict.fromkeys(("lon1", "ams1", "nyc1"), value))
+            scene.hold(0.15)
+    scene.restart_pdns()
+    with nobody_dies(scene):
+        scene.hold(0.5)
+        scene.repaired()
+
+
+@row("times with a year of 400 digits", "live", may="stale")
+def endless_times(scene: Scene) -> None:
+    with nobody_dies(scene), scene.client() as client:
+        client.hset("{geosteer}:node:lon1", mapping={"state": "up", "since": NO_TIME})
+        client.hset("{geosteer}:override", "nyc1", json.dumps({"state": "up", "until": NO_TIME}))
+        client.hset("{geosteer}:beat", "tester", f"1 {NO_TIME} 1000")
+        client.hset("{geosteer}:current", "published", NO_TIME)
+        scene.hold(0.5)
+    scene.restart_pdns()
+    with nobody_dies(scene):
+        scene.hold(0.5)
+        scene.repaired()
+
+
+def _other_document(name: str, text: bytes) -> None:
+    @row(f"a configuration document that holds {name}", "stale", may="live")
+    def other_document(scene: Scene) -> None:
+        """Under its right digest."""
+        with nobody_dies(scene), scene.client() as client:
+            client.hset("{geosteer}:object", digest(text).hex(), text)
+            client.hset("{geosteer}:current", mapping={"config": digest(text).hex(), "generation": "2"})
+            scene.hold(0.5)
+            scene.mending()
+            scene.generation = 2
+            scene.publish()
+            scene.repaired()
+
+
+for _name, _text in {
+    "nothing": b"{}",
+    "100,000 brackets": b"[" * 100_000,
+    "a number of 5,000 digits": b'{"format":1,"nodes":' + b"9" * 5000 + b"}",
+    "a newer format": b'{"format":2,"nodes":{},"maps":{},"services":{}}',
+}.items():
+    _other_document(_name, _text)
+
+
+@row("a worker's first adoption: 2,000 services, no snapshot", "live", longest=1.5)
+def first_adoption(scene: Scene) -> None:
+    """What is asked before anything is known waits for it."""
+    made = document()
+    service = made["services"]["www.cdn.example.net"]
+    made["services"].update({f"s{number}.cdn.example.net": service for number in range(2000)})
+    scene.publish(made)
+    scene.hold(1)
+    scene.load.rest()
+    for path in scene.folder.glob("last-good.json*"):
+        path.unlink()
+    scene.pdns.stop()
+    scene.pdns.start()
+    scene.load.port = scene.pdns.port
+    scene.begin_at_rest()
+    scene.load.go_on()
+    with nobody_dies(scene):
+        wait_until(lambda: len(scene.load.since(scene.began)) > 60, what="answers of fresh workers")
+        scene.repaired()
+
+
+def _lies(name: str, lies: tuple[bytes, ...], **more: Any) -> None:
+    @row(name, "stale", may="live fallback", liar=True, **more)
+    def lied_to(scene: Scene) -> None:
+        assert scene.liar is not None
+        with nobody_dies(scene):
+            for lie in lies:
+                scene.liar.lie = lambda lie=lie: lie
+                with scene.client() as client:
+                    client.client_kill_filter(_type="normal", skipme=True)
+                for net in COLD[:3]:
+                    assert scene.ask(net).good
+                scene.hold(0.3)
+            scene.mending()
+            scene.liar.lie = None
+            scene.repaired()
+
+
+_lies(
+    "replies of an unexpected shape",
+    (
+        b"_\r\n" * 9, b":1\r\n" * 9, b",1.5\r\n" * 9, b"%1\r\n+a\r\n%1\r\n+b\r\n+c\r\n" * 9, b"%1\r\n*1\r\n+a\r\n+b\r\n" * 9,
+        b"|1\r\n+a\r\n+b\r\n+OK\r\n" * 9, b"*0\r\n" * 9, b">1\r\n+invalidate\r\n" * 9, b">2\r\n:1\r\n:2\r\n" * 9,
+        b">2\r\n+invalidate\r\n*1\r\n:7\r\n" * 9, b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\0" * 100,
+    ),
+)  # fmt: skip
+_lies(
+    "endless replies",
+    (
+        b"$2000000000\r\n" + b"x" * 60_000, b"*1000000000\r\n" + b"+x\r\n" * 20_000, b"+" + b"x" * 60_000,
+        b">100000000\r\n" + b":1\r\n" * 20_000, b"*1\r\n" * 20_000,
+    ),
+)  # fmt: skip
