@@ -29,7 +29,7 @@ _TWO_FIELDS = {"MX", "SRV"}
 class Entry:
     """One name."""
 
-    __slots__ = ("kinds", "lines", "name", "ns", "service", "soa", "ttl", "zone_id")
+    __slots__ = ("above", "above_id", "kinds", "lines", "name", "ns", "service", "soa", "ttl", "zone_id")
 
     def __init__(self, name: str, zone_id: int) -> None:
         self.name = name
@@ -40,6 +40,10 @@ class Entry:
         """Whole reply to a question for NS."""
         self.lines = b""
         """Records that are the same for everybody, without END."""
+        self.above_id = 0
+        """At the apex of a zone within another: the id of the zone above it."""
+        self.above = b""
+        """What the zone above has there: the whole reply to its questions, of which a delegation is all that it may tell."""
         self.service: Service | None = None
         self.kinds: tuple[str, ...] = ()
         """Record types that a service known by name alone has here."""
@@ -53,7 +57,9 @@ class Entry:
         name = self.name.encode("ascii", "replace")
         if not 0 < len(name) < 254 or not name.isascii() or name.split() != [name]:
             return False
-        for lines in (self.soa.removesuffix(END), self.ns.removesuffix(END), self.lines):
+        for lines in (
+            self.soa.removesuffix(END), self.ns.removesuffix(END), self.lines, self.above.removesuffix(END),
+        ):  # fmt: skip
             for line in lines.split(b"\n")[:-1]:
                 fields = line.split(b"\t")
                 if (
@@ -104,6 +110,8 @@ class Names:
         records = spec.get("records") or ()
         cuts = {record["name"] for record in records if record["type"] == "NS" and record["name"] != zone}
         for record in records:
+            if record["name"] != zone and record["name"] in self.zones:
+                continue  # of a zone that is served as well: see `add_cuts`
             entry = self.entry(record["name"])
             below = any(record["name"] == cut or record["name"].endswith("." + cut) for cut in cuts)
             line = self.line(
@@ -112,6 +120,26 @@ class Names:
             entry.lines += line
             if record["type"] == "NS":
                 entry.ns = (entry.ns if entry.ns != END else b"").removesuffix(END) + line + END
+
+    def add_cuts(self, zones: Mapping[str, Mapping[str, Any]]) -> None:
+        """At the apex of each zone within another, note what the zone above answers there; when all zones are in.
+
+        PowerDNS asks for DS with the id of the zone above, as ANY, and signs as that zone's whatever it gets: with the child's
+        own SOA and records in that answer it would deny the delegation, and make every name of the child bogus.
+        """
+        for zone, spec in zones.items():
+            parent = self.zone_of(zone.partition(".")[2])
+            if not parent:
+                continue
+            cut = Entry(zone, self.zones[parent])
+            lines = [self.line(cut, "NS", spec.get("ns_ttl", 3600), name, auth=False) for name in spec["ns"]]
+            lines += [
+                self.line(cut, "DS", record.get("ttl", 3600), record["content"])
+                for record in (zones[parent].get("records") or () if parent in zones else ())
+                if record["type"] == "DS" and absolute(record["name"], parent) == zone
+            ]
+            apex = self.entry(zone)
+            apex.above_id, apex.above = cut.zone_id, b"".join((*lines, END))
 
     def add_partial(
         self, zone: str, spec: Mapping[str, Any], serial: int, kinds: tuple[str, ...], servers: Iterable[Node]
@@ -198,7 +226,17 @@ class Names:
 
     def partly_known(self, name: bytes) -> bool:
         """Whether a name that was not found may be there all the same: its zone is known in part only, or none is known."""
-        return not self.zones or self.zone_of(name.decode("ascii", "replace")) in self.partial
+        text = name.decode("ascii", "replace")
+        return not self.zones or (self.zone_of(text) in self.partial and not self._below_wildcard(text))
+
+    def _below_wildcard(self, name: str) -> bool:
+        """Whether a wildcard's records stand for a name that was not found (RFC 4592, 3.3.1): PowerDNS asks for them next."""
+        zone = self.zone_of(name)
+        while name and name != zone:
+            name = name.partition(".")[2]
+            if name.encode("ascii", "backslashreplace") in self.entries:  # the closest encloser
+                return f"*.{name}".encode("ascii", "backslashreplace") in self.entries
+        return False
 
     def zone_of(self, name: str) -> str:
         """The closest zone that holds a name, or ""."""
@@ -246,6 +284,7 @@ def from_document(
     names = Names(abi, zones)
     for zone, spec in zones.items():
         names.add_zone(zone, spec, serial)
+    names.add_cuts(zones)
     for service in services:
         names.add_service(service)
     for node in nodes:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dns.exception
 import dns.query
@@ -20,20 +21,22 @@ from support.servers import PowerDNS, RedisServer, addresses, need, wait_until
 from support.tiny import publish_tiny
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 ZONE = "cdn.example.net"
 GB = "192.0.2.0/24"
+SOA = {"mname": "ns1.example.net", "rname": "hostmaster.example.net"}
 SCHEMA = Path("/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql")
 
 
-def keys_in_sqlite(folder: Path, narrow: bool) -> dict[str, str | int]:
-    """A database of keys for the zone, as the README says; the settings that it takes."""
+def keys_in_sqlite(folder: Path, narrow: bool, zones: Sequence[str] = (ZONE,)) -> dict[str, str | int]:
+    """A database of keys for zones, as the README says; the settings that it takes."""
     if not SCHEMA.exists():
         reason = "pdns-backend-sqlite3 is not installed (apt-get install pdns-backend-sqlite3)"
         (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
     database = folder / "keys.sqlite3"
-    tables = SCHEMA.read_text() + f"INSERT INTO domains (name, type) VALUES ('{ZONE}', 'NATIVE');"
+    rows = ", ".join(f"('{zone}', 'NATIVE')" for zone in zones)
+    tables = SCHEMA.read_text() + f"INSERT INTO domains (name, type) VALUES {rows};"
     subprocess.run([need("sqlite3"), str(database)], input=tables, text=True, check=True)
     settings: dict[str, str | int] = {
         "launch": "pipe,gsqlite3", "gsqlite3-database": str(database), "gsqlite3-dnssec": "yes",
@@ -44,12 +47,10 @@ def keys_in_sqlite(folder: Path, narrow: bool) -> dict[str, str | int]:
         + "".join(f"{key}={value}\n" for key, value in settings.items() if key != "launch")
     )
     tool = [need("pdnsutil"), f"--config-dir={folder}"]
-    subprocess.run([*tool, "secure-zone", ZONE], check=True, capture_output=True)
-    subprocess.run(
-        [*tool, "set-nsec3", ZONE, "1 0 0 -", *(["narrow"] if narrow else [])],
-        check=True,
-        capture_output=True,
-    )
+    for zone in zones:
+        subprocess.run([*tool, "secure-zone", zone], check=True, capture_output=True)
+        nsec3 = [*tool, "set-nsec3", zone, "1 0 0 -", *(["narrow"] if narrow else [])]
+        subprocess.run(nsec3, check=True, capture_output=True)
     return settings
 
 
@@ -156,3 +157,71 @@ def test_a_transfer_is_refused(redis_server: RedisServer, prefix: str, tmp_path:
         with pytest.raises((dns.xfr.TransferError, dns.exception.FormError, EOFError)):
             dns.zone.from_xfr(dns.query.xfr("127.0.0.1", ZONE, port=server.port, timeout=5))
         assert addresses(server.query(f"www.{ZONE}", subnet=GB)) == ["192.0.2.1"]
+
+
+CHILD = f"sub.{ZONE}"
+
+
+def with_child(ds: Sequence[str] = ()) -> dict[str, Any]:
+    """A zone and a child zone served beside it, with a service at its apex; the parent lists these DS records."""
+    what = document(
+        services={CHILD: {"map": "default", "ttl": 60}, f"www.{CHILD}": {"map": "default", "ttl": 60}},
+        zones={CHILD: {"soa": SOA, "ns": [f"ns1.{CHILD}"], "records": [
+            {"name": f"ns1.{CHILD}", "type": "A", "content": "192.0.2.53"},
+            {"name": f"*.wild.{CHILD}", "type": "TXT", "content": '"wild"'},
+        ]}},
+    )  # fmt: skip
+    records = [{"name": CHILD, "type": "DS", "content": content, "ttl": 60} for content in ds]
+    what["zones"][ZONE]["records"] += [
+        *records, {"name": f"a.{ZONE}", "type": "TXT", "content": '"parent"', "ttl": 60},
+    ]  # fmt: skip
+    return what
+
+
+OF_CHILD = (
+    (CHILD, "A"), (CHILD, "AAAA"), (CHILD, "NS"), (CHILD, "SOA"), (CHILD, "MX"), (f"www.{CHILD}", "A"),
+    (f"www.{CHILD}", "TXT"), (f"ns1.{CHILD}", "A"), (f"nothing.{CHILD}", "A"), (f"x.wild.{CHILD}", "TXT"),
+)  # fmt: skip
+"""Questions about the child: answers, denials and a wildcard."""
+
+
+@pytest.mark.parametrize("signed_child", [False, True], ids=["child-unsigned", "child-signed"])
+@pytest.mark.parametrize("cache", [0, 60])
+def test_a_signed_parent_and_a_child_zone_beside_it_validate(
+    redis_server: RedisServer, prefix: str, tmp_path: Path, signed_child: bool, cache: int
+) -> None:
+    settings = keys_in_sqlite(tmp_path, narrow=True, zones=(ZONE, CHILD) if signed_child else (ZONE,))
+    ds: list[str] = []
+    if signed_child:
+        tool = [need("pdnsutil"), f"--config-dir={tmp_path}", "show-zone", CHILD]
+        said = subprocess.run(tool, check=True, capture_output=True, text=True).stdout
+        ds = re.findall(r"IN DS (\d+ \d+ 2 [0-9a-f]+)", said)
+        assert ds
+    with redis_server.client() as client:
+        publish_tiny(client, prefix, with_child(ds))
+    config = backend_toml(tmp_path, redis_server, prefix=prefix)
+    caches = {"query-cache-ttl": cache, "negquery-cache-ttl": cache}
+    with PowerDNS(config, settings={**settings, **caches}) as server:
+        wait_until(lambda: addresses(server.query(f"www.{ZONE}", subnet=GB)) == ["192.0.2.1"])
+        delv = Delv(tmp_path, server)
+        for _ in range(2):
+            said = delv(CHILD, "DS")
+            assert "fully validated" in said, said
+            assert ("ncache" in said or "nxrrset" in said) is not signed_child, said
+            for name, rtype in OF_CHILD:
+                said = delv(name, rtype)
+                assert ("fully validated" if signed_child else "unsigned answer") in said, (
+                    name,
+                    rtype,
+                    said,
+                )
+            for name, rtype in (
+                (ZONE, "SOA"),
+                (f"a.{ZONE}", "TXT"),
+                (f"nothing.{ZONE}", "A"),
+                (f"www.{ZONE}", "A"),
+            ):
+                said = delv(name, rtype)
+                assert "fully validated" in said, said
+        assert addresses(server.query(CHILD, subnet=GB)) == ["192.0.2.1"], "the child's apex is a service"
+        assert server.running

@@ -27,7 +27,9 @@ FALLBACK = """
 soa = { mname = "ns1.example.net", rname = "hostmaster.example.net" }
 ns = ["ns1.example.net"]
 services = ["www", "*.dyn"]
-records = [{ name = "static", type = "A", content = "192.0.2.200" }]
+records = [
+    { name = "static", type = "A", content = "192.0.2.200" }, { name = "*.wild", type = "A", content = "192.0.2.201" },
+]
 [[fallback.servers]]
 name = "one"
 a = ["192.0.2.101"]
@@ -176,3 +178,11 @@ def test_a_map_that_refuses_when_all_is_down_gives_servfail(own_redis: RedisServ
         for node in DOCUMENT["nodes"]:
             set_override(own_redis, node, state="down", who="test")
         wait_until(lambda: pdns.query(WWW, "A", subnet=GB).rcode() == dns.rcode.SERVFAIL)
+
+
+def test_wildcard_records_of_the_settings_are_answered_without_redis(tmp_path: Path) -> None:
+    with PowerDNS(backend_toml(tmp_path, "unix:///nowhere", FALLBACK)) as pdns:
+        for name in ("a.wild", "b.a.wild"):
+            assert addresses(pdns.query(f"{name}.cdn.example.net", "A")) == ["192.0.2.201"]
+            assert pdns.query(f"{name}.cdn.example.net", "TXT").rcode() == dns.rcode.NOERROR
+        assert pdns.query("unlisted.cdn.example.net", "A").rcode() == dns.rcode.SERVFAIL

@@ -357,3 +357,47 @@ def test_a_star_stands_for_any_characters(pattern: str, name: str, result: bool)
 def test_a_pattern_matches_what_the_same_regular_expression_matches(pattern: str, name: str):
     regular = ".*".join(map(re.escape, pattern.split("*")))
     assert matches(pattern, name) is bool(re.fullmatch(regular, name))
+
+
+def nested() -> Names:
+    soa = {"mname": "ns1.example.net", "rname": "hostmaster.example.net"}
+    digest = "12345 13 2 " + "AB" * 32
+    zones = {
+        "example.net": {
+            "soa": soa, "ns": ["ns1.example.net"],
+            "records": [{"name": "sub.example.net", "type": "DS", "content": digest, "ttl": 60}],
+        },
+        "sub.example.net": {
+            "soa": soa, "ns": ["ns2.example.net"], "ns_ttl": 90,
+            "records": [{"name": "sub.example.net", "type": "MX", "content": "10 mx.example.net"}],
+        },
+    }  # fmt: skip
+    return from_document({"zones": zones}, (), (), 5, 3)
+
+
+def test_the_zone_above_has_nothing_but_the_delegation_at_a_served_childs_apex():
+    apex = nested().find(b"sub.example.net")
+    assert apex is not None
+    assert apex.above_id == 1
+    assert apex.above == (
+        b"DATA\t0\t0\tsub.example.net\tIN\tNS\t90\t1\tns2.example.net\n"
+        b"DATA\t0\t1\tsub.example.net\tIN\tDS\t60\t1\t12345 13 2 " + b"AB" * 32 + b"\nEND\n"
+    )
+    assert b"DS" not in apex.lines
+    assert apex.lines.count(b"\t2\t") == 3, "SOA, NS and MX with the child's own id"
+
+
+def test_a_wildcards_records_stand_for_names_of_a_partly_known_zone():
+    names = Names(3, ())
+    soa = {"mname": "ns1.example.net", "rname": "hostmaster.example.net"}
+    records = [
+        {"name": "*.w", "type": "TXT", "content": '"x"'},
+        {"name": "b.w", "type": "TXT", "content": '"y"'},
+    ]
+    names.add_partial("example.net", {"soa": soa, "ns": [], "records": records}, 1, (), ())
+    for name, unknown in (
+        (b"a.w.example.net", False), (b"c.a.w.example.net", False), (b"*.a.w.example.net", False),
+        (b"a.b.w.example.net", True), (b"a.example.net", True), (b"*.example.net", True),
+    ):  # fmt: skip
+        assert names.find(name) is None
+        assert names.partly_known(name) is unknown, name

@@ -27,4 +27,6 @@ def names_known(tier: Tier, abi: int) -> Names:
         for zone, spec in settings.zones.items():
             if zone not in names.zones:
                 names.add_partial(zone, spec, int(settings.modified), kinds, servers)
+        document = known.document.get("zones") or {} if known is not None else {}
+        names.add_cuts({**settings.zones, **document})
     return names

@@ -42,7 +42,7 @@ class Lines:
 class Question:
     """A `Q` line, its fields checked."""
 
-    __slots__ = ("name", "qtype", "remote", "subnet")
+    __slots__ = ("name", "qtype", "remote", "subnet", "zone_id")
 
     def __init__(self, fields: list[bytes], abi: int) -> None:
         """Raises: ValueError: not a question of that version of the protocol."""
@@ -51,6 +51,7 @@ class Question:
         fields[-1] = fields[-1].removesuffix(b"\r")  # typed by hand
         self.name = fields[1].lower()
         self.qtype = fields[3]
+        self.zone_id = fields[4]
         self.remote = fields[5].decode("ascii")
         self.subnet = fields[7].decode("ascii") if abi >= 3 else None
 

@@ -67,7 +67,9 @@ class Responder:
         if self.decider.steers and tier.generation is not None and self.abi >= 3:
             trees = tier.generation.trees
             for name, service in tier.generation.model.services.items():
-                tables = service.tables
+                tables, entry = service.tables, self._names.entries.get(name.encode())
+                if entry is not None and entry.above:
+                    continue  # the id decides there
                 if len(tables) == 1 and (tables[0], 32) in trees and (tables[0], 128) in trees:
                     self._quick[name.encode()] = (name, trees[tables[0], 32], trees[tables[0], 128])
 
@@ -149,6 +151,8 @@ class Responder:
         if entry is None:
             unknown = names.partly_known(question.name) and (qtype != b"NS" or not names.zones)
             return zones.FAIL if unknown else zones.END
+        if entry.above and question.zone_id == b"%d" % entry.above_id:
+            return entry.above if qtype == b"ANY" else _only(entry.above, qtype, self.abi)
         if qtype == b"NS":
             return entry.ns
         if not entry.kinds:
