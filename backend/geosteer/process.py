@@ -1,4 +1,4 @@
-"""What programs that run for long share: lines on stderr, and starting again in place."""
+"""What programs that run for long share: lines on stderr, random numbers from the system, and starting again in place."""
 
 from __future__ import annotations
 
@@ -34,26 +34,45 @@ def command_line() -> list[str]:
     return [sys.executable, *sys.orig_argv[1:]]
 
 
-def why_not_startable(command: list[str], seconds: float = TRIAL_SECONDS) -> str:
-    """Why this program cannot be started now, "" if it can: it is started with `--help`, unseen.
+class Trial:
+    """A program that is started with `--help`, unseen, to learn whether it could take this process's place.
 
     An interpreter or a module that is gone would end the process that replaces itself by exec.
     """
-    actions = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
-    try:
-        pid = os.posix_spawn(command[0], [*command, "--help"], os.environ, file_actions=actions)
-    except OSError as exc:
-        return f"{command[0]}: {exc.strerror}"
-    end = monotonic() + seconds
-    while monotonic() < end:
-        ended, status = os.waitpid(pid, os.WNOHANG)
+
+    __slots__ = ("_end", "_pid", "_program", "_reason", "_seconds")
+
+    def __init__(self, command: list[str], seconds: float = TRIAL_SECONDS) -> None:
+        self._program, self._seconds = command[0], seconds
+        self._reason = ""
+        self._end = monotonic() + seconds
+        actions = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
+        try:
+            self._pid = os.posix_spawn(command[0], [*command, "--help"], os.environ, file_actions=actions)
+        except OSError as exc:
+            self._pid, self._reason = 0, f"{command[0]}: {exc.strerror}"
+
+    def verdict(self) -> str | None:
+        """Why the program cannot be started, "" if it can; None while it is not known. Never waits."""
+        if not self._pid:
+            return self._reason
+        ended, status = os.waitpid(self._pid, os.WNOHANG)
         if ended:
             code = os.waitstatus_to_exitcode(status)
-            return f"{command[0]} ends with exit code {code}" if code else ""
+            return f"{self._program} ends with exit code {code}" if code else ""
+        if monotonic() < self._end:
+            return None
+        os.kill(self._pid, 9)
+        os.waitpid(self._pid, 0)
+        return f"{self._program} does not start within {self._seconds:g} s"
+
+
+def why_not_startable(command: list[str], seconds: float = TRIAL_SECONDS) -> str:
+    """Why this program cannot be started now, "" if it can; waits for it."""
+    trial = Trial(command, seconds)
+    while (reason := trial.verdict()) is None:
         sleep(0.01)
-    os.kill(pid, 9)
-    os.waitpid(pid, 0)
-    return f"{command[0]} does not start within {seconds:g} s"
+    return reason
 
 
 def restart() -> None:
@@ -66,3 +85,13 @@ def restart() -> None:
 def restarted() -> bool:
     """Whether this program has taken the place of another; true only once."""
     return os.environ.pop(RESTARTED, "") != ""
+
+
+def below(limit: int) -> int:
+    """A random integer from 0 to *limit* - 1; the bias of a remainder of 64 bits is of no account."""
+    return int.from_bytes(os.urandom(8), "big") % limit
+
+
+def ticket() -> float:
+    """A random number in [0, 1)."""
+    return (int.from_bytes(os.urandom(8), "big") >> 11) / (1 << 53)

@@ -1,13 +1,15 @@
 """`backend.toml`: where Redis is, how long to wait for it, and what to answer without it.
 
-Parsing TOML costs a third of a worker's start, so a checked copy in JSON is kept beside the snapshot and used while the file's
-path, size and modification time are the same.
+Parsing TOML costs a third of a worker's start, so a checked copy in JSON is kept beside the snapshot and used while the
+file's content is the same.
 """
 
 from __future__ import annotations
 
 import os  # the interpreter has loaded it already
+from errno import ELOOP
 
+from geosteer import files
 from geosteer.cmodules import dump_json, load_json
 from geosteer.decision.model import Node
 from geosteer.errors import ConfigError
@@ -21,9 +23,9 @@ if TYPE_CHECKING:
 DEFAULT_PATH = "/etc/geosteer/backend.toml"
 DEFAULT_URL = "unix:///run/redis/redis.sock"
 DEFAULT_SNAPSHOT = "/var/lib/geosteer/last-good.json"
-COPY_FORMAT = 2
+COPY_FORMAT = 3
 """Of the checked copy: goes up when what is checked changes."""
-_TOP = {"snapshot", "max_stale", "timeout", "cache", "redis", "fallback"}
+_TOP = {"snapshot", "max_stale", "timeout", "first_wait", "cache", "redis", "fallback"}
 _FALLBACK = {"ttl", "zones", "servers"}
 _REDIS = {"url", "prefix", "username", "password", "password_file", "ca", "cert", "key"}
 
@@ -32,12 +34,15 @@ class Settings:
     """What a worker is told."""
 
     __slots__ = (
-        "address", "cache", "fallback_ttl", "max_stale", "modified", "password", "path", "prefix", "servers", "snapshot",
+        "address", "cache", "doubt", "fallback_ttl", "first_wait", "max_stale", "modified", "password", "path", "prefix",
+        "servers", "snapshot",
         "timeout", "tls", "url", "username", "zones",
     )  # fmt: skip
 
     def __init__(self, data: Mapping[str, Any], path: str = "", modified: float = 0.0) -> None:
-        """Args: data: the file's tables; modified: its time, the serial of zones known from it alone.
+        """Make settings of a file's tables.
+
+        Args: data: the file's tables; modified: its time, the serial of zones known from it alone.
 
         Raises: ConfigError: what a worker cannot run with; `geosteer check-config --backend` finds far more.
         """
@@ -46,6 +51,8 @@ class Settings:
         problems = [f"{path}: {key}: unknown setting" for key in data if key not in _TOP]
         problems += [f"{path}: redis.{key}: unknown setting" for key in redis if key not in _REDIS]
         problems += [f"{path}: fallback.{key}: unknown setting" for key in fallback if key not in _FALLBACK]
+        self.doubt = ""
+        """What an operator must hear of the checked copy, "" if nothing."""
         self.path = path
         self.modified = modified
         self.snapshot: str = os.path.join(folder, data.get("snapshot", DEFAULT_SNAPSHOT))  # noqa: PTH118
@@ -53,6 +60,8 @@ class Settings:
         """Seconds after the last proof of life in which the last known states still steer."""
         self.timeout = float(data.get("timeout", 50)) / 1000
         """Seconds that a question may wait for Redis."""
+        self.first_wait = float(data.get("first_wait", 1))
+        """Seconds after the start for which questions may wait while nothing at all is known yet."""
         self.cache = int(data.get("cache", 3 << 20))
         """Bytes of decoded pages, those above the leaves included."""
         self.url: str = redis.get("url", DEFAULT_URL)
@@ -75,6 +84,11 @@ class Settings:
         if problems:
             raise ConfigError(problems)
 
+    @property
+    def origin(self) -> str:
+        """Which Redis and prefix, without a password: whose a snapshot is."""
+        return f"{self.address} {self.address.database} {self.prefix}"
+
     def __repr__(self) -> str:
         return f"Settings({self.path})"
 
@@ -87,12 +101,13 @@ def load(path: str) -> Settings:
     try:
         with open(path, "rb") as file:  # noqa: PTH123
             stat = os.fstat(file.fileno())
-            text = file.read().decode()
+            raw = file.read()
+            text = raw.decode()
     except (OSError, ValueError) as exc:
         raise ConfigError([f"{path}: {getattr(exc, 'strerror', None) or exc}"]) from exc
-    stamp = [COPY_FORMAT, os.path.abspath(path), stat.st_size, stat.st_mtime_ns]  # noqa: PTH100
+    stamp = [COPY_FORMAT, os.path.abspath(path), files.seal(raw).decode()]  # noqa: PTH100
     copy = _copy_of(path, text)
-    data = _recall(copy, stamp)
+    data, doubt = _recall(copy, stamp)
     try:
         if data is not None:
             return Settings(data, path, stat.st_mtime)
@@ -100,6 +115,7 @@ def load(path: str) -> Settings:
         settings = _checked(data, path, stat.st_mtime)
     except (TypeError, ValueError, AttributeError, KeyError) as exc:
         raise ConfigError([f"{path}: {exc} (geosteer check-config --backend {path} says more)"]) from exc
+    settings.doubt = doubt
     _remember(copy, stamp, data)
     return settings
 
@@ -138,32 +154,30 @@ def _copy_of(path: str, text: str) -> str:
     return os.path.join(os.path.dirname(os.path.abspath(path)), snapshot + ".settings")  # noqa: PTH100, PTH118, PTH120
 
 
-def _recall(copy: str, stamp: list[Any]) -> Mapping[str, Any] | None:
+def _recall(copy: str, stamp: list[Any]) -> tuple[Mapping[str, Any] | None, str]:
+    """The checked copy's tables, None where it is of something else; and what an operator must hear of, or ""."""
     try:
-        with open(copy, "rb") as file:  # noqa: PTH123
-            if os.fstat(file.fileno()).st_uid != os.geteuid():
-                return None
-            kept = load_json(file.read().decode())
-        return kept["data"] if kept["stamp"] == stamp else None
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
+        kept = load_json(files.unsealed(files.read(copy, private=True)).decode())
+        return (kept["data"], "") if kept["stamp"] == stamp else (None, "")
+    except files.Untrusted as exc:
+        return None, f"{copy}: {exc.strerror}: ignored"
+    except OSError as exc:
+        return None, f"{copy}: is a symbolic link: ignored" if exc.errno == ELOOP else ""
+    except (ValueError, TypeError, KeyError):
+        return None, ""
 
 
 def _remember(copy: str, stamp: list[Any], data: Mapping[str, Any]) -> None:
     """Keep the checked copy; failing to is no loss but time."""
-    aside = f"{copy}.{os.getpid()}"
     try:
-        handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)  # it may hold a password
+        body = dump_json({"stamp": stamp, "data": data}).encode()
+        aside = files.replace(copy, files.sealed(body), 0o600)  # it may hold a password
         try:
-            os.write(handle, dump_json({"stamp": stamp, "data": data}).encode())
-        finally:
-            os.close(handle)
-        os.rename(aside, copy)  # noqa: PTH104
-    except (OSError, TypeError, ValueError):  # a TOML date, say
-        try:
-            os.unlink(aside)  # noqa: PTH108
+            os.rename(aside, copy)  # noqa: PTH104
         except OSError:
-            return
+            os.unlink(aside)  # noqa: PTH108
+    except (OSError, TypeError, ValueError):  # a TOML date, say
+        return
 
 
 def _address(url: str, path: str, problems: list[str]) -> Address:

@@ -29,7 +29,7 @@ def plain(data: Mapping[str, Any]) -> dict[str, Any]:
     Raises: ValueError, TypeError, AttributeError, KeyError: something is not of the shape that it must have.
     """
     found = dict(data)
-    _times(found, ("max_stale",), "s")
+    _times(found, ("max_stale", "first_wait"), "s")
     _times(found, ("timeout",), "ms")
     if "fallback" in found:
         found["fallback"] = fallback = dict(found["fallback"])

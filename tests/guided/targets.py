@@ -12,9 +12,9 @@ from geosteer.decision.client import from_question, parse, quick
 from geosteer.errors import ConfigError, CorruptPage, GeosteerError
 from geosteer.keys import digest
 from geosteer.library.chooser import Chooser
-from geosteer.powerdns.pipe import below
 from geosteer.powerdns.protocol import Lines
 from geosteer.powerdns.responder import Responder
+from geosteer.process import below
 from geosteer.redirect.routes import Routes, Target
 from geosteer.redirect.squid_protocol import Requests, Rewriter
 from geosteer.settings import Settings

@@ -13,7 +13,7 @@ from geosteer import NoService, NotReady, Steering
 from geosteer.decision.client import parse
 from geosteer.library.chooser import Chooser
 from geosteer.powerdns.responder import Responder
-from geosteer.rng import below
+from geosteer.process import below
 from geosteer.sync.tier import Tier
 from support.policies import CLIENTS, POLICIES, TABLES, every_policy
 from support.servers import wait_until

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from faults.scene import NETWORKS, Scene, network
-from geosteer.powerdns.pipe import below, ticket
 from geosteer.powerdns.responder import Responder
+from geosteer.process import below, ticket
 from geosteer.settings import load
 from geosteer.sync.tier import Tier
 from support.dns_setup import backend_toml

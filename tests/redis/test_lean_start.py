@@ -45,6 +45,7 @@ GEOSTEER = {
     "geosteer.decision.policy",
     "geosteer.decision.records",
     "geosteer.errors",
+    "geosteer.files",
     "geosteer.keys",
     "geosteer.powerdns",
     "geosteer.powerdns.pipe",

@@ -366,3 +366,53 @@ def test_troubles_go_to_the_logger_unless_told_otherwise(
         steering.decide(WWW, "192.0.2.1")
     assert [record.name for record in caplog.records] == ["geosteer"] * len(caplog.records)
     assert any("redis.sock" in record.message for record in caplog.records)
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["sync.node_states.Mirror.set_beats", "sync.follower.Follower.tick", "library.poll_loop.Pump.arm"],
+)
+def test_an_exception_anywhere_is_logged_once_and_the_thread_goes_on(
+    own_redis: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    with own_redis.client() as client:
+        publish_tiny(client, "geosteer")
+        log: list[str] = []
+        with live_steering(own_redis, "geosteer", tmp_path, log) as steering:
+            assert steering.decide(WWW, "192.0.2.7").node is not None
+            thread = steering._here()._thread
+            times: list[float] = []
+
+            def fail(*_: object, **__: object) -> None:
+                times.append(time.monotonic())
+                raise RuntimeError("out of the blue")
+
+            with monkeypatch.context() as patch:
+                patch.setattr(f"geosteer.{place}", fail)
+                client.hset("{geosteer}:beat", "p", "1 2026-02-01T00:00:00Z 5")
+                wait_until(lambda: len(times) > 2, what="several exceptions")
+                wait_until(lambda: steering.tier != "live", what="a tier that does not pretend")
+                assert steering.decide(WWW, "192.0.2.7").tier == steering.tier
+                assert thread.is_alive()
+                assert sum("out of the blue" in line for line in log) == 1, log
+                assert len(times) < 100, "without spinning"
+            wait_until(lambda: steering.tier == "live", what="live again")
+            set_state(own_redis, "geosteer", "lon1", "down")
+            wait_until(lambda: steering.decide(WWW, "192.0.2.7").node.name == "ams1", what="news")
+
+
+def test_a_log_that_raises_stops_nothing(own_redis: RedisServer, tmp_path: Path) -> None:
+    def refuse(_: str) -> None:
+        raise SystemError("no log today")
+
+    with own_redis.client() as client:
+        publish_tiny(client, "geosteer")
+    with Steering.open(make_settings(own_redis, "geosteer", tmp_path), log=refuse) as steering:
+        wait_until(lambda: steering.tier == "live", what="tier live")
+        own_redis.stop()
+        wait_until(lambda: steering.tier == "stale", what="tier stale")
+        assert steering.decide(WWW, "192.0.2.7").node is not None
+        own_redis.start()
+        with own_redis.client() as client:
+            publish_tiny(client, "geosteer")
+        wait_until(lambda: steering.tier == "live", what="live again")

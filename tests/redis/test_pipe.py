@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
+import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hiredis
 import pytest
 
+from support.data import ROOT
 from support.dns_setup import backend_toml
 from support.servers import RedisServer, wait_until
-from support.tiny import publish_tiny
+from support.tiny import DOCUMENT, publish_tiny
 from support.workers import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 WWW = "www.cdn.example.net"
 GB, NL = "192.0.2.0/24", "198.51.100.0/24"
@@ -154,14 +158,42 @@ def test_a_hangup_starts_it_anew_in_place_with_the_settings_read_again(config: P
         assert worker.address(WWW, GB) == "192.0.2.1"
         config.write_text(config.read_text().replace(f'prefix = "{prefix}"', 'prefix = "nothing-there"'))
         os.kill(worker.pid, signal.SIGHUP)
-        time.sleep(0.3)
-        os.kill(worker.pid, signal.SIGHUP)
-        assert worker.ask(WWW, subnet=GB)[0][0] == "1"  # the last good state, by round robin
+        # nothing is published there, and the snapshot is of another prefix
+        wait_until(lambda: worker.ask(WWW, subnet=GB) == [["FAIL"]], what="other settings")
         config.write_text(config.read_text().replace("nothing-there", prefix))
         os.kill(worker.pid, signal.SIGHUP)
-        time.sleep(0.3)
+        os.kill(worker.pid, signal.SIGHUP)
+        wait_until(lambda: worker.ask(WWW, subnet=GB) != [["FAIL"]], what="the old settings")
         assert worker.address(WWW, GB) == "192.0.2.1"
         assert worker.process.poll() is None
+
+
+@pytest.mark.parametrize(
+    ("gone", "reason"), [("interpreter", b"No such file"), ("module", b"ends with exit code 1")]
+)
+def test_a_hangup_with_the_program_gone_leaves_it_as_it_is(
+    config: Path, tmp_path: Path, gone: str, reason: bytes
+) -> None:
+    python, room = tmp_path / "python", tmp_path / "room"
+    python.symlink_to(sys.executable)
+    room.mkdir()
+    (room / "geosteer").symlink_to(ROOT / "backend" / "geosteer")
+    site = Path(hiredis.__file__).parents[1]
+    start = f"import sys; sys.path[:0] = [{str(room)!r}, {str(site)!r}]; sys.executable = {str(python)!r}; "
+    worker = Worker(
+        config, command=[python, "-I", "-S", "-c", start + "from geosteer.powerdns.pipe import main; main()"]
+    )
+    worker.greet()
+    assert worker.address(WWW, GB) == "192.0.2.1"
+    (python if gone == "interpreter" else room / "geosteer").unlink()
+    os.kill(worker.pid, signal.SIGHUP)
+    until = time.monotonic() + 3
+    while time.monotonic() < until:
+        assert worker.address(WWW, NL) == "192.0.2.2"
+        time.sleep(0.05)
+    log = worker.close()
+    assert b"not reloaded: " in log
+    assert reason in log
 
 
 def test_a_hangup_with_broken_settings_leaves_it_as_it_is(config: Path) -> None:
@@ -215,3 +247,32 @@ def test_unknown_names_never_reach_redis(own_redis: RedisServer, tmp_path: Path)
                 assert worker.ask(f"x{number}.cdn.example.net") == []
             pings = 3
             assert client.info("stats")["total_commands_processed"] - before <= 2 + pings
+
+
+def test_a_worker_that_knows_nothing_waits_for_its_first_generation(
+    tmp_path: Path, redis_server: RedisServer, prefix: str
+) -> None:
+    document = json.loads(json.dumps(DOCUMENT))
+    for number in range(4000):
+        document["nodes"][f"n{number}"] = {"a": [f"198.18.{number % 256}.{number // 256}"]}
+    with redis_server.client() as client:
+        publish_tiny(client, prefix, document)
+    config = backend_toml(tmp_path, redis_server, 'timeout = "2ms"\nfirst_wait = "20s"\n', prefix=prefix)
+    with Worker(config) as worker:
+        assert worker.address(WWW, GB) == "192.0.2.1"
+        assert b"tier live" in worker_status(worker)
+
+
+def test_a_worker_does_not_wait_long_where_nothing_is_published(
+    tmp_path: Path, redis_server: RedisServer, prefix: str
+) -> None:
+    config = backend_toml(tmp_path, redis_server, 'first_wait = "30s"\n', prefix=prefix)
+    with Worker(config) as worker:
+        begun = time.monotonic()
+        assert worker.ask(WWW, subnet=GB) == [["FAIL"]]
+        assert time.monotonic() - begun < 10
+
+
+def worker_status(worker: Worker) -> bytes:
+    worker.send(b"CMD\tstatus\n")
+    return b"\n".join(worker.reply())

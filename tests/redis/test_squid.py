@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from geosteer.library.chooser import Chooser
-from geosteer.process import why_not_startable
+from geosteer.process import below, why_not_startable
 from geosteer.redirect.arguments import Options
 from geosteer.redirect.routes import Routes, Target
 from geosteer.redirect.squid_protocol import LONGEST, Requests, Rewriter
-from geosteer.rng import below
 from geosteer.sync.tier import Tier
 from support.data import ROOT
 from support.servers import wait_until

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 from support.data import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 PIPE = ROOT / "bin" / "geosteer-pipe"
@@ -18,10 +18,13 @@ PIPE = ROOT / "bin" / "geosteer-pipe"
 class Worker:
     """One worker on pipes of its own."""
 
-    def __init__(self, config: Path, *, abi: int = 3, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, config: Path, *, abi: int = 3, env: Mapping[str, str] | None = None,
+        command: Sequence[Path | str] = (PIPE,),
+    ) -> None:  # fmt: skip
         self.abi = abi
         self.process = subprocess.Popen(
-            [str(PIPE), "--config", str(config)],
+            [*map(str, command), "--config", str(config)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

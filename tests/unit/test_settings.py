@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import stat
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 EVERYTHING = """\
 snapshot = "state/last-good.json"   # relative
 max_stale = "5m"
+first_wait = "2s"
 timeout = "0.02s"
 cache = 65536
 [redis]
@@ -84,7 +84,8 @@ def test_an_empty_file_has_all_the_defaults(path: Path):
     settings = written(path, "")
     assert facts(settings) == {
         "path": str(path), "modified": path.stat().st_mtime, "snapshot": "/var/lib/geosteer/last-good.json",
-        "max_stale": 300, "timeout": 0.05, "cache": 3145728, "url": "unix:///run/redis/redis.sock", "prefix": "geosteer",
+        "max_stale": 300, "timeout": 0.05, "first_wait": 1, "doubt": "",
+        "cache": 3145728, "url": "unix:///run/redis/redis.sock", "prefix": "geosteer",
         "username": "", "password": "", "tls": {}, "fallback_ttl": 10, "zones": {}, "servers": [],
     }  # fmt: skip
 
@@ -96,7 +97,8 @@ def test_every_setting_is_taken_and_relative_paths_begin_at_the_file(path: Path)
     zones = known.pop("zones")
     assert known == {
         "path": str(path), "modified": path.stat().st_mtime, "snapshot": f"{folder}/state/last-good.json",
-        "max_stale": 300, "timeout": 0.02, "cache": 65536, "url": "rediss://cache.example.net:6380/2", "prefix": "other",
+        "max_stale": 300, "timeout": 0.02, "first_wait": 2, "doubt": "",
+        "cache": 65536, "url": "rediss://cache.example.net:6380/2", "prefix": "other",
         "username": "worker", "password": "s3cret#word",
         "tls": {"ca": f"{folder}/tls/ca.pem", "cert": "/etc/client.pem", "key": f"{folder}/client.key"}, "fallback_ttl": 15,
         "servers": [
@@ -250,15 +252,21 @@ def test_the_copy_holds_no_secret_from_the_environment(
     assert len(parsed) == 1
 
 
-def test_a_change_of_size_or_of_time_makes_the_copy_worthless(path: Path, parsed: list[str]):
+def test_a_change_of_content_makes_the_copy_worthless_whatever_size_and_time_say(
+    path: Path, parsed: list[str]
+):
     text = 'snapshot = "s.json"\ncache = 65536\n'
     written(path, text)
     assert written(path, text + "# longer").cache == 65536
     assert len(parsed) == 2
+    moment = path.stat().st_mtime_ns
     path.write_text(text.replace("65536", "65537") + "# longer")
-    os.utime(path, ns=(time.time_ns(), time.time_ns() + 1_000_000_000))
+    os.utime(path, ns=(moment, moment))
     assert load(str(path)).cache == 65537
     assert len(parsed) == 3
+    os.utime(path, ns=(moment, moment + 1_000_000_000))
+    assert load(str(path)).cache == 65537
+    assert len(parsed) == 3, "a new time alone changes nothing"
 
 
 def test_a_copy_is_not_used_for_another_file(path: Path, parsed: list[str]):
@@ -279,8 +287,21 @@ def test_a_damaged_copy_is_as_none_and_is_made_anew(path: Path, damage: bytes, p
     copy = path.parent / "s.json.settings"
     copy.write_bytes(damage)
     assert load(str(path)).cache == 65536
-    assert json.loads(copy.read_text())["data"]["cache"] == 65536
+    seal, body = copy.read_bytes().split(b"\n", 1)
+    assert len(seal) == 32
+    assert json.loads(body)["data"]["cache"] == 65536
     assert len(parsed) == 2
+
+
+def test_a_copy_that_was_cut_anywhere_is_as_none(path: Path, parsed: list[str]):
+    written(path, 'snapshot = "s.json"\ncache = 65536\n')
+    copy = path.parent / "s.json.settings"
+    whole = copy.read_bytes()
+    for size in range(len(whole)):
+        copy.write_bytes(whole[:size])
+        assert load(str(path)).cache == 65536
+        assert copy.read_bytes() == whole
+    assert len(parsed) == 1 + len(whole)
 
 
 def test_without_a_folder_for_the_copy_the_file_is_parsed_each_time(path: Path, parsed: list[str]):

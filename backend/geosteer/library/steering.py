@@ -25,14 +25,14 @@ from __future__ import annotations
 import os
 import threading
 from contextlib import contextmanager
-from time import monotonic
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Self
 from weakref import WeakSet
 
 from geosteer.decision.client import Client, parse
 from geosteer.library.chooser import Choice, Chooser
 from geosteer.library.poll_loop import Pump
-from geosteer.rng import below, ticket
+from geosteer.process import below, ticket
 from geosteer.settings import DEFAULT_PATH, Settings, load
 from geosteer.sync.lookups import NotReady
 from geosteer.sync.tier import Tier
@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 
 
 _CLOSED = "this Steering is closed"
+PAUSE = 0.1
+"""Seconds after an unexpected exception until the thread goes on."""
 
 
 class Steering:
@@ -227,19 +229,28 @@ class _Running:
             pass  # it is awake
 
     def _run(self) -> None:
-        pump = self.pump
-        while True:
-            with self.lock:
-                if self._ended:
-                    return
-                pump.arm()
-            events = pump.poll()
-            with self.lock:
-                if self._ended:
-                    return
-                if any(fd == self._wake_read for fd, _ in events):
-                    os.read(self._wake_read, 4096)
-                pump.handle(events)
+        while not self._ended:
+            try:
+                self._turn()
+            except BaseException as exc:  # noqa: BLE001  # with this thread gone, answers would stay as they are for good
+                with self.lock:
+                    if not self._ended:
+                        self.tier.stumble(exc)
+                sleep(PAUSE)
+
+    def _turn(self) -> None:
+        """Wait for what the tier waits for, and let it do what is due."""
+        with self.lock:
+            if self._ended:
+                return
+            self.pump.arm()
+        events = self.pump.poll()
+        with self.lock:
+            if self._ended:
+                return
+            if any(fd == self._wake_read for fd, _ in events):
+                os.read(self._wake_read, 4096)
+            self.pump.handle(events)
 
     def close(self) -> None:
         """End the thread, then the connection."""

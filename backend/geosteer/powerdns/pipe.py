@@ -16,7 +16,7 @@ from time import monotonic
 from geosteer.errors import ConfigError
 from geosteer.powerdns.protocol import Lines
 from geosteer.powerdns.responder import Responder
-from geosteer.process import logger
+from geosteer.process import Trial, below, command_line, logger, ticket
 from geosteer.settings import DEFAULT_PATH, load
 from geosteer.sync.tier import Tier
 
@@ -55,6 +55,8 @@ class Loop:
         self._responder = Responder(self._tier, below, ticket, log)
         self._lines = Lines()
         self._reload = False
+        self._trial: Trial | None = None
+        """Of the program that is to take this one's place."""
         self._wake, self._wake_end = os.pipe()
         self._config = settings.path
         abi = os.environ.pop(ABI, "")
@@ -152,33 +154,41 @@ class Loop:
         for number in (_signal.SIGTERM, _signal.SIGINT):
             _signal.signal(number, _signal.SIG_IGN)
         _signal.signal(_signal.SIGHUP, self._hangup)
+        _signal.signal(_signal.SIGCHLD, _noted)
 
     def _hangup(self, _number: int, _frame: object) -> None:
         self._reload = True
 
     def _again(self) -> None:
-        """Start anew in this process, between two replies: PowerDNS notices nothing."""
-        self._reload = False
+        """Start anew in this process, between two replies, once the program has shown that it starts."""
+        if self._trial is None:
+            self._trial = Trial(command_line())
+        reason = self._trial.verdict()
+        if reason is None:
+            return  # its end is a signal
+        self._trial, self._reload = None, False
         try:
             load(self._config)
         except ConfigError as exc:
-            log(f"not reloaded: {exc}")
+            reason = str(exc)
+        if reason:
+            log(f"not reloaded: {reason}")
             return
         self._tier.finish()
         # a second signal would end the new program before it is ready
         _signal.signal(_signal.SIGHUP, _signal.SIG_IGN)
         os.environ[ABI] = str(self._responder.abi)
-        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606
+        command = command_line()
+        try:
+            os.execv(command[0], command)  # noqa: S606
+        except OSError as exc:
+            log(f"not reloaded: {command[0]}: {exc.strerror}")
+            del os.environ[ABI]
+            _signal.signal(_signal.SIGHUP, self._hangup)
 
 
-def below(limit: int) -> int:
-    """A random integer from 0 to *limit* - 1; the bias of a remainder of 64 bits is of no account."""
-    return int.from_bytes(os.urandom(8), "big") % limit
-
-
-def ticket() -> float:
-    """A random number in [0, 1)."""
-    return (int.from_bytes(os.urandom(8), "big") >> 11) / (1 << 53)
+def _noted(_number: int, _frame: object) -> None:
+    """The signal's byte in the pipe is all that is wanted of it."""
 
 
 def _forget(poller: poll, fd: int) -> None:
@@ -203,7 +213,7 @@ def main() -> None:
     elif len(arguments) == 2 and arguments[0] == "--config":
         path = arguments[1]
     elif arguments:
-        asked = arguments[0] in {"--help", "-h"}
+        asked = bool({"--help", "-h"} & set(arguments))
         os.write(1 if asked else 2, USAGE.encode())
         raise SystemExit(0 if asked else 2)
     gc.disable()  # nothing to collect before the first answer

@@ -10,10 +10,9 @@ from time import monotonic
 from geosteer.errors import ConfigError
 from geosteer.library.chooser import Chooser
 from geosteer.library.poll_loop import Pump
-from geosteer.process import command_line, logger, restart, restarted, why_not_startable
+from geosteer.process import below, command_line, logger, restart, restarted, ticket, why_not_startable
 from geosteer.redirect.arguments import COMMON, COMMON_USAGE, Options
 from geosteer.redirect.squid_protocol import STATUSES, Requests, Rewriter
-from geosteer.rng import below, ticket
 from geosteer.settings import load
 from geosteer.sync.tier import Tier
 

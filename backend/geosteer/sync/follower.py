@@ -160,6 +160,12 @@ class Follower:
         self._become(states.CLOSED)
         self._changed()
 
+    def lose(self) -> None:
+        """Count the connection as lost, for an exception on the way to its end."""
+        self._forget_requests()
+        self._retry_at = self._clock() + BACKOFF[1]
+        self.state = states.TRANSITIONS[self.state][states.CLOSED]
+
     def _forget_requests(self) -> None:
         self.reading = 0
         self._adopter.drop()

@@ -27,7 +27,10 @@ class LastGood:
         names_of(self.document, self.model, self.serial)
 
 
-def read_last_good(path: str) -> LastGood | None:
-    """The snapshot there, None where there is none. Raises: as `LastGood`."""
-    data = snapshot.read(path)
-    return None if data is None else LastGood(data)
+def read_last_good(path: str, origin: str) -> tuple[LastGood | None, str]:
+    """The snapshot there, None where there is none of *origin*; and what an operator must hear of, or "".
+
+    Raises: as `LastGood`.
+    """
+    data, trouble = snapshot.read(path, origin)
+    return None if data is None else LastGood(data), trouble

@@ -43,6 +43,9 @@ class Lookups:
         self._v4: dict[str, Tree] = {}
         self._v6: dict[str, Tree] = {}
         self._poller = poll()
+        self._started = clock()
+        self._grace = 0.0
+        """Until then questions may wait in any case: one that waited for the first generation still needs its pages."""
 
     @property
     def generation(self) -> Generation | None:
@@ -52,13 +55,21 @@ class Lookups:
     def settle(self, asked: float) -> None:
         """Take in what Redis announced, before an answer: states that are being read again are waited for.
 
-        Args: asked: when the question was read; nothing waits longer than the timeout after that.
+        Args: asked: when the question was read; nothing waits longer than the timeout after that, but a worker that knows
+            nothing yet, until `first_wait` after its start.
         """
         follower = self._follower
         if follower.reading:
             self.wait(asked, lambda: not follower.reading)
         if follower.generation is None and follower.first:
-            self.wait(asked, lambda: follower.generation is not None)
+            adopted = lambda: follower.generation is not None or follower.live  # noqa: E731
+            if not self.wait(asked, adopted) and asked > 0 and self._knows_nothing():
+                self.wait(asked, adopted, until=self._started + self.settings.first_wait)
+                self._grace = self._clock() + self.settings.timeout
+
+    def _knows_nothing(self) -> bool:
+        """Whether there is not even a last good state."""
+        return True
 
     def look(self, client: Client) -> Callable[[str], tuple[str, int]]:
         """A table's record and prefix length for a client, for `Director.decide`; raises PageMissing."""
@@ -138,12 +149,17 @@ class Lookups:
                     self.fetch(client, (table,), asked)
         raise NotReady(f"{text}: Redis did not answer in time")
 
-    def wait(self, asked: float, done: Callable[[], bool]) -> bool:
-        """Handle Redis until *done* or until the question's time is over; not at all on a link that is away or suspect."""
-        until = asked + self.settings.timeout
+    def wait(self, asked: float, done: Callable[[], bool], *, until: float | None = None) -> bool:
+        """Handle Redis until *done* or until the question's time is over; not at all on a link that is away or suspect.
+
+        Args: until: monotonic time that counts instead of the question's, on a suspect link too.
+        """
+        patient = until is not None
+        if until is None:
+            until = max(asked + self.settings.timeout, self._grace) if asked > 0 else asked
         while not done():
             follower, link, now = self._follower, self._follower.link, self._clock()
-            fd, suspect = link.fd, link.suspect_at()
+            fd, suspect = link.fd, None if patient else link.suspect_at()
             if fd < 0 or not (follower.live or follower.first):
                 return False
             left = (until if suspect is None else min(until, suspect)) - now
@@ -166,11 +182,18 @@ class Lookups:
     def handle(self, event: int) -> None:
         """Do what the poll of the descriptor calls for."""
         link = self._follower.link
-        if event & POLLOUT:
-            link.writable()
-        if event & (POLLIN | POLLHUP | POLLERR):
-            link.readable()
-        self._follower.pump()
+        try:
+            if event & POLLOUT:
+                link.writable()
+            if event & (POLLIN | POLLHUP | POLLERR):
+                link.readable()
+            self._follower.pump()
+        except Exception as exc:  # noqa: BLE001  # nothing that Redis says ends the program
+            self.stumble(exc)
+
+    def stumble(self, exc: BaseException) -> None:
+        """Begin anew after an unexpected exception."""
+        raise exc
 
     def _index(self, generation: Generation) -> None:
         """Have the trees of a generation at hand by table."""

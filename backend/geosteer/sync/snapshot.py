@@ -1,43 +1,52 @@
 """The last good state on disk: what a worker that starts without Redis knows.
 
-Written aside and renamed, without fsync: a torn file has a wrong digest, and the copy before it is kept beside it.
+Written aside and renamed, without fsync: a torn file has a wrong digest, and the copy before it is kept beside it. It says of
+which Redis and prefix it is, since several workers may have been told one path.
 """
 
 from __future__ import annotations
 
 import os
+from errno import ELOOP, ENXIO
 
-from geosteer.cmodules import blake2b, dump_json, load_json
+from geosteer import files
+from geosteer.cmodules import dump_json, load_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-FORMAT = 1
+FORMAT = 2
 PREVIOUS = ".previous"
 
 
-def read(path: str) -> Mapping[str, Any] | None:
-    """The newest whole snapshot at *path* or beside it, or None.
+def read(path: str, origin: str) -> tuple[Mapping[str, Any] | None, str]:
+    """The newest whole snapshot of *origin* at *path* or beside it, or None; and what an operator must hear of, or "".
 
-    Members: `document` (text), `current` (fields), `states` (node -> fields), `overrides` (node -> JSON).
+    Members: `origin`, `document` (text), `current` (fields), `states` (node -> fields), `overrides` (node -> JSON).
     """
+    trouble = ""
     for candidate in (path, path + PREVIOUS):
         try:
-            with open(candidate, "rb") as file:  # noqa: PTH123  # pathlib costs a worker's start too much
-                head, _, body = file.read().partition(b"\n")
-            if head == _seal(body):
-                data: Mapping[str, Any] = load_json(body.decode())
-                if data["format"] == FORMAT:
-                    return data
-        except (OSError, ValueError, KeyError, TypeError):
+            data: Mapping[str, Any] = load_json(files.unsealed(files.read(candidate)).decode())
+            if data["format"] != FORMAT:
+                continue
+            if data["origin"] == origin:
+                return data, trouble
+            trouble = trouble or f"{candidate}: is of {data['origin']!r}, not of {origin!r}: ignored"
+        except FileNotFoundError:
             continue
-    return None
+        except (files.Untrusted, OSError) as exc:
+            trouble = trouble or f"{candidate}: {_reason(exc)}: ignored"
+        except (ValueError, KeyError, TypeError):
+            continue
+    return None, trouble
 
 
 def write(
     path: str,
+    origin: str,
     current: Mapping[str, str],
     document: str,
     states: Mapping[str, Any],
@@ -45,60 +54,57 @@ def write(
 ) -> str:
     """Keep what is known now, unless another worker is writing or has written the same; returns what went wrong, or ""."""
     body = dump_json(
-        {"format": FORMAT, "current": current, "document": document, "states": states, "overrides": overrides}
-    ).encode()
-    seal = _seal(body)
+        {
+            "format": FORMAT, "origin": origin, "current": current, "document": document, "states": states,
+            "overrides": overrides,
+        }
+    ).encode()  # fmt: skip
     lock = -1
     try:
-        lock = os.open(path + ".lock", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            _lock(lock)
-        except OSError:
+        lock = files.lock(path + ".lock")
+        if lock < 0:
             return ""  # another worker is at it
+        _clear(path)
         there = _seal_of(path)
-        if there == seal:
+        if there == files.seal(body):
             return ""
-        aside = path + ".new"
-        _put(aside, seal + b"\n" + body)
+        aside = files.replace(path, files.sealed(body), 0o644)
         if there:  # a torn file must not take the place of a whole one
             os.replace(path, path + PREVIOUS)  # noqa: PTH105
         os.rename(aside, path)  # noqa: PTH104
+    except files.Untrusted as exc:
+        return f"{path}.lock: {exc.strerror}"
     except OSError as exc:
-        return f"{path}: {exc.strerror}"
+        return f"{path}{'.lock' if lock < 0 and exc.errno in {ELOOP, ENXIO} else ''}: {_reason(exc)}"
     finally:
         if lock >= 0:
             os.close(lock)
     return ""
 
 
-def _put(path: str, data: bytes) -> None:
-    """A new file; none when it cannot be written whole."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-    try:
-        while data:
-            data = data[os.write(handle, data) :]
-    except OSError:
-        os.unlink(path)  # noqa: PTH108  # half of it would take the room that others may need
-        raise
-    finally:
-        os.close(handle)
+def _clear(path: str) -> None:
+    """Remove what writers that were killed left aside; nobody else writes now."""
+    folder, name = os.path.split(path)
+    for other in os.listdir(folder or "."):  # noqa: PTH208
+        if other.startswith(name + files.ASIDE.rstrip(".")):
+            os.unlink(os.path.join(folder, other))  # noqa: PTH108, PTH118
 
 
 def _seal_of(path: str) -> bytes:
-    """The digest of the file's content, empty where there is no whole file."""
+    """The digest of the file's content, empty where there is no whole file of ours."""
     try:
-        with open(path, "rb") as file:  # noqa: PTH123
-            head, _, body = file.read().partition(b"\n")
-    except FileNotFoundError:
+        data = files.read(path)
+        files.unsealed(data)
+    except (FileNotFoundError, files.Untrusted, ValueError):
         return b""
-    return head if head == _seal(body) else b""
+    except OSError as exc:
+        if exc.errno in {ELOOP, ENXIO}:  # a link, or a device that is none
+            return b""
+        raise
+    return data.partition(b"\n")[0]
 
 
-def _lock(handle: int) -> None:
-    import fcntl
-
-    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def _seal(body: bytes) -> bytes:
-    return blake2b(body, digest_size=16).hexdigest().encode()
+def _reason(exc: OSError) -> str:
+    if exc.errno in {ELOOP, ENXIO}:
+        return "is a symbolic link" if exc.errno == ELOOP else "is not a regular file"
+    return exc.strerror or str(exc)

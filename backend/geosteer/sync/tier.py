@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from geosteer.sync.node_states import Mirror
 
 LIVE, STALE, FALLBACK = "live", "stale", "fallback"
+STUMBLED = 0.5
+"""Seconds after an unexpected exception until things are looked at again, at the latest."""
 EVERY = 60.0
 """Seconds at least between two writes."""
 SOON = 0.2
@@ -33,10 +35,10 @@ PATIENCE = 5.0
 class Keeper:
     """Writes the snapshot soon after a change, at most once a minute, and not while a question waits."""
 
-    __slots__ = ("_path", "_rest", "due")
+    __slots__ = ("_origin", "_path", "_rest", "due")
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    def __init__(self, path: str, origin: str) -> None:
+        self._path, self._origin = path, origin
         self._rest = 0.0
         self.due: float | None = None
         """When the next one is to be written (monotonic), or None."""
@@ -66,9 +68,8 @@ class Keeper:
         self._rest = now + EVERY
         from geosteer.sync.snapshot import write  # a worker's start needs none
 
-        trouble = write(
-            self._path, current, document, dict(sorted(states.items())), dict(sorted(overrides.items()))
-        )
+        sorted_states, sorted_overrides = dict(sorted(states.items())), dict(sorted(overrides.items()))
+        trouble = write(self._path, self._origin, current, document, sorted_states, sorted_overrides)
         self.due = self._rest if trouble else None  # a disk that is full now may not be so then
         return trouble
 
@@ -87,11 +88,13 @@ class Tier(Lookups):
         """From disk, while there is no generation."""
         self.due = 0.0
         """Monotonic time at which `tick` wants to be called."""
-        self._wall, self._log = wall, log
+        self._wall, self._write_log = wall, log
         self._said: dict[str, str] = {}
         self._name = FALLBACK
+        if settings.doubt:
+            self._log(settings.doubt)
         self._snapshot_read = False
-        self._keeper = Keeper(settings.snapshot)
+        self._keeper = Keeper(settings.snapshot, settings.origin)
         follower = Follower(settings, random, clock, self._say, self._changed, self._learnt)
         super().__init__(settings, follower, clock)
 
@@ -99,6 +102,7 @@ class Tier(Lookups):
 
     def start(self) -> None:
         """Begin to connect."""
+        self._started = self._clock()
         self._follower.start()
 
     @property
@@ -128,6 +132,13 @@ class Tier(Lookups):
     def tick(self, *, idle: bool = True) -> None:
         """Do what time calls for, and say in `due` when to be called again; *idle*: no question is waiting."""
         now = self._clock()
+        self.due = now + STUMBLED
+        try:
+            self._tick(now, idle=idle)
+        except Exception as exc:  # noqa: BLE001  # whoever follows what is published goes on, whatever came
+            self.stumble(exc)
+
+    def _tick(self, now: float, *, idle: bool) -> None:
         due = self._follower.tick(now)
         self._rename()
         if self._keeper.wanted(now, idle=idle):
@@ -145,7 +156,7 @@ class Tier(Lookups):
 
     def close(self) -> None:
         """End the connection, and say nothing of it."""
-        self._log = _silent
+        self._write_log = _silent
         self._follower.link.close("closed")
 
     @property
@@ -168,14 +179,21 @@ class Tier(Lookups):
 
         path = self.settings.snapshot
         try:
-            self.last_good = read_last_good(path)
+            self.last_good, trouble = read_last_good(path, self.settings.origin)
         except (CorruptPage, ValueError, KeyError, TypeError, AttributeError) as exc:
             self._say("snapshot", f"snapshot {path}: {exc}")
             return
+        if trouble:
+            self._say("snapshot", f"snapshot {trouble}")
         if self.last_good is not None:
             self.mirror.set_overrides(self.last_good.overrides)
             self._log(f"answers from the last good state, {path}, until Redis is there")
             self.version += 1
+
+    def _knows_nothing(self) -> bool:
+        if self.known is None:
+            self.load_last_good()
+        return self.known is None
 
     # ------------------------------------------------------------------ what it amounts to
 
@@ -224,13 +242,44 @@ class Tier(Lookups):
         trouble = self._keeper.save(now, generation.fields, generation.text, mirror.fields, mirror.overrides)
         self._say("snapshot", f"snapshot {trouble}" if trouble else "")
 
+    def _log(self, text: str) -> None:
+        """One line for an operator; a log that fails is no reason to stop."""
+        try:
+            self._write_log(text)
+        except Exception:  # noqa: BLE001, S110  # it is the caller's own
+            pass
+
     def _say(self, topic: str, text: str) -> None:
         """Log a trouble once, until it changes or ends ("")."""
         if self._said.get(topic, "") != text:
+            self._said[topic] = text
             if text:
                 self._log(text)
-            self._said[topic] = text
+
+    def stumble(self, exc: BaseException) -> None:
+        """After an unexpected exception begin anew, on another connection; each kind is logged once."""
+        self._say(_kind(exc), _described(exc))
+        try:
+            self._follower.link.close(f"unexpected {type(exc).__name__}")
+        except Exception:  # noqa: BLE001  # what went wrong may stand in the way here too; the timer comes again
+            self._follower.lose()
 
 
 def _silent(_text: str) -> None:
     """No log."""
+
+
+def _kind(exc: BaseException) -> str:
+    """Exceptions from one line of code are of one kind."""
+    trace = exc.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else ""
+    return f"{type(exc).__name__} {where}"
+
+
+def _described(exc: BaseException) -> str:
+    """An unexpected exception with its traceback, as one text; `traceback` is imported when it comes to that only."""
+    import traceback
+
+    return "".join(traceback.format_exception(exc)).strip()

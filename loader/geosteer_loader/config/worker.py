@@ -19,6 +19,7 @@ def check_worker(root: Table, base: Path) -> None:
     root.get("snapshot", text, None)
     root.get("max_stale", duration(0, YEAR), 300)
     root.get("timeout", duration(1, 60_000, "ms"), 50)
+    root.get("first_wait", duration(0, 60), 1)
     root.get("cache", integer(65536, 2**40), 3145728)
     read_redis(root.table("redis"), base, None)
     check_fallback(root.table("fallback"))

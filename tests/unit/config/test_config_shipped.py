@@ -28,7 +28,8 @@ LOADER_SETTINGS = {
     "max_shrink", "max_country_change", "max_impact", "keep", "grace", "control", "forget", "rule",
 }  # fmt: skip
 WORKER_SETTINGS = {
-    "snapshot", "max_stale", "timeout", "cache", "url", "prefix", "username", "password", "password_file", "ca", "cert",
+    "snapshot", "max_stale", "timeout", "first_wait", "cache", "url", "prefix", "username", "password", "password_file", "ca",
+    "cert",
     "key", "ttl", "ns", "ns_ttl", "services", "mname", "rname", "refresh", "retry", "expire", "minimum", "name", "type",
     "content", "a", "aaaa", "hostname", "weight",
 }  # fmt: skip
