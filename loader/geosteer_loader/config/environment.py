@@ -1,4 +1,4 @@
-"""`${NAME}` in a check: the environment variable's value when it is made, and the name again wherever it is told of."""
+"""`${NAME}` in a check: the environment variable's value while the check is made, its name in every message."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 SHORT = 4
-"""Values of fewer characters are not searched for in what is told: they would be found everywhere."""
+"""Values of fewer characters are not looked for in messages: they would be found everywhere."""
 
 
 class Unset(Exception):
@@ -19,7 +19,7 @@ class Unset(Exception):
 
 
 class Expander:
-    """Puts secrets in, and takes them out again."""
+    """Puts secrets into texts, and takes them out of messages."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
@@ -39,7 +39,7 @@ class Expander:
         return _REFERENCE.sub(value, text)
 
     def redact(self, text: str) -> str:
-        """The text without the values that were put in."""
+        """The text with the names of variables in place of their values."""
         for secret, name in self._used.items():
             if len(secret) >= SHORT:
                 text = text.replace(secret, name)

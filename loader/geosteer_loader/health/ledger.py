@@ -1,4 +1,4 @@
-"""What this prober has found so far: every check's health, and its own verdict on every node. No I/O."""
+"""This prober's results so far: the health of every check, and its own verdict on every node. No I/O."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class _Entry:
     since: float = 0.0
     reason: str = ""
     turned: float = 0.0
-    """When it last turned from good to bad; 0: it is good, or was bad all along."""
+    """When it last turned from good to bad; 0: it is good, or was never good."""
     saved: tuple[dict[str, Health], str | None, float] | None = None
     """Healths, state and time as they were before it turned bad."""
     verdict: Verdict | None = None
-    """As last told; None: something has changed since."""
+    """As last given; None: something has changed since."""
 
     @property
     def good(self) -> bool:
@@ -62,7 +62,7 @@ class Ledger:
         self._round = period
 
     def follow(self, watchlist: Watchlist, known: Mapping[str, Verdict]) -> None:
-        """Watch over these nodes from now on; *known*: what this prober said of them in an earlier run."""
+        """Check these nodes from now on. Args: known: this prober's verdicts of an earlier run."""
         self._nodes = {name: node for name, node in watchlist.nodes.items() if node.checks}
         self._round = max(watchlist.round, self._period)
         entries = {}
@@ -81,10 +81,10 @@ class Ledger:
         return tally.checked if tally else None
 
     def note(self, node: str, check: Check, result: Result, now: float) -> bool:
-        """Take in a result; whether it changed what this prober says of the node (times and counts apart)."""
+        """Take in a result; whether it changed this prober's verdict on the node, times and counts apart."""
         entry = self._entries.get(node)
         if entry is None or result.good is None:
-            return False  # no longer watched, or nothing was learnt
+            return False  # no longer configured, or the check could not be made
         before = (entry.state, entry.failing)
         healths = {label: tally.health for label, tally in entry.tallies.items()}
         was_good = entry.good and bool(entry.tallies)
@@ -101,7 +101,7 @@ class Ledger:
         return (entry.state, entry.failing) != before
 
     def turned(self, now: float) -> tuple[int, int]:
-        """Of the nodes looked at within the last round, how many turned bad in it, and how many are good."""
+        """Of the nodes checked within the last round, how many turned bad in it, and how many are good."""
         turned = good = 0
         for name, entry in self._entries.items():
             since = now - self._round - self._nodes[name].patience
@@ -132,10 +132,10 @@ class Ledger:
         if entry is None or entry.state is None or not entry.tallies:
             return None
         if entry.verdict is None:
-            entry.verdict = self._told(entry, self._nodes[node])
+            entry.verdict = self._verdict(entry, self._nodes[node])
         return entry.verdict
 
-    def _told(self, entry: _Entry, node: Subject) -> Verdict:
+    def _verdict(self, entry: _Entry, node: Subject) -> Verdict:
         return Verdict(
             state=entry.state,
             since=entry.since,
@@ -148,9 +148,9 @@ class Ledger:
         )
 
     def verdicts(self) -> dict[str, Verdict]:
-        """All verdicts there are."""
-        found = ((name, self.verdict(name)) for name in self._entries)
-        return {name: verdict for name, verdict in found if verdict is not None}
+        """Node -> verdict, of all nodes that have one."""
+        verdicts = ((name, self.verdict(name)) for name in self._entries)
+        return {name: verdict for name, verdict in verdicts if verdict is not None}
 
     def _expires(self, entry: _Entry, node: Subject) -> float:
         return max(
@@ -172,9 +172,9 @@ class Ledger:
         if state != entry.state:
             entry.state, entry.since = state, now
         blamed = downs or [label for label, tally in tallies.items() if tally.health.failing]
-        told = [f"{label}: {tallies[label].reason}" for label in blamed if tallies[label].reason]
-        if not blamed or told:  # after a restart nobody remembers the single reasons
-            entry.reason = "; ".join(told)[:TEXT]
+        reasons = [f"{label}: {tallies[label].reason}" for label in blamed if tallies[label].reason]
+        if not blamed or reasons:  # after a restart the single checks' reasons are not known
+            entry.reason = "; ".join(reasons)[:TEXT]
 
 
 def _entry(known: Verdict | None) -> _Entry:

@@ -88,13 +88,13 @@ class Prober:
         return posted
 
     async def _follow(self) -> None:
-        """Watch over what is published now."""
+        """Check the nodes that are published now."""
         try:
             watched = await self._call(self._board.refresh)
         except GeosteerError as exc:
             if not self._watched.nodes:
                 raise
-            # Emptied, or of a newer geosteer: what was watched over up to now still wants to be.
+            # Redis was emptied, or a newer geosteer published: go on with the nodes known up to now.
             self._troubles.trouble("document", str(exc))
             return
         self._troubles.over("document")
@@ -105,7 +105,7 @@ class Prober:
         self._ledger.follow(watched, own)
 
     async def _look(self, node: Subject, check: Check) -> bool:
-        """Make one check; whether it changed this prober's verdict on the node."""
+        """Make one check; returns whether it changed this prober's verdict on the node."""
         async with self._slots:
             began = asyncio.get_running_loop().time()
             result = await self._probes.probe(node, check)

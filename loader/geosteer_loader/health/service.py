@@ -29,7 +29,7 @@ class Service(Prober):
     """A prober that goes on until it is stopped."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """As a prober."""
+        """As for `Prober`."""
         super().__init__(*args, **kwargs)
         self._wake = asyncio.Event()
         self._stopping = False
@@ -38,7 +38,7 @@ class Service(Prober):
         self._tasks: dict[tuple[str, str], tuple[Subject, Check, asyncio.Task[None]]] = {}
         self._dirty: set[str] = set()
         self._checked: set[str] | None = None
-        """Nodes that were checked since all verdicts were last said; None: all are to be said."""
+        """Nodes checked since all verdicts were last posted; None: all are to be posted."""
 
     async def watch(self) -> None:
         """Make every check at its own interval until `stop` is called; what changes is posted at once.
@@ -64,7 +64,7 @@ class Service(Prober):
                         )
                     self._start_tasks()
                     missed = max(loop.time() - round_at, 0.0) // self._watched.round
-                if started:  # before that there is nothing to say
+                if started:  # before that there are no results
                     again = await self._post(full=full)
                     again_at = None if again is None else loop.time() + max(again - self._board.time(), 0.01)
                 started = True

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 INTERVAL = 10.0
 """Seconds from one probe to the next, where nothing says otherwise."""
 SETTLE = 60.0
-"""Seconds between steps of shedding for a node that no service uses."""
+"""Seconds between steps of load shedding for a node that no service uses."""
 
 _LAYERS = ("networks", "asns", "subdivisions", "countries", "continents")
 
@@ -37,7 +37,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """A node, to those who watch over it."""
+    """A node as a prober sees it."""
 
     name: str
     addresses: tuple[str, ...]
@@ -50,12 +50,12 @@ class Subject:
 
     @property
     def round(self) -> float:
-        """Seconds from one look at it to the next."""
+        """Seconds from one check of it to the next."""
         return min((check.interval for check in self.checks), default=INTERVAL)
 
     @property
     def patience(self) -> float:
-        """Seconds until its slowest check calls an answer missing."""
+        """Seconds until its slowest check times out."""
         return max((check.timeout for check in self.checks), default=0.0)
 
 

@@ -1,4 +1,4 @@
-"""What a writer of node states has to say, and what came of it."""
+"""What a writer of node states posts, and the outcome."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Post:
-    """What a writer has to say."""
+    """What a writer posts."""
 
     verdicts: Mapping[str, Verdict]
-    """All that it thinks now; of other nodes it still thinks what it wrote earlier."""
+    """Its current verdicts; on other nodes its earlier ones still stand."""
     write: Collection[str] | None = None
-    """The nodes of which to write it; None: of all."""
+    """Nodes whose verdicts are to be written; None: all."""
     counted: Mapping[str, Verdict] | None = None
     """What to judge by in place of `verdicts`, for a writer that withdraws them."""
     period: float | None = None
@@ -28,12 +28,12 @@ class Post:
 
 @dataclass(slots=True)
 class Posted:
-    """What came of it."""
+    """The outcome of a post."""
 
     judgement: Judgement
     states: dict[str, dict[str, str]]
     """Node -> its hash before."""
     trouble: list[str] = field(default_factory=list)
-    """What an operator should hear of."""
+    """What an operator has to know, one line each."""
     beat: str = ""
     """The beat written; empty: none was."""

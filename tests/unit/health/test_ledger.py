@@ -242,4 +242,5 @@ def test_what_is_no_verdict_is_read_as_none_or_without_a_state(text: str) -> Non
 
 def test_a_number_that_is_none_is_left_out() -> None:
     assert decode('{"load": NaN, "shed": Infinity}') == Verdict()
-    assert verdicts.decode('{"shed": 7, "load": 1}').shed == 1.0
+    assert verdicts.decode('{"shed": 7, "load": 1, "loaded": "2026-01-01T00:00:00Z"}').shed == 1.0
+    assert verdicts.decode('{"shed": 7, "load": 1}').shed == 0.0  # nobody knows for how long it was meant

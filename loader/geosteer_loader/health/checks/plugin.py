@@ -1,4 +1,4 @@
-"""Check `command`: a monitoring plug-in, which tells by its exit code and a line of text.
+"""Check `command`: a monitoring plug-in, which reports by its exit code and a line of text.
 
 Source: Monitoring Plugins Development Guidelines, "Plugin Output for Nagios" and "Plugin Return Codes".
 """
@@ -25,7 +25,7 @@ OUTPUT = 4096
 
 
 async def run(command: Sequence[str], environ: dict[str, str]) -> Result:
-    """Run a program to its end and judge it; it is killed, with all that it started, when the caller gives up."""
+    """Run a program to its end and judge it; when the caller gives up, it is killed with all that it started."""
     try:
         process = await asyncio.create_subprocess_exec(
             *command,
@@ -36,7 +36,7 @@ async def run(command: Sequence[str], environ: dict[str, str]) -> Result:
             start_new_session=True,
         )
     except (OSError, ValueError) as exc:
-        return Result(None, f"cannot be run: {getattr(exc, 'strerror', None) or exc}")
+        return Result(None, f"cannot be run: {getattr(exc, 'strerror', None) or 'invalid argument'}")
     assert process.stdout is not None
     try:
         text = await _output(process.stdout)
@@ -48,17 +48,17 @@ async def run(command: Sequence[str], environ: dict[str, str]) -> Result:
 
 
 def judged(code: int, text: str) -> Result:
-    """What exit code and output say; a code below 0 is a signal."""
-    said = text.partition("\n")[0].partition("|")[0].strip()  # behind "|" is performance data
-    said = "".join(char if char.isprintable() else "?" for char in said)
+    """The result that exit code and output stand for; a code below 0 is a signal."""
+    line = text.partition("\n")[0].partition("|")[0].strip()  # behind "|" is performance data
+    line = "".join(char if char.isprintable() else "?" for char in line)
     if code == GOOD:
         return Result(True)
     if code == WARNING:
-        return Result(True, warning=said or "the plug-in warns")
+        return Result(True, warning=line or "the plug-in warns")
     if code == UNKNOWN:
-        return Result(None, said or "the plug-in does not know")
+        return Result(None, line or "the plug-in does not know")
     ended = f"signal {-code}" if code < 0 else f"exit code {code}"
-    return Result(False, said or ended)
+    return Result(False, line or ended)
 
 
 async def _output(stream: asyncio.StreamReader) -> str:
@@ -73,7 +73,7 @@ async def _kill(process: asyncio.subprocess.Process) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     with contextlib.suppress(TimeoutError):
-        # At once, unless the kernel holds it in a read of a dead disk.
+        # It ends at once, unless the kernel holds it in a read of a dead disk.
         await asyncio.wait_for(process.wait(), 1)
 
 
