@@ -168,7 +168,7 @@ class World:
     def explain(self, seen: Sight, name: str, client: str) -> dict[str, Any]:
         """As `geosteer explain`, on a view that is read once."""
         service = explanations.find_service(seen.model, f"{name}.{ZONE}")
-        asker = explanations.asker_of(client)
+        asker = explanations.asker_of(client, seen)
         return explanations.describe(seen, service, asker, service.kinds, self.ticket)
 
 
@@ -366,7 +366,7 @@ def published(
 
 def explained(seen: Sight, name: str, client: str, kinds: tuple[str, ...] = ("A",)) -> dict[str, Any]:
     service = explanations.find_service(seen.model, f"{name}.{ZONE}")
-    return explanations.describe(seen, service, explanations.asker_of(client), kinds)
+    return explanations.describe(seen, service, explanations.asker_of(client, seen), kinds)
 
 
 def test_layers_answer_in_any_order_that_is_configured(redis_server: RedisServer, prefix: str) -> None:
@@ -666,3 +666,54 @@ def test_a_plan_explains_what_the_publish_then_makes_and_writes_nothing(
         with connect(config.redis) as store:
             assert publish(config, store).changed == ["geo", "bgp", "config"]
         assert explain(plan=False) == planned
+
+
+PRIVATE = {
+    "geo": {"20.0.0.0/8": "GB"},
+    "nets": {"10.1.0.0/16": "office", "fd00::/48": "office"},
+}
+
+
+@pytest.mark.parametrize(
+    ("subnet", "node", "scope"),
+    [
+        ("10.1.2.0/24", "gru1", 16),
+        ("10.2.2.0/24", "lon1", 15),
+        ("fd00::/56", "gru1", 48),
+        ("::ffff:10.1.2.0/120", "gru1", 112),
+        ("192.168.1.0/24", "lon1", 16),
+    ],
+)
+def test_a_private_network_counts_where_something_published_names_it(
+    redis_server: RedisServer, prefix: str, tmp_path: Path, subnet: str, node: str, scope: int
+) -> None:
+    spec = {"networks": {"office": {"gru1": 100}}, "countries": {"GB": {"lon1": 100}}}
+    store, seen = published(redis_server, prefix, PRIVATE, **spec)
+    addresses = seen.model.nodes[node].contents("A")
+    with store, Worker(backend_toml(tmp_path, redis_server, prefix=prefix)) as worker:
+        lines = worker.ask(f"best.{ZONE}", subnet=subnet, remote="20.0.0.53")
+        assert [fields[-1] for fields in lines if "A" in fields] == list(addresses)
+        assert {int(fields[0]) for fields in lines if "A" in fields} == {scope}
+        told = explained(seen, "best", subnet)
+        if node == "gru1":
+            assert (told["nodes"], told["layer"], told["scope"]) == (["gru1"], "networks", scope)
+        else:
+            assert told["scope"] == scope
+
+
+def test_explain_of_one_type_has_the_scope_of_that_types_records(world: World) -> None:
+    seen, dice, apart = context.live(world.store), random.Random(15), 0
+    for number in range(300):
+        client, name = a_client(dice), ("best", "hash", "nearest")[number % 3]
+        if not from_question("0.0.0.0", client):
+            continue
+        line = f"Q\t{name}.{ZONE}\tIN\tANY\t-1\t0.0.0.0\t127.0.0.1\t{client}".encode()
+        lines = [
+            one.split("\t") for one in world.responder.reply(line, time.monotonic()).decode().splitlines()
+        ]
+        scopes = {fields[5]: int(fields[1]) for fields in lines if fields[0] == "DATA"}
+        for kind in ("A", "AAAA"):
+            if kind in scopes:
+                assert explained(seen, name, client, (kind,))["scope"] == scopes[kind], (client, kind)
+        apart += len(set(scopes.values())) > 1
+    assert apart

@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from geosteer.cmodules import Address, pack_address, socket
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
 _AF_INET, _AF_INET6 = socket.AF_INET, socket.AF_INET6
 _pton, _number = socket.inet_pton, int.from_bytes
 
@@ -154,11 +158,18 @@ def _plain(high: int) -> bool:
     return 0x20000000 <= high < 0x40000000 and high >> 16 != SIX_TO_FOUR and high != TEREDO
 
 
-def from_question(remote: str, subnet: str | None) -> Client | None:
+def from_question(
+    remote: str, subnet: str | None, cells: Callable[[Client], Sequence[tuple[str, int]]] | None = None
+) -> Client | None:
     """Who asks, from a DNS question's resolver address and its client network (RFC 7871, 7.1.2 and 11.1).
 
-    A network of length 0 asks for privacy, and a private one says nothing: then the resolver's own address counts; without
-    one (0.0.0.0: the server asks for itself) nobody is known, and None is returned. Text that is no address counts as absent.
+    A network of length 0 asks for privacy, and a private one says nothing unless something published names it: then the
+    resolver's own address counts; without one (0.0.0.0: the server asks for itself) nobody is known, and None is returned.
+    Text that is no address counts as absent.
+
+    Args:
+        cells: what every published table says of a client: its record ("" on a miss), and the length of the widest prefix
+            around it that has it. Asked for private networks only; whatever it raises comes through.
     """
     within = 0
     if subnet:
@@ -173,7 +184,14 @@ def from_question(remote: str, subnet: str | None) -> Client | None:
                     blocks = _PRIVATE[client.bits]
                     client.floor = max(client.floor, _floor(client.bits, client.address, blocks))
                     return client
-                within = client.fixed or client.extra + block
+                said = cells(client) if cells is not None else ()
+                named = [length for record, length in said if record]
+                if named:
+                    # Around the prefix that has a name there are others whose resolver counts.
+                    client.floor = max(client.floor, block, min(named))
+                    return client
+                # And around what has no name there are prefixes that have one.
+                within = client.fixed or client.extra + max([block, *(length for _, length in said)])
             elif client.extra:  # all of IPv4 within IPv6: its members have answers of their own
                 within = 128
     try:

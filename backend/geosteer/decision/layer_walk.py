@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 ASK_STATES, GIVE_DRAINED, IGNORE_PROBES, IGNORE_DRAINS, IGNORE_ALL = range(5)
 """Levels of leniency, tried one after the other until some node of the map may serve."""
 
-COUNTS_AGAINST = (
-    # probes  drained  put down   of a node that
-    (True,    True,    True),   # ASK_STATES
-    (True,    False,   True),   # GIVE_DRAINED: keeps no client (drained to 0 %, sheds all): it keeps all then
-    (False,   True,    True),   # IGNORE_PROBES: is down or assumed down; ramp and shed are not looked at either
-    (False,   False,   True),   # IGNORE_DRAINS
-    (False,   False,   False),  # IGNORE_ALL: an operator put down, which is loud
-)  # fmt: skip
+COUNTS_AGAINST = {
+    # level        probes  drained  put down
+    ASK_STATES:    (True,  True,    True),
+    GIVE_DRAINED:  (True,  False,   True),   # who keeps no client (drained to 0 %, sheds all) keeps all then
+    IGNORE_PROBES: (False, True,    True),   # who is down or assumed down; ramp and shed are not looked at either
+    IGNORE_DRAINS: (False, False,   True),
+    IGNORE_ALL:    (False, False,   False),  # whom an operator put down, which is loud
+}  # fmt: skip
 """Level -> what counts against a node, beside a weight of 0, which always does."""
 
 UNKNOWN = NodeState()

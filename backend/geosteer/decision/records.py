@@ -25,12 +25,6 @@ def country_of(record: str) -> str:
     return "" if region.startswith("@") else region.partition("-")[0]
 
 
-def continent_of(record: str) -> str:
-    """The continent of a `geo` record that names a continent and no country; "" for others."""
-    region = region_of(record)
-    return region[1:] if region.startswith("@") else ""
-
-
 def place_of(record: str) -> tuple[float, float] | None:
     """Latitude and longitude of a `geo` record, degrees, where it has them and they are on Earth."""
     parts = record.split(" ")

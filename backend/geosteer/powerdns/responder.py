@@ -6,6 +6,7 @@ from geosteer import zones
 from geosteer.decision.client import from_question, quick
 from geosteer.powerdns.protocol import Question, version
 from geosteer.sync.decider import Decider, Memory
+from geosteer.sync.lookups import NotReady
 from geosteer.tables.tree import PageMissing
 
 TYPE_CHECKING = False
@@ -165,7 +166,12 @@ class Responder:
 
     def _steer(self, entry: Entry, question: Question, line: bytes, asked: float) -> bytes:
         """A service's reply, by decision where one is to be had."""
-        client = from_question(question.remote, question.subnet)
+        try:
+            client = from_question(
+                question.remote, question.subnet, lambda network: self._tier.cells(network, asked)
+            )
+        except NotReady:
+            return self._last_resort(entry)
         ticket = self._ticket()
 
         def find() -> Service | None:

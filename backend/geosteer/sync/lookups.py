@@ -81,6 +81,23 @@ class Lookups:
 
         return cell
 
+    def cells(self, client: Client, asked: float) -> list[tuple[str, int]]:
+        """What every published table says of a client: record and prefix length.
+
+        Args: asked: when the question was read. Raises: NotReady: Redis did not give a page in time.
+        """
+        for _ in range(ATTEMPTS):
+            generation = self.generation
+            if generation is None:
+                break
+            tables = tuple([table for table, bits in generation.trees if bits == client.bits])
+            if not self.fetch(client, tables, asked):
+                break
+            if generation is self.generation:
+                look = self.look(client)
+                return [look(table) for table in tables]
+        raise NotReady(f"{client}: Redis did not answer in time")
+
     def reach(self, client: Client, tables: tuple[str, ...]) -> Callable[[str], tuple[str, int]]:
         """As `look`, once the pages of these tables are here.
 

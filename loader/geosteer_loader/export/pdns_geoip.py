@@ -210,7 +210,8 @@ def _settings(folder: Path) -> str:
 launch=geoip
 geoip-zones-file={folder / ZONES}
 geoip-database-files=mmdb:{folder / DATABASE}
-# A client subnet that is private or of length 0 is taken as it stands; workers go by the resolver's address then.
+# A client subnet that is of length 0, or private and named by nothing published, is taken as it stands; workers go by the
+# resolver's address then.
 edns-subnet-processing=yes
 # Seconds until a zone that is new is served.
 zone-cache-refresh-interval=30

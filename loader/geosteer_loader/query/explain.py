@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from geosteer.decision.client import from_question, prefix_text
 from geosteer.decision.director import Director
 from geosteer.errors import ConfigError
+from geosteer.keys import TABLES
 from geosteer.timestamps import format_time
 from geosteer_loader.progress import Silent
 from geosteer_loader.query import context, reasons
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 TIER, PLANNED = "live", "planned"
 """Tiers of an explanation: of what is published, or of what would be. Without Redis a command fails."""
-
-NOBODY = "0.0.0.0"  # PowerDNS gives it where it asks for itself
 
 
 def explain(
@@ -51,10 +50,12 @@ def explain(
     Raises: ConfigError: no such service, type or address. StoreError: Redis failed, or nothing is published. SourceError: a
     source of the plan cannot be read.
     """
-    asker = asker_of(client) if client else None
+    if client:
+        read_clients([client])
     with stores.connect(config.redis) as store:
         seen = context.planned(config, store, meter) if plan else context.live(store)
         service = find_service(seen.model, name)
+        asker = asker_of(client, seen) if client else None
         told = describe(seen, service, asker, _kinds(service, qtype), ticket)
     return {
         "name": name.lower().rstrip("."),
@@ -107,14 +108,20 @@ def describe(
     }
 
 
-def asker_of(text: str) -> Client | None:
+def asker_of(text: str, seen: Sight) -> Client | None:
     """Whom a worker takes for the client; None where the text says only that it may not be known.
 
     Raises: ConfigError: neither an address nor a network.
     """
     (client,) = read_clients([text])
-    # Of a network that is looked up by its own address a worker also knows what may lie around it.
-    return from_question(NOBODY, text) or (client if client.length else None)
+    if not client.length:
+        return None
+
+    def cells(network: Client) -> list[tuple[str, int]]:
+        return [seen.cell(table, network.bits, network.address) for table in TABLES]
+
+    # No resolver is told; a private network that nothing names is taken for its own.
+    return from_question(text.partition("/")[0], text, cells)
 
 
 def find_service(model: Model, name: str) -> Service:

@@ -301,3 +301,41 @@ def test_hashes_see_the_24_or_48_of_a_client(text: str, network: str):
 
 def test_a_client_made_by_hand_has_no_floor_but_1():
     assert Client(32, 0, 0).scope(0) == 1
+
+
+# ---------------------------------------------------------------- private networks that something names
+
+CORPORATE = {(32, 0x0A010000, 16): "office", (128, 0xFD00 << 112, 48): "plant"}
+
+
+def corporate(client: Client) -> list[tuple[str, int]]:
+    """Cells of a table that names 10.1.0.0/16 and fd00::/48, and of one that has neither."""
+    for (bits, start, length), name in CORPORATE.items():
+        if client.bits == bits and client.address >> (bits - length) == start >> (bits - length):
+            return [(name, length), ("", 1)]
+    return [("", 16 if client.bits == 32 else 48), ("", 1)]
+
+
+@pytest.mark.parametrize(
+    ("subnet", "looked_up", "scope"),
+    [
+        ("10.1.2.0/24", "10.1.2.0/24", 16),
+        ("10.2.2.0/24", RESOLVER + "/32", 16),
+        ("fd00::/56", "fd00::/56", 48),
+        ("fd01::/56", RESOLVER + "/32", 48),
+        ("::ffff:10.1.2.0/120", "10.1.2.0/24", 112),
+        ("::ffff:10.2.2.0/120", RESOLVER + "/32", 112),
+    ],
+)
+def test_a_private_network_counts_where_something_published_names_it(subnet: str, looked_up: str, scope: int):
+    client = from_question(RESOLVER, subnet, corporate)
+    assert client is not None
+    assert (str(client), client.scope(4)) == (looked_up, scope)
+
+
+def test_public_networks_are_not_looked_up_to_know_whose_they_are():
+    def cells(_client: Client) -> list[tuple[str, int]]:
+        raise AssertionError("asked")
+
+    assert str(from_question(RESOLVER, "8.8.8.0/24", cells)) == "8.8.8.0/24"
+    assert str(from_question(RESOLVER, "0.0.0.0/0", cells)) == RESOLVER + "/32"
