@@ -71,6 +71,8 @@ class Site:
         config = make_config(folder, server.url, geo=[geo], networks={"lab": ["10.0.0.0/8"]}, more=MORE)
         self.config = str(config.path)
         self.capsys = capsys
+        (folder / "pairs.txt").write_text("192.0.2.1 198.51.100.7 3\n")
+        (folder / "demand.txt").write_text("GB 10\nUS-CA 5\n")
         assert self.run("publish")[0] == 0
         self.good = {key: self.client.dump(key) for key in self.client.keys("{geosteer}:*")}
 
@@ -89,7 +91,15 @@ class Site:
 
     def looks(self, *, codes: tuple[int, ...] = (0, 1, 2, 3)) -> None:
         """Every command that only reads ends in words."""
-        for words in READ_ONLY:
+        files = [
+            ["mismatch", "www.example.net", str(self.folder / "pairs.txt"), "--json"],
+            ["shares", str(self.folder / "demand.txt"), "--no-closing"],
+            *(
+                ["export", kind, str(self.folder / kind), "--lossy"]
+                for kind in ("pdns-geoip", "gdnsd", "geo-map")
+            ),
+        ]
+        for words in (*READ_ONLY, *files):
             code, told = self.run(*words)
             assert code in codes, (words, told[-500:])
             assert "Traceback" not in told

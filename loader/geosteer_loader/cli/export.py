@@ -196,6 +196,7 @@ def _run(
     """Make the files once, and again and again if wanted; *flags*: lossy, watch, JSON."""
     from geosteer_loader.export.published_state import Picture
     from geosteer_loader.export.watch import Writer
+    from geosteer_loader.store import current
 
     lossy, watch, as_json = flags
     with options.connect(config_path) as store:
@@ -204,7 +205,7 @@ def _run(
         made, written = writer.once(lossy=lossy)
         found = {
             "folder": str(folder),
-            "generation": int(picture.generation.number),
+            "generation": current.number(picture.generation.fields, "generation"),
             "written": written,
             "losses": list(made.losses),
             "notes": list(made.notes),

@@ -14,7 +14,6 @@ import re
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from geosteer.timestamps import parse_time
 from geosteer_loader.config.dns_names import zone_of
 from geosteer_loader.export.bundle import Bundle
 from geosteer_loader.export.client_classes import Classes
@@ -88,7 +87,7 @@ class Exporter:
     def _database(self, cells: Cells, keys: list[Key], mapped: list[int]) -> bytes:
         if self._kept is None or self._kept[0] is not cells or self._kept[1:3] != (keys, mapped):
             records = [{"country": {"iso_code": _name(key)}} for key in keys]
-            built = int(parse_time(self._picture.generation.fields["published"]))
+            built = self._picture.generation.serial  # when it was published
             data = database(cells.spread(mapped), records, kind="geosteer-classes", built=built)
             self._kept = cells, keys, mapped, data
         return self._kept[3]

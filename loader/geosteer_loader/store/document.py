@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints, is_typeddict
+from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from geosteer.decision.model import FORMAT, Model
 from geosteer.errors import CorruptPage, Refused, StoreError
 from geosteer.keys import digest
 from geosteer.sync.generation import names_of
 from geosteer_loader.config import document as shapes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 LARGEST = 64 << 20
 """Bytes of a document; one of 10,000 nodes takes 5 MB."""
@@ -58,15 +61,20 @@ def decode(where: str, name: str, data: bytes | None) -> dict[str, Any]:
             raise ValueError("format: not a number")  # of the input, not of an argument
         if isinstance(number, int) and number > FORMAT:
             raise FormatUnknown(where, number)
-        for section, shape in _SECTIONS.items():
-            if section in document or section in _REQUIRED:
-                _check(section, document.get(section), shape)
+        check_types(document)
         names_of(document, Model(document), 1)  # as a worker takes it in
     except (CorruptPage, ValueError, RecursionError) as exc:
         raise CorruptDocument(
             f"{where}: the published configuration is malformed ({_brief(exc)}); publish again"
         ) from exc
     return document
+
+
+def check_types(document: Mapping[str, Any]) -> None:
+    """Raises: ValueError: a field has not the type that a publish gives it, or a section is absent."""
+    for section, shape in _SECTIONS.items():
+        if section in document or section in _REQUIRED:
+            _check(section, document.get(section), shape)
 
 
 def _parsed(data: bytes) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from geosteer.sync.adoption import Adoption, Unusable
 from geosteer.tables.leaf_cache import LeafCache
 from geosteer.tables.tree import PageMissing
 from geosteer_loader.store import node_states
+from geosteer_loader.store.document import check_types
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,10 +44,12 @@ class View:
                     missing, self._store.objects([one.hex() for one in missing]), strict=True
                 ):
                     adoption.give(name, data)
-            return adoption.finish()
+            generation = adoption.finish()
+            check_types(generation.document)
+            return generation
         except Unusable as exc:
             raise StoreError(f"{self._store.name}: {self._store.keys.current}: {exc}") from exc
-        except CorruptPage as exc:
+        except (CorruptPage, ValueError) as exc:
             raise StoreError(f"{self._store.name}: {exc} (geosteer publish writes it again)") from exc
 
     def cell(self, table: str, bits: int, address: int) -> tuple[str, int]:
