@@ -112,6 +112,12 @@ def _lean_json() -> tuple[Callable[[str], Any], Callable[[Any], str]]:
             value, end = scan(text, len(text) - len(text.lstrip(" \t\r\n")))
         except StopIteration as exc:
             raise ValueError(f"not JSON at character {exc.value}") from None
+        except (
+            SystemError
+        ):  # the scanner looks for the error class of json.decoder, which nobody has imported
+            raise ValueError(
+                "not JSON: a text, list or object that is not whole or not well formed"
+            ) from None
         except RecursionError as exc:
             raise ValueError("not JSON: too many levels") from exc
         if text[end:].strip(" \t\r\n"):

@@ -208,6 +208,18 @@ def test_any_node_state_override_and_beat_is_taken_or_left(
         b"2026-02-01T00:00:00Z",
         b"2026-13-41T99:99:99Z",
         b"9999999999-01-01T00:00:00Z",
+        b"9" * 400 + b"-01-01T00:00:00Z",
+        b"2126-02-01T00:00:00Z",
+        b"1 " + b"9" * 400 + b"-01-01T00:00:00Z 1",
+        b"1 2126-02-01T00:00:00Z 1",
+        b"9" * 5000,
+        b"x" * 100_000,
+        b"{state: down}",
+        b'{"state":"down"',
+        b'"down',
+        b'{"state":"down",}',
+        b'{"state":"down","until":"' + b"9" * 400 + b'-01-01T00:00:00Z"}',
+        b'{"state":"drain","percent":' + b"9" * 5000 + b"}",
         b"1 2026-02-01T00:00:00Z 1",
         b"1 x 1",
     ]
@@ -274,9 +286,23 @@ def test_any_current_is_taken_or_left(redis_server: RedisServer, prefix: str, re
             b"zz" * 16,
             b"0" * 31,
             b"1" * 10_000,
+            b"9" * 400 + b"-01-01T00:00:00Z",
+            b"2126-02-01T00:00:00Z",
             *good.values(),
         ]
-        fields = [*good, b"bgp.v4", b"bgp.v6", b"path.v4", b"nets.v6", b"geo.v5", b"", b"\xff", b"held"]
+        fields = [
+            *good,
+            b"published",
+            b"geo.built",
+            b"bgp.v4",
+            b"bgp.v6",
+            b"path.v4",
+            b"nets.v6",
+            b"geo.v5",
+            b"",
+            b"\xff",
+            b"held",
+        ]
         for _ in range(300 * ROUNDS):
             for _ in range(dice.randrange(1, 4)):
                 client.hset(key, dice.choice(fields), dice.choice(words))

@@ -232,7 +232,9 @@ class Follower:
 
     def _take_beats(self, reply: Any, *, pushed: bool) -> None:
         if self._believed(reply):
-            self.mirror.set_beats(hash_text(reply), self._clock(), pushed=pushed)
+            astray = self.mirror.set_beats(hash_text(reply), self._clock(), pushed=pushed)
+            names = ", ".join(sorted(astray))
+            self._say("time", f"the time that the beat of {names} tells is not believed" if names else "")
             self._changed()
 
     def _take_time(self, reply: Any) -> None:

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
 
 FOREVER = 1e9
 """Seconds; a longer period is none that anybody keeps."""
+ASTRAY = 3600.0
+"""Seconds that a beat's time may be off the server's own, a replica's included; one that is further off is no clock."""
+LONGEST = 4096
+"""Characters of a field or of its name; what is longer counts as absent."""
 MISSED = 3
 """Periods without a beat after which node states count as frozen."""
 
@@ -18,7 +22,7 @@ MISSED = 3
 class Mirror:
     """Node states with their overrides, and who keeps them."""
 
-    __slots__ = ("_beats", "_clock_base", "_newest", "_pushed", "fields", "overrides", "states")
+    __slots__ = ("_beats", "_clock_base", "_pushed", "_told", "fields", "overrides", "states")
 
     def __init__(self) -> None:
         self.states: dict[str, NodeState] = {}
@@ -26,17 +30,19 @@ class Mirror:
         """Node -> the fields of its hash, as read."""
         self.overrides: dict[str, str] = {}
         """Node -> JSON, as read."""
-        self._beats: dict[str, tuple[str, float, float]] = {}
+        self._beats: dict[str, tuple[str, float, float, float]] = {}
+        """Writer -> its beat as read, when that was read, its period, and the time that it tells."""
         self._clock_base: float | None = None
-        self._newest = 0.0
-        """The latest time that a beat told."""
+        self._told: float | None = None
+        """The time that the server told, less the monotonic time."""
         self._pushed = False
         """The clock is that of a beat that was just written."""
 
     def set_node(self, name: str, fields: Mapping[str, str]) -> bool:
         """Take in a node's hash; returns whether anything changed."""
         before = self.fields.get(name, {})
-        self.fields[name] = fields = dict(fields)
+        fields = {key: text for key, text in fields.items() if len(text) <= LONGEST and len(key) <= LONGEST}
+        self.fields[name] = fields
         if before == fields:
             return False
         self._state(name).update(fields)
@@ -52,41 +58,52 @@ class Mirror:
         for name, text in overrides.items():
             state = self._state(name)
             try:
-                state.override = Override.read(text)
+                state.override = Override.read(text if len(text) <= LONGEST else "")
             except ValueError:
                 state.override = None  # as for a worker that starts now
                 bad.append(name)
         self.overrides = dict(overrides)
         return True, bad
 
-    def set_beats(self, beats: Mapping[str, str], now: float, *, pushed: bool) -> None:
-        """Take in the hash of beats; *now* is the worker's monotonic time; *pushed*: it was read because one arrived."""
+    def set_beats(self, beats: Mapping[str, str], now: float, *, pushed: bool) -> list[str]:
+        """Take in the hash of beats; returns the writers whose beat tells a time that is not believed.
+
+        Such a beat is a sign of life all the same: who wrote it is there, only its time is `ASTRAY`.
+        Args: now: the worker's monotonic time; pushed: it was read because a beat arrived.
+        """
+        astray = []
         for writer in self._beats.keys() - beats.keys():
             del self._beats[writer]
         for writer, text in beats.items():
             known = self._beats.get(writer)
             if known is not None and known[0] == text:
                 continue
-            parts = text.split()
+            parts = text.split() if len(text) <= LONGEST else []
             try:
                 when, period = parse_time(parts[1]), float(parts[2])
             except (ValueError, IndexError):
                 continue
             if not 0 <= period < FOREVER:
                 continue
-            self._newest = max(when, self._newest)
-            if pushed:
+            self._beats[writer] = (text, now, period, when)
+            off = when - (self._told + now) if self._told is not None else 0.0
+            if off > ASTRAY or (pushed and off < -ASTRAY):
+                astray.append(writer)
+            elif pushed:
                 self._clock_base = when - now  # a beat that stood there at the start may be of any age
                 self._pushed = True
-            self._beats[writer] = (text, now, period)
+        return astray
 
     def set_clock(self, when: float, now: float) -> None:
         """Take in the time that the server told: better than this machine's own, until a beat is pushed.
 
-        A replica's may be off, and says nothing where a beat of the primary has come; at least it is no earlier than a beat.
+        A replica's may be off, and says nothing where a beat of the primary has come; at least it is no earlier than a beat
+        that is not `ASTRAY`.
         """
+        self._told = when - now
         if not self._pushed:
-            self._clock_base = max(when, self._newest) - now
+            times = [told for *_, told in self._beats.values() if told <= when + ASTRAY]
+            self._clock_base = max([when, *times]) - now
 
     def time(self, now: float, wall: float) -> float:
         """Seconds since 1970 at the monotonic time *now*, by the writers' clock; *wall* before anything was heard."""
@@ -100,7 +117,8 @@ class Mirror:
     def frozen_at(self) -> float | None:
         """Monotonic time at which the last writer counts as silent, if it stays so; None: nobody promised anything."""
         return max(
-            (seen + MISSED * period for _, seen, period in self._beats.values() if period > 0), default=None
+            (seen + MISSED * period for _, seen, period, _ in self._beats.values() if period > 0),
+            default=None,
         )
 
     def forget_others(self, names: Mapping[str, object]) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from geosteer.cmodules import bisect_right
 from geosteer.keys import digest
-from geosteer.tables.page_format import HEADER, MAX_BYTES, MAX_ENTRIES, MAX_RECORD, VERSION
+from geosteer.tables.page_format import HEADER, MAX_BYTES, MAX_ENTRIES, MAX_LEAVES, MAX_RECORD, VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,7 +40,7 @@ def build(bits: int, starts: Sequence[int], records: Sequence[str]) -> Built:
         starts: ascending, the first 0; a range ends where the next begins.
         records: one for each start, at most 255 bytes of UTF-8; "" where nothing is known. Equal neighbours should be merged.
 
-    Raises: ValueError: a record is too long, or the ranges do not begin at 0.
+    Raises: ValueError: a record is too long, the ranges do not begin at 0, or they need more than `MAX_LEAVES` pages.
     """
     if not starts or starts[0] != 0:
         raise ValueError("ranges must begin at address 0")
@@ -67,6 +67,8 @@ def build(bits: int, starts: Sequence[int], records: Sequence[str]) -> Built:
             names.append(name)
         if height == 0:
             built.leaves = len(above)
+            if built.leaves > MAX_LEAVES:
+                raise ValueError(f"a table of {built.leaves} pages; workers take {MAX_LEAVES}")
         if len(above) == 1:
             built.root, built.height = names[0], height
             return built

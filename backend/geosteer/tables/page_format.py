@@ -19,6 +19,10 @@ MAX_ENTRIES = 256
 MAX_BYTES = 8192
 MAX_HEIGHT = 8
 MAX_RECORD = 255
+MAX_LEAVES = 1 << 18
+"""Leaf pages of one family of a table, counted at each place where they stand: 5 million ranges of cities take 33,000."""
+MAX_INNER = 1 << 14
+"""Pages above those that name leaves, on one level."""
 HEADER = 10
 DIGEST = 16
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from geosteer.cmodules import array, bisect_right
 from geosteer.errors import CorruptPage
-from geosteer.tables.page_format import DIGEST, MAX_HEIGHT, names, outline
+from geosteer.tables.page_format import DIGEST, MAX_HEIGHT, MAX_INNER, MAX_LEAVES, names, outline
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ FLAT = 4096
 MANY = 64
 """Leaves of a table from which on 128 KiB are well spent on finding them by the first 16 bits of an address."""
 SEVERAL = 0xFFFF
-MOST = 1 << 20
-"""Inner pages and leaves that a tree can have; a page may stand at two places, but not at a million."""
 
 
 class PageMissing(Exception):  # a request for more, not a failure
@@ -81,9 +79,10 @@ class Tree:
         height = read(inner[root]).height
         branches = [Branch(bits, [0], root, last)] if not height else []
         while height > 0 and not branches:
-            if len(level) > MOST:
-                raise CorruptPage("an inner page that names its pages over and over")
-            pages = (read(inner[name]).children(bits, height, start, end) for name, start, end in level)
+            pages = _bounded(
+                (read(inner[name]).children(bits, height, start, end) for name, start, end in level),
+                MAX_LEAVES if height == 1 else MAX_INNER,
+            )
             if height == 1:  # branch by branch, since this is where a large table has most of its objects
                 branches = [Branch(bits, starts, names, end) for (starts, names, end) in pages]
             else:
@@ -142,6 +141,21 @@ class Tree:
         for branch in self.branches:
             for number in range(len(branch.slots)):
                 yield branch, number
+
+
+def _bounded(
+    pages: Iterator[tuple[list[int], bytes, int]], most: int
+) -> Iterator[tuple[list[int], bytes, int]]:
+    """The same, until they name more pages than a table can have: before those are made objects of.
+
+    Raises: CorruptPage.
+    """
+    count = 0
+    for page in pages:
+        count += len(page[0])
+        if count > most:
+            raise CorruptPage(f"inner pages name more than {most} pages")
+        yield page
 
 
 def _by_first_half(branch: Branch) -> array[int]:
@@ -211,6 +225,8 @@ def inner_digests(
     level = [top]
     for height in range(top.height, 1, -1):
         found: dict[bytes, None] = dict.fromkeys(name for page in level for name in page.below(bits, height))
+        if len(found) > MAX_INNER:
+            raise CorruptPage(f"inner pages name more than {MAX_INNER} pages")
         missing += [name for name in found if name not in have]
         if height > 2:  # the lowest are looked at when the tree is made
             level = [read(have[name]) for name in found if name in have]

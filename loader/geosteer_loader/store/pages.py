@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from geosteer.errors import CorruptPage
 from geosteer.keys import digest
 from geosteer.tables import page_format
-from geosteer.tables.tree import MOST
+from geosteer.tables.page_format import MAX_LEAVES
 from geosteer_loader.store.store import BATCH
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def outline(pages: Pages, bits: int, root: str | None) -> Outline:
             if not page.fits(bits, height, start, end - 1):
                 raise CorruptPage("an inner page is not the one for the place where its parent has it")
             below += [(first, value.hex()) for first, value in page.spans(start) if isinstance(value, bytes)]
-            if len(below) > MOST:
+            if len(below) > MAX_LEAVES:
                 raise CorruptPage("an inner page that names its pages over and over")
         level, height = below, height - 1
     return Outline(bits=bits, leaves=dict(level), inner=frozenset(inner))

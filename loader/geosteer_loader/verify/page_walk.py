@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from geosteer.decision.client import prefix_text
-from geosteer.tables.tree import MOST
+from geosteer.tables.page_format import MAX_LEAVES
 from geosteer_loader.sources.countries import CONTINENTS, COUNTRIES
 from geosteer_loader.sources.routes import is_public
 from geosteer_loader.verify.findings import Problem
@@ -67,7 +67,7 @@ class Inspector:
             for place, page in self._pages(found, where, bits, level):
                 if page.height:
                     below += children(place, page)
-                    if len(below) > MOST:
+                    if len(below) > MAX_LEAVES:
                         what = f"page {place.name}: names its pages over and over"
                         found.problems.append(Problem(where, what))
                         return found

@@ -8,7 +8,7 @@ from geosteer.decision.client import prefix_text
 from geosteer.errors import CorruptPage, GeosteerError
 from geosteer.keys import FAMILIES, TABLES, digest, root_field
 from geosteer.tables import page_format
-from geosteer.tables.tree import MOST
+from geosteer.tables.page_format import MAX_LEAVES
 from geosteer_loader.store import document
 from geosteer_loader.store.store import BATCH
 
@@ -95,7 +95,7 @@ class Checker:
                     yield Flaw(f"{where} {place.prefix(bits)}", place.name, wrong, data is not None)
                 else:
                     below += children(place, page)
-                    if len(below) > MOST:
+                    if len(below) > MAX_LEAVES:
                         yield Flaw(where, place.name, "names its pages over and over", there=True)
                         return
             level = below

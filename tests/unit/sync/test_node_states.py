@@ -170,3 +170,24 @@ def test_nodes_that_are_no_longer_configured_are_forgotten_but_not_what_an_opera
     assert mirror.states["lon1"].state == "unknown"
     assert mirror.states["lon1"].forced(NOON).state == "down"
     assert mirror.set_node("lon1", {"state": "down"}), "one that comes back is read anew"
+
+
+@pytest.mark.parametrize("time", ["2126-02-01T12:00:00Z", "1971-01-01T00:00:00Z"])
+def test_a_beat_far_off_the_servers_time_is_a_sign_of_life_but_no_clock(time: str):
+    mirror = Mirror()
+    mirror.set_beats({"probe@a": beat(1, time)}, 100.0, pushed=False)
+    mirror.set_clock(NOON, 100.0)
+    assert mirror.time(100.0, 0.0) == NOON
+    assert mirror.set_beats({"probe@a": beat(2, time)}, 102.0, pushed=True) == ["probe@a"]
+    assert mirror.time(102.0, 0.0) == NOON + 2
+    assert not mirror.frozen(103.0)
+    assert mirror.set_beats({"probe@a": beat(3)}, 104.0, pushed=True) == []
+    assert mirror.time(104.0, 0.0) == NOON
+
+
+def test_what_is_longer_than_anything_that_is_written_counts_as_absent():
+    mirror = Mirror()
+    mirror.set_node("lon1", {"state": "down", "reason": "x" * 10_000, "y" * 10_000: ""})
+    assert mirror.fields["lon1"] == {"state": "down"}
+    assert mirror.set_overrides({"lon1": '{"state":"up","why":"' + "x" * 10_000 + '"}'}) == (True, ["lon1"])
+    assert mirror.states["lon1"].override is None

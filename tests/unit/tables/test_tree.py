@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import random
+import time
 from typing import TYPE_CHECKING, Any
 
 import maxminddb
@@ -480,3 +481,23 @@ def test_the_changed_successors_of_leaves_in_use_are_told_newest_first():
     assert all(tree is second for tree, _, _ in wanted)
     assert len(cache.outdated([first], [second], 1)) == 1
     assert cache.outdated([first], [first], 10) == []
+
+
+def test_pages_that_name_one_page_over_and_over_are_refused_before_they_are_expanded():
+    """Five pages of 2 kB: 16 million places, had they been gone through."""
+    top, made = bytes(16), {}
+    for height, length in ((1, 24), (2, 16), (3, 8), (4, 0)):
+        head = (
+            bytes((1, 4, height, length, length // 8, 1)) + (256).to_bytes(2, "big") + (1).to_bytes(2, "big")
+        )
+        page = head + bytes(range(256)) + bytes(256) + top
+        top = digest(page)
+        made[top] = page
+    assert inner_digests(32, top, made) == [], "each of them is valid, and all are here"
+    began = time.process_time()
+    with pytest.raises(CorruptPage, match="name more than 16384 pages"):
+        Tree(32, top, made)
+    for name in list(made)[:3]:  # two levels less, and one
+        with pytest.raises(CorruptPage):
+            Tree(32, name, made)
+    assert time.process_time() - began < 1
