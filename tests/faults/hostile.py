@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import hiredis
 
 from faults.rows import ROWS, row
 from faults.scene import COLD, document
 from geosteer.keys import digest
+from support.data import ROOT
+from support.dns_setup import backend_toml
 from support.servers import wait_until
+from support.tiny import publish_tiny
+from support.workers import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -141,3 +152,82 @@ _lies(
         b">100000000\r\n" + b":1\r\n" * 20_000, b"*1\r\n" * 20_000,
     ),
 )  # fmt: skip
+
+
+@row("a flipped bit in a kept generation, and a rollback to it", "live", may="stale")
+def rollback_to_damaged(scene: Scene) -> None:
+    """The rollback is refused, and nothing is changed."""
+    toml = scene.folder / "geosteer.toml"
+    toml.write_text(
+        f'[redis]\nurl = "{scene.redis.url}"\n[nodes.x]\na = ["192.0.2.1"]\n[maps.m]\ndefault = {{ x = 1 }}\n'
+    )
+    with nobody_dies(scene), scene.client() as client:
+        notes = {"changed": "config", "who": "test", "when": "2026-02-01T00:00:00Z"}
+        kept = client.hgetall("{geosteer}:current")
+        client.xadd("{geosteer}:history", {**kept, **notes})
+        now = scene.publish(document(asns={"AS1": {"nyc1": 1}}))
+        client.xadd("{geosteer}:history", {**now, **notes})
+        damaged = bytearray(client.hget("{geosteer}:object", kept[b"config"]))
+        damaged[len(damaged) // 2] ^= 1
+        client.hset("{geosteer}:object", kept[b"config"], bytes(damaged))
+        command = [str(ROOT / "bin" / "geosteer"), "rollback", "--config", str(toml)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 1, done.stderr
+        assert kept[b"config"].decode() in done.stderr
+        assert client.hget("{geosteer}:current", "generation") == b"2"
+        scene.hold(0.3)
+    scene.restart_pdns()
+    with nobody_dies(scene):
+        scene.repaired()
+
+
+@row("a start without Redis, another prefix's snapshot", "fallback", published=False)
+def foreign_snapshot(scene: Scene) -> None:
+    """Two kinds of workers with one path, and the other one wrote last."""
+    scene.publish()
+    own = scene.folder / "last-good.json"
+    wait_until(own.exists, what="a snapshot")
+    other = scene.folder / "other"
+    other.mkdir()
+    with scene.client() as client:
+        publish_tiny(client, "other")
+        with Worker(backend_toml(other, scene.redis, prefix="other")):
+            wait_until((other / own.name).exists, what="the other's snapshot")
+        client.save()
+    scene.redis.kill()
+    scene.pdns.stop()
+    for path in other.glob("last-good.json*"):
+        if not path.name.endswith(".settings"):
+            path.replace(scene.folder / path.name)
+    scene.restart_pdns()
+    scene.begin(wait=False)
+    with nobody_dies(scene):
+        scene.wait_for("fallback")
+        scene.hold(0.4)
+        scene.mending()
+        scene.redis.start()
+        scene.repaired()
+    assert "other" in scene.pdns.log
+
+
+def movable(folder: Path) -> str:
+    """A worker by an interpreter that can be taken away."""
+    (folder / "python").symlink_to(Path(sys.executable).resolve())
+    paths = [str(ROOT / "backend"), str(Path(hiredis.__file__).parents[1])]
+    code = f"import sys; sys.path[:0] = {paths}; from geosteer.powerdns.pipe import main; sys.exit(main())"
+    program = folder / "worker"
+    program.write_text(f'#!/bin/sh\nexec {folder}/python -I -c "{code}" "$@"\n')
+    program.chmod(0o755)
+    return f"{program} --config {{config}}"
+
+
+@row("SIGHUP while the interpreter is gone", "live", command=movable)
+def interpreter_gone(scene: Scene) -> None:
+    (scene.folder / "python").unlink()
+    workers = scene.pdns.workers()
+    with nobody_dies(scene):
+        for pid in workers:
+            os.kill(pid, signal.SIGHUP)
+        wait_until(lambda: scene.log.count("not reloaded") == len(workers), what="a refusal by each worker")
+        scene.hold(0.3)
+        scene.repaired()
