@@ -126,7 +126,7 @@ def _parse(path: str, text: str) -> Mapping[str, Any]:
     from geosteer.settings_fallback import plain
 
     try:
-        data = tomllib.loads(text)
+        data = tomllib.loads(text.removeprefix("\ufeff"))  # some editors put a byte order mark in front
     except ValueError as exc:
         raise ConfigError([f"{path}: {exc}"]) from exc
     except RecursionError:

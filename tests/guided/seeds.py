@@ -55,6 +55,9 @@ def write(target: str, folder: Path) -> None:
         found = [page for bits in (32, 128) for page in build(GEO, bits).pages.values()]
     elif target == "configuration":
         found = [(ROOT / "conf" / "geosteer.toml").read_bytes()]
+        found += [
+            b"\xef\xbb\xbf[services.www.example.net]\nmap = 'x'\n[[a.b]]\nc = [[1], {\"d.e\" = 2}]\n[[a.b]]\n"
+        ]
     elif target == "mmdb":
         found = list(_databases(folder))
     elif target == "mrt":

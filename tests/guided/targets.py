@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import tempfile
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,12 +27,13 @@ from geosteer.tables import page_format
 from geosteer.tables.leaf_cache import LeafCache
 from geosteer.tables.tree import Tree, inner_digests
 from geosteer_loader.config.config import load
+from geosteer_loader.config.toml_lines import element_of, find_lines, place_of
 from geosteer_loader.sources.formats import open_source
 from geosteer_loader.sources.report import Report
 from support.tiny import DOCUMENT, GEO, build
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 def refuse(line: str) -> None:
@@ -154,9 +156,27 @@ def configuration(data: bytes) -> None:
         path = Path(folder) / "geosteer.toml"
         path.write_bytes(data)
         try:
+            document = tomllib.loads(data.decode().removeprefix("\ufeff"))
+        except (ValueError, RecursionError):
+            document = {}
+        lines = find_lines(data.decode("utf-8", "replace").removeprefix("\ufeff"))
+        assert set(_places(document, "")) <= lines.keys()
+        try:
             load(path, {})
         except ConfigError:
             return
+
+
+def _places(value: object, place: str) -> Iterator[str]:
+    """Every place of a TOML document."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield place_of(place, key)
+            yield from _places(inner, place_of(place, key))
+    elif isinstance(value, list):
+        for position, inner in enumerate(value, 1):
+            yield element_of(place, position)
+            yield from _places(inner, element_of(place, position))
 
 
 def _source(table: str, form: str) -> Callable[[bytes], None]:

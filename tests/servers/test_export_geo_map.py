@@ -103,7 +103,7 @@ def test_at_the_boundaries_of_real_data_it_names_the_node_that_the_director_name
         set_override(own_redis, "nyc1", state="drain", percent=0)
         assert export(path, tmp_path / "g") == 3
         told = capsys.readouterr().err
-        assert "IPv6: the backend knows none" in told
+        assert "IPv6: the backend does not support it" in told
         assert f'services."{NAME}": where equals or shares are drawn, one node gets all' in told
         assert export(path, tmp_path / "g", "--lossy") == 0
         backend = GeoBackend(tmp_path / "g")

@@ -39,6 +39,7 @@ SERVICES = {
 def pdns(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PowerDNS]:
     what = document(services=SERVICES)
     what["zones"][ZONE]["records"] = RECORDS
+    what["zones"][ZONE]["soa"]["rname"] = r"john\.doe.example.net"
     with RedisServer() as redis, serving(tmp_path_factory.mktemp("names"), redis, what) as server:
         yield server
 
@@ -58,6 +59,7 @@ def has_soa(response: dns.message.Message) -> bool:
 def test_the_apex_has_soa_ns_static_records_and_its_addresses(pdns: PowerDNS) -> None:
     soa = pdns.query(ZONE, "SOA").answer[0][0]
     assert (soa.mname.to_text(), soa.minimum, soa.serial) == ("ns1.example.net.", 30, 1769904000)
+    assert soa.rname.labels[0] == b"john.doe"
     assert set(addresses(pdns.query(ZONE, "NS"))) == {"ns1.example.net.", "ns2.example.net."}
     assert addresses(pdns.query(ZONE, "MX")) == ["10 mx.example.net."]
     assert addresses(pdns.query(ZONE, "TXT")) == ['"v=spf1 -all"']

@@ -72,6 +72,11 @@ def problems(path: Path, text: str) -> list[str]:
     return [problem.removeprefix(f"{path}: ") for problem in refusal.value.problems]
 
 
+def test_a_byte_order_mark_does_not_matter(path: Path) -> None:
+    path.write_text("\ufeff" + EVERYTHING, encoding="utf-8")
+    assert load(str(path)).prefix == "other"
+
+
 def facts(settings: Settings) -> dict[str, Any]:
     found = {name: getattr(settings, name) for name in Settings.__slots__ if name != "address"}
     found["servers"] = [

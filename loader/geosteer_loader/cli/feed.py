@@ -74,7 +74,7 @@ def _read(file: Path) -> tuple[str, str]:
     name = "standard input" if str(file) == "-" else str(file)
     try:
         data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
-        return data.decode(), name
+        return data.decode("utf-8-sig"), name
     except UnicodeDecodeError as exc:
         raise ConfigError([f"{name}: is not UTF-8 text"]) from exc
     except OSError as exc:

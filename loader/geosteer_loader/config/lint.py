@@ -29,7 +29,7 @@ def warn_unused(
     _warn(
         root.table("networks"),
         networks,
-        {key for found in maps.values() for key in found["networks"]},
+        {key for spec in maps.values() for key in spec["networks"]},
         "map names it",
     )
     resort = {name for name, node in nodes.items() if node["well_connected"]}
@@ -45,9 +45,9 @@ def warn_unanswerable(
     reader: ServiceReader,
 ) -> None:
     """Layers and policies that ask a table which no source fills."""
-    for name, found in maps.items():
+    for name, spec in maps.items():
         for layer, table in _TABLES.items():
-            if found[layer] and layer in found["order"] and not sources[table]:  # type: ignore[literal-required]
+            if spec[layer] and layer in spec["order"] and not sources[table]:  # type: ignore[literal-required]
                 place = root.table("maps").table(name).at(layer)
                 root.problems.warn(place, f"never matches: there is no [[sources.{table}]]")
     vantages = {source.vantage for source in sources["path"]}

@@ -40,22 +40,22 @@ def read_maps(table: Table, nodes: Collection[str], networks: Collection[str]) -
     return maps
 
 
-def entries(found: Map) -> Iterator[Weights]:
+def entries(spec: Map) -> Iterator[Weights]:
     """Every list of weighted nodes of a map, of all layers and `default`."""
     for layer in (
-        found["networks"],
-        found["asns"],
-        found["subdivisions"],
-        found["countries"],
-        found["continents"],
+        spec["networks"],
+        spec["asns"],
+        spec["subdivisions"],
+        spec["countries"],
+        spec["continents"],
     ):
         yield from layer.values()
-    yield found["default"]
+    yield spec["default"]
 
 
-def nodes_of(found: Map) -> list[str]:
+def nodes_of(spec: Map) -> list[str]:
     """Every node that the map names, each once."""
-    return list(dict.fromkeys(node for weights in entries(found) for node in weights))
+    return list(dict.fromkeys(node for weights in entries(spec) for node in weights))
 
 
 def country(value: object) -> str:
@@ -74,7 +74,7 @@ def _map(table: Table, nodes: Collection[str], networks: Collection[str]) -> Map
         "continents": _continent,
     }  # fmt: skip
     layers = {layer: _layer(table.table(layer), keys[layer], nodes) for layer in LAYERS}
-    found: Map = {
+    spec: Map = {
         "order": _order(table),
         "all_down": table.get("all_down", choice("all", "none"), "all"),
         "max_down": table.get("max_down", number(0, 1), 0.5),
@@ -86,14 +86,14 @@ def _map(table: Table, nodes: Collection[str], networks: Collection[str]) -> Map
         "default": {},
     }
     if "default" in table:
-        found["default"] = _weights(table.table("default"), nodes)
-        if found["default"] and not any(found["default"].values()):
+        spec["default"] = _weights(table.table("default"), nodes)
+        if spec["default"] and not any(spec["default"].values()):
             table.add("default", "has no node with a weight above 0")
     else:
         table.add("default", "is missing: the nodes for clients that no other layer matches")
     table.finish()
     for layer in LAYERS:
-        if layers[layer] and layer not in found["order"]:
+        if layers[layer] and layer not in spec["order"]:
             table.problems.warn(table.at(layer), "is never used: the map's order leaves it out")
     for asn in layers["asns"]:
         if not is_public(int(asn.removeprefix("AS"))):
@@ -101,20 +101,20 @@ def _map(table: Table, nodes: Collection[str], networks: Collection[str]) -> Map
             table.problems.warn(
                 place, "never matches: private and reserved ASes are left out of the table bgp"
             )
-    return found
+    return spec
 
 
 def _order(table: Table) -> list[str]:
     if "order" not in table:
         return list(LAYERS)
-    found: dict[str, str] = {}
+    places: dict[str, str] = {}
     for place, layer in table.each("order", _layer_name):
-        if layer in found:
+        if layer in places:
             table.problems.add(place, f"{shown(layer)} is listed twice")
-        found.setdefault(layer, place)
-    if DEFAULT in found and list(found)[-1] != DEFAULT:
-        table.problems.add(found[DEFAULT], '"default" always comes last')
-    return [layer for layer in found if layer != DEFAULT]
+        places.setdefault(layer, place)
+    if DEFAULT in places and list(places)[-1] != DEFAULT:
+        table.problems.add(places[DEFAULT], '"default" always comes last')
+    return [layer for layer in places if layer != DEFAULT]
 
 
 def _layer_name(value: object) -> str:
@@ -125,7 +125,7 @@ def _layer_name(value: object) -> str:
 
 
 def _layer(table: Table, normal: Callable[[str], str], nodes: Collection[str]) -> dict[str, Weights]:
-    found: dict[str, Weights] = {}
+    layer: dict[str, Weights] = {}
     for key, entry in table.named():
         weights = _weights(entry, nodes)
         try:
@@ -133,23 +133,23 @@ def _layer(table: Table, normal: Callable[[str], str], nodes: Collection[str]) -
         except ValueError as exc:
             table.add(key, str(exc))
             continue
-        if normalised in found:
+        if normalised in layer:
             table.add(key, f"{normalised} is listed twice")
-        found[normalised] = weights
+        layer[normalised] = weights
         if weights and not any(weights.values()):
             table.problems.warn(table.at(key), "never answers: no weight is above 0")
-    return found
+    return layer
 
 
 def _weights(table: Table, nodes: Collection[str]) -> Weights:
-    found = {}
+    weights = {}
     for node in table.names():
         if node not in nodes:
             table.add(node, f"unknown node{suggestion(node, nodes)}")
-        found[node] = table.get(node, _WEIGHT, 0)
-    if not found:
+        weights[node] = table.get(node, _WEIGHT, 0)
+    if not weights:
         table.problems.add(table.place, "has no nodes")
-    return found
+    return weights
 
 
 def _network(networks: Collection[str]) -> Callable[[str], str]:
@@ -162,17 +162,17 @@ def _network(networks: Collection[str]) -> Callable[[str], str]:
 
 
 def _asn(key: str) -> str:
-    found = _ASN.fullmatch(key.upper())
-    if not found or int(found[1]) > 0xFFFFFFFF:
+    match = _ASN.fullmatch(key.upper())
+    if not match or int(match[1]) > 0xFFFFFFFF:
         raise ValueError(f"{shown(key)} is not an AS number such as AS15169")
-    return found[0]
+    return match[0]
 
 
 def _subdivision(key: str) -> str:
-    found = _SUBDIVISION.fullmatch(key.upper())
-    if not found:
+    match = _SUBDIVISION.fullmatch(key.upper())
+    if not match:
         raise ValueError(f"{shown(key)} is not a subdivision such as US-CA")
-    return f"{country(found[1])}-{found[2]}"
+    return f"{country(match[1])}-{match[2]}"
 
 
 def _continent(key: str) -> str:

@@ -34,8 +34,8 @@ class Namespace:
         self.name_server_places = reader.name_server_places
         self.statics: dict[str, list[Static]] = {}
         """Name -> its static records."""
-        for zone, found in reader.zones.items():
-            for record, place in zip(found["records"], reader.places[zone], strict=True):
+        for zone, spec in reader.zones.items():
+            for record, place in zip(spec["records"], reader.places[zone], strict=True):
                 self.statics.setdefault(record["name"], []).append(Static(zone, record, place))
         self.delegations = {
             name
@@ -46,12 +46,16 @@ class Namespace:
     def delegated(self, name: str) -> str | None:
         """The topmost delegation that the name is at or below, or None."""
         zone = zone_of(name, self.zones)
-        above = [one for one in parents(name) if one in self.delegations and zone and within(one, zone)]
+        above = [
+            name_above
+            for name_above in parents(name)
+            if name_above in self.delegations and zone and within(name_above, zone)
+        ]
         return above[-1] if above else None
 
     def static(self, name: str, types: set[str]) -> Static | None:
         """A static record of one of the *types* at the name, or None."""
-        return next((one for one in self.statics.get(name, ()) if one.record["type"] in types), None)
+        return next((static for static in self.statics.get(name, ()) if static.record["type"] in types), None)
 
     def check_statics(self) -> None:
         """Static records against zones, delegations and each other."""
@@ -62,7 +66,7 @@ class Namespace:
                 self._check_delegation(name)
             cname = self.static(name, {"CNAME"})
             if cname and len(statics) > 1:
-                other = next(one for one in statics if one is not cname)
+                other = next(static_record for static_record in statics if static_record is not cname)
                 self.problems.add(
                     cname.place,
                     f"a CNAME cannot coexist with other records, here {other.place} (RFC 1034, 3.6.2)",
@@ -110,10 +114,10 @@ class Namespace:
                 self.problems.add(f"{nodes.places[node_name]}.hostname", f"{name} {reason}")
 
     def check_name_servers(self, nodes: NodeReader, reader: ServiceReader) -> None:
-        """Whether name servers within served zones can be found."""
+        """Whether name servers within served zones have addresses."""
         hosts = {node["hostname"] for node in nodes.nodes.values()}
-        for zone, found in self.zones.items():
-            for server in found["ns"]:
+        for zone, spec in self.zones.items():
+            for server in spec["ns"]:
                 service = reader.services.get(server)
                 if self.static(server, {"CNAME"}) or (service and service["answer"] == "cname"):
                     self.problems.add(
@@ -171,7 +175,9 @@ class Namespace:
                 )
 
     def _servers(self, delegation: str) -> set[str]:
-        return {one.record["content"] for one in self.statics[delegation] if one.record["type"] == "NS"}
+        return {
+            static.record["content"] for static in self.statics[delegation] if static.record["type"] == "NS"
+        }
 
 
 def _types(statics: list[Static]) -> set[str]:

@@ -32,40 +32,41 @@ def read_networks(table: Table, base: Path) -> dict[str, tuple[Prefix, ...]]:
     return networks
 
 
-def written(found: Prefix) -> str:
+def written(network: Prefix) -> str:
     """A prefix in CIDR form."""
-    bits, start, length = found
+    bits, start, length = network
     return f"{(ipaddress.IPv4Address if bits == 32 else ipaddress.IPv6Address)(start)}/{length}"
 
 
 def _network(name: str, table: Table, base: Path, holders: dict[Prefix, str]) -> dict[Prefix, None]:
     problems = table.problems
-    found: dict[Prefix, None] = {}
+    prefixes: dict[Prefix, None] = {}
     rows: list[tuple[str | None, str, Prefix]] = [
-        (None, place, one) for place, one in table.each("prefixes", prefix)
+        (None, place, network) for place, network in table.each("prefixes", prefix)
     ]
     listed = table.get("file", text, None)
     if listed:
         path = base / listed
-        rows += [(str(path), place, one) for place, one in _lines(path, table, problems)]
+        rows += [(str(path), place, network) for place, network in _lines(path, table, problems)]
     table.finish()
     if not table.raw("prefixes") and "file" not in table:
         problems.add(table.place, "has neither prefixes nor a file")
-    for file, place, one in rows:
-        if one in found:
-            problems.warn(place, f"{written(one)} is listed twice", file=file)
-        elif holders.setdefault(one, name) != name:
-            problems.add(place, f"{written(one)} is also in network {holders[one]}", file=file)
-        elif one[0] == 128 and any(
-            one[2] >= size and one[1] >> 128 - size == block >> 128 - size for block, size in _CARRIERS
+    for file, place, network in rows:
+        if network in prefixes:
+            problems.warn(place, f"{written(network)} is listed twice", file=file)
+        elif holders.setdefault(network, name) != name:
+            problems.add(place, f"{written(network)} is also in network {holders[network]}", file=file)
+        elif network[0] == 128 and any(
+            network[2] >= size and network[1] >> 128 - size == block >> 128 - size
+            for block, size in _CARRIERS
         ):
             problems.warn(
                 place,
-                f"{written(one)} never matches: its clients are looked up by their IPv4 address",
+                f"{written(network)} never matches: its clients are looked up by their IPv4 address",
                 file=file,
             )
-        found[one] = None
-    return found
+        prefixes[network] = None
+    return prefixes
 
 
 def _lines(path: Path, table: Table, problems: Problems) -> Iterator[tuple[str, Prefix]]:

@@ -47,12 +47,12 @@ def read_addresses(table: Table) -> tuple[list[str], list[str]]:
     """IPv4 and IPv6 addresses, each without repetition."""
     families = []
     for key, version in (("a", 4), ("aaaa", 6)):
-        found: dict[str, None] = {}
-        for place, one in table.each(key, address(version)):
-            if one in found:
-                table.problems.add(place, f"{one} is listed twice")
-            found[one] = None
-        families.append(list(found))
+        addresses: dict[str, None] = {}
+        for place, text in table.each(key, address(version)):
+            if text in addresses:
+                table.problems.add(place, f"{text} is listed twice")
+            addresses[text] = None
+        families.append(list(addresses))
     return families[0], families[1]
 
 
@@ -89,11 +89,11 @@ def _shared_addresses(table: Table, nodes: dict[str, Node]) -> None:
     holders: dict[str, str] = {}
     for name, node in nodes.items():
         for key, addresses in (("a", node["a"]), ("aaaa", node["aaaa"])):
-            for one in addresses:
-                holder = holders.setdefault(one, name)
+            for text in addresses:
+                holder = holders.setdefault(text, name)
                 if holder != name:
                     table.problems.warn(
-                        f"{table.at(name)}.{key}", f"{one} is also an address of node {holder}"
+                        f"{table.at(name)}.{key}", f"{text} is also an address of node {holder}"
                     )
 
 

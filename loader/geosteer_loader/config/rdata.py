@@ -54,19 +54,19 @@ def content(kind: str, value: object) -> str:
     if kind in _STRINGS and not plain.startswith(('"', "\\#")):
         plain = _quoted(plain)
     try:
-        found = dns.rdata.from_text("IN", kind, plain, origin=dns.name.root, relativize=False)
-        written = _written(kind, found)
+        rdata = dns.rdata.from_text("IN", kind, plain, origin=dns.name.root, relativize=False)
+        written = _written(kind, rdata)
     except (dns.exception.DNSException, ValueError) as exc:
         raise ValueError(f"is not valid {kind} data: {exc or type(exc).__name__}") from exc
     return written
 
 
-def _written(kind: str, found: Rdata) -> str:
-    written = found.to_text()
-    if isinstance(found, SVCBBase):
-        return " ".join([str(found.priority), str(found.target), *_parameters(found)])
-    if isinstance(found, CERT):  # PowerDNS wants numbers where dnspython writes mnemonics
-        numbers = f"{int(found.certificate_type)} {found.key_tag} {int(found.algorithm)}"
+def _written(kind: str, rdata: Rdata) -> str:
+    written = rdata.to_text()
+    if isinstance(rdata, SVCBBase):
+        return " ".join([str(rdata.priority), str(rdata.target), *_parameters(rdata)])
+    if isinstance(rdata, CERT):  # PowerDNS wants numbers where dnspython writes mnemonics
+        numbers = f"{int(rdata.certificate_type)} {rdata.key_tag} {int(rdata.algorithm)}"
         return f"{numbers} {written.split(' ', 3)[3]}"
     if not written:
         raise ValueError("PowerDNS does not take empty content")
@@ -76,10 +76,10 @@ def _written(kind: str, found: Rdata) -> str:
     return written
 
 
-def _parameters(found: SVCBBase) -> list[str]:
+def _parameters(rdata: SVCBBase) -> list[str]:
     """SvcParams as PowerDNS 4.7 spells them: bare port numbers, and keyNNNN for what it has no name of."""
     written = []
-    for key, value in sorted(found.params.items()):
+    for key, value in sorted(rdata.params.items()):
         number = int(key)
         spelled = ParamKey.to_text(key).lower().replace("_", "-") if number <= 6 else f"key{number}"
         if value is None:

@@ -57,7 +57,7 @@ def _service(table: Table, maps: Collection[str]) -> Service:
             raise ValueError(f"unknown map {value}{suggestion(str(value), maps)}")
         return str(value)
 
-    found: Service = {
+    service: Service = {
         "map": table.require("map", known, ""),
         "policy": table.get("policy", choice(*POLICIES), "best"),
         "ttl": table.get("ttl", seconds(), 60),
@@ -67,16 +67,16 @@ def _service(table: Table, maps: Collection[str]) -> Service:
         "max_answers": table.get("max_answers", integer(1, 8), 1),
     }
     table.finish()
-    if found["ttl_min"] is not None and found["ttl_min"] > found["ttl"]:
-        table.add("ttl_min", f"must not be more than the ttl, {found['ttl']} s")
-    if found["answer"] == "cname" and found["max_answers"] > 1:
+    if service["ttl_min"] is not None and service["ttl_min"] > service["ttl"]:
+        table.add("ttl_min", f"must not be more than the ttl, {service['ttl']} s")
+    if service["answer"] == "cname" and service["max_answers"] > 1:
         table.add("max_answers", 'must be 1 with answer = "cname": a name has one CNAME')
-    return found
+    return service
 
 
-def _used(found: Map, nodes: Mapping[str, Node]) -> dict[str, Node]:
+def _used(spec: Map, nodes: Mapping[str, Node]) -> dict[str, Node]:
     """The nodes of a map that exist."""
-    return {name: nodes[name] for name in nodes_of(found) if name in nodes}
+    return {name: nodes[name] for name in nodes_of(spec) if name in nodes}
 
 
 def _check_nodes(table: Table, service: Service, used: Mapping[str, Node], nodes: NodeReader) -> None:

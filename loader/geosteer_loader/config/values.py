@@ -126,8 +126,8 @@ def duration(low: Number = 0, high: Number = YEAR, unit: str = "s") -> Callable[
 
 def size(value: object) -> int:
     """A number of bytes, or text such as `64M`, `2G` (KiB, MiB, GiB)."""
-    found = _SIZE.fullmatch(value) if isinstance(value, str) else None
-    amount = int(found[1]) * SIZES[found[2]] if found else value
+    match = _SIZE.fullmatch(value) if isinstance(value, str) else None
+    amount = int(match[1]) * SIZES[match[2]] if match else value
     if isinstance(amount, bool) or not isinstance(amount, int) or not 1 <= amount <= 1 << 50:
         raise ValueError(f'must be a number of bytes, or text such as "64M" or "2G", not {shown(value)}')
     return amount
@@ -154,14 +154,14 @@ def address(version: int = 0) -> Callable[[object], str]:
         if "%" in plain:
             raise ValueError(f"{shown(value)} has a zone suffix, which means nothing elsewhere")
         try:
-            found = ipaddress.ip_address(plain)
+            parsed = ipaddress.ip_address(plain)
         except ValueError as exc:
             raise ValueError(f"{shown(value)} is not an address") from exc
-        if version and found.version != version:
-            raise ValueError(f"{found} is an IPv{found.version} address, not an IPv{version} one")
-        if found.is_unspecified or found.is_multicast:
-            raise ValueError(f"{found} is not the address of a host")
-        return str(found)
+        if version and parsed.version != version:
+            raise ValueError(f"{parsed} is an IPv{parsed.version} address, not an IPv{version} one")
+        if parsed.is_unspecified or parsed.is_multicast:
+            raise ValueError(f"{parsed} is not the address of a host")
+        return str(parsed)
 
     return parse
 

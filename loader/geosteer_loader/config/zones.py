@@ -27,10 +27,10 @@ def seconds(low: int = 0) -> Callable[[object], int]:
     parse = duration(low, MAX_TTL)
 
     def whole(value: object) -> int:
-        found = parse(value)
-        if found != int(found):
+        amount = parse(value)
+        if amount != int(amount):
             raise ValueError(f"must be a whole number of seconds, not {shown(value)}")
-        return int(found)
+        return int(amount)
 
     return whole
 
@@ -77,7 +77,7 @@ def _soa(zone: Table) -> Soa:
     if "soa" not in zone:
         zone.add("soa", "is missing: at least mname and rname")
     read = table.require if "soa" in zone else table.get
-    found: Soa = {
+    soa: Soa = {
         "mname": read("mname", host, ""),
         "rname": read("rname", _mailbox, ""),
         "refresh": table.get("refresh", seconds(1), 3600),
@@ -87,7 +87,7 @@ def _soa(zone: Table) -> Soa:
         "ttl": table.get("ttl", seconds(), 300),
     }
     table.finish()
-    return found
+    return soa
 
 
 def _mailbox(value: object) -> str:
@@ -108,15 +108,15 @@ def _mailbox(value: object) -> str:
 
 
 def _name_servers(zone: Table) -> list[str]:
-    found: list[str] = []
+    servers: list[str] = []
     for place, name in zone.each("ns", host):
-        if name in found:
+        if name in servers:
             zone.problems.add(place, f"{name} is listed twice")
         else:
-            found.append(name)
+            servers.append(name)
     if not zone.raw("ns"):
         zone.add("ns", "is missing: the zone's name servers")
-    return found
+    return servers
 
 
 def _records(zone: Table, name: str) -> tuple[list[Record], list[str]]:

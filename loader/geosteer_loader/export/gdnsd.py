@@ -125,16 +125,16 @@ def needs_replace(name: str) -> bool:
 
 
 def _areas(made: Bundle, services: Iterable[Service], zones: Mapping[str, Any]) -> list[Area]:
-    found: dict[tuple[object, ...], Area] = {}
+    areas: dict[tuple[object, ...], Area] = {}
     for service in services:
         kinds = _kinds(made, service, zones)
         near = service.near_km if service.policy == "nearest" else None
         key = (service.map.name, service.policy, near, kinds)
-        if key not in found:
+        if key not in areas:
             words = [service.map.name, service.policy, *([f"{near:g}"] if near is not None else [])]
-            found[key] = Area("-".join([*words, *(kind.lower() for kind in kinds)]), [], kinds)
-        found[key].services.append(service)
-    return list(found.values())
+            areas[key] = Area("-".join([*words, *(kind.lower() for kind in kinds)]), [], kinds)
+        areas[key].services.append(service)
+    return list(areas.values())
 
 
 def _inexpressible(made: Bundle, service: Service) -> None:

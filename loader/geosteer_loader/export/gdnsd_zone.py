@@ -76,7 +76,7 @@ def _content(kind: str, content: str) -> str | None:
     if kind in _TYPES:
         return f"{kind} {content}"
     try:
-        found = dns.rdata.from_text("IN", kind, content).to_generic()
+        rdata = dns.rdata.from_text("IN", kind, content).to_generic()
     except (dns.exception.DNSException, ValueError):
         return None
-    return f"TYPE{int(found.rdtype)} {found.to_text()}"
+    return f"TYPE{int(rdata.rdtype)} {rdata.to_text()}"

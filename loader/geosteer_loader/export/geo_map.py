@@ -133,11 +133,11 @@ def _numbers(
     keys: Sequence[Key], sample: Mapping[Key, Records], nothing: Key, cells: Cells
 ) -> dict[Key, int]:
     """0 for those of whom nothing is known, a country's number where that is all that tells, else a number of its own."""
-    found = {nothing: 0}
+    numbers = {nothing: 0}
     taken = {0}
     own = FIRST_OWN
     for key in keys:
-        if key in found:
+        if key in numbers:
             continue
         number = _country(sample[key], cells)
         if number is None or number in taken:
@@ -146,9 +146,9 @@ def _numbers(
             number = own
         if number > LAST:
             raise Refused(f"more than {LAST - FIRST_OWN} classes of clients: the backend has no more numbers")
-        found[key] = number
+        numbers[key] = number
         taken.add(number)
-    return found
+    return numbers
 
 
 def _country(records: Records, cells: Cells) -> int | None:

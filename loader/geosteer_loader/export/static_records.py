@@ -31,14 +31,14 @@ def static_records(generation: Generation, zone: str) -> list[Static]:
     soa = {"refresh": 3600, "retry": 600, "expire": 604800, "minimum": 30, **spec["soa"]}
     times = " ".join(str(soa[key]) for key in ("refresh", "retry", "expire", "minimum"))
     content = f"{soa['mname']} {soa['rname']} {generation.serial} {times}"
-    found = [Static(zone, "SOA", content, soa.get("ttl", 300))]
-    found += [Static(zone, "NS", server, spec.get("ns_ttl", 3600)) for server in spec["ns"]]
+    records = [Static(zone, "SOA", content, soa.get("ttl", 300))]
+    records += [Static(zone, "NS", server, spec.get("ns_ttl", 3600)) for server in spec["ns"]]
     for record in spec.get("records") or ():
-        found.append(Static(record["name"], record["type"], record["content"], record.get("ttl", 3600)))
-    cuts = {record.name for record in found if record.kind == "NS" and record.name != zone}
+        records.append(Static(record["name"], record["type"], record["content"], record.get("ttl", 3600)))
+    cuts = {record.name for record in records if record.kind == "NS" and record.name != zone}
     for node in generation.model.nodes.values():
         name = node.hostname
         if name and zone_of(name, zones) == zone and not any(above in cuts for above in parents(name)):
             for kind in ("A", "AAAA"):
-                found += [Static(name, kind, address, NODE_TTL) for address in node.contents(kind)]
-    return found
+                records += [Static(name, kind, address, NODE_TTL) for address in node.contents(kind)]
+    return records

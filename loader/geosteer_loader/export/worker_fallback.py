@@ -24,31 +24,31 @@ Lines = list[str]
 
 def servers(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The published nodes with a `well_connected` weight, as `[[fallback.servers]]` has them."""
-    found = []
+    spare = []
     for name, node in document["nodes"].items():
         if node.get("well_connected"):
             kept = {key: node.get(key) for key in ("a", "aaaa", "hostname")}
-            found.append(
+            spare.append(
                 {
                     "name": name,
                     **{key: value for key, value in kept.items() if value},
                     "weight": node["well_connected"],
                 }
             )
-    return found
+    return spare
 
 
 def zones(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """The published zones, each with its services, as `[fallback.zones]` has them."""
-    found: dict[str, dict[str, Any]] = {
+    served: dict[str, dict[str, Any]] = {
         name: {**zone, "services": []} for name, zone in document["zones"].items()
     }
     for name, service in document["services"].items():
-        zone = zone_of(name, found)
+        zone = zone_of(name, served)
         if zone is not None:
             cname = service.get("answer") == "cname"
-            found[zone]["services"].append({"name": name, "answer": "cname"} if cname else name)
-    return found
+            served[zone]["services"].append({"name": name, "answer": "cname"} if cname else name)
+    return served
 
 
 def text(document: Mapping[str, Any], ttl: object = None) -> str:

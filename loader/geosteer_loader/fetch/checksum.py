@@ -34,15 +34,15 @@ def parse(text: str, name: str) -> Checksum:
 
     Raises: ValueError: there is none.
     """
-    found: dict[str, str] = {}
+    digests: dict[str, str] = {}
     for line in text.splitlines():
         if matched := _BSD.fullmatch(line.strip()):
-            found[matched[1].rpartition("/")[2]] = matched[2]
+            digests[matched[1].rpartition("/")[2]] = matched[2]
         elif matched := _COREUTILS.fullmatch(line.strip()):
-            found[(matched[2] or "").rpartition("/")[2]] = matched[1]
-    digits = found.get(name) or (next(iter(found.values())) if len(found) == 1 else None)
+            digests[(matched[2] or "").rpartition("/")[2]] = matched[1]
+    digits = digests.get(name) or (next(iter(digests.values())) if len(digests) == 1 else None)
     if digits is None or len(digits) not in _ALGORITHMS:
-        raise ValueError(f"has no checksum of {name}" if found else "is not a checksum file")
+        raise ValueError(f"has no checksum of {name}" if digests else "is not a checksum file")
     return Checksum(_ALGORITHMS[len(digits)], digits.lower())
 
 

@@ -78,13 +78,13 @@ class State:
 
     def conditions(self) -> dict[str, str]:
         """Headers that ask for another version than those known (RFC 9110, 13.1.2 and 13.1.3)."""
-        known = [one for one in (self.rejected, self.copy) if one is not None]
+        known = [version for version in (self.rejected, self.copy) if version is not None]
         if self.copy is None:
             return {}
-        etags = [one.etag for one in known if one.etag]
+        etags = [version.etag for version in known if version.etag]
         if etags:
             return {"If-None-Match": ", ".join(etags)}
-        dates = [one.modified for one in known if one.modified]
+        dates = [version.modified for version in known if version.modified]
         return {"If-Modified-Since": dates[0]} if dates else {}
 
     def has(self, wanted: Checksum | None) -> bool:

@@ -80,7 +80,7 @@ class Deadline:
             self._over()
 
     def _over(self) -> None:
-        for one in self._sockets:
+        for connection in self._sockets:
             with suppress(OSError, ValueError):
                 # The plain socket's: that of TLS would take its state away from under the reader.
-                socket.socket.shutdown(one, socket.SHUT_RDWR)
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)

@@ -167,11 +167,11 @@ class Client:
         length = response.headers.get("Content-Length", "")
         whole = int(length) if length.isdecimal() else None
         if response.status == 206:
-            found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
-            if not offset or not found or int(found[1]) != offset:
+            span = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+            if not offset or not span or int(span[1]) != offset:
                 raise Useless("sends a different range than requested")
             start = offset
-            whole = int(found[2]) if found[2] else None
+            whole = int(span[2]) if span[2] else None
         if whole is not None and whole > limit:
             raise Useless(f"has {whole} bytes, more than max_size, {limit}")
         target.seek(start)
@@ -216,9 +216,9 @@ def _following(location: str, redirected: str | None) -> str:
     return following
 
 
-def same_host(one: str, other: str) -> bool:
+def same_host(url: str, other: str) -> bool:
     """Whether two URLs lead to the same server."""
-    return _origin(one) == _origin(other)
+    return _origin(url) == _origin(other)
 
 
 def _escaped(value: str) -> str:

@@ -104,9 +104,9 @@ class Fetch:
             if self._state.rejects(etag=answer.etag):
                 raise FetchFailed(STILL_BAD)
             return None
-        if wanted is not None and (found := checksum.of(part, wanted.algorithm)) != wanted:
+        if wanted is not None and (actual := checksum.of(part, wanted.algorithm)) != wanted:
             part.unlink()
-            raise FetchFailed(f"has the checksum {found.digits}, expected {wanted.digits}")
+            raise FetchFailed(f"has the checksum {actual.digits}, expected {wanted.digits}")
         return Named(etag=answer.etag, modified=answer.modified, sum=str(wanted) if wanted else None)
 
     def _get(
