@@ -22,6 +22,9 @@ from geosteer_loader.store import functions
 from geosteer_loader.store.generation_view import View
 from geosteer_loader.store.store import Store, connect
 from support.data import ROOT, shared
+from support.decision_cases import CASES, Case
+from support.decision_cases import DOCUMENT as CASES_DOCUMENT
+from support.decision_cases import TABLES as CASES_TABLES
 from support.publishing import current_of
 from support.servers import RedisServer
 from support.tiny import DOCUMENT, publish_tiny
@@ -450,3 +453,17 @@ def test_it_works_on_a_read_only_replica_and_for_a_user_who_may_only_read(tmp_pa
             )
             assert [str(word, "ascii") for word in reply[2:]] == ["A", "lon1", "192.0.2.1"]
             assert current_of(reader)["generation"] == "1"
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_a_decision_is_what_the_table_of_cases_says(own_redis: RedisServer, case: Case) -> None:
+    client = own_redis.client(protocol=2)
+    client.execute_command("FUNCTION", "LOAD", functions.code())
+    publish_tiny(client, "geosteer", CASES_DOCUMENT, CASES_TABLES)
+    for name, fields in case.states.items():
+        client.hset(KEYS[3] + name, mapping=fields)
+    for name, override in case.overrides.items():
+        client.hset(KEYS[2], name, json.dumps(override))
+    for kind, (node, scope) in case.answer.items():
+        reply = client.execute_command("FCALL_RO", "geosteer_decide", 4, *KEYS, "www", case.client, kind)
+        assert (reply[3].decode(), reply[0].decode().partition("/")[2]) == (node, str(scope))
