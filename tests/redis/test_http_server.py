@@ -530,7 +530,7 @@ def test_a_hangup_reloads_the_settings_and_loses_no_request(
         (["--client-header", "X-Real-IP"], "--client-header: needs --trust"),
         (
             ["--trust", "10.0.0.1", "--client-header", "X-Real-IP:"],
-            "--client-header X-Real-IP:: no header has such a name",
+            "--client-header X-Real-IP:: not a header name",
         ),
         (["--token-file", "/nowhere"], "--token-file /nowhere: No such file"),
         (["--route", "x"], "--route x: must be"),

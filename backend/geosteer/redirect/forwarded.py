@@ -1,4 +1,4 @@
-"""Who asks, when proxies stand between: only what trusted ones say is believed. No I/O.
+"""The client behind proxies: only trusted ones are believed. No I/O.
 
 Sources: RFC 7239 (Forwarded); for X-Forwarded-For, what Squid, nginx, HAProxy and Varnish send.
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from geosteer.decision.client import Client
 
 UNIX = "unix"
-"""In place of a network: whoever may connect to the unix socket."""
+"""Instead of a network: whoever may connect to the unix socket."""
 MOST = 32
 """Proxies that a chain may have; what is before them is not looked at."""
 
@@ -31,7 +31,7 @@ _PAIR = re.compile(
 
 
 class Proxies:
-    """Which proxies are trusted, and in which one header they name their client."""
+    """Which proxies are trusted, and in which header they name their client."""
 
     def __init__(self, trusted: Iterable[str] = (), header: str = "x-forwarded-for") -> None:
         """Args: trusted: addresses, networks, or `unix`; header: `forwarded` (RFC 7239), or a list of addresses.
@@ -44,7 +44,7 @@ class Proxies:
         self._networks: list[tuple[int, int, int]] = []
         problems = []
         if not _TOKEN.fullmatch(header):
-            problems.append(f"--client-header {header}: no header has such a name")
+            problems.append(f"--client-header {header}: not a header name")
         for text in trusted:
             if text == UNIX:
                 self._unix = True
@@ -77,17 +77,19 @@ class Proxies:
             peer: address of the other end of the connection; None for a unix socket.
             values: of the header, every field of that name in the order of arrival.
         """
-        found = peer
+        client = peer
         if values and self._trusts_peer(peer):
             for text in reversed(self._chain(values)[-MOST:]):
                 before = _address(text)
-                if not before:  # hidden, unknown or odd: whoever told it is all that is known
+                if (
+                    not before
+                ):  # hidden, unknown or malformed: the proxy that says so is the last known address
                     break
-                found = before
-                if not self._trusts(found):
+                client = before
+                if not self._trusts(client):
                     break
         try:
-            return parse(found) if found is not None else None
+            return parse(client) if client is not None else None
         except ValueError:
             return None
 
@@ -96,16 +98,16 @@ class Proxies:
 
         Args: protos: of X-Forwarded-Proto; values: of the header that names the client.
         """
-        said_in = values if self.header == b"forwarded" else protos
-        if not said_in or not self._trusts_peer(peer):
+        fields = values if self.header == b"forwarded" else protos
+        if not fields or not self._trusts_peer(peer):
             return scheme
         if self.header == b"forwarded":
             elements = _elements(values)
-            said = elements[-1].get("proto", "") if elements else ""
+            proto = elements[-1].get("proto", "") if elements else ""
         else:
-            said = protos[-1].decode("latin-1").rpartition(",")[2].strip()
-        said = said.lower()
-        return said if said in {"http", "https"} else scheme
+            proto = protos[-1].decode("latin-1").rpartition(",")[2].strip()
+        proto = proto.lower()
+        return proto if proto in {"http", "https"} else scheme
 
     def _chain(self, values: Sequence[bytes]) -> list[str]:
         if self.header == b"forwarded":
@@ -114,7 +116,7 @@ class Proxies:
         return [text for text in b",".join(values).decode("latin-1").split(",") if text.strip()]
 
     def _trusts(self, text: str | None) -> bool:
-        """By the address itself: one that carries another (6to4, Teredo) does not share its trust."""
+        """By the address itself: an address that embeds another (6to4, Teredo) does not share its trust."""
         if text is None:
             return self._unix
         if not self._networks:
@@ -135,7 +137,7 @@ def _elements(values: Sequence[bytes]) -> list[dict[str, str]]:
 
 
 def _field(text: str) -> list[dict[str, str]]:
-    """The elements of one field; one that is not well formed is empty, and so are those before it."""
+    """The elements of one field; a malformed one is empty, and so are those before it."""
     text, at = text.strip(", \t"), 0
     if not text:
         return []

@@ -36,7 +36,7 @@ log_invalid = RareLog(log)
 
 
 class _Answered:
-    """In place of uvicorn's cycle of a request, for one that was answered as soon as its head was read."""
+    """Stands in for uvicorn's request cycle where a request was answered as soon as its head was read."""
 
     response_complete = True
     disconnected = False

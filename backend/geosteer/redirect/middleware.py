@@ -1,4 +1,4 @@
-"""Middleware: any web application learns which nodes its client should use.
+"""Middleware that tells a web application which nodes its client should use.
 
 It stands in `environ["geosteer"]` (WSGI) or `scope["geosteer"]` (ASGI) as a `Choice`, or None where the host is no service:
 
@@ -43,17 +43,17 @@ class _Middleware:
     def _choose(
         self, peer: str | None, headers: Iterable[tuple[bytes, bytes]], target: bytes, *, wait: bool = True
     ) -> Choice | None:  # fmt: skip
-        hosts, said = [], []
+        hosts, forwarded = [], []
         for name, value in headers:
             if name == b"host":
                 hosts.append(value)
             elif name == self._proxies.header:
-                said.append(value)
+                forwarded.append(value)
         try:
             service = self._service or host_of(
                 hosts[0].decode("latin-1").strip(" \t") if len(hosts) == 1 else ""
             )
-            client = self._proxies.client(peer, said)
+            client = self._proxies.client(peer, forwarded)
             path = resolved(target.partition(b"?")[0].decode("latin-1"))
             return self._steering.decide(service, client, path=path, limit=self._limit, wait=wait)
         except (NoService, OddHost):
@@ -63,7 +63,7 @@ class _Middleware:
 class WSGIMiddleware(_Middleware):
     """For a WSGI application (PEP 3333).
 
-    Args: service: of every request; default: its Host. proxies: whose word on the client is taken; default: nobody's.
+    Args: service: of every request; default: its Host. proxies: who is believed about the client; default: nobody.
     limit: nodes at most; 0: as many as the service's `max_answers`.
     """
 

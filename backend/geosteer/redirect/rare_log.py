@@ -1,4 +1,4 @@
-"""Log lines that clients can cause at will, written only now and then. No clock of its own."""
+"""A rate limit for log lines that clients can cause at will. No clock of its own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SECONDS = 10.0
 
 
 class RareLog:
-    """Writes one line in a while, and how many were left out before it."""
+    """Writes a line at most every few seconds, with the number of lines left out before it."""
 
     def __init__(self, log: Callable[[str], None], seconds: float = SECONDS) -> None:
         self._log = log

@@ -1,4 +1,4 @@
-"""Redirects over HTTP: what one request is answered with, whichever server it came through.
+"""Redirects over HTTP: the reply to one request, whichever server it came through.
 
 Sources: RFC 9110 (15.4 redirects, 12.5.5 Vary), RFC 9111 (5.2 Cache-Control), RFC 9112 (3.2 Host), RFC 6249 (3 mirrors).
 """
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 STATUSES = (302, 307, 308)
 """301 is not among them: caches keep it without being told to, and clients may turn a POST into a GET."""
 REMEMBERED = 256
-"""Bytes of what proxies say, of which the outcome is remembered at most: clients can have them say anything."""
+"""Longest value of proxy headers, in bytes, whose client is remembered: clients can make them say anything."""
 
 
 class Redirector:
@@ -51,7 +51,7 @@ class Redirector:
 
         target: how a node's URL is made; default: its host name, the request's scheme.
         routes: hosts and paths of services of another name.
-        proxies: whose word on the client is taken; default: nobody's.
+        proxies: who is believed about the client; default: nobody.
         cors: whose scripts may follow redirects; default: nobody's.
         status: 302, 307 or 308.
         by_path: the policy `hash` goes by the path, not by the client's network.
@@ -76,7 +76,7 @@ class Redirector:
         self, method: str, target: bytes, scheme: str, peer: str | None, headers: Iterable[tuple[bytes, bytes]],
         *, version: str = "1.1", wait: bool = True,
     ) -> Reply:  # fmt: skip
-        """The answer to one request; the body of a HEAD's is not to be sent.
+        """The reply to one request; its body is not to be sent if the method is HEAD.
 
         Args:
             target: the request's target as it came.
@@ -110,14 +110,14 @@ class Redirector:
             return refusal(HTTPStatus.REQUEST_URI_TOO_LONG, f"more than {LONGEST} bytes of URL")
         except OddTarget:
             return refusal(HTTPStatus.BAD_REQUEST, "invalid path or query")
-        host, said, protos, authorization, trusted = None, [], [], b"", self._trusted
+        host, forwarded, protos, authorization, trusted = None, [], [], b"", self._trusted
         for name, value in headers:
             if name == b"host":
                 if host is not None:
                     return refusal(HTTPStatus.BAD_REQUEST, "more than one Host")
                 host = value
             elif name == trusted:
-                said.append(value)
+                forwarded.append(value)
             elif name == b"x-forwarded-proto":
                 if trusted:
                     protos.append(value)
@@ -133,8 +133,12 @@ class Redirector:
             service = self._service(host, authority, place, version)
         except OddHost:
             return refusal(HTTPStatus.BAD_REQUEST, "invalid host")
-        asker = self._asker if sum(map(len, said)) + sum(map(len, protos)) <= REMEMBERED else self._find_asker
-        client, scheme = asker(peer, scheme, tuple(said), tuple(protos))
+        asker = (
+            self._asker
+            if sum(map(len, forwarded)) + sum(map(len, protos)) <= REMEMBERED
+            else self._find_asker
+        )
+        client, scheme = asker(peer, scheme, tuple(forwarded), tuple(protos))
         return self._redirect(service, client, target, place, scheme, wait=wait)
 
     def _service(self, host: bytes | None, authority: bytes | None, place: str, version: str) -> str:
@@ -186,11 +190,11 @@ class Redirector:
         return [caching, *self._always], origins
 
     def _find_asker(
-        self, peer: str | None, scheme: str, said: tuple[bytes, ...], protos: tuple[bytes, ...]
+        self, peer: str | None, scheme: str, forwarded: tuple[bytes, ...], protos: tuple[bytes, ...]
     ) -> tuple[Client | None, str]:  # fmt: skip
         """The client, and the scheme that it used."""
         proxies = self._proxies
-        return proxies.client(peer, said), proxies.scheme(peer, scheme, protos, said)
+        return proxies.client(peer, forwarded), proxies.scheme(peer, scheme, protos, forwarded)
 
 
 @lru_cache(4096)
