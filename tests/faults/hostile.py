@@ -6,16 +6,19 @@ import contextlib
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hiredis
 
 from faults.rows import ROWS, row
-from faults.scene import COLD, document
+from faults.scene import AMS, COLD, TABLE, document
 from geosteer.keys import digest
+from geosteer.tables import page_builder
 from support.data import ROOT
 from support.dns_setup import backend_toml
 from support.servers import wait_until
@@ -76,6 +79,26 @@ def endless_times(scene: Scene) -> None:
         scene.repaired()
 
 
+@row("a beat dated 2126", "live", may="stale")
+def beat_of_the_future(scene: Scene) -> None:
+    """An override that has an hour to go is in force all the same."""
+    until = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))
+    with scene.client() as client:
+        client.hset(
+            "{geosteer}:override", "lon1", json.dumps({"state": "down", "until": until, "who": "test"})
+        )
+        scene.right.update({net: {AMS} for net, where in TABLE.items() if where == "GB"})
+        wait_until(lambda: scene.steered_as_is_right(12), what="the override")
+        scene.begin()
+        with nobody_dies(scene):
+            for count in (1, 2, 3):
+                client.hset("{geosteer}:beat", "tester", f"{count} 2126-01-01T00:00:00Z 1000")
+                scene.hold(0.3)
+            client.client_kill_filter(_type="normal", skipme=True)  # all is read again
+            scene.hold(0.5)
+            scene.repaired()
+
+
 def _other_document(name: str, text: bytes) -> None:
     @row(f"a configuration document that holds {name}", "stale", may="live")
     def other_document(scene: Scene) -> None:
@@ -97,6 +120,31 @@ for _name, _text in {
     "a newer format": b'{"format":2,"nodes":{},"maps":{},"services":{}}',
 }.items():
     _other_document(_name, _text)
+
+
+def repeating_pages() -> tuple[str, dict[str, bytes]]:
+    """The root and the pages of a table of 2^32 entries: each inner page names one page 256 times, the last a leaf."""
+    leaf = page_builder.build(32, [0], ["GB"])
+    name, made = leaf.root, dict(leaf.pages)
+    for height, length in ((1, 24), (2, 16), (3, 8), (4, 0)):
+        head = bytes((1, 4, height, length, length // 8, 1)) + struct.pack(">HH", 256, 1)
+        page = head + bytes(range(256)) + bytes(256) + name
+        name = digest(page)
+        made[name] = page
+    return name.hex(), {name.hex(): page for name, page in made.items()}
+
+
+@row("five pages that expand to four billion entries", "stale", may="live")
+def repeating(scene: Scene) -> None:
+    root, pages = repeating_pages()
+    with nobody_dies(scene), scene.client() as client:
+        client.hset("{geosteer}:object", mapping=pages)
+        client.hset("{geosteer}:current", mapping={"geo.v4": root, "generation": "2"})
+        scene.hold(1)
+        scene.mending()
+        scene.generation = 2
+        scene.publish()
+        scene.repaired()
 
 
 @row("a worker's first adoption: 2,000 services, no snapshot", "live", longest=1.5)
