@@ -15,14 +15,6 @@ if TYPE_CHECKING:
 _AT = re.compile(r"(?s)(.*) \(at (?:line (\d+), column (\d+)|end of document)\)")
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """The file's content.
-
-    Raises: ConfigError: it cannot be read (`file: reason`) or is not TOML (`file: line N, column M: reason`).
-    """
-    return parse_toml(read_text(path), path)
-
-
 def read_text(path: Path) -> str:
     """The file's text, without a byte order mark.
 
