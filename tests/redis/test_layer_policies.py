@@ -14,6 +14,7 @@ import click
 import pytest
 
 from geosteer.decision.client import from_question
+from geosteer.decision.policy import unit
 from geosteer.keys import Keys
 from geosteer.library.chooser import Chooser
 from geosteer.powerdns.responder import Responder
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from geosteer_loader.query.context import Sight
+    from geosteer_loader.query.explanation import Explanation
 
 POLICIES = ("best", "weighted", "hash", "nearest", "path")
 CLIENTS = 10_000
@@ -169,7 +171,7 @@ class World:
         """As `geosteer explain`, on a view that is read once."""
         service = explanations.find_service(seen.model, f"{name}.{ZONE}")
         asker = explanations.asker_of(client, seen)
-        return explanations.describe(seen, service, asker, service.kinds, self.ticket)
+        return explanations.describe(seen, service, asker, service.kinds, self.ticket).to_json()
 
 
 def records(lines: list[str]) -> tuple[list[Any], int]:
@@ -302,6 +304,7 @@ def test_a_node_that_goes_down_moves_only_its_own_clients_of_policy_hash(world: 
             loads={},
             now=seen.now,
             generation=1,
+            tier="live",
         )
         return {net: world.explain(changed, "hash-name", net)["nodes"][0] for net in networks}
 
@@ -364,9 +367,17 @@ def published(
     return store, context.live(store)
 
 
-def explained(seen: Sight, name: str, client: str, kinds: tuple[str, ...] = ("A",)) -> dict[str, Any]:
+class Told(dict[str, Any]):
+    """What `geosteer explain --json` tells, and its text."""
+
+    def __init__(self, explanation: Explanation) -> None:
+        super().__init__(explanation.to_json())
+        self.text = as_text(explanation)
+
+
+def explained(seen: Sight, name: str, client: str, kinds: tuple[str, ...] = ("A",)) -> Told:
     service = explanations.find_service(seen.model, f"{name}.{ZONE}")
-    return explanations.describe(seen, service, explanations.asker_of(client, seen), kinds)
+    return Told(explanations.describe(seen, service, explanations.asker_of(client, seen), kinds))
 
 
 def test_layers_answer_in_any_order_that_is_configured(redis_server: RedisServer, prefix: str) -> None:
@@ -479,7 +490,7 @@ def test_candidates_come_with_distance_load_and_why_they_give_a_client_away(
     assert far["scope"] == 10
     assert far["scope_reason"] == "path 20.0.0.0/10 is the narrowest of the tables asked (geo, path)"
     assert unknown["candidates"][0]["km"] is None
-    text = click.unstyle(as_text({"name": "x", "type": "A", "client": "20.0.0.0/24", **near}))
+    text = click.unstyle(near.text)
     rows = {line.split()[3]: line for line in text.splitlines() if line.startswith("countries GB")}
     assert "  356  " in rows["ams1"]
     assert rows["ams1"].endswith("chosen")
@@ -514,10 +525,33 @@ def test_an_operators_word_a_ramp_and_the_order_of_answers_are_told(
     }  # fmt: skip
     assert by_node["ams1"]["override"] == said
     assert by_node["lon1"]["override"] is by_node["lon1"]["ramps_until"] is None
-    text = click.unstyle(as_text({"name": "x", "type": "A", "client": "20.0.0.0/24", **found}))
+    text = click.unstyle(found.text)
     assert f"ams1: operator: drain to 99.9 %, me@here since {since}: new disks" in text.splitlines()
     assert "lon1: checks fail, though too few to call it down: a shorter TTL" in text.splitlines()
     assert f"nyc1: came back, ramps up until {by_node['nyc1']['ramps_until']}" in text.splitlines()
+
+
+def test_the_order_of_equals_is_explained(redis_server: RedisServer, prefix: str) -> None:
+    nodes = {"lon1": 200, "ams1": 100, "fra1": 100, "nyc1": 50}
+    tables = {"geo": {"20.0.0.0/9": "GB 51.5 -0.1"}}
+    store, seen = published(redis_server, prefix, tables, order=[], default=nodes)
+    with store:
+        best = explained(seen, "best", "20.0.0.0/24")
+        near = explained(seen, "nearest", "20.0.0.0/24")
+        hashed = explained(seen, "hash-name", "20.0.0.0/24", ("CNAME",))
+        drawn = explained(seen, "weighted", "20.0.0.0/24")
+    network = "20.0.0.0/24"
+    ordered = sorted(("ams1", "fra1"), key=lambda node: -unit(node, network)[1])
+    reason = (
+        "the same weight, so they are ordered by a hash of node and client (the client counts as 20.0.0.0/24)"
+    )
+    assert best["equals"] == [{"type": "A", "nodes": ordered, "reason": reason}]
+    assert f"{', '.join(ordered)}: {reason}" in best.text.splitlines()
+    assert near["equals"] == [], "they differ in weight or distance"
+    assert hashed["equals"][0]["nodes"][0] == hashed["nodes"][0]
+    assert "a hash of node and client, weighted" in hashed["equals"][0]["reason"]
+    assert drawn["equals"] == []
+    assert best["nodes"] == ["lon1"], "equals of which none is chosen are told of too"
 
 
 def test_a_client_that_nobody_keeps_is_told_so(redis_server: RedisServer, prefix: str) -> None:
@@ -531,12 +565,12 @@ def test_a_client_that_nobody_keeps_is_told_so(redis_server: RedisServer, prefix
     with store:
         found = explained(seen, "best", "20.0.0.0/24")
     assert [one["outcome"] for one in found["layers"] if one["type"] == "A"] == [
-        "answers, since nobody keeps the client", "its nodes give the client away",
+        "answers, although the client is outside every node's share", "its nodes give the client away",
     ]  # fmt: skip
     assert found["answered_by"] == {"A": "countries GB"}
     assert [one["unwilling"] for one in found["candidates"] if one["type"] == "A"] == [True, False]
-    text = click.unstyle(as_text({"name": "x", "type": "A", "client": "20.0.0.0/24", **found}))
-    assert "chosen (nobody keeps this client, and none has a higher share)" in text
+    text = click.unstyle(found.text)
+    assert "chosen (outside every node's share, and this one's is the highest)" in text
 
 
 def test_each_type_may_be_answered_by_a_layer_of_its_own(redis_server: RedisServer, prefix: str) -> None:
@@ -548,9 +582,9 @@ def test_each_type_may_be_answered_by_a_layer_of_its_own(redis_server: RedisServ
         found = explained(seen, "best", "20.0.0.0/24", ("A", "AAAA"))
         drawn = explained(seen, "weighted", "20.0.0.0/24")
     assert found["ticket"] is None
-    told = as_text({"name": "x", "type": "A", "client": "20.0.0.0/24", **drawn})
+    told = drawn.text
     assert "drawn with ticket 0; --ticket draws again with the same" in told
-    text = as_text({"name": "x", "type": "A", "client": "20.0.0.0/24", **found})
+    text = found.text
     assert "layer countries GB for A, default for AAAA" in text
 
 
@@ -574,7 +608,7 @@ ONLY_GEO = "geo 20.0.0.0/9 is the widest prefix with one record, and no other ta
             "2001:0:4136:e378:8000:63bf:3fff:fdd2", "best", 128,
             "the IPv4 address that it carries is told by all of its bits only",
         ),
-        ("0.0.0.0/0", "best", 1, "nobody is known, so no table was asked"),
+        ("0.0.0.0/0", "best", 1, "nothing is known of the client, so no table was asked"),
     ],
 )  # fmt: skip
 def test_the_reason_of_a_scope_is_told(
@@ -602,7 +636,7 @@ def test_a_client_whose_nodes_are_all_down_is_told_why_the_chosen_one_would_not_
     assert one["chosen"]
     assert one["excluded"] is None
     assert one["ignored"] == "down: timed out"
-    text = as_text({"name": "x", "type": "A", "client": "20.0.0.0/24", **found})
+    text = found.text
     assert "chosen (although down: timed out)" in text
 
 
@@ -639,7 +673,7 @@ def test_a_plan_explains_what_the_publish_then_makes_and_writes_nothing(
             explanations.explain(config, f"weighted.{ZONE}", blocks[0], ticket=ticket, plan=plan)
             for ticket in (0.1, 0.4, 0.7, 0.9)
         ]
-        return [{**one, "tier": "", "generation": 0} for one in asked]
+        return [{**one.to_json(), "tier": "", "generation": 0} for one in asked]
 
     draw()
     routes.write_text("".join(f"{block} AS{number + 1}\n" for number, block in enumerate(blocks)))
@@ -648,7 +682,7 @@ def test_a_plan_explains_what_the_publish_then_makes_and_writes_nothing(
     path.write_text(text.replace("default = { ams1 = 100 }", "default = { lon2 = 30, lon1 = 30, ams1 = 40 }"))
     config = load(path, {})
     first = explanations.explain(config, f"best.{ZONE}", blocks[0], plan=True)
-    assert (first["tier"], first["generation"]) == ("planned", None)
+    assert (first.tier, first.generation) == ("planned", None)
     with own_redis.client() as client:
         assert client.keys() == []
         before = explain(plan=True)

@@ -51,4 +51,4 @@ def explain(
 
     drawn = random.random() if ticket is None else ticket  # noqa: S311  # it spreads load, it guards nothing
     found = run(options.load(config_path), name, client, qtype, drawn, plan=plan, meter=meter)
-    options.emit(found, lambda: text(found), json_wanted=as_json)
+    options.emit(found.to_json(), lambda: text(found), json_wanted=as_json)

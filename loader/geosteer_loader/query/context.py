@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     """Table, address bits, address -> record ("" on a miss) and length of the widest prefix around it that has it."""
 
 
+LIVE, PLANNED = "live", "planned"
+"""Tiers of what is published, and of what a publish would make."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sight:
     """All that decides about clients at one moment."""
@@ -44,6 +48,8 @@ class Sight:
     """Seconds since 1970, by Redis."""
     generation: int | None
     """None: it is only planned."""
+    tier: str
+    """Where answers come from."""
 
 
 def live(store: Store) -> Sight:
@@ -58,6 +64,7 @@ def live(store: Store) -> Sight:
         loads=_loads(store, generation.document),
         now=view.now,
         generation=published.number(generation.fields, "generation"),
+        tier=LIVE,
     )
 
 
@@ -90,6 +97,7 @@ def planned(config: Config, store: Store, meter: Callable[[str], Meter] = Silent
         loads=_loads(store, document),
         now=now,
         generation=None,
+        tier=PLANNED,
     )
 
 

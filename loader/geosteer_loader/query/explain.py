@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 from geosteer.decision.client import from_question, prefix_text
 from geosteer.decision.director import Director
@@ -10,7 +10,8 @@ from geosteer.errors import ConfigError
 from geosteer.keys import TABLES
 from geosteer.timestamps import format_time
 from geosteer_loader.progress import Silent
-from geosteer_loader.query import context, reasons
+from geosteer_loader.query import candidates, context, reasons
+from geosteer_loader.query.explanation import Explanation, Match, Record
 from geosteer_loader.query.lookup import read_clients
 from geosteer_loader.store import store as stores
 
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from geosteer_loader.progress import Meter
     from geosteer_loader.query.context import Sight
 
-TIER, PLANNED = "live", "planned"
-"""Tiers of an explanation: of what is published, or of what would be. Without Redis a command fails."""
-
 
 def explain(
     config: Config,
@@ -37,7 +35,7 @@ def explain(
     *,
     plan: bool = False,
     meter: Callable[[str], Meter] = Silent,
-) -> dict[str, Any]:
+) -> Explanation:
     """Why *client* gets what it gets for the service *name*.
 
     Args:
@@ -54,21 +52,33 @@ def explain(
         read_clients([client])
     with stores.connect(config.redis) as store:
         seen = context.planned(config, store, meter) if plan else context.live(store)
-        service = find_service(seen.model, name)
-        asker = asker_of(client, seen) if client else None
-        told = describe(seen, service, asker, _kinds(service, qtype), ticket)
-    return {
-        "name": name.lower().rstrip("."),
-        "service": service.name,
-        "type": qtype.upper() if qtype else "ANY",
-        "client": client or None,
-        **told,
-    }
+        return explain_in(seen, name, client, qtype, ticket)
+
+
+def explain_in(seen: Sight, name: str, client: str, qtype: str | None, ticket: float) -> Explanation:
+    """The same, from what is known already. Raises: ConfigError, StoreError: as `explain`."""
+    service = find_service(seen.model, name)
+    asker = asker_of(client, seen) if client else None
+    question = Question(name.lower().rstrip("."), qtype.upper() if qtype else "ANY", client or None)
+    return describe(seen, service, asker, _kinds(service, qtype), ticket, question)
+
+
+class Question(NamedTuple):
+    """What was asked, as it is repeated."""
+
+    name: str
+    type: str
+    client: str | None
 
 
 def describe(
-    seen: Sight, service: Service, asker: Client | None, kinds: Sequence[str], ticket: float = 0.0
-) -> dict[str, Any]:
+    seen: Sight,
+    service: Service,
+    asker: Client | None,
+    kinds: Sequence[str],
+    ticket: float = 0.0,
+    question: Question | None = None,
+) -> Explanation:
     """One decision in full, for some of the service's record types. Raises: StoreError: a page is absent."""
 
     def look(table: str) -> tuple[str, int]:
@@ -81,31 +91,37 @@ def describe(
         " "
     )
     chosen = {kind: () if decision.refused else decision.answer[kind] for kind in kinds}
-    return {
-        "tier": TIER if seen.generation is not None else PLANNED,
-        "generation": seen.generation,
-        "map": service.map.name,
-        "policy": service.policy,
-        "ticket": ticket if service.policy == "weighted" else None,
-        "layer": layer or None,
-        "key": key or None,
-        "answered_by": {kind: decision.layer[kind] for kind in kinds if kind in decision.layer},
-        "policy_reason": reasons.policy_reason(service, decision, asker),
-        "layers": reasons.layers(director, service, decision, asker, kinds),
-        "matched": _matched(decision, asker, kinds),
-        "scope": max(decision.scopes[kind] for kind in kinds),
-        "scope_reason": reasons.scope_reason(service, decision, asker, kinds),
-        "candidates": reasons.candidates(seen, service, decision, asker, kinds),
-        "answer": [
-            {"type": kind, "content": content, "ttl": decision.ttl}
+    asked = question or Question(service.name, "ANY", str(asker) if asker else None)
+    return Explanation(
+        name=asked.name,
+        service=service.name,
+        type=asked.type,
+        client=asked.client,
+        tier=seen.tier,
+        generation=seen.generation,
+        map=service.map.name,
+        policy=service.policy,
+        ticket=ticket if service.policy == "weighted" else None,
+        layer=layer or None,
+        key=key or None,
+        answered_by={kind: decision.layer[kind] for kind in kinds if kind in decision.layer},
+        policy_reason=reasons.policy_reason(service, decision, asker),
+        layers=reasons.layers(director, service, decision, asker, kinds),
+        matched=_matched(decision, asker, kinds),
+        scope=max(decision.scopes[kind] for kind in kinds),
+        scope_reason=reasons.scope_reason(service, decision, asker, kinds),
+        candidates=candidates.candidates(seen, service, decision, asker, kinds),
+        equals=candidates.equals(seen, service, decision, asker, kinds),
+        answer=[
+            Record(kind, content, decision.ttl)
             for kind, nodes in chosen.items()
             for content in dict.fromkeys(content for node in nodes for content in node.contents(kind))
         ],
-        "nodes": list(dict.fromkeys(node.name for nodes in chosen.values() for node in nodes)),
-        "refused": decision.refused,
-        "warning": decision.loud or None,
-        "valid_until": format_time(decision.valid_until) if decision.valid_until is not None else None,
-    }
+        nodes=list(dict.fromkeys(node.name for nodes in chosen.values() for node in nodes)),
+        refused=decision.refused,
+        warning=decision.loud or None,
+        valid_until=format_time(decision.valid_until) if decision.valid_until is not None else None,
+    )
 
 
 def asker_of(text: str, seen: Sight) -> Client | None:
@@ -147,13 +163,11 @@ def _kinds(service: Service, qtype: str | None) -> tuple[str, ...]:
     return kinds
 
 
-def _matched(
-    decision: Decision, asker: Client | None, kinds: Sequence[str]
-) -> dict[str, dict[str, str | None]]:
+def _matched(decision: Decision, asker: Client | None, kinds: Sequence[str]) -> dict[str, Match]:
     if asker is None:
         return {}
     return {
-        table: {"prefix": prefix_text(asker.bits, asker.address, length), "record": record or None}
+        table: Match(prefix_text(asker.bits, asker.address, length), record or None)
         for table, (record, length) in decision.matched.items()
         if any(table in decision.asked[kind] for kind in kinds)
     }

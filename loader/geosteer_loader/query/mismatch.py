@@ -16,7 +16,7 @@ from geosteer.decision.director import Director
 from geosteer.decision.policy import distance
 from geosteer.decision.probabilities import distance as apart
 from geosteer.decision.records import place_of
-from geosteer_loader.query.reasons import draw_chances
+from geosteer_loader.query.candidates import draw_chances
 from geosteer_loader.sources.files import Problems, lines
 from geosteer_loader.sources.geography import CONTINENT_PLACES, COUNTRY_PLACES
 

@@ -1,0 +1,191 @@
+"""The candidates of a decision as `geosteer explain` tells of them: what each has to offer, and what became of it."""
+
+from __future__ import annotations
+
+import json
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+from geosteer.decision import policy
+from geosteer.decision.probabilities import Group, kept
+from geosteer.decision.records import lengths_of, place_of
+from geosteer.timestamps import format_time
+from geosteer_loader.query.explanation import Candidate, Equals, Nearness, PathLength
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from geosteer.decision.client import Client
+    from geosteer.decision.decision import Decision
+    from geosteer.decision.model import Node, Service
+    from geosteer_loader.query.context import Sight
+
+    Row = Mapping[str, Any]
+    """A candidate in `Decision.trace`."""
+
+
+def keeps(row: Row, asker: Client | None) -> bool:
+    """Whether a serving candidate keeps this client, by its share."""
+    return policy.keeps(row["node"], row["share"], asker.network if asker else "")
+
+
+def candidates(
+    sight: Sight, service: Service, decision: Decision, asker: Client | None, kinds: Sequence[str]
+) -> list[Candidate]:
+    """The candidates met, each once for a type and a layer, as they stood when they were met last."""
+    met: dict[tuple[str, str, str], tuple[Row, str | None]] = {}
+    for row in decision.trace:
+        if row["type"] in kinds:
+            key = row["type"], row["layer"], row["node"]
+            before, ignored = met.pop(key, ({"excluded": None}, None))
+            now_ignored = before["excluded"] if row["excluded"] is None else None
+            met[key] = row, now_ignored or ignored
+    chances = _chances([row for row, _ in met.values()], service, asker)
+    return [
+        _candidate(row, ignored, chances.get(key), sight, service, decision, asker)
+        for key, (row, ignored) in met.items()
+    ]
+
+
+def _candidate(
+    row: Row,
+    ignored: str | None,
+    chance: float | None,
+    sight: Sight,
+    service: Service,
+    decision: Decision,
+    asker: Client | None,
+) -> Candidate:
+    node = sight.model.nodes[row["node"]]
+    state = sight.states.get(node.name)
+    weight = round(row["weight"], 4)
+    load = sight.loads.get(node.name)
+    answered = decision.layer.get(row["type"]) == row["layer"]
+    answer = decision.answer.get(row["type"], ()) if answered else ()
+    chosen = node in answer
+    given_away = row["excluded"] is None and not keeps(row, asker)
+    forced = state is not None and state.forced(sight.now) is not None
+    ramping = state is not None and state.ramping(sight.now, node.ramp)
+    return Candidate(
+        type=row["type"],
+        layer=row["layer"],
+        node=node.name,
+        weight=int(weight) if weight == int(weight) else weight,
+        share=round(row["share"], 4),
+        state=row["state"],
+        excluded=row["excluded"],
+        ignored=ignored,
+        chance=chance,
+        shed=round(state.shed, 4) if state else 0.0,
+        failing=state is not None and state.failing,
+        load=round(load, 4) if load is not None else None,
+        went_by=_went_by(node, service, decision),
+        rank=answer.index(node) + 1 if chosen else None,
+        chosen=chosen,
+        spilled=given_away and not chosen,
+        unwilling=given_away and chosen,
+        override=json.loads(sight.overrides[node.name]) if forced else None,
+        ramps_until=format_time(state.since + node.ramp) if state and ramping else None,
+    )
+
+
+def _went_by(node: Node, service: Service, decision: Decision) -> Nearness | PathLength | None:
+    if service.policy == "nearest":
+        place = _place(decision)
+        away = policy.distance(place, node.location) if place else float("inf")
+        return Nearness(round(away, 1) if isfinite(away) else None)
+    if service.policy == "path":
+        vantage = node.vantage or node.name
+        return PathLength(vantage, _lengths(decision).get(vantage))
+    return None
+
+
+def _place(decision: Decision) -> tuple[float, float] | None:
+    return place_of(decision.matched.get("geo", ("", 0))[0])
+
+
+def _lengths(decision: Decision) -> dict[str, int]:
+    return lengths_of(decision.matched.get("path", ("", 0))[0])
+
+
+def _chances(
+    rows: Sequence[Row], service: Service, asker: Client | None
+) -> dict[tuple[str, str, str], float]:
+    """(type, layer, node) -> its part of those who come to its layer; empty where the policy does not draw."""
+    if service.policy not in {"weighted", "hash"}:
+        return {}
+    layers: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        layers.setdefault((row["type"], row["layer"]), []).append(row)
+    found = {}
+    for (kind, layer), members in layers.items():
+        serving = [row for row in members if row["excluded"] is None]
+        if service.policy == "weighted":
+            chances = draw_chances(serving, asker)
+        elif serving:
+            chances, _ = kept([Group([(row["node"], row["share"], row["weight"]) for row in serving])], 1)
+        else:
+            chances = {}
+        for row in members:
+            found[kind, layer, row["node"]] = round(chances.get(row["node"], 0.0), 6)
+    return found
+
+
+def draw_chances(serving: Sequence[Row], asker: Client | None) -> dict[str, float]:
+    """Node -> its part of one client's draws among a layer's serving candidates; nothing where none keeps the client."""
+    weights = {row["node"]: row["weight"] for row in serving if keeps(row, asker)}
+    total = sum(weights.values())
+    return {node: weight / total for node, weight in weights.items()}
+
+
+def equals(
+    sight: Sight, service: Service, decision: Decision, asker: Client | None, kinds: Sequence[str]
+) -> list[Equals]:
+    """The candidates of the layers that answered between which the policy makes no difference, and what orders them."""
+    return [one for kind in kinds for one in _equals(kind, sight, service, decision, asker)]
+
+
+def _equals(
+    kind: str, sight: Sight, service: Service, decision: Decision, asker: Client | None
+) -> Iterator[Equals]:
+    layer = decision.layer.get(kind)
+    latest = {row["node"]: row for row in decision.trace if (row["type"], row["layer"]) == (kind, layer)}
+    serving = [
+        policy.Candidate(sight.model.nodes[row["node"]], row["weight"], row["share"])
+        for row in latest.values()
+        if row["excluded"] is None
+    ]
+    if len(serving) < 2 or service.policy == "weighted":
+        return
+    network = asker.network if asker else ""
+    if service.policy == "hash":
+        groups: policy.Groups = [policy.hashed(serving, asker.key if asker else "")]
+        by = "a hash of node and client, weighted"
+    else:
+        groups = policy.groups(
+            service, serving, network, lambda: _place(decision) if asker else None, lambda: _lengths(decision)
+        )
+        by = "a hash of node and client"
+    whom = f"the client counts as {network}" if network else "nothing is known of the client"
+    for group in groups:
+        if len(group) > 1:
+            alike = _alike(group, service, decision, asker)
+            yield Equals(
+                type=kind,
+                nodes=[candidate.node.name for candidate in group],
+                reason=f"{alike}, so they are ordered by {by} ({whom})",
+            )
+
+
+def _alike(
+    group: Sequence[policy.Candidate], service: Service, decision: Decision, asker: Client | None
+) -> str:
+    """In what they do not differ."""
+    if service.policy == "hash":
+        return "policy hash"
+    if service.policy == "path" and asker is not None and _lengths(decision):
+        return "the same path length and weight"
+    if service.policy == "nearest" and asker is not None and _place(decision) is not None:
+        places = {candidate.node.location for candidate in group}
+        return "the same distance and weight" if len(places) == 1 else "about as near, and of the same weight"
+    return "the same weight"

@@ -1,0 +1,173 @@
+"""What `geosteer explain` tells: the shape of its JSON, as objects."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """One layer of the map that was asked."""
+
+    type: str
+    """Record type for which it was asked: A, AAAA or CNAME."""
+    layer: str
+    table: str | None
+    """The table that says what the layer goes by; None for `default` and `any`."""
+    key: str | None
+    """What the layer calls the client; None where it does not name it."""
+    outcome: str
+    """In words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nearness:
+    """What the policy `nearest` went by."""
+
+    km: float | None
+    """Between client and node; None: not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class PathLength:
+    """What the policy `path` went by."""
+
+    vantage: str
+    """The vantage point that stands for the node."""
+    path_length: int | None
+    """ASes on the way from there to the client; None: no path is known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A node that was met on the way, in one layer and for one record type."""
+
+    type: str
+    layer: str
+    """With its key: `countries GB`."""
+    node: str
+    weight: float
+    """Of the map, times the node's own."""
+    share: float
+    """0..1: how much of its clients it keeps."""
+    state: str
+    """What the probes say: up, down or unknown."""
+    excluded: str | None
+    """Why it may not be given to clients."""
+    ignored: str | None
+    """Why it would not have served, had there been any other."""
+    chance: float | None
+    """0..1: its part, for the first answer, of those who come to its layer: of this client's draws (`weighted`), or of all
+    clients (`hash`); None: the policy does not draw."""
+    shed: float
+    """0..1: the part that it gives away for its load."""
+    failing: bool
+    """Checks fail, which shortens the TTL of its answers."""
+    load: float | None
+    """In parts of its capacity; None: nobody reported one."""
+    went_by: Nearness | PathLength | None
+    """What the policy compared; None where that is the weight."""
+    rank: int | None
+    """Its place among the answers, from 1."""
+    chosen: bool
+    spilled: bool
+    """It gives this client away, to keep no more than its share of them."""
+    unwilling: bool
+    """It was chosen all the same, since no node keeps the client."""
+    override: dict[str, Any] | None
+    """What an operator said, while it is in force."""
+    ramps_until: str | None
+    """When a node that came back has its whole share, ISO 8601 UTC."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields above; without `chance` where it is None, and with those of `went_by` in its place."""
+        told = asdict(self)
+        went_by = told.pop("went_by")
+        if self.chance is None:
+            del told["chance"]
+        return {**told, **(went_by or {})}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Equals:
+    """Candidates between which the policy makes no difference."""
+
+    type: str
+    nodes: list[str]
+    """In the order in which they are offered the client."""
+    reason: str
+    """Why in this order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """What a table says of the client."""
+
+    prefix: str
+    """The widest around the client with one record."""
+    record: str | None
+    """None on a miss."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record of the answer."""
+
+    type: str
+    content: str
+    ttl: int
+    """Seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """How one client is answered, and why."""
+
+    name: str
+    """As it was asked for."""
+    service: str
+    type: str
+    """The type that was asked for, or ANY."""
+    client: str | None
+    """As it was asked for; None: nothing is known of the client."""
+    tier: str
+    """Where the answer comes from: `live`, `stale`, `fallback`, or `planned`."""
+    generation: int | None
+    """None: it is only planned, or nothing is known."""
+    map: str
+    policy: str
+    ticket: float | None
+    """In [0, 1), of a draw."""
+    layer: str | None
+    """That answered the first type."""
+    key: str | None
+    """What that layer calls the client."""
+    answered_by: Mapping[str, str]
+    """Record type -> the layer that answered, with its key."""
+    policy_reason: str | None
+    """Why the policy could not go by what it is named after."""
+    layers: list[Layer]
+    matched: Mapping[str, Match]
+    """Table -> what it says of the client, for the tables that were needed."""
+    scope: int
+    scope_reason: str
+    """Why the scope is as long as it is."""
+    candidates: list[Candidate]
+    equals: list[Equals]
+    answer: list[Record]
+    nodes: list[str]
+    """Best first."""
+    refused: bool
+    """No node may be given."""
+    warning: str | None
+    """What an operator must hear of."""
+    valid_until: str | None
+    """When the answer changes by itself, ISO 8601 UTC."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As `geosteer explain --json` prints it: the fields above, by their names."""
+        return {**asdict(self), "candidates": [candidate.to_json() for candidate in self.candidates]}
