@@ -48,9 +48,9 @@ class Deadline:
 
         class Connection(HTTPSConnection):
             def _new_conn(self) -> socket.socket:
-                made = super()._new_conn()
-                deadline._add(made)
-                return made
+                connection = super()._new_conn()
+                deadline._add(connection)
+                return connection
 
             def connect(self) -> None:
                 super().connect()
@@ -74,8 +74,8 @@ class Deadline:
             self._timer.cancel()
         self._sockets = []
 
-    def _add(self, made: socket.socket) -> None:
-        self._sockets.append(made)
+    def _add(self, connection: socket.socket) -> None:
+        self._sockets.append(connection)
         if self.left <= 0:
             self._over()
 

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 def write_verdicts(
-    keys: Keys, writer: str, said: Post, lost: Collection[str], forget: float
+    keys: Keys, writer: str, post: Post, lost: Collection[str], forget: float
 ) -> list[Command]:
-    """Write the verdicts that *said* wants written, and those that Redis has *lost*."""
-    wanted = said.verdicts if said.write is None else {*lost, *said.write}
-    texts = {node: said.verdicts[node].encode() for node in wanted if node in said.verdicts}
+    """Write the verdicts that *post* wants written, and those that Redis has *lost*."""
+    wanted = post.verdicts if post.write is None else {*lost, *post.write}
+    texts = {node: post.verdicts[node].encode() for node in wanted if node in post.verdicts}
     if not texts:
         return []
     key = keys.verdict(writer)

@@ -92,13 +92,13 @@ class Board:
         """The hashes of these nodes. Raises: StoreError."""
         return node_states.read(self._store, nodes).fields
 
-    def post(self, watched: Watchlist, said: Post) -> Posted:
+    def post(self, watched: Watchlist, post: Post) -> Posted:
         """Write verdicts, the nodes whose state follows from all writers' verdicts, and the beat, in one MULTI.
 
         Raises: StoreError: Redis failed, or others wrote each time that it was tried.
         """
         for attempt in range(TRIES):
-            posted = self._try(watched, said)
+            posted = self._try(watched, post)
             if posted is not None:
                 return posted
             self._states = {}
@@ -115,14 +115,14 @@ class Board:
         if self.name in beats and any(beat and not beat.silent(self.time()) for beat in others):
             self._store.call("HDEL", self._store.keys.beat, self.name)
 
-    def _try(self, watched: Watchlist, said: Post) -> Posted | None:
+    def _try(self, watched: Watchlist, post: Post) -> Posted | None:
         keys = self._store.keys
         prepared: list[Posted] = []
         last, self._last_beat = self._last_beat, None  # until this one is known to be written
 
         def prepare(_run: Callable[..., Any]) -> Sequence[Command]:
             # Read on another connection, all at once; what changes from here on ends the transaction.
-            posted, commands = self._prepare(watched, said, last)
+            posted, commands = self._prepare(watched, post, last)
             prepared.append(posted)
             return commands
 
@@ -141,13 +141,13 @@ class Board:
         }
         return posted
 
-    def _prepare(self, watched: Watchlist, said: Post, last_beat: str | None) -> tuple[Posted, list[Command]]:
+    def _prepare(self, watched: Watchlist, post: Post, last_beat: str | None) -> tuple[Posted, list[Command]]:
         keys, writers = self._store.keys, sorted(self._writers)
         # Between rounds one change must not wait until all is read that did not change.
-        whole = said.period is not None or said.write is None or not self._states
+        whole = post.period is not None or post.write is None or not self._states
         if not whole:
             writers.remove(self.name)
-        nodes = list(watched.nodes) if whole else self._in_question(watched, said)
+        nodes = list(watched.nodes) if whole else self._in_question(watched, post)
         now, beats, *rest = self._store.pipe(
             [
                 ("TIME",),
@@ -161,33 +161,33 @@ class Board:
         if not beats.keys() <= self._writers:
             self._writers = {self.name, *beats}
             raise _NewWriter
-        said_by = dict(zip(writers, rest, strict=False))
-        own, unreadable = said_by.pop(self.name, None), []
+        verdicts_by = dict(zip(writers, rest, strict=False))
+        own, unreadable = verdicts_by.pop(self.name, None), []
         if own is not None:
             # Of nodes that it speaks of now, what this writer said before does not matter.
-            spoken = {name.encode() for name in said.verdicts}
+            spoken = {name.encode() for name in post.verdicts}
             silent = {name: text for name, text in own.items() if name not in spoken}
             self._mine = _decoded(silent, seconds)
             unreadable = [name for name in silent if name.decode(errors="replace") not in self._mine]
-        mine = {name: verdict for name, verdict in self._mine.items() if name not in said.verdicts}
-        for name, fields in said_by.items():
+        mine = {name: verdict for name, verdict in self._mine.items() if name not in post.verdicts}
+        for name, fields in verdicts_by.items():
             self._others.update(name, fields)
-        stored = {name: self._others.verdicts(name, seconds) for name in said_by}
+        stored = {name: self._others.verdicts(name, seconds) for name in verdicts_by}
         read = {name: texts(reply) for name, reply in zip(nodes, rest[len(writers) :], strict=True)}
         states = {name: read[name] if name in read else self._states[name] for name in watched.nodes}
-        counted = {**mine, **(said.verdicts if said.counted is None else said.counted)}
+        counted = {**mine, **(post.verdicts if post.counted is None else post.counted)}
         judgement = judge(watched, {**stored, self.name: counted}, states, self._rule, seconds)
         posted = Posted(judgement, states, _doubles(self.name, beats.get(self.name), last_beat))
         # What a Redis that was emptied has lost is said again.
-        lost = {name for name in said.verdicts if name.encode() not in own} if own is not None else set()
+        lost = {name for name in post.verdicts if name.encode() not in own} if own is not None else set()
         oldest = seconds - max(DAY, self._rule.forget)
         commands = [
-            *write_verdicts(keys, self.name, said, lost, self._rule.forget),
+            *write_verdicts(keys, self.name, post, lost, self._rule.forget),
             *remove_verdicts(keys, self.name, mine, unreadable, watched.nodes, oldest),
             *write_nodes(keys, judgement.changes),
         ]
-        if said.period is not None:
-            posted.beat = heartbeat.following(beats.pop(self.name, None), seconds, said.period).text()
+        if post.period is not None:
+            posted.beat = heartbeat.following(beats.pop(self.name, None), seconds, post.period).text()
             commands.append(("HSET", keys.beat, self.name, posted.beat))
             removal, removed = remove_writers(keys, beats, seconds)
             commands += removal
@@ -195,12 +195,12 @@ class Board:
             self._others.forget(removed)
         return posted, commands
 
-    def _in_question(self, watched: Watchlist, said: Post) -> list[str]:
+    def _in_question(self, watched: Watchlist, post: Post) -> list[str]:
         """Nodes of which more is to be known than that they were up, and still are as far as anybody has said."""
         doubted = set(self._others.doubted())
-        doubted.update(said.write or ())
+        doubted.update(post.write or ())
         doubted.update(
-            name for name, verdict in said.verdicts.items() if verdict.state == DOWN or verdict.failing
+            name for name, verdict in post.verdicts.items() if verdict.state == DOWN or verdict.failing
         )
         return [
             name

@@ -67,11 +67,11 @@ def parse(text: str, file: str) -> dict[str, Item]:
         )
     problems += [f"{file}: {printable(str(key))}: unknown key" for key in data if key != "nodes"]
     for name, value in data["nodes"].items():
-        found = _item(value)
-        if isinstance(found, Item):
-            items[name] = found
+        item = _item(value)
+        if isinstance(item, Item):
+            items[name] = item
         else:
-            problems += [f"{file}: nodes.{printable(name)}{reason}" for reason in found]
+            problems += [f"{file}: nodes.{printable(name)}{reason}" for reason in item]
     if problems:
         raise ConfigError(problems)
     return items
@@ -133,10 +133,10 @@ def _heard(before: Verdict, item: Item, node: Subject, now: float, period: float
 def _shed(fields: Mapping[str, str]) -> float:
     """What the node sheds, where this feed does not remember it."""
     try:
-        found = float(fields.get("shed", "0"))
+        shed = float(fields.get("shed", "0"))
     except ValueError:
         return 0.0
-    return found if 0 <= found <= 1 else 0.0
+    return shed if 0 <= shed <= 1 else 0.0
 
 
 def _item(value: Any) -> Item | list[str]:

@@ -30,17 +30,17 @@ def looks(store: Store, now: float) -> dict[str, Look]:
     """The last look at every node that ever had a verdict; *now* is the primary's time. Raises: StoreError."""
     keys = store.keys
     writers = sorted(store.hash(keys.beat))
-    found: dict[str, Look] = {}
+    looks_by_node: dict[str, Look] = {}
     for fields in store.pipe([("HGETALL", keys.verdict(name)) for name in writers]):
         for name, text in fields.items():
             verdict, node = decode(text), name.decode(errors="replace")
             if verdict is None or verdict.state is None or not verdict.believable(now):
                 continue
             fresh, age = verdict.fresh(now), max(now - verdict.checked, 0.0)
-            last = found.get(node, Look(age, fresh, ""))
+            last = looks_by_node.get(node, Look(age, fresh, ""))
             warning = last.warning or (verdict.warning if fresh else "")
-            found[node] = Look(min(age, last.age), fresh or last.fresh, warning)
-    return found
+            looks_by_node[node] = Look(min(age, last.age), fresh or last.fresh, warning)
+    return looks_by_node
 
 
 def alarms(seen: Mapping[str, Look], checked: Collection[str], age: float) -> list[str]:

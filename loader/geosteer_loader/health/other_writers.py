@@ -35,8 +35,8 @@ class OtherWriters:
 
     def doubted(self) -> Iterator[str]:
         """Nodes that somebody calls down, or failing."""
-        for said in self._said.values():
-            for node, (_, verdict) in said.items():
+        for verdicts in self._said.values():
+            for node, (_, verdict) in verdicts.items():
                 if verdict is not None and (verdict.state == DOWN or verdict.failing):
                     yield node.decode(errors="replace")
 

@@ -42,12 +42,12 @@ class Wish:
 
     def problems(self) -> list[str]:
         """Options that contradict each other."""
-        found = []
+        contradictions = []
         if self.percent is not None and self.state not in {"up", "drain"}:
-            found.append(f"--percent: has no meaning with {self.state}")
+            contradictions.append(f"--percent: has no meaning with {self.state}")
         if self.state == "auto" and (self.seconds is not None or self.why):
-            found.append("--for, --why: have no meaning with auto, which removes an override")
-        return found
+            contradictions.append("--for, --why: have no meaning with auto, which removes an override")
+        return contradictions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +120,7 @@ def listed(store: Store) -> list[Listed]:
     """Every override there is, also those without effect, by node. Raises: StoreError."""
     document = published.document(store, published.read(store))
     now = store.now()
-    found = []
+    rows = []
     for node, text in sorted(store.hash(store.keys.override).items()):
         try:
             until = Override.read(text).until
@@ -128,21 +128,21 @@ def listed(store: Store) -> list[Listed]:
         except (ValueError, ArithmeticError):
             until, fields = None, None
         ended = until is not None and now >= until
-        found.append(Listed(node=node, override=fields, configured=node in document["nodes"], ended=ended))
-    return found
+        rows.append(Listed(node=node, override=fields, configured=node in document["nodes"], ended=ended))
+    return rows
 
 
 def read(store: Store, now: float) -> dict[str, dict[str, Any]]:
     """Every override in force at *now* as its JSON says, by node; what cannot be read is left out, as workers do."""
-    found = {}
+    in_force = {}
     for name, text in store.hash(store.keys.override).items():
         try:
             until = Override.read(text).until
         except (ValueError, ArithmeticError):
             continue
         if until is None or now < until:
-            found[name] = _fields(text)
-    return dict(sorted(found.items()))
+            in_force[name] = _fields(text)
+    return dict(sorted(in_force.items()))
 
 
 def _expanded(globs: Sequence[str], known: set[str]) -> list[str]:
@@ -232,6 +232,6 @@ def _write(store: Store, changes: Sequence[Change]) -> None:
     gone = [change.node for change in changes if change.after is None]
     if gone:
         store.call("HDEL", store.keys.override, *gone)
-    said = [word for change in changes if change.after is not None for word in (change.node, change.after)]
-    if said:
-        store.call("HSET", store.keys.override, *said)
+    pairs = [word for change in changes if change.after is not None for word in (change.node, change.after)]
+    if pairs:
+        store.call("HSET", store.keys.override, *pairs)

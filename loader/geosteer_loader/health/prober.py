@@ -128,7 +128,9 @@ class Prober:
         now = self._board.time()
         self._ledger.take_back(now)
         verdicts = self._ledger.verdicts()
-        expired = {name: replace(one, expires=min(one.expires, now)) for name, one in verdicts.items()}
+        expired = {
+            name: replace(verdict, expires=min(verdict.expires, now)) for name, verdict in verdicts.items()
+        }
         try:
             # Judged by what was seen before, in case a part of it was posted already.
             await self._call(self._board.post, self._watched, Post(verdicts=expired, counted=verdicts))

@@ -103,13 +103,13 @@ class Service(Prober):
         write: set[str] | None = dirty
         if full:
             write, self._checked = self._checked, set()
-        said = Post(
+        post = Post(
             verdicts=self._ledger.verdicts(),
             write=write,
             period=self._watched.round if full else None,
         )
         try:
-            posted, used = await self._call(self._timed_post, said)
+            posted, used = await self._call(self._timed_post, post)
         except BaseException:
             self._dirty |= dirty
             self._checked = None
@@ -131,10 +131,10 @@ class Service(Prober):
         log.warning("no longer cut off, %s answered: verdicts count from here on", proof)
         return True
 
-    def _timed_post(self, said: Post) -> tuple[Posted, float]:
+    def _timed_post(self, post: Post) -> tuple[Posted, float]:
         """The outcome, and the seconds of processor time that it took."""
         began = time.thread_time()
-        return self._board.post(self._watched, said), time.thread_time() - began
+        return self._board.post(self._watched, post), time.thread_time() - began
 
     async def _sleep_until(self, moment: float) -> None:
         loop = asyncio.get_running_loop()

@@ -55,8 +55,8 @@ def judge(
     Args: verdicts: prober -> node -> verdict; states: node -> its hash.
     """
     opinions: dict[str, list[Verdict]] = {}
-    for said in verdicts.values():
-        for name, verdict in said.items():
+    for by_node in verdicts.values():
+        for name, verdict in by_node.items():
             opinions.setdefault(name, []).append(verdict)
     outcomes = {
         name: decide(

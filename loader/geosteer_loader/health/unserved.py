@@ -37,7 +37,7 @@ def emptied(document: Mapping[str, Any], out: Collection[str], taken: Collection
 
     Args: document: as published; out: nodes that are out already; taken: nodes that would be taken out.
     """
-    found = []
+    emptied_maps = []
     for weighted in watchlist.read(document).maps:
         nodes = weighted.weights.keys()
         if nodes - {*out} and not nodes - {*out, *taken}:
@@ -45,5 +45,5 @@ def emptied(document: Mapping[str, Any], out: Collection[str], taken: Collection
                 name for name, service in document["services"].items() if service["map"] == weighted.name
             )
             all_down = document["maps"][weighted.name].get("all_down", "all")
-            found.append(Emptied(map=weighted.name, services=tuple(services), all_down=all_down))
-    return found
+            emptied_maps.append(Emptied(map=weighted.name, services=tuple(services), all_down=all_down))
+    return emptied_maps

@@ -60,7 +60,7 @@ def countries(pages: Pages, fields: Mapping[str, str], traffic: Traffic | None =
 
     Empty without such a table. Raises: CorruptPage: a page is missing or damaged. StoreError.
     """
-    found: dict[str, float] = {}
+    sizes: dict[str, float] = {}
     for bits in FAMILIES.values() if traffic is not None else (32,):
         root = fields.get(root_field("geo", bits))
         if root is None:
@@ -76,8 +76,8 @@ def countries(pages: Pages, fields: Mapping[str, str], traffic: Traffic | None =
             ]
         for place, weight in asking:
             if place:
-                found[place] = found.get(place, 0.0) + weight
-    return found
+                sizes[place] = sizes.get(place, 0.0) + weight
+    return sizes
 
 
 def record_at(fetch: Callable[[str], bytes | None], root: str, address: int) -> str:

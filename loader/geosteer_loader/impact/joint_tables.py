@@ -73,12 +73,12 @@ class Alphabet:
 
     def _look(self, side: int, record: str) -> tuple[Regard, ...]:
         seen = self._seen[side]
-        found = seen.get(record)
-        if found is None:
+        regards = seen.get(record)
+        if regards is None:
             if len(seen) >= MEMORY:
                 seen.clear()
-            found = seen[record] = tuple([lens(record) for lens in self._lenses[side]])
-        return found
+            regards = seen[record] = tuple([lens(record) for lens in self._lenses[side]])
+        return regards
 
 
 class Family:
@@ -105,7 +105,7 @@ class Family:
 
     def weights(self, traffic: Traffic) -> dict[Case, float]:
         """The traffic by case; a network within which there are several is shared out evenly over its addresses."""
-        found: dict[Case, float] = {}
+        weights: dict[Case, float] = {}
         for first, end, weight in networks(traffic, self._bits):
             edges = {first, end}
             for table in self._tables:
@@ -114,8 +114,8 @@ class Family:
             ordered = sorted(edges)
             for start, after in pairwise(ordered):
                 case = tuple(table.values[bisect_right(table.starts, start) - 1] for table in self._tables)
-                found[case] = found.get(case, 0.0) + weight * (after - start) / (end - first)
-        return found
+                weights[case] = weights.get(case, 0.0) + weight * (after - start) / (end - first)
+        return weights
 
 
 def _boundaries(number: int, table: Pairs[int]) -> Iterator[tuple[int, int, int]]:
@@ -144,14 +144,14 @@ class Sweep:
     def family(self, bits: int) -> Family:
         """The tables of one family, swept."""
         suffix = "v4" if bits == 32 else "v6"
-        found = []
+        pairs = []
         for table in self.tables:
             was, now = self._roots.get(f"{table}.{suffix}", (None, None))
             old = outline(self._pages, bits, was)
             new = old if was == now else outline(self._pages, bits, now)
             first, second = ((new if side.after else old) for side in self.sides)
-            found.append(paired(self._pages, first, second, self.alphabets[table].letter))
-        return Family(bits, found or [Pairs(bits=bits, starts=[0], values=[0])])
+            pairs.append(paired(self._pages, first, second, self.alphabets[table].letter))
+        return Family(bits, pairs or [Pairs(bits=bits, starts=[0], values=[0])])
 
     def _alphabet(self, table: str) -> Alphabet:
         lenses: tuple[list[Lens], list[Lens]] = [], []
@@ -173,6 +173,10 @@ class Same:
 def view_of(pair: tuple[Service, Service]) -> tuple[Same, Same]:
     """What decides alike about a service before and after, whatever it is called."""
     first, second = (
-        Same((one.map.name, one.policy, one.near_km, one.cname, one.max_answers), one.name) for one in pair
+        Same(
+            (service.map.name, service.policy, service.near_km, service.cname, service.max_answers),
+            service.name,
+        )
+        for service in pair
     )
     return first, second

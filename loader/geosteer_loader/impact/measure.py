@@ -110,7 +110,7 @@ class _Judge:
         return (
             tuple(was[number] for was, _, _ in letters),
             tuple(now[number] for _, now, _ in letters),
-            any(said and (was[number] or now[number]) for was, now, said in letters),
+            any(speaks and (was[number] or now[number]) for was, now, speaks in letters),
         )
 
     def _get(
@@ -120,12 +120,12 @@ class _Judge:
         distribution = self._distributions[number][moment]
         name = view[number].name
         key = (id(distribution), name, seen)
-        found = self._chances.get(key)
-        if found is None:
+        chances = self._chances.get(key)
+        if chances is None:
             service = self._sweep.sides[number].model.services[name]
-            found = distribution.chances(service, dict(zip(self._sweep.tables, seen, strict=True)))
-            self._chances[key] = found
-        return found
+            chances = distribution.chances(service, dict(zip(self._sweep.tables, seen, strict=True)))
+            self._chances[key] = chances
+        return chances
 
 
 class _Distributions:

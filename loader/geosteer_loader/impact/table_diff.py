@@ -57,15 +57,15 @@ def paired(pages: Pages, old: Outline, new: Outline, value: Callable[[str, str],
         stretch: Iterable[tuple[int, K]]
         if before == after:
             page = next(equal)
-            found = [value(str(record), str(record)) for record in page.values]
+            page_values = [value(str(record), str(record)) for record in page.values]
             spans = page.spans(before[0][0])
-            stretch = ((first, found[at]) for (first, _), at in zip(spans, page.index, strict=True))
+            stretch = ((first, page_values[at]) for (first, _), at in zip(spans, page.index, strict=True))
         else:
             stretch = ((first, value(was, now)) for first, was, now in _merged(pages, before, after))
-        for first, one in stretch:
-            if not values or values[-1] != one:
+        for first, item in stretch:
+            if not values or values[-1] != item:
                 starts.append(first)
-                values.append(one)
+                values.append(item)
     return Pairs(bits=old.bits, starts=starts or [0], values=values or [value("", "")])
 
 

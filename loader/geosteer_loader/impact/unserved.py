@@ -27,13 +27,13 @@ def unserved(
         now: seconds since 1970.
         countries: country -> its traffic, or its addresses.
     """
-    found: dict[str, dict[str, None]] = {}
+    countries_by_trouble: dict[str, dict[str, None]] = {}
     director = Director(model)
     for service in model.services.values():
         for country in countries:
             for trouble in _troubles(director, service, country, states, now):
-                found.setdefault(f"map {service.map.name}: {trouble}", {})[country] = None
-    return [f"{trouble}: {_named(list(who), countries)}" for trouble, who in found.items()]
+                countries_by_trouble.setdefault(f"map {service.map.name}: {trouble}", {})[country] = None
+    return [f"{trouble}: {_named(list(who), countries)}" for trouble, who in countries_by_trouble.items()]
 
 
 def _troubles(

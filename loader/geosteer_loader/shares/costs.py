@@ -60,7 +60,7 @@ def measured(by: str, regions: Sequence[Region], nodes: Sequence[Node], model: M
     if by == PATH and read("path", 32) is None and read("path", 128) is None:
         raise StoreError("no table path is published: configure [[sources.path]] and publish")
     costs: Costs = {}
-    fixed = [one for one in regions if one.layer == ELSEWHERE or (by == DISTANCE and one.place)]
+    fixed = [region for region in regions if region.layer == ELSEWHERE or (by == DISTANCE and region.place)]
     for region in fixed:
         costs[region.name] = _from_place(region.place, nodes)
     wanted = [region for region in regions if region.name not in costs]
@@ -73,7 +73,7 @@ def measured(by: str, regions: Sequence[Region], nodes: Sequence[Node], model: M
             if missing:
                 weights = _weights(missing, table, beside, bits, Director(model), read)
                 costs.update(
-                    {name: found for name, one in weights.items() if (found := _mean(one, nodes, price))}
+                    {name: mean for name, sizes in weights.items() if (mean := _mean(sizes, nodes, price))}
                 )
     return costs
 
@@ -111,9 +111,9 @@ def _weights(
 ) -> dict[str, Counter[str]]:
     """Region -> record of the table beside -> addresses of the region that have it."""
     ours, theirs = read(table, bits), read(beside, bits)
-    found: dict[str, Counter[str]] = {}
+    weights: dict[str, Counter[str]] = {}
     if ours is None or theirs is None:
-        return found
+        return weights
     layers = by_layer(regions)
     names: dict[str, str | None] = {}
     for size, record, other in joined(ours, theirs):
@@ -121,8 +121,8 @@ def _weights(
             names[record] = _named(record, layers, director)
         name = names[record]
         if name is not None:
-            found.setdefault(name, Counter())[other] += size
-    return found
+            weights.setdefault(name, Counter())[other] += size
+    return weights
 
 
 def _named(record: str, layers: Mapping[str, Mapping[str, Region]], director: Director) -> str | None:
@@ -134,11 +134,11 @@ def _named(record: str, layers: Mapping[str, Mapping[str, Region]], director: Di
     return None
 
 
-def joined(one: Ranges, other: Ranges) -> Iterator[tuple[int, str, str]]:
+def joined(first: Ranges, second: Ranges) -> Iterator[tuple[int, str, str]]:
     """Both tables' records for every stretch of addresses where neither changes, with its size."""
-    theirs = other.spans()
+    theirs = second.spans()
     _, end, record = next(theirs)
-    for start, stop, mine in one.spans():
+    for start, stop, mine in first.spans():
         at = start
         while end < stop:
             if mine and end > at:

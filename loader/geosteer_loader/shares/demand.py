@@ -59,19 +59,19 @@ def read_demand(lines: Iterable[tuple[int, str]], path: Path) -> list[Region]:
     Raises: SourceError: lines are malformed (all of them are named), or there is no demand at all.
     """
     problems = Problems(path)
-    found: dict[tuple[str, str], Region] = {}
+    by_key: dict[tuple[str, str], Region] = {}
     for number, line in lines:
         text = line.partition("#")[0].strip()
         if not text:
             continue
         try:
             region = _region(text)
-            before = found.get((region.layer, region.key))
-            found[region.layer, region.key] = _added(before, region) if before else region
+            before = by_key.get((region.layer, region.key))
+            by_key[region.layer, region.key] = _added(before, region) if before else region
         except ValueError as exc:
             problems.add(number, str(exc))
     problems.check()
-    regions = [region for region in found.values() if region.demand > 0]
+    regions = [region for region in by_key.values() if region.demand > 0]
     if not regions:
         raise SourceError(f"{path}: holds no demand")
     return sorted(regions, key=lambda region: (-region.demand, region.name))
@@ -130,9 +130,9 @@ def _maybe_number(word: str) -> float | None:
         return None
 
 
-def _added(one: Region, other: Region) -> Region:
-    if one.place and other.place and one.place != other.place:
-        raise ValueError(f"{one.name} has another place than before")
+def _added(first: Region, other: Region) -> Region:
+    if first.place and other.place and first.place != other.place:
+        raise ValueError(f"{first.name} has another place than before")
     return Region(
-        layer=one.layer, key=one.key, demand=one.demand + other.demand, place=one.place or other.place
+        layer=first.layer, key=first.key, demand=first.demand + other.demand, place=first.place or other.place
     )

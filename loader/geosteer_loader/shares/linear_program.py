@@ -76,7 +76,7 @@ def solve(problem: Problem) -> Plan:
     ]
     amounts = _amounts(problem, nodes, pairs, unit) if pairs else []
     flows: dict[str, dict[str, float]] = {region: {} for region in problem.demand}
-    for (region, node), part in sorted(zip(pairs, amounts, strict=True), key=lambda one: -one[1]):
+    for (region, node), part in sorted(zip(pairs, amounts, strict=True), key=lambda item: -item[1]):
         if part > NEGLIGIBLE:
             flows[region][node] = part * unit
     unserved = {}
@@ -118,7 +118,7 @@ def _amounts(problem: Problem, nodes: list[str], pairs: list[tuple[str, str]], u
         ([1.0] * count, ([columns[node] for _, node in pairs], list(range(count)))),
         shape=(len(nodes), count + regions),
     )
-    found: Any = optimize.linprog(
+    optimum: Any = optimize.linprog(
         costs + [penalty] * regions,
         A_ub=room,
         b_ub=[problem.capacity[node] / unit for node in nodes],
@@ -127,9 +127,9 @@ def _amounts(problem: Problem, nodes: list[str], pairs: list[tuple[str, str]], u
         bounds=(0, None),
         method="highs",
     )
-    if found.status != 0:
-        raise GeosteerError(f"the solver found no plan: {found.message}")
-    return [float(amount) for amount in found.x[:count]]
+    if optimum.status != 0:
+        raise GeosteerError(f"the solver found no plan: {optimum.message}")
+    return [float(amount) for amount in optimum.x[:count]]
 
 
 def _solver() -> tuple[Any, Any]:

@@ -53,7 +53,7 @@ def close_each(
         loads = weights.loads(layers, regions, own, continents, (node,))
         used = {name: loads.get(name, 0.0) / full for name, full in capacity.items() if name != node}
         fullest = max(used, key=used.__getitem__, default=None)
-        anew = solve(
+        replanned = solve(
             replace(problem, capacity={**problem.capacity, node: 0.0})  # it stays a node, without room
         )
         closings.append(
@@ -63,8 +63,8 @@ def close_each(
                 fullest=fullest,
                 utilisation=used[fullest] if fullest is not None else 0.0,
                 over=sum(max(loads.get(name, 0.0) - full, 0.0) for name, full in capacity.items()),
-                shortfall=anew.shortfall,
-                mean_cost=anew.mean_cost,
+                shortfall=replanned.shortfall,
+                mean_cost=replanned.mean_cost,
             )
         )
-    return sorted(closings, key=lambda one: (-one.shortfall, -one.over, -one.utilisation))
+    return sorted(closings, key=lambda closing: (-closing.shortfall, -closing.over, -closing.utilisation))

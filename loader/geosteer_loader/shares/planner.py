@@ -93,13 +93,13 @@ class Result:
 
     def to_json(self) -> dict[str, Any]:
         """As `geosteer shares --json` prints it: the fields above but warnings, and the layers as `map`."""
-        told = asdict(self)
-        del told["warnings"]
-        layers = told.pop("layers")
-        told["map"] = {
+        document = asdict(self)
+        del document["warnings"]
+        layers = document.pop("layers")
+        document["map"] = {
             layer: entries.get("", {}) if layer == "default" else entries for layer, entries in layers.items()
         }
-        return told
+        return document
 
 
 def shares(config: Config, regions: Sequence[Region], wish: Wish, read: Read | None) -> Result:
@@ -117,17 +117,17 @@ def shares(config: Config, regions: Sequence[Region], wish: Wish, read: Read | N
     capacity = {node.name: capacity[node.name] for node in nodes}
     room = {name: full * wish.fill for name, full in capacity.items()}
     own = {node.name: node.weight for node in nodes}
-    found = costs.measured(wish.by, regions, nodes, model, read) if read is not None else {}
+    cost = costs.measured(wish.by, regions, nodes, model, read) if read is not None else {}
     if wish.by == costs.DISTANCE:
-        found = {**costs.shipped(regions, nodes), **found}
-    lost = [region.name for region in regions if not found.get(region.name)]
+        cost = {**costs.shipped(regions, nodes), **cost}
+    lost = [region.name for region in regions if not cost.get(region.name)]
     if lost:
         more = f" and {len(lost) - 5} more" if len(lost) > 5 else ""
         warnings.append(
             f"nothing tells where the demand of {', '.join(lost[:5])}{more} is; it counts as everywhere alike"
         )
-        found.update({name: {node.name: 0.0 for node in nodes} for name in lost})
-    problem = Problem(demand={region.name: region.demand for region in regions}, capacity=room, cost=found)
+        cost.update({name: {node.name: 0.0 for node in nodes} for name in lost})
+    problem = Problem(demand={region.name: region.demand for region in regions}, capacity=room, cost=cost)
     plan = weights.spread(solve(problem), room)
     layers = weights.planned_map(plan, regions, room, own)
     loads = plan.loads()
@@ -140,7 +140,7 @@ def shares(config: Config, regions: Sequence[Region], wish: Wish, read: Read | N
         room=sum(room.values()),
         shortfall=plan.shortfall,
         mean_cost=plan.mean_cost,
-        regions=[_region(region, plan, found[region.name]) for region in regions],
+        regions=[_region(region, plan, cost[region.name]) for region in regions],
         nodes=[
             NodeLoad(
                 node=name, capacity=full, load=loads.get(name, 0.0), utilisation=loads.get(name, 0.0) / full

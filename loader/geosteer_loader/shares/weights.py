@@ -78,7 +78,7 @@ def loads(
 
     As a worker decides: the first layer that names the client and has a node that serves; none: all nodes of the map.
     """
-    found: dict[str, float] = {}
+    loads_by_node: dict[str, float] = {}
     everyone: Weights = {}
     for layer in layers.values():
         for weights in layer.values():
@@ -90,9 +90,9 @@ def loads(
             total = sum(parts.values())
             if total > 0:
                 for node, part in parts.items():
-                    found[node] = found.get(node, 0.0) + region.demand * part / total
+                    loads_by_node[node] = loads_by_node.get(node, 0.0) + region.demand * part / total
                 break
-    return found
+    return loads_by_node
 
 
 def toml(name: str, layers: Layers) -> str:
@@ -123,11 +123,11 @@ def _whole(amounts: Mapping[str, float], own: Mapping[str, float]) -> Weights:
     wanted = {node: amount / own[node] for node, amount in amounts.items() if amount > 0}
     total = sum(wanted.values())
     exact = {node: PARTS * amount / total for node, amount in wanted.items()}
-    found = {node: int(part) for node, part in exact.items()}
-    by_remainder = sorted(exact, key=lambda node: found[node] - exact[node])
-    for node in by_remainder[: PARTS - sum(found.values())]:
-        found[node] += 1
-    return {node: weight for node, weight in found.items() if weight}
+    whole = {node: int(part) for node, part in exact.items()}
+    by_remainder = sorted(exact, key=lambda node: whole[node] - exact[node])
+    for node in by_remainder[: PARTS - sum(whole.values())]:
+        whole[node] += 1
+    return {node: weight for node, weight in whole.items() if weight}
 
 
 def _inline(weights: Weights) -> str:

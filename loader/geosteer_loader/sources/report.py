@@ -51,6 +51,6 @@ class Report:
     def continents(self) -> dict[str, str]:
         """Country -> continent as the sources say it; the one said most often wins."""
         return {
-            country: max(said, key=lambda name: (said[name], name))
-            for country, said in self._continents.items()
+            country: max(votes, key=lambda name: (votes[name], name))
+            for country, votes in self._continents.items()
         }

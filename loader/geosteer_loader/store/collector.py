@@ -50,8 +50,8 @@ def collect(store: Store, lease: Lease, done: Collected, *, keep: int, grace: fl
     dropped = _superseded(generations, keep, grace, store.now())
     if not dropped:
         return
-    kept = _kept(store, generations[len(dropped) :])
-    doomed = needed(store, [entry.fields for entry in dropped], kept)
+    in_use = _kept(store, generations[len(dropped) :])
+    doomed = needed(store, [entry.fields for entry in dropped], in_use)
     # The history is cut in the same transaction: it never names a generation that is not whole.
     cut: Command = ("XTRIM", store.keys.history, "MINID", generations[len(dropped)].id)
     deletions = _deletions(store, doomed)
@@ -66,8 +66,8 @@ def sweep(store: Store, lease: Lease, done: Collected) -> None:
 
     Raises: as `collect`; also StoreError where the Function library is missing.
     """
-    kept = _kept(store, entries(store))
-    orphans = {name: height for name, height in names(store).items() if name not in kept}
+    in_use = _kept(store, entries(store))
+    orphans = {name: height for name, height in names(store).items() if name not in in_use}
     for deletion in _deletions(store, orphans):
         done.orphans += int(lease.write([deletion])[0])
 
@@ -93,9 +93,9 @@ def _superseded(generations: Sequence[Entry], keep: int, grace: float, now: floa
 def _kept(store: Store, generations: Sequence[Entry]) -> dict[str, int]:
     """The objects of what is published and of *generations* -> height."""
     current = store.hash(store.keys.current)
-    kept = needed(store, [current], {}, whole=True)
-    kept.update(needed(store, [entry.fields for entry in generations], kept))
-    return kept
+    in_use = needed(store, [current], {}, whole=True)
+    in_use.update(needed(store, [entry.fields for entry in generations], in_use))
+    return in_use
 
 
 def _deletions(store: Store, doomed: Mapping[str, int]) -> list[Command]:
@@ -109,13 +109,13 @@ def names(store: Store) -> dict[str, int]:
 
     Raises: StoreError: Redis failed, or the Function library is missing.
     """
-    found: dict[str, int] = {}
+    heights: dict[str, int] = {}
     cursor = b"0"
     while True:
         step = store.call("FCALL_RO", "geosteer_objects", 1, store.keys.object, cursor, SWEEP_STEP)
-        found.update(
+        heights.update(
             zip((name.decode(errors="replace") for name in step[1::2]), map(int, step[2::2]), strict=True)
         )
         cursor = step[0]
         if cursor == b"0":
-            return found
+            return heights

@@ -121,7 +121,9 @@ def _check(place: str, value: object, shape: Any) -> None:
 def _check_one_of(place: str, value: object, shapes: tuple[Any, ...]) -> None:
     if value is None and NoneType in shapes:
         return
-    if isinstance(value, bool) or not isinstance(value, tuple(get_origin(one) or one for one in shapes)):
+    if isinstance(value, bool) or not isinstance(
+        value, tuple(get_origin(shape) or shape for shape in shapes)
+    ):
         raise ValueError(f"{place}: {type(value).__name__} has no place there")
     for shape in shapes:
         if isinstance(value, get_origin(shape) or shape):

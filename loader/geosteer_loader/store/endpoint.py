@@ -76,8 +76,8 @@ def _tls(settings: RedisSettings) -> dict[str, Any]:
         "ssl_certfile": settings.cert,
         "ssl_keyfile": settings.key,
     }
-    found: dict[str, Any] = {name: str(path) for name, path in files.items() if path is not None}
-    return {**found, "redis_connect_func": _settle}
+    options: dict[str, Any] = {name: str(path) for name, path in files.items() if path is not None}
+    return {**options, "redis_connect_func": _settle}
 
 
 def _settle(connection: Any) -> None:

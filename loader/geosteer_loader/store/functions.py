@@ -21,8 +21,8 @@ def code() -> bytes:
 
 def version(source: bytes) -> int:
     """The version that a library's source states; 0 when it states none."""
-    found = _VERSION.search(source)
-    return int(found[1]) if found else 0
+    stated = _VERSION.search(source)
+    return int(stated[1]) if stated else 0
 
 
 def load(store: Store) -> bool:

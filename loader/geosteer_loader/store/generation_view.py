@@ -41,7 +41,7 @@ class View:
             adoption = Adoption(fields, None)
             while missing := adoption.missing():
                 for name, data in zip(
-                    missing, self._store.objects([one.hex() for one in missing]), strict=True
+                    missing, self._store.objects([digest.hex() for digest in missing]), strict=True
                 ):
                     adoption.give(name, data)
             generation = adoption.finish()

@@ -54,8 +54,8 @@ class Known:
         """Whether the table need not be built again: its pages are there, and what else its sources told."""
         if any(line.startswith(f"{table}.") for line in self.doubts):
             return False
-        told = table != "geo" or "continents" in (self._document or {})
-        return len(roots(own_fields(self._before, table))) == 2 and told and self.complete(table)
+        has_continents = table != "geo" or "continents" in (self._document or {})
+        return len(roots(own_fields(self._before, table))) == 2 and has_continents and self.complete(table)
 
     def complete(self, table: str) -> bool:
         """Whether every page of the table is there; asked once. Also of one that is not published."""
@@ -69,8 +69,8 @@ class Known:
             return False
         try:
             for bits in FAMILIES.values():
-                found = outline(self._pages, bits, fields.get(root_field(table, bits)))
-                if not all(self._store.present(sorted(set(found.leaves.values())))):
+                table_outline = outline(self._pages, bits, fields.get(root_field(table, bits)))
+                if not all(self._store.present(sorted(set(table_outline.leaves.values())))):
                     return False
         except CorruptPage:
             return False

@@ -53,7 +53,7 @@ class Writer:
         while level:
             asked = list(dict.fromkeys(level))
             there = self._store.present([name.hex() for name in asked])
-            missing = [name for name, found in zip(asked, there, strict=True) if not found]
+            missing = [name for name, present in zip(asked, there, strict=True) if not present]
             absent.update(missing)
             level = [
                 child for name in missing for child in built.children.get(name, ()) if child not in absent

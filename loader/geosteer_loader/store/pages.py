@@ -24,7 +24,7 @@ class Pages:
 
     def __init__(self, store: Store, built: Iterable[page_builder.Built] = ()) -> None:
         self._store = store
-        self._built = {name.hex(): page for one in built for name, page in one.pages.items()}
+        self._built = {name.hex(): page for table in built for name, page in table.pages.items()}
 
     def get(self, name: str) -> bytes | None:
         """One page, None where it is not there. Raises: CorruptPage: something else lies under that name; StoreError."""
@@ -39,9 +39,9 @@ class Pages:
         for low in range(0, len(names), BATCH):
             batch = names[low : low + BATCH]
             wanted = [name for name in batch if name not in self._built]
-            found = dict(zip(wanted, self._store.objects(wanted), strict=True)) if wanted else {}
+            stored = dict(zip(wanted, self._store.objects(wanted), strict=True)) if wanted else {}
             for name in batch:
-                data = self._built.get(name) or _checked(name, found.get(name))
+                data = self._built.get(name) or _checked(name, stored.get(name))
                 if data is None:
                     raise CorruptPage(f"page {name} is missing")
                 yield page_format.decode(data)

@@ -24,20 +24,20 @@ def needed(
     is an error, for what lies below a missing page must not count as needed by nobody.
     Raises: CorruptPage: an inner page is not a page, or is missing. StoreError.
     """
-    found: dict[str, int] = {}
+    heights: dict[str, int] = {}
     documents: list[str] = []
     tops: dict[str, None] = {}
     for fields in generations:
         tops.update(dict.fromkeys(roots(fields)))
         if "config" in fields:
             documents.append(fields["config"])
-    _descend(store, [name for name in tops if name not in known], known, found, whole)
-    found.update({name: 0 for name in documents if name not in known})
-    return found
+    _descend(store, [name for name in tops if name not in known], known, heights, whole)
+    heights.update({name: 0 for name in documents if name not in known})
+    return heights
 
 
 def _descend(
-    store: Store, level: list[str], known: Mapping[str, int], found: dict[str, int], whole: bool
+    store: Store, level: list[str], known: Mapping[str, int], heights: dict[str, int], whole: bool
 ) -> None:
     top = set(level)
     while level:
@@ -51,13 +51,13 @@ def _descend(
                         raise CorruptPage(f"{store.name}: {what} {name} of the published tables is missing")
                     continue
                 page = _decoded(name, data)
-                found[name] = page.height
+                heights[name] = page.height
                 children = [value.hex() for value in page.values if isinstance(value, bytes)]
                 if page.height == 1:  # leaves need not be read
-                    found.update({child: 0 for child in children if child not in known})
+                    heights.update({child: 0 for child in children if child not in known})
                 else:
                     below.update(dict.fromkeys(children))
-        level = [name for name in below if name not in known and name not in found]
+        level = [name for name in below if name not in known and name not in heights]
 
 
 def _decoded(name: str, data: bytes) -> page_format.Page:

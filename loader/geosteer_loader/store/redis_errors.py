@@ -48,18 +48,18 @@ def translated(name: str, exc: redis.RedisError, key: object = None) -> StoreErr
     if isinstance(exc, redis.WatchError) and cause is not None and broken(exc):
         exc = cause  # type: ignore[assignment]
     quoted = _OF_A_KEY.match(str(exc))
-    said = _QUOTED.sub("", str(exc)).rstrip(".")
-    if said.startswith("WRONGTYPE") and (key or quoted):
-        return StoreError(f"{name}: {quoted[1] if quoted else key}: {_CODES['WRONGTYPE']}: {said}")
+    message = _QUOTED.sub("", str(exc)).rstrip(".")
+    if message.startswith("WRONGTYPE") and (key or quoted):
+        return StoreError(f"{name}: {quoted[1] if quoted else key}: {_CODES['WRONGTYPE']}: {message}")
     for kind, meaning in _CLASSES:
         if isinstance(exc, kind):
-            return StoreError(f"{name}: {meaning}: {said}")
+            return StoreError(f"{name}: {meaning}: {message}")
     if isinstance(exc, redis.TimeoutError):
-        return ConnectionLost(f"{name}: no answer in time: {said}")
+        return ConnectionLost(f"{name}: no answer in time: {message}")
     if isinstance(exc, redis.ConnectionError):
-        return ConnectionLost(f"{name}: {_CONNECTING.sub('cannot connect: ', said)}")
-    meaning = _CODES.get(said.partition(" ")[0], "")
-    return StoreError(f"{name}: {meaning}: {said}" if meaning else f"{name}: {said}")
+        return ConnectionLost(f"{name}: {_CONNECTING.sub('cannot connect: ', message)}")
+    meaning = _CODES.get(message.partition(" ")[0], "")
+    return StoreError(f"{name}: {meaning}: {message}" if meaning else f"{name}: {message}")
 
 
 def broken(exc: redis.WatchError) -> bool:

@@ -92,10 +92,10 @@ class Store:
 
     def objects(self, names: Sequence[str]) -> list[bytes | None]:
         """The objects' bytes, None for those that are not there."""
-        found: list[bytes | None] = []
+        replies: list[bytes | None] = []
         for low in range(0, len(names), BATCH):
-            found += self.call("HMGET", self.keys.object, *names[low : low + BATCH])
-        return found
+            replies += self.call("HMGET", self.keys.object, *names[low : low + BATCH])
+        return replies
 
     def info(self, section: str) -> dict[str, Any]:
         """A section of INFO; empty when the server does not let us read it."""

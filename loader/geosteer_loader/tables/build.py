@@ -122,7 +122,7 @@ def _sourced(
     report = Report()
     with meter(name) as shown:
         ranges = _flatten(name, sources, report, shown.progress)
-    if not any(found.prefixes for found in ranges.values()):
+    if not any(family.prefixes for family in ranges.values()):
         files = ", ".join(str(source.path) for source in sources)
         raise SourceError(f"{files}: sources.{name}: no prefix in it has a record")
     for line in report.lines():
@@ -166,14 +166,14 @@ def _networks(
 def _built(
     name: str, ranges: Mapping[int, Ranges], fields: Mapping[str, str], continents: Mapping[str, str]
 ) -> Table:
-    pages = {bits: page_builder.build(bits, found.starts, found.records) for bits, found in ranges.items()}
+    pages = {bits: page_builder.build(bits, family.starts, family.records) for bits, family in ranges.items()}
     return Table(
         name=name,
         fields={
             **{root_field(name, bits): built.root.hex() for bits, built in pages.items()},
             **fields,
-            f"{name}.prefixes": str(sum(found.prefixes for found in ranges.values())),
-            f"{name}.ranges": str(sum(len(found.starts) for found in ranges.values())),
+            f"{name}.prefixes": str(sum(family.prefixes for family in ranges.values())),
+            f"{name}.ranges": str(sum(len(family.starts) for family in ranges.values())),
         },
         pages=tuple(pages.values()),
         ranges=ranges,

@@ -61,10 +61,10 @@ def _merge(bits: int, views: Mapping[str, Ranges]) -> Ranges:
 
     def record() -> str:
         seen = tuple(lengths)
-        found = records.get(seen)
-        if found is None:
-            found = records[seen] = lengths_text(zip(names, seen, strict=True))
-        return found
+        text = records.get(seen)
+        if text is None:
+            text = records[seen] = lengths_text(zip(names, seen, strict=True))
+        return text
 
     builder = RangeBuilder(bits)
     end = 0

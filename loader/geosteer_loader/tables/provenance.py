@@ -32,10 +32,10 @@ def describe(sources: Sequence[SourceConfig], known: str = "") -> str:
     return _json([_describe(source, before) for source, before in zip(sources, earlier, strict=False)])
 
 
-def networks(found: Mapping[str, Sequence[tuple[int, int, int]]]) -> str:
+def networks(prefixes_by_network: Mapping[str, Sequence[tuple[int, int, int]]]) -> str:
     """The same for the configuration's own networks."""
-    rows = hashlib.sha256(repr(sorted(found.items())).encode()).hexdigest()
-    return _json([{"format": "networks", "networks": len(found), "sha256": rows}])
+    rows = hashlib.sha256(repr(sorted(prefixes_by_network.items())).encode()).hexdigest()
+    return _json([{"format": "networks", "networks": len(prefixes_by_network), "sha256": rows}])
 
 
 def builder(shipped: Mapping[str, str]) -> str:
@@ -44,10 +44,10 @@ def builder(shipped: Mapping[str, str]) -> str:
     return f"{BUILDER}.{page_format.VERSION}.{continents}"
 
 
-def same(one: str, other: str) -> bool:
+def same(first: str, second: str) -> bool:
     """Whether two descriptions are of the same content; a file only copied or touched is the same."""
     try:
-        return _essence(one) == _essence(other)
+        return _essence(first) == _essence(second)
     except (ValueError, AttributeError, TypeError, RecursionError):
         return False
 

@@ -56,7 +56,7 @@ class Inspector:
 
     def inspect(self, table: str, bits: int, root: str) -> Inspection:
         """Go through all pages below a root page. Raises: StoreError."""
-        found = Inspection()
+        inspection = Inspection()
         where = f"{table}.{'v4' if bits == 32 else 'v6'}"
         level = [Place(root, None, 0, (1 << bits) - 1)]
         covered = 0
@@ -64,57 +64,59 @@ class Inspector:
         sample = _Reservoir(self._rng)
         while level:
             below: list[Place] = []
-            for place, page in self._pages(found, where, bits, level):
+            for place, page in self._pages(inspection, where, bits, level):
                 if page.height:
                     below += children(place, page)
                     if len(below) > MAX_LEAVES:
                         what = f"page {place.name}: names its pages over and over"
-                        found.problems.append(Problem(where, what))
-                        return found
+                        inspection.problems.append(Problem(where, what))
+                        return inspection
                     continue
                 spans = list(page.spans(place.start))
                 ends = [start - 1 for start, _ in spans[1:]] + [place.end]
                 covered += place.end - place.start + 1
-                self._check_records(found, where, table, bits, page, spans)
+                self._check_records(inspection, where, table, bits, page, spans)
                 for (start, record), end in zip(spans, ends, strict=True):
                     if record != last:
-                        found.ranges += 1
+                        inspection.ranges += 1
                     last = str(record)
                     sample.offer((start, end))
             level = below
         if covered != 1 << bits:
             share = 100 * (1 - covered / (1 << bits))
-            found.problems.append(Problem(where, f"{share:.4g} % of the address space is not covered"))
-        found.addresses = sorted(set(sample.addresses(bits)))
-        return found
+            inspection.problems.append(Problem(where, f"{share:.4g} % of the address space is not covered"))
+        inspection.addresses = sorted(set(sample.addresses(bits)))
+        return inspection
 
     def _pages(
-        self, found: Inspection, where: str, bits: int, level: Sequence[Place]
+        self, inspection: Inspection, where: str, bits: int, level: Sequence[Place]
     ) -> Iterator[tuple[Place, page_format.Page]]:
         """The sound ones of these pages; what is wrong with others is noted."""
         for place, data in fetched(self._store, level):
-            found.pages += 1
+            inspection.pages += 1
             wrong, page = opened(place, bits, data)
             if page is not None:
-                found.sound.add(place.name)
+                inspection.sound.add(place.name)
                 yield place, page
                 continue
             if data is not None:
-                found.damaged.add(place.name)
-            found.problems.append(Problem(f"{where} {place.prefix(bits)}", f"page {place.name}: {wrong}"))
+                inspection.damaged.add(place.name)
+            inspection.problems.append(
+                Problem(f"{where} {place.prefix(bits)}", f"page {place.name}: {wrong}")
+            )
 
     def _check_records(
-        self, found: Inspection, where: str, table: str, bits: int, page: page_format.Page,
+        self, inspection: Inspection, where: str, table: str, bits: int, page: page_format.Page,
         spans: Sequence[tuple[int, str | bytes]],
     ) -> None:  # fmt: skip
-        wrong = {str(one): why for one in page.values if (why := self._wrong(table, str(one)))}
+        wrong = {str(value): why for value in page.values if (why := self._wrong(table, str(value)))}
         before: str | bytes | None = None
         for start, record in spans:
             at = f"{where} {prefix_text(bits, start, bits).partition('/')[0]}"
             if record in wrong:
-                found.problems.append(Problem(at, f"record {str(record)[:60]!r}: {wrong[str(record)]}"))
+                inspection.problems.append(Problem(at, f"record {str(record)[:60]!r}: {wrong[str(record)]}"))
             if record == before:
-                found.problems.append(Problem(at, "has the same record as the range before it"))
+                inspection.problems.append(Problem(at, "has the same record as the range before it"))
             before = record
 
     def _wrong(self, table: str, record: str) -> str:
@@ -137,14 +139,14 @@ class Inspector:
 
 
 def _wrong_place(record: str) -> str:
-    found = _GEO.fullmatch(record)
-    if not found:
+    parts = _GEO.fullmatch(record)
+    if not parts:
         return "not of the form CC[-SUB][ LAT LON] or @CONTINENT"
-    if found["country"] and found["country"] not in COUNTRIES:
+    if parts["country"] and parts["country"] not in COUNTRIES:
         return "no such country"
-    if found["continent"] and found["continent"] not in CONTINENTS:
+    if parts["continent"] and parts["continent"] not in CONTINENTS:
         return "no such continent"
-    if found["lat"] and (abs(float(found["lat"])) > 90 or abs(float(found["lon"])) > 180):
+    if parts["lat"] and (abs(float(parts["lat"])) > 90 or abs(float(parts["lon"])) > 180):
         return "no place on Earth"
     return ""
 

@@ -34,13 +34,13 @@ class Oracle:
     def record(self, bits: int, address: int) -> str:
         """The record of an address; "" on a miss."""
         packed = address.to_bytes(bits // 8, "big")
-        found = {}
+        records = {}
         for vantage, trees in self._views.items():
             node = trees[bits].search_best(packed=packed)
-            found[vantage] = str(node.data["record"]) if node is not None else ""
+            records[vantage] = str(node.data["record"]) if node is not None else ""
         if self._lengths:
-            return " ".join(f"{vantage}={length}" for vantage, length in found.items() if length)
-        return found.get("", "")
+            return " ".join(f"{vantage}={length}" for vantage, length in records.items() if length)
+        return records.get("", "")
 
 
 def _sources(config: Config, table: str) -> dict[str, list[Source]]:

@@ -26,7 +26,11 @@ SHOWN = 20
 
 
 def check_views(
-    config: Config, store: Store, fields: Mapping[str, str], found: Mapping[str, Inspection], verdict: Verdict
+    config: Config,
+    store: Store,
+    fields: Mapping[str, str],
+    inspections: Mapping[str, Inspection],
+    verdict: Verdict,
 ) -> None:
     """Look up addresses as workers do: canaries, and a sample that the sources are asked about as well."""
     try:
@@ -47,7 +51,7 @@ def check_views(
             verdict.problems.append(Problem(f"canary {address}", what))
     for table in TABLES:
         names = {bits: root_field(table, bits) for bits in FAMILIES.values()}
-        sample = {bits: found[name].addresses for bits, name in names.items() if name in found}
+        sample = {bits: inspections[name].addresses for bits, name in names.items() if name in inspections}
         if sample:
             _compare(config, table, fields, view, sample, verdict)
 
@@ -78,12 +82,12 @@ def _compare(
             except StoreError:
                 continue  # its page is among the problems already
             verdict.tables[name]["compared"] += 1
-            said = oracle.record(bits, address)
-            if record != said:
+            expected = oracle.record(bits, address)
+            if record != expected:
                 differing += 1
                 if differing <= SHOWN:
                     place = prefix_text(bits, address, bits).partition("/")[0]
-                    what = f"has {record or 'no record'}, the sources say {said or 'nothing'}"
+                    what = f"has {record or 'no record'}, the sources say {expected or 'nothing'}"
                     verdict.problems.append(Problem(f"{name} {place}", what))
     if differing > SHOWN:
         verdict.problems.append(Problem(table, f"{differing - SHOWN} more addresses differ from the sources"))

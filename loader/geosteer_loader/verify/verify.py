@@ -42,25 +42,25 @@ def verify(config: Config, store: Store, *, clean: bool = False, rng: random.Ran
     document = _document(store, fields, verdict)
     rng = rng or random.Random()  # noqa: S311  # a sample, no secret
     inspector = Inspector(store, None if document is None else document.get("networks", ()), rng)
-    found = {
+    inspections = {
         field: inspector.inspect(table, bits, fields[field])
         for table in TABLES
         for bits in FAMILIES.values()
         if (field := root_field(table, bits)) in fields
     }
-    for name, inspection in found.items():
+    for name, inspection in inspections.items():
         verdict.problems += inspection.problems
         verdict.tables[name] = {"pages": inspection.pages, "ranges": inspection.ranges, "compared": 0}
-    _check_fields(fields, found, verdict)
+    _check_fields(fields, inspections, verdict)
     checker = Checker(store)
-    for inspection in found.values():
+    for inspection in inspections.values():
         checker.seen |= inspection.sound | inspection.damaged
-    damaged = set().union(*(inspection.damaged for inspection in found.values()))
+    damaged = set().union(*(inspection.damaged for inspection in inspections.values()))
     if document is None and store.present([fields.get("config", "")])[0]:
         damaged.add(fields["config"])
     checker.seen.add(fields.get("config", ""))
     damaged.update(_check_history(store, checker, verdict))
-    check_views(config, store, fields, found, verdict)
+    check_views(config, store, fields, inspections, verdict)
     if clean:
         _clean(store, damaged, verdict)
     _check_others(store, checker, verdict)
@@ -75,17 +75,17 @@ def _document(store: Store, fields: Mapping[str, str], verdict: Verdict) -> dict
         return None
 
 
-def _check_fields(fields: Mapping[str, str], found: Mapping[str, Inspection], verdict: Verdict) -> None:
+def _check_fields(fields: Mapping[str, str], inspections: Mapping[str, Inspection], verdict: Verdict) -> None:
     """What `current` says of the tables."""
     for table in TABLES:
         names = [root_field(table, bits) for bits in FAMILIES.values()]
-        there = [name for name in names if name in found]
+        there = [name for name in names if name in inspections]
         if len(there) == 1:
             verdict.problems.append(Problem(table, f"has no root page but {there[0]}"))
-        counted = sum(found[name].ranges for name in there)
-        told = fields.get(f"{table}.ranges", "0")
-        if there and told != str(counted) and not any(found[name].problems for name in there):
-            verdict.problems.append(Problem(table, f"has {counted} ranges, `current` says {told}"))
+        counted = sum(inspections[name].ranges for name in there)
+        stated = fields.get(f"{table}.ranges", "0")
+        if there and stated != str(counted) and not any(inspections[name].problems for name in there):
+            verdict.problems.append(Problem(table, f"has {counted} ranges, `current` says {stated}"))
 
 
 def _check_history(store: Store, checker: Checker, verdict: Verdict) -> Iterator[str]:

@@ -28,25 +28,25 @@ def reachable(proc: Path = Path("/proc/net")) -> bool:
 
 def gateways(routes: str) -> list[tuple[str, str]]:
     """Address and interface of each default gateway, from the text of `/proc/net/route`."""
-    found = []
+    default_routes = []
     for line in routes.splitlines()[1:]:
         fields = line.split()
         try:
             interface, target, gateway, flags, mask = (fields[at] for at in (0, 1, 2, 3, 7))
             if int(target, 16) == int(mask, 16) == 0 and int(flags, 16) & _GATEWAY:
-                found.append((socket.inet_ntoa(struct.pack("=I", int(gateway, 16))), interface))
+                default_routes.append((socket.inet_ntoa(struct.pack("=I", int(gateway, 16))), interface))
         except (IndexError, ValueError, struct.error):
             continue
-    return found
+    return default_routes
 
 
 def answering(neighbours: str) -> dict[tuple[str, str], bool]:
     """Address and interface of each neighbour -> whether it answers, from the text of `/proc/net/arp`."""
-    found = {}
+    complete = {}
     for line in neighbours.splitlines()[1:]:
         fields = line.split()
         try:
-            found[fields[0], fields[5]] = bool(int(fields[2], 16) & _COMPLETE)
+            complete[fields[0], fields[5]] = bool(int(fields[2], 16) & _COMPLETE)
         except (IndexError, ValueError):
             continue
-    return found
+    return complete

@@ -88,7 +88,7 @@ class Resolver:
         try:
             async with asyncio.timeout(wait):
                 # Shielded: a late answer is good for the next check.
-                found = await asyncio.shield(self._start(host))
+                endpoints = await asyncio.shield(self._start(host))
         except TimeoutError:
             return _fallback(port, known, f"{host} did not resolve within {wait:g} s")
         except (UnicodeError, ValueError) as exc:  # what IDNA refuses
@@ -100,7 +100,7 @@ class Resolver:
             return _fallback(port, known, f"{host} does not resolve: {exc.strerror}")
         except OSError as exc:
             return _fallback(port, known, f"{host} does not resolve: {exc.strerror}")
-        return Endpoints([_with_port(endpoint, port) for endpoint in found])
+        return Endpoints([_with_port(endpoint, port) for endpoint in endpoints])
 
     def _last_good(self, host: str) -> Endpoints:
         when, endpoints = self._known.get(host, (0.0, ()))
@@ -117,25 +117,25 @@ class Resolver:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Sequence[Endpoint]] = loop.create_future()
 
-        def done(found: Sequence[Endpoint] | Exception) -> None:
+        def done(outcome: Sequence[Endpoint] | Exception) -> None:
             self._running.pop(host, None)
-            if isinstance(found, Exception):
-                future.set_exception(found)
+            if isinstance(outcome, Exception):
+                future.set_exception(outcome)
                 future.exception()  # noticed, also when nobody waits any more
                 return
             now = self._now()
-            self._known = {name: kept for name, kept in self._known.items() if now - kept[0] <= KEEP}
-            self._known[host] = now, found
-            future.set_result(found)
+            self._known = {name: lookup for name, lookup in self._known.items() if now - lookup[0] <= KEEP}
+            self._known[host] = now, outcome
+            future.set_result(outcome)
 
         def run() -> None:
-            found: Sequence[Endpoint] | Exception
+            outcome: Sequence[Endpoint] | Exception
             try:
-                found = self._lookup(host)
+                outcome = self._lookup(host)
             except Exception as exc:  # noqa: BLE001  # raised where it is waited for
-                found = exc
+                outcome = exc
             try:
-                loop.call_soon_threadsafe(done, found)
+                loop.call_soon_threadsafe(done, outcome)
             except RuntimeError:
                 return  # the loop has ended meanwhile
 
@@ -150,18 +150,18 @@ class Resolver:
 
 def look_up(host: str) -> Sequence[Endpoint]:
     """What the system's resolver says, IPv6 and IPv4 taking turns. Raises: OSError, UnicodeError."""
-    found = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)
-    return interleaved([Endpoint(family, address) for family, _, _, _, address in found])
+    resolved = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)
+    return interleaved([Endpoint(family, address) for family, _, _, _, address in resolved])
 
 
 def interleaved(endpoints: Sequence[Endpoint]) -> list[Endpoint]:
     """The families by turns, beginning with that of the first; at most `MAX_ADDRESSES`."""
     if not endpoints:
         return []
-    first = [one for one in dict.fromkeys(endpoints) if one.family == endpoints[0].family]
-    others = [one for one in dict.fromkeys(endpoints) if one.family != endpoints[0].family]
+    first = [endpoint for endpoint in dict.fromkeys(endpoints) if endpoint.family == endpoints[0].family]
+    others = [endpoint for endpoint in dict.fromkeys(endpoints) if endpoint.family != endpoints[0].family]
     turns = max(len(first), len(others))
-    mixed = [one for at in range(turns) for one in (*first[at : at + 1], *others[at : at + 1])]
+    mixed = [endpoint for at in range(turns) for endpoint in (*first[at : at + 1], *others[at : at + 1])]
     return mixed[:MAX_ADDRESSES]
 
 
