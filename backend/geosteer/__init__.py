@@ -42,9 +42,9 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module 'geosteer' has no attribute {name!r}")
     from importlib import import_module
 
-    found: object = getattr(import_module(f"geosteer.{home}"), _ELSEWHERE.get(name, name))
-    globals()[name] = found
-    return found
+    value: object = getattr(import_module(f"geosteer.{home}"), _ELSEWHERE.get(name, name))
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:

@@ -157,8 +157,8 @@ def _copy_of(path: str, text: str) -> str:
 def _recall(copy: str, stamp: list[Any]) -> tuple[Mapping[str, Any] | None, str]:
     """The checked copy's tables, None where it is of something else; and what an operator must hear of, or ""."""
     try:
-        kept = load_json(files.unsealed(files.read(copy, private=True)).decode())
-        return (kept["data"], "") if kept["stamp"] == stamp else (None, "")
+        copied = load_json(files.unsealed(files.read(copy, private=True)).decode())
+        return (copied["data"], "") if copied["stamp"] == stamp else (None, "")
     except files.Untrusted as exc:
         return None, f"{copy}: {exc.strerror}: ignored"
     except OSError as exc:

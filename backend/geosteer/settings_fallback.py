@@ -28,15 +28,15 @@ def plain(data: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises: ValueError, TypeError, AttributeError, KeyError: something is not of the shape that it must have.
     """
-    found = dict(data)
-    _times(found, ("max_stale", "first_wait"), "s")
-    _times(found, ("timeout",), "ms")
-    if "fallback" in found:
-        found["fallback"] = fallback = dict(found["fallback"])
+    plain_data = dict(data)
+    _times(plain_data, ("max_stale", "first_wait"), "s")
+    _times(plain_data, ("timeout",), "ms")
+    if "fallback" in plain_data:
+        plain_data["fallback"] = fallback = dict(plain_data["fallback"])
         _times(fallback, ("ttl",), "s")
         fallback["zones"] = {name: _zone(zone) for name, zone in fallback.get("zones", {}).items()}
         fallback["servers"] = [_server(server) for server in fallback.get("servers", ())]
-    return found
+    return plain_data
 
 
 def try_out(zones: Mapping[str, Any], servers: Sequence[Node], modified: float) -> None:
@@ -55,27 +55,27 @@ def try_out(zones: Mapping[str, Any], servers: Sequence[Node], modified: float) 
 
 
 def _zone(zone: Mapping[str, Any]) -> dict[str, Any]:
-    found = dict(zone)
-    found["soa"] = soa = dict(zone["soa"])
+    plain_zone = dict(zone)
+    plain_zone["soa"] = soa = dict(zone["soa"])
     _times(soa, _SOA_TIMES, "s")
-    _times(found, ("ns_ttl",), "s")
+    _times(plain_zone, ("ns_ttl",), "s")
     if not isinstance(zone["ns"], list):
         raise TypeError("ns is no list")
-    found["records"] = [_record(record) for record in zone.get("records", ())]
-    return found
+    plain_zone["records"] = [_record(record) for record in zone.get("records", ())]
+    return plain_zone
 
 
 def _record(record: Mapping[str, Any]) -> dict[str, Any]:
-    found = dict(record)
-    _times(found, ("ttl",), "s")
-    found["type"] = record["type"].upper()
-    if found["type"] not in {"TXT", "SPF"}:
-        found["content"] = " ".join(record["content"].split())
-    return found
+    plain_record = dict(record)
+    _times(plain_record, ("ttl",), "s")
+    plain_record["type"] = record["type"].upper()
+    if plain_record["type"] not in {"TXT", "SPF"}:
+        plain_record["content"] = " ".join(record["content"].split())
+    return plain_record
 
 
 def _server(server: Mapping[str, Any]) -> dict[str, Any]:
-    found = dict(server)
+    plain_server = dict(server)
     for kind, size in (("a", 4), ("aaaa", 16)):
         addresses = server.get(kind, [])
         if not isinstance(addresses, list) or any(
@@ -83,10 +83,10 @@ def _server(server: Mapping[str, Any]) -> dict[str, Any]:
         ):
             raise ValueError(f"{kind} of server {server.get('name', '?')} is no list of such addresses")
     if server.get("hostname"):
-        found["hostname"] = hostname = server["hostname"].lower().removesuffix(".")
+        plain_server["hostname"] = hostname = server["hostname"].lower().removesuffix(".")
         if hostname.split() != [hostname]:
             raise ValueError(f"{hostname!r} is no host name")
-    return found
+    return plain_server
 
 
 def _times(table: dict[str, Any], keys: tuple[str, ...], unit: str) -> None:

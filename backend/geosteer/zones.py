@@ -199,10 +199,10 @@ class Names:
     def entry(self, name: str) -> Entry:
         """What is at a name; made if it is not there yet."""
         key = name.encode("ascii", "backslashreplace")
-        found = self.entries.get(key)
-        if found is None:
-            found = self.entries[key] = Entry(name, self.zones.get(self.zone_of(name), 1))
-        return found
+        listed = self.entries.get(key)
+        if listed is None:
+            listed = self.entries[key] = Entry(name, self.zones.get(self.zone_of(name), 1))
+        return listed
 
     def template(self, entry: Entry, answers: Collection[tuple[str, str]], ttl: int) -> tuple[bytes, int]:
         """A service's whole reply with `%d` where the scope goes, and how often it does (ABI 3 and later)."""
@@ -213,15 +213,15 @@ class Names:
 
     def find(self, name: bytes) -> Entry | None:
         """What is at a name in lower case, by listing or by pattern; None: nothing."""
-        found = self.entries.get(name)
-        if found is not None or not self.globs:
-            return found
+        listed = self.entries.get(name)
+        if listed is not None or not self.globs:
+            return listed
         text = name.decode("ascii", "replace")
         for pattern, kinds in self.globs:
             if matches(pattern, text):
-                made = Entry(text, self.zones.get(self.zone_of(text), 1))
-                made.kinds = kinds
-                return made
+                matched = Entry(text, self.zones.get(self.zone_of(text), 1))
+                matched.kinds = kinds
+                return matched
         return None
 
     def partly_known(self, name: bytes) -> bool:
@@ -269,8 +269,8 @@ class Names:
         """Whether the name is at or below a delegation."""
         zone = self.zone_of(name)
         while name and name != zone:
-            found = self.entries.get(name.encode("ascii", "backslashreplace"))
-            if found is not None and found.ns != END:
+            listed = self.entries.get(name.encode("ascii", "backslashreplace"))
+            if listed is not None and listed.ns != END:
                 return True
             name = name.partition(".")[2]
         return False

@@ -184,14 +184,14 @@ def from_question(
                     blocks = _PRIVATE[client.bits]
                     client.floor = max(client.floor, _floor(client.bits, client.address, blocks))
                     return client
-                said = cells(client) if cells is not None else ()
-                named = [length for record, length in said if record]
+                answers = cells(client) if cells is not None else ()
+                named = [length for record, length in answers if record]
                 if named:
                     # Around the prefix that has a name there are others whose resolver counts.
                     client.floor = max(client.floor, block, min(named))
                     return client
                 # And around what has no name there are prefixes that have one.
-                within = client.fixed or client.extra + max([block, *(length for _, length in said)])
+                within = client.fixed or client.extra + max([block, *(length for _, length in answers)])
             elif client.extra:  # all of IPv4 within IPv6: its members have answers of their own
                 within = 128
     try:

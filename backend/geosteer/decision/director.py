@@ -174,7 +174,7 @@ class _Walk:
 
     def _give_to_highest(self) -> None:
         """The client goes to the highest share among the nodes that do not keep it; of equals, to the first that was met."""
-        chosen, layer = max(self.met, key=lambda one: one[0].share)
+        chosen, layer = max(self.met, key=lambda met: met[0].share)
         for candidate, _ in self.met:
             if candidate is not chosen:
                 self._note_growth(candidate, chosen.share)
@@ -221,18 +221,18 @@ class _Walk:
     def _keepers(self, candidates: list[policy.Candidate], layer: str) -> list[policy.Candidate]:
         """Those who keep the client, best first, as many as are wanted; those who don't are added to *met*."""
         limit = self.service.max_answers
-        kept: list[policy.Candidate] = []
+        keepers: list[policy.Candidate] = []
         for group in self._ranked(candidates) if len(candidates) > 1 else (candidates,):
             if len(group) > 1:
                 self.split = True
             for candidate in group:
                 if candidate.share >= 1 or self._keeps(candidate):
-                    kept.append(candidate)
-                    if len(kept) == limit:
-                        return kept
+                    keepers.append(candidate)
+                    if len(keepers) == limit:
+                        return keepers
                 else:
                     self.met.append((candidate, layer))
-        return kept
+        return keepers
 
     def _ranked(self, candidates: list[policy.Candidate]) -> policy.Groups:
         """The candidates by the policy, best first."""

@@ -17,7 +17,7 @@ def explanation(
     service: Service, decision: Decision | None, client: Client | None, tier: str, generation: str | None
 ) -> dict[str, Any]:
     """What a front end would answer and why, for every record type of the service; *decision* is None in tier `fallback`."""
-    told: dict[str, Any] = {
+    document: dict[str, Any] = {
         "name": service.name, "type": "ANY", "client": str(client) if client is not None else None, "tier": tier,
         "generation": int(generation) if generation is not None else None, "map": service.map.name,
         "policy": service.policy, "layer": None, "key": None, "matched": {}, "scope": 1, "candidates": [], "answer": [],
@@ -25,25 +25,27 @@ def explanation(
         "refused": False, "warning": None, "valid_until": None,
     }  # fmt: skip
     if decision is None:
-        return told
+        return document
     layer, _, key = next(iter(decision.layer.values()), "").partition(" ")
-    told["layer"], told["key"] = layer or None, key or None
-    told["matched"] = {
+    document["layer"], document["key"] = layer or None, key or None
+    document["matched"] = {
         table: {"prefix": prefix_text(client.bits, client.address, length), "record": record or None}
         for table, (record, length) in decision.matched.items()
         if client is not None
     }
-    told["scope"] = decision.scope
-    told["candidates"] = [{**one, "share": round(one["share"], 4)} for one in decision.trace]
-    told["answer"] = [
+    document["scope"] = decision.scope
+    document["candidates"] = [
+        {**candidate, "share": round(candidate["share"], 4)} for candidate in decision.trace
+    ]
+    document["answer"] = [
         {"type": kind, "content": content, "ttl": decision.ttl}
         for kind, nodes in decision.answer.items()
         for node in nodes
         for content in node.contents(kind)
     ]
-    told["nodes"] = list(dict.fromkeys(node.name for nodes in decision.answer.values() for node in nodes))
-    told["refused"] = decision.refused
-    told["warning"] = decision.loud or None
+    document["nodes"] = list(dict.fromkeys(node.name for nodes in decision.answer.values() for node in nodes))
+    document["refused"] = decision.refused
+    document["warning"] = decision.loud or None
     if decision.valid_until is not None:
-        told["valid_until"] = format_time(decision.valid_until)
-    return told
+        document["valid_until"] = format_time(decision.valid_until)
+    return document

@@ -79,9 +79,9 @@ def named(
         record: table -> what it says of the client; asked as late as possible.
     """
     for layer, table, entries in area.layers:
-        said = record(table)
-        if said:
-            for key in keys(layer, said):
+        text = record(table)
+        if text:
+            for key in keys(layer, text):
                 if key in entries:
                     yield f"{layer} {key}", entries[key]
                     break

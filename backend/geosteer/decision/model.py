@@ -176,10 +176,10 @@ def _whole(value: Any) -> int:
 
 def _addresses(value: Any, size: int) -> tuple[str, ...]:
     """The value as a tuple. Raises: ValueError, TypeError, AttributeError: it is no list of addresses of so many bytes."""
-    found = tuple(value or ())
-    if any(len(pack_address(text)) != size for text in found):
+    addresses = tuple(value or ())
+    if any(len(pack_address(text)) != size for text in addresses):
         raise ValueError(f"{value!r} is not of one family")
-    return found
+    return addresses
 
 
 def _host_name(value: Any) -> str | None:

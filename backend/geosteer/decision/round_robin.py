@@ -35,7 +35,7 @@ class RoundRobin:
     def of(self, servers: Sequence[Node]) -> bool:
         """Whether this is the round robin of these servers; one under way keeps its exact proportions."""
         return [_key(server) for server in servers if server.well_connected > 0] == [
-            _key(one) for one in self.servers
+            _key(server) for server in self.servers
         ]
 
     def next(self, kinds: Sequence[str]) -> dict[str, Node]:

@@ -100,28 +100,28 @@ class Chooser:
         if decider.version != tier.version or asked >= decider.good_until:
             self._refresh(asked)
         key = (name, limit, client.bits, client.address) if client is not None else (name, limit)
-        kept: Choice | None = self._by_client.get(key)
-        if kept is not None:
-            return kept
+        remembered: Choice | None = self._by_client.get(key)
+        if remembered is not None:
+            return remembered
         service = self._service(name)
         if service is None:
             return self._unlisted(name, client)
-        found = service
+        latest = service
 
         def find() -> Service | None:
-            nonlocal found
+            nonlocal latest
             self._refresh(asked)
             service = self._service(name)
-            found = service or found
+            latest = service or latest
             return self._variant(service, _kind(service.kinds, client), limit) if service else None
 
         def make(variant: Service, look: Look) -> tuple[Choice, bool]:
             return self._chosen(variant, _seen_by_hashes(variant, client, path), look, asked)
 
-        made = decider.attempt(find, client, asked, make, wait=wait)
-        if made is None:
-            return self._last_resort(found.name, found.kinds, _kind(found.kinds, client))
-        choice, for_all_paths = made
+        outcome = decider.attempt(find, client, asked, make, wait=wait)
+        if outcome is None:
+            return self._last_resort(latest.name, latest.kinds, _kind(latest.kinds, client))
+        choice, for_all_paths = outcome
         if for_all_paths:
             self._by_client.keep(key, choice)
         return choice
@@ -135,22 +135,22 @@ class Chooser:
         """
         self._settle(asked, wait=True)
         self._refresh(asked)
-        found = self._service(name)
+        latest = self._service(name)
 
         def find() -> Service | None:
-            nonlocal found
+            nonlocal latest
             self._refresh(asked)
-            found = self._service(name)
-            return found
+            latest = self._service(name)
+            return latest
 
         def make(service: Service, look: Look) -> Decision:
             who = _seen_by_hashes(service, client, path)
             return self._decider.decide(service, who, look, ticket, trace=True)
 
         decision = self._decider.attempt(find, client, asked, make)
-        if found is None:
+        if latest is None:
             raise NoService(name)
-        return found, decision
+        return latest, decision
 
     @property
     def able(self) -> bool:
@@ -174,9 +174,9 @@ class Chooser:
     ) -> tuple[Choice, bool]:
         """From the tables, and whether it may be kept for this client, whatever the path; raises PageMissing."""
         key = (service, *[look(table)[0] for table in service.tables])
-        kept: Choice | None = self._by_record.get(key)
-        if kept is not None:
-            return kept, True
+        remembered: Choice | None = self._by_record.get(key)
+        if remembered is not None:
+            return remembered, True
         ticket = self._ticket() if service.policy == "weighted" else 0.0
         decision = self._decider.decide(service, client, look, ticket)
         (kind,) = service.kinds
@@ -212,14 +212,14 @@ class Chooser:
             pass
         known = self._tier.known
         services = known.model.services if known is not None else {}
-        found, parent = services.get(name), name
-        while found is None and "." in parent:
+        match, parent = services.get(name), name
+        while match is None and "." in parent:
             parent = parent.partition(".")[2]
-            found = services.get(f"*.{parent}")
+            match = services.get(f"*.{parent}")
         if len(self._services) >= REMEMBERED:  # anybody can make up host names
             self._services.clear()
-        self._services[name] = found
-        return found
+        self._services[name] = match
+        return match
 
     def _unlisted(self, name: str, client: Client | None) -> Choice:
         """For a name that is not among the published services: those of the worker's own settings are left.
@@ -244,16 +244,16 @@ class Chooser:
         """The service as this question wants it: one record type, so many nodes."""
         limit = limit or service.max_answers
         key = service.name, kind, limit
-        found = self._variants.get(key)
-        if found is None:
+        variant = self._variants.get(key)
+        if variant is None:
             if len(self._variants) >= REMEMBERED:
                 self._variants.clear()
-            found = self._variants[key] = Service.__new__(Service)
+            variant = self._variants[key] = Service.__new__(Service)
             for slot in Service.__slots__:
-                setattr(found, slot, getattr(service, slot))
-            found.kinds, found.max_answers = (kind,), limit
-            found.spare = limit > service.max_answers
-        return found
+                setattr(variant, slot, getattr(service, slot))
+            variant.kinds, variant.max_answers = (kind,), limit
+            variant.spare = limit > service.max_answers
+        return variant
 
 
 _NOBODY = Client(32, 0, 0)

@@ -143,8 +143,8 @@ class Steering:
     @property
     def generation(self) -> str | None:
         """Number of the generation that answers, None without one."""
-        found = self._here().tier.generation
-        return found.number if found is not None else None
+        generation = self._here().tier.generation
+        return generation.number if generation is not None else None
 
     @property
     def able(self) -> bool:

@@ -118,10 +118,10 @@ class Responder:
         scope = max(floor, length)
         reply: bytes | None = self._by_scope.get((service[0], record, scope))
         if reply is None:
-            made = self._by_record.get((service[0], record))
-            if made is None:
+            template = self._by_record.get((service[0], record))
+            if template is None:
                 return None
-            reply = made[0] % ((scope,) * made[1])
+            reply = template[0] % ((scope,) * template[1])
             self._by_scope.keep((service[0], record, scope), reply)
         if self.replies.room():
             self.replies[line + b"\n"] = reply
@@ -221,8 +221,8 @@ class Responder:
 def _only(reply: bytes, qtype: bytes, abi: int) -> bytes:
     """The records of one type, and a CNAME, of a reply to ANY."""
     at = 5 if abi >= 3 else 3
-    kept = [line for line in reply.split(b"\n")[:-2] if line.split(b"\t", at + 1)[at] in {qtype, b"CNAME"}]
-    return b"".join([line + b"\n" for line in kept]) + zones.END
+    records = [line for line in reply.split(b"\n")[:-2] if line.split(b"\t", at + 1)[at] in {qtype, b"CNAME"}]
+    return b"".join([line + b"\n" for line in records]) + zones.END
 
 
 def _described(exc: BaseException) -> str:

@@ -148,9 +148,9 @@ def wsgi_target(environ: WSGIEnvironment) -> bytes:
 
 def asgi_target(scope: Scope) -> bytes:
     """Path and query as they came, so far as the server says so."""
-    kept: bytes | None = scope.get(TARGET)
-    if kept is not None:
-        return kept
+    target: bytes | None = scope.get(TARGET)
+    if target is not None:
+        return target
     path: bytes = scope.get("raw_path") or quote(scope["path"], _SAFE.replace("%", "")).encode()
     query: bytes = scope.get("query_string", b"")
     return path + b"?" + query if query else path

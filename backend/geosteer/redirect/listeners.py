@@ -14,12 +14,12 @@ BACKLOG = 2048
 def listener(where: str) -> socket.socket:
     """A socket that listens there, to be inherited by worker processes. Raises: ConfigError: it cannot."""
     try:
-        made = _unix(where) if "/" in where else _tcp(where)
-        made.listen(BACKLOG)
+        listening = _unix(where) if "/" in where else _tcp(where)
+        listening.listen(BACKLOG)
     except (OSError, ValueError, OverflowError) as exc:
         raise ConfigError([f"--listen {where}: {getattr(exc, 'strerror', None) or exc}"]) from exc
-    made.set_inheritable(True)
-    return made
+    listening.set_inheritable(True)
+    return listening
 
 
 def described(listening: socket.socket) -> str:
@@ -35,20 +35,20 @@ def _tcp(where: str) -> socket.socket:
     host, _, port = where.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    made = socket.socket(family, socket.SOCK_STREAM)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if family == socket.AF_INET6:
-        made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, host not in {"::", "::0"})
-    made.bind((host, int(port)))
-    return made
+        listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, host not in {"::", "::0"})
+    listening.bind((host, int(port)))
+    return listening
 
 
 def _unix(path: str) -> socket.socket:
-    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as other:
         if not other.connect_ex(path):
             raise OSError(0, "another program listens there")
     if os.path.lexists(path):
         Path(path).unlink()
-    made.bind(path)
-    return made
+    listening.bind(path)
+    return listening

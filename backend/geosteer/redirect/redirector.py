@@ -163,11 +163,11 @@ class Redirector:
             )
         except NoService:
             return refusal(HTTPStatus.NOT_FOUND, "no such service")
-        made = choice.made.get((self, scheme))
-        if made is None:
-            made = choice.made[self, scheme] = self._make(choice, scheme)
-        assert isinstance(made, tuple)
-        caching, origins = made
+        parts = choice.made.get((self, scheme))
+        if parts is None:
+            parts = choice.made[self, scheme] = self._make(choice, scheme)
+        assert isinstance(parts, tuple)
+        caching, origins = parts
         if not origins or not origins[0]:
             later = b"%d" % self._steering.settings.fallback_ttl
             return refusal(

@@ -106,18 +106,18 @@ def resolved(path: str) -> str:
     """The path without dot segments (RFC 3986, 5.2.4), encoded ones neither (6.2.2.2); empty segments stay."""
     if "/." not in path and "%2" not in path:
         return path
-    kept: list[str] = []
+    segments_left: list[str] = []
     segments = path.split("/")[1:]
     for left, segment in zip(range(len(segments) - 1, -1, -1), segments, strict=True):
         plain = segment.replace("%2e", ".").replace("%2E", ".")
         if plain not in {".", ".."}:
-            kept.append(segment)
+            segments_left.append(segment)
             continue
-        if plain == ".." and kept:
-            kept.pop()
+        if plain == ".." and segments_left:
+            segments_left.pop()
         if not left:
-            kept.append("")
-    return "/" + "/".join(kept)
+            segments_left.append("")
+    return "/" + "/".join(segments_left)
 
 
 def _below(path: str, prefix: str) -> bool:

@@ -40,9 +40,9 @@ class Lookup:
         os.close(self.fd)
 
 
-def _resolve(host: str, port: int, found: list[Place], done: list[bool], end: int) -> None:
+def _resolve(host: str, port: int, places: list[Place], done: list[bool], end: int) -> None:
     try:
-        found += [
+        places += [
             (str(where[0]), port) for *_, where in socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
         ]
     except (OSError, ValueError):

@@ -52,18 +52,18 @@ class Tunnel:
         Raises: TLSError: the handshake failed, or this is no TLS.
         """
         self._in.write(sealed)
-        found = bytearray()
+        plain = bytearray()
         try:
             if self._shaken():
                 while data := self._tls.read(CHUNK):
-                    found += data
+                    plain += data
         except (ssl.SSLWantReadError, ssl.SSLZeroReturnError):
             pass  # no more for now, or at all: then the socket ends too
         except ssl.SSLError as exc:
             raise TLSError(said(exc)) from exc
         finally:
             self.sealed += self._out.read()
-        return bytes(found)
+        return bytes(plain)
 
     def _shaken(self) -> bool:
         if not self._agreed:

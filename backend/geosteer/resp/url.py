@@ -126,11 +126,11 @@ def _is_v6(text: str) -> bool:
 def _unquoted(text: str) -> str:
     head, *parts = text.split("%")
     try:
-        found = head.encode()
+        raw = head.encode()
         for part in parts:
             if len(part) < 2 or not part[:2].isalnum():
                 raise ValueError
-            found += bytes.fromhex(part[:2]) + part[2:].encode()
-        return found.decode()
+            raw += bytes.fromhex(part[:2]) + part[2:].encode()
+        return raw.decode()
     except ValueError:
         raise ValueError("has a % that is not followed by two hexadecimal digits of UTF-8") from None

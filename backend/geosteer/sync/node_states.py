@@ -102,7 +102,7 @@ class Mirror:
         """
         self._told = when - now
         if not self._pushed:
-            times = [told for *_, told in self._beats.values() if told <= when + ASTRAY]
+            times = [time for *_, time in self._beats.values() if time <= when + ASTRAY]
             self._clock_base = max([when, *times]) - now
 
     def time(self, now: float, wall: float) -> float:

@@ -77,19 +77,19 @@ class LeafCache:
         successor = {
             id(branch): after for before, after in zip(old, new, strict=True) for branch in before.branches
         }
-        kept = {name for tree in new for branch in tree.branches for name in branch.names()}
-        found: dict[tuple[int, int], Place] = {}
+        unchanged = {name for tree in new for branch in tree.branches for name in branch.names()}
+        places: dict[tuple[int, int], Place] = {}
         for branch, number, _ in reversed(self._order):
             tree = successor.get(id(branch))
-            if tree is None or branch.digest(number) in kept:  # most of them
+            if tree is None or branch.digest(number) in unchanged:  # most of them
                 continue
             for address in branch.bounds(number):
                 there, at = tree.locate(address)
                 if there.slots[at] is None and there.digest(at) != branch.digest(number):
-                    found[id(there), at] = (tree, there, at)
-            if len(found) >= limit:
+                    places[id(there), at] = (tree, there, at)
+            if len(places) >= limit:
                 break
-        return list(found.values())
+        return list(places.values())
 
     def carry_over(self, trees: Sequence[Tree]) -> LeafCache:
         """A cache for another generation, with the leaves that it shares with this one."""
@@ -108,8 +108,8 @@ class LeafCache:
             for tree in trees:
                 for branch in tree.branches:
                     for number, place in enumerate(zip(branch.names(), branch.firsts(), strict=True)):
-                        found = known.get(place)
-                        if found and found[0].bits == tree.bits and branch.slots[number] is None:
-                            fresh._take(branch, number, *found)
+                        held = known.get(place)
+                        if held and held[0].bits == tree.bits and branch.slots[number] is None:
+                            fresh._take(branch, number, *held)
             fresh._make_room(0)
         return fresh

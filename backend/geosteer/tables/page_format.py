@@ -101,9 +101,9 @@ def decode(page: bytes) -> Page:
 
     Raises: CorruptPage: says what is wrong. That the page is the one asked for is the caller's to check (`Page.fits`).
     """
-    found, at, distinct = outline(page)
-    found.values = _digests(page, at, distinct) if found.height else records(page, at, distinct)
-    return found
+    parsed, at, distinct = outline(page)
+    parsed.values = _digests(page, at, distinct) if parsed.height else records(page, at, distinct)
+    return parsed
 
 
 def outline(page: bytes) -> tuple[Page, int, int]:
@@ -177,7 +177,7 @@ def records(page: bytes, at: int, count: int) -> tuple[str, ...]:
 
     Raises: CorruptPage: they are not whole, or not UTF-8.
     """
-    found = []
+    texts = []
     for place in places(page, at, count):
         raw = page[place + 1 : place + 1 + page[place]]
         record = _interned.get(raw)
@@ -188,8 +188,8 @@ def records(page: bytes, at: int, count: int) -> tuple[str, ...]:
                 raise CorruptPage("a record is not UTF-8") from exc
             if len(raw) <= SHORT and len(_interned) < 1024:
                 _interned[raw] = record
-        found.append(record)
-    return tuple(found)
+        texts.append(record)
+    return tuple(texts)
 
 
 def places(page: bytes, at: int, count: int) -> list[int]:
@@ -197,16 +197,16 @@ def places(page: bytes, at: int, count: int) -> list[int]:
 
     Raises: CorruptPage: they are not whole.
     """
-    found = []
+    offsets = []
     try:
         for _ in range(count):
-            found.append(at)
+            offsets.append(at)
             at += 1 + page[at]
     except IndexError:
         raise CorruptPage("page ends within its records") from None
     if at != len(page):
         raise CorruptPage("page is longer or shorter than its records")
-    return found
+    return offsets
 
 
 def _digests(page: bytes, at: int, count: int) -> tuple[bytes, ...]:

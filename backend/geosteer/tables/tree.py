@@ -224,10 +224,12 @@ def inner_digests(
     missing: list[bytes] = []
     level = [top]
     for height in range(top.height, 1, -1):
-        found: dict[bytes, None] = dict.fromkeys(name for page in level for name in page.below(bits, height))
-        if len(found) > MAX_INNER:
+        children: dict[bytes, None] = dict.fromkeys(
+            name for page in level for name in page.below(bits, height)
+        )
+        if len(children) > MAX_INNER:
             raise CorruptPage(f"inner pages name more than {MAX_INNER} pages")
-        missing += [name for name in found if name not in have]
+        missing += [name for name in children if name not in have]
         if height > 2:  # the lowest are looked at when the tree is made
-            level = [read(have[name]) for name in found if name in have]
+            level = [read(have[name]) for name in children if name in have]
     return missing

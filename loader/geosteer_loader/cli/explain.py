@@ -50,5 +50,5 @@ def explain(
     from geosteer_loader.query.explain import explain as run
 
     drawn = random.random() if ticket is None else ticket  # noqa: S311  # it spreads load, it guards nothing
-    found = run(options.load(config_path), name, client, qtype, drawn, plan=plan, meter=meter)
-    options.emit(found.to_json(), lambda: text(found), json_wanted=as_json)
+    explanation = run(options.load(config_path), name, client, qtype, drawn, plan=plan, meter=meter)
+    options.emit(explanation.to_json(), lambda: text(explanation), json_wanted=as_json)

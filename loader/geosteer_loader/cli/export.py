@@ -80,9 +80,9 @@ def fallback(*, file: Path, as_json: bool, config_path: Path | None) -> None:
     written = atomic_files.replace(file, part.merged(document, before, str(file)))
     zones = list(part.zones(document))
     servers = [server["name"] for server in part.servers(document)]
-    found = {"file": str(file), "written": written, "zones": zones, "servers": servers}
-    told = f"{len(zones)} zones, {len(servers)} servers"
-    options.emit(found, f"{file}: {told if written else 'as before'}", json_wanted=as_json)
+    report = {"file": str(file), "written": written, "zones": zones, "servers": servers}
+    counts = f"{len(zones)} zones, {len(servers)} servers"
+    options.emit(report, f"{file}: {counts if written else 'as before'}", json_wanted=as_json)
 
 
 @export.command(
@@ -202,15 +202,15 @@ def _run(
     with options.connect(config_path) as store:
         picture = Picture(store)
         writer = Writer(exporter(picture), folder, command, needs_reload)
-        made, written = writer.once(lossy=lossy)
-        found = {
+        bundle, written = writer.once(lossy=lossy)
+        report = {
             "folder": str(folder),
             "generation": current.number(picture.generation.fields, "generation"),
             "written": written,
-            "losses": list(made.losses),
-            "notes": list(made.notes),
+            "losses": list(bundle.losses),
+            "notes": list(bundle.notes),
         }
-        options.emit(found, f"{folder}: {', '.join(written) or 'as before'}", json_wanted=as_json)
+        options.emit(report, f"{folder}: {', '.join(written) or 'as before'}", json_wanted=as_json)
         if watch:
             writer.follow(picture, interval)
 

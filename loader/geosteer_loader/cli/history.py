@@ -21,5 +21,7 @@ def history(*, as_json: bool, config_path: Path | None) -> None:
     from geosteer_loader.query.generations import kept
 
     with options.connect(config_path) as store:
-        found = kept(store)
-    options.emit([one.to_json() for one in found], lambda: text(found), json_wanted=as_json)
+        generations = kept(store)
+    options.emit(
+        [generation.to_json() for generation in generations], lambda: text(generations), json_wanted=as_json
+    )

@@ -25,5 +25,5 @@ def lookup(*, addresses: tuple[str, ...], as_json: bool, config_path: Path | Non
     from geosteer_loader.cli.text.lookup import text
     from geosteer_loader.query.lookup import lookup as run
 
-    found = run(options.load(config_path), list(addresses))
-    options.emit([one.to_json() for one in found], lambda: text(found), json_wanted=as_json)
+    lookups = run(options.load(config_path), list(addresses))
+    options.emit([answer.to_json() for answer in lookups], lambda: text(lookups), json_wanted=as_json)

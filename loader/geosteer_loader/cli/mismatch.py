@@ -56,10 +56,10 @@ def mismatch(
         if kind not in service.kinds:
             raise ConfigError([f"{service.name}: has no {kind}, only {', '.join(service.kinds)}"])
         with meter("pairs") as shown:
-            found = measure(seen, service, kind, _pairs(pairs, shown))
-    if not found.pairs:
+            result = measure(seen, service, kind, _pairs(pairs, shown))
+    if not result.pairs:
         raise SourceError(f"{pairs}: holds no pairs")
-    options.emit(found.to_json(), lambda: text(found), json_wanted=as_json)
+    options.emit(result.to_json(), lambda: text(result), json_wanted=as_json)
 
 
 def _pairs(path: Path, shown: Meter) -> Iterator[Pair]:

@@ -86,11 +86,11 @@ def node(
     wish = Wish(state=state, percent=percent, seconds=seconds, why=why)
     with options.connect(config_path) as store:
         changes = override(store, globs, wish, None if yes else _consent)
-    found = [
+    rows = [
         {"node": change.node, "changed": change.changed, "override": _document(change.after)}
         for change in changes
     ]
-    options.emit(found, "\n".join(_told(change) for change in changes), json_wanted=as_json)
+    options.emit(rows, "\n".join(_told(change) for change in changes), json_wanted=as_json)
 
 
 def _told(change: Change) -> str:
@@ -120,10 +120,16 @@ def _list(globs: Sequence[str], config_path: Path | None, *, as_json: bool) -> N
     from geosteer_loader.health.overrides import listed
 
     with options.connect(config_path) as store:
-        found = listed(store)
-    found = [one for one in found if not globs or any(fnmatchcase(one.node, glob.lower()) for glob in globs)]
-    lines = [_listed(one) for one in found]
-    options.emit([one.to_json() for one in found], "\n".join(lines) or "no overrides", json_wanted=as_json)
+        overrides = listed(store)
+    overrides = [
+        entry
+        for entry in overrides
+        if not globs or any(fnmatchcase(entry.node, glob.lower()) for glob in globs)
+    ]
+    lines = [_listed(entry) for entry in overrides]
+    options.emit(
+        [entry.to_json() for entry in overrides], "\n".join(lines) or "no overrides", json_wanted=as_json
+    )
 
 
 def _listed(entry: Listed) -> str:

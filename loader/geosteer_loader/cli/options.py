@@ -108,8 +108,8 @@ def emit(value: Any, text: str | Callable[[], str], *, json_wanted: bool) -> Non
     """Print a result: *value* as JSON, or the text."""
     if json_wanted:
         text = json.dumps(value, indent=2, ensure_ascii=False)
-    told = text if isinstance(text, str) else text()
-    click.echo(told.encode(errors="replace").decode())  # JSON in Redis may name halves of characters
+    shown = text if isinstance(text, str) else text()
+    click.echo(shown.encode(errors="replace").decode())  # JSON in Redis may name halves of characters
 
 
 class _Format(logging.Formatter):

@@ -36,5 +36,5 @@ def plan(*, clients: Path | None, as_json: bool, config_path: Path | None) -> No
     config = options.load(config_path)
     traffic = read_traffic(clients) if clients is not None else None
     with connect(config.redis) as store:
-        found = run(config, store, traffic, meter)
-    options.emit(found.to_json(), lambda: text(found), json_wanted=as_json)
+        planned = run(config, store, traffic, meter)
+    options.emit(planned.to_json(), lambda: text(planned), json_wanted=as_json)

@@ -39,15 +39,15 @@ def status(
 
     try:
         with options.connect(config_path) as store:
-            found = state.gather(store)
+            gathered = state.gather(store)
     except GeosteerError as exc:
         if not check:
             raise
         code, line = monitoring.failed(str(exc))
     else:
         if not check:
-            options.emit(found.to_json(), lambda: text(found), json_wanted=as_json)
+            options.emit(gathered.to_json(), lambda: text(gathered), json_wanted=as_json)
             return
-        code, line = monitoring.judge(found, max_age)
+        code, line = monitoring.judge(gathered, max_age)
     click.echo(line)
     ctx.exit(code)

@@ -57,7 +57,7 @@ def _text(value: object) -> str:
     """A value much as TOML writes it; nothing that says nothing."""
     if isinstance(value, dict):
         inside = ", ".join(
-            f"{_at('', key)} = {_text(one)}" for key, one in value.items() if one not in (None, [], {})
+            f"{_at('', key)} = {_text(inner)}" for key, inner in value.items() if inner not in (None, [], {})
         )
         return f"{{ {inside} }}" if inside else "{}"
     if isinstance(value, list):

@@ -73,10 +73,10 @@ def owner(zone: str) -> Callable[[object], str]:
         if plain == "@":
             return zone
         absolute = plain.endswith(".") or within(plain.lower(), zone)
-        found = name(plain) if absolute else _checked(f"{plain}.{zone}")
-        if not within(found, zone):
+        full = name(plain) if absolute else _checked(f"{plain}.{zone}")
+        if not within(full, zone):
             raise ValueError(f"{shown(value)} is not in the zone {zone}")
-        return found
+        return full
 
     return parse
 
@@ -107,18 +107,18 @@ def _is_address(plain: str) -> bool:
 
 
 def _checked(plain: str) -> str:
-    found = plain.lower().replace(" ", r"\032")
-    odd = _ODD.search(found.replace(r"\032", "_"))
+    lowered = plain.lower().replace(" ", r"\032")
+    odd = _ODD.search(lowered.replace(r"\032", "_"))
     if odd:
         hint = "; write it in its xn-- form" if ord(odd[0]) > 127 else ""
         raise ValueError(f"{shown(plain)} contains {shown(odd[0])}, which PowerDNS does not pass on{hint}")
-    labels = [len(part.replace(r"\032", "_")) for part in found.split(".")]
+    labels = [len(part.replace(r"\032", "_")) for part in lowered.split(".")]
     if 0 in labels:
         raise ValueError(f"{shown(plain)} has an empty label")
     if max(labels) > 63:
         raise ValueError(f"{shown(plain)} has a label of {max(labels)} bytes, more than 63")
     if sum(labels) + len(labels) + 1 > 255:
         raise ValueError(f"{shown(plain)} is {sum(labels) + len(labels) + 1} bytes long, more than 255")
-    if "*" in found.split(".")[1:]:
+    if "*" in lowered.split(".")[1:]:
         raise ValueError(f"{shown(plain)} has a wildcard that is not its first label")
-    return found
+    return lowered

@@ -28,12 +28,12 @@ class Expander:
     def expand(self, text: str, escape: Callable[[str], str] = str) -> str:
         """The text with the values, each passed through *escape*. Raises: Unset."""
 
-        def value(found: re.Match[str]) -> str:
-            secret = self._environ.get(found[1])
+        def value(reference: re.Match[str]) -> str:
+            secret = self._environ.get(reference[1])
             if not secret:
-                raise Unset(f"environment variable {found[1]} is not set")
+                raise Unset(f"environment variable {reference[1]} is not set")
             for form in {secret, escape(secret)}:
-                self._used[form] = found[0]
+                self._used[form] = reference[0]
             return escape(secret)
 
         return _REFERENCE.sub(value, text)

@@ -80,15 +80,15 @@ def url(*schemes: str) -> Callable[[object], str]:
 def _profile(table: Table) -> Profile:
     if isinstance(table.raw("profile"), dict):
         own = table.table("profile")
-        found: Profile = {
+        depths: Profile = {
             "up": own.require("up", _DEPTH, 1),
             "ok": own.require("ok", _DEPTH, 1),
             "down": own.require("down", _DEPTH, 1),
         }
         own.finish()
-        if found["ok"] > found["up"]:
+        if depths["ok"] > depths["up"]:
             own.add("ok", "must not be more than up")
-        return found
+        return depths
 
     def parse(value: object) -> str:
         if value not in PROFILES:
@@ -99,21 +99,21 @@ def _profile(table: Table) -> Profile:
 
 
 def _http(table: Table, scheme: str) -> dict[str, Any]:
-    found: dict[str, Any] = {"url": table.require("url", url(scheme), "")}
-    if literal_inside(found["url"]):
+    check: dict[str, Any] = {"url": table.require("url", url(scheme), "")}
+    if literal_inside(check["url"]):
         table.add("url", LITERAL)
-    found["status"] = _statuses(table)
-    found["body"] = table.get("body", text, None)
-    found["host"] = table.get("host", _host_header, None)
-    found["headers"] = _headers(table.table("headers"))
+    check["status"] = _statuses(table)
+    check["body"] = table.get("body", text, None)
+    check["host"] = table.get("host", _host_header, None)
+    check["headers"] = _headers(table.table("headers"))
     if scheme == "https":
-        found["sni"] = table.get("sni", _server_name, None)
-        found["verify"] = table.get("verify", flag, True)
+        check["sni"] = table.get("sni", _server_name, None)
+        check["verify"] = table.get("verify", flag, True)
         if "ca" in table:  # left out otherwise: probers of before do not know it
-            found["ca"] = table.get("ca", _absolute_path, None)
-            if not found["verify"]:
+            check["ca"] = table.get("ca", _absolute_path, None)
+            if not check["verify"]:
                 table.add("ca", "has no effect with verify = false")
-    return found
+    return check
 
 
 def _host_header(value: object) -> str:
@@ -144,22 +144,22 @@ def _absolute_path(value: object) -> str:
 
 def _statuses(table: Table) -> list[int]:
     if isinstance(table.raw("status"), list):
-        found = [status for _, status in table.each("status", _STATUS)]
-        if not found:
+        statuses = [status for _, status in table.each("status", _STATUS)]
+        if not statuses:
             table.add("status", "names no status")
-        return found
+        return statuses
     return [table.get("status", _STATUS, 200)]
 
 
 def _headers(table: Table) -> dict[str, str]:
-    found = {}
+    headers = {}
     for key in table.names():
-        found[key] = table.get(key, text, "")
+        headers[key] = table.get(key, text, "")
         if not key.isascii() or not key.replace("-", "").replace("_", "").isalnum():
             table.add(key, "is not a header's name")
-        if found[key] and literal(key, found[key]):
+        if headers[key] and literal(key, headers[key]):
             table.add(key, LITERAL)
-    return found
+    return headers
 
 
 def _command(table: Table) -> list[str]:
@@ -187,10 +187,10 @@ def control_target(value: object) -> str:
     if plain == GATEWAY:
         return plain
     if "://" in plain:
-        found = url("http", "https")(plain)
-        if literal_inside(found):
+        target = url("http", "https")(plain)
+        if literal_inside(target):
             raise ValueError(LITERAL)
-        return found
+        return target
     where, _, port = plain.rpartition(":")
     if not port.isdecimal() or not 1 <= int(port[:6]) <= 65535:
         raise ValueError(f'{shown(plain)} is not "gateway", "host:port", "[IPv6]:port" or a URL')

@@ -83,14 +83,14 @@ def _control(table: Table) -> tuple[str, ...]:
 
 
 def _canaries(table: Table) -> dict[str, str]:
-    found: dict[str, str] = {}
+    canaries: dict[str, str] = {}
     for key in table.names():
         code = table.get(key, country, "")
         try:
-            found[address()(key)] = code
+            canaries[address()(key)] = code
         except ValueError as exc:
             table.add(key, str(exc))
-    return found
+    return canaries
 
 
 def _host_name() -> str:

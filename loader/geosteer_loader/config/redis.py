@@ -104,14 +104,14 @@ def _prefix(value: object) -> str:
 
 
 def _override(
-    problems: Problems, environ: Mapping[str, str], variable: str, parse: Callable[[object], T], found: T
+    problems: Problems, environ: Mapping[str, str], variable: str, parse: Callable[[object], T], written: T
 ) -> T:
     if environ.get(variable):
         try:
             return parse(environ[variable])
         except ValueError as exc:
             problems.add(variable, str(exc), file="environment")
-    return found
+    return written
 
 
 def _password(table: Table, base: Path, environ: Mapping[str, str] | None) -> str | None:

@@ -123,8 +123,8 @@ def _url(value: object) -> str:
     if parts.username is not None or "$" in parts.netloc:
         raise ValueError("must not have credentials in it: use username, password or headers")
     if any(
-        literal(key, one) or (one and key.endswith("key") and "${" not in one)
-        for key, one in parse_qsl(parts.query)
+        literal(key, argument) or (argument and key.endswith("key") and "${" not in argument)
+        for key, argument in parse_qsl(parts.query)
     ):
         raise ValueError(WRITE)
     return plain

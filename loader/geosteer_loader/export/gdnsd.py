@@ -55,33 +55,33 @@ class Exporter:
 
         Raises: StoreError: a page is absent or damaged, or Redis failed. Refused: more groups of nodes than gdnsd takes.
         """
-        picture, made = self._picture, Bundle()
+        picture, bundle = self._picture, Bundle()
         model, zones = picture.generation.model, picture.generation.document["zones"]
-        services = [one for name, one in model.services.items() if zone_of(name, zones)]
+        services = [service for name, service in model.services.items() if zone_of(name, zones)]
         for service in services:
-            _inexpressible(made, service)
+            _inexpressible(bundle, service)
         types: list[str] = []
         maps: list[str] = []
         resources: list[str] = []
-        areas = _areas(made, services, zones)
+        areas = _areas(bundle, services, zones)
         for area in areas:
-            groups = self._networks(made, area)
+            groups = self._networks(bundle, area)
             nodes = area.services[0].map.nodes
-            made.files[f"states/{area.name}"] = states(made, nodes, area.name, picture)
+            bundle.files[f"states/{area.name}"] = states(bundle, nodes, area.name, picture)
             types.append(service_type(area, self._folder))
             maps.append(gdnsd_map(area, groups))
             resources += [resource(area, service, groups) for service in area.services]
         tops = [zone for zone in zones if zone_of(zone.partition(".")[2], zones) is None]
         for zone in tops:
-            made.files[f"zones/{zone}"] = zone_file(made, picture, zone, tops, areas)
-        made.files[PLUGINS] = plugins(types, maps, resources)
+            bundle.files[f"zones/{zone}"] = zone_file(bundle, picture, zone, tops, areas)
+        bundle.files[PLUGINS] = plugins(types, maps, resources)
         if not (self._folder / CONFIG).exists():
-            made.files[CONFIG] = (
+            bundle.files[CONFIG] = (
                 f"# Made once by geosteer. Settings of your own go here.\n$include{{{PLUGINS}}}\n"
             )
-        return made
+        return bundle
 
-    def _networks(self, made: Bundle, area: Area) -> dict[str, list[Candidate]]:
+    def _networks(self, bundle: Bundle, area: Area) -> dict[str, list[Candidate]]:
         """Add the map's networks to the files; the groups of nodes that they name."""
         service, picture = area.services[0], self._picture
         # Each node by itself, too: with `nearest` a change of states would else need a new configuration.
@@ -111,11 +111,11 @@ class Exporter:
             raise Refused(
                 f"maps.{service.map.name}: {len(groups)} groups of nodes, and gdnsd takes {MAX_DATACENTERS} at most"
             )
-        kept = self._kept.get(area.name)
-        if kept is None or kept[0] is not cells or kept[1:3] != (rankings, mapped):
+        networks = self._kept.get(area.name)
+        if networks is None or networks[0] is not cells or networks[1:3] != (rankings, mapped):
             text = "".join(network_lines(cells.spread(mapped), rankings))
-            kept = self._kept[area.name] = cells, rankings, mapped, text
-        made.files[f"geoip/{area.name}.nets"] = kept[3]
+            networks = self._kept[area.name] = cells, rankings, mapped, text
+        bundle.files[f"geoip/{area.name}.nets"] = networks[3]
         return groups
 
 
@@ -124,10 +124,10 @@ def needs_replace(name: str) -> bool:
     return not name.startswith(("geoip/", "states/"))
 
 
-def _areas(made: Bundle, services: Iterable[Service], zones: Mapping[str, Any]) -> list[Area]:
+def _areas(bundle: Bundle, services: Iterable[Service], zones: Mapping[str, Any]) -> list[Area]:
     areas: dict[tuple[object, ...], Area] = {}
     for service in services:
-        kinds = _kinds(made, service, zones)
+        kinds = _kinds(bundle, service, zones)
         near = service.near_km if service.policy == "nearest" else None
         key = (service.map.name, service.policy, near, kinds)
         if key not in areas:
@@ -137,31 +137,31 @@ def _areas(made: Bundle, services: Iterable[Service], zones: Mapping[str, Any]) 
     return list(areas.values())
 
 
-def _inexpressible(made: Bundle, service: Service) -> None:
+def _inexpressible(bundle: Bundle, service: Service) -> None:
     place = f'services."{service.name}"'
     if service.policy == "hash":
-        made.lose(f"{place}.policy", "hash: answers are not sticky, each one is drawn by weight")
+        bundle.lose(f"{place}.policy", "hash: answers are not sticky, each one is drawn by weight")
     if service.max_answers > 1:
-        made.lose(f"{place}.max_answers", "only one node is returned")
+        bundle.lose(f"{place}.max_answers", "only one node is returned")
     if service.map.all_down == "none":
-        made.lose(f"maps.{service.map.name}.all_down", "none: the best node is given, where it should fail")
+        bundle.lose(f"maps.{service.map.name}.all_down", "none: the best node is given, where it should fail")
     if not service.cname:
         for node in service.map.usable:
             for kind in service.kinds:
                 if not node.has(kind):
-                    made.lose(
+                    bundle.lose(
                         place,
                         f"{kind}: node {node.name} has no such address, and its clients get an empty answer",
                     )
 
 
-def _kinds(made: Bundle, service: Service, zones: Mapping[str, Any]) -> tuple[str, ...]:
+def _kinds(bundle: Bundle, service: Service, zones: Mapping[str, Any]) -> tuple[str, ...]:
     """The record types that its resource has; gdnsd gives no CNAME into the zone itself."""
     if not service.cname:
         return service.kinds
     zone = zone_of(service.name, zones)
     if any(node.hostname and zone_of(node.hostname, zones) == zone for node in service.map.usable):
-        made.lose(
+        bundle.lose(
             f'services."{service.name}".answer',
             "cname: addresses are given, as the hosts are in its own zone",
         )

@@ -130,7 +130,7 @@ def _weights(group: Sequence[Candidate]) -> dict[str, int]:
         return dict.fromkeys(whole, 1)
     if highest * 100 <= MAX_WEIGHT // 100 and all(value >= 1 for value in whole.values()):
         return whole
-    return {one.node.name: max(1, round(one.weight / highest * 10000)) for one in group}
+    return {candidate.node.name: max(1, round(candidate.weight / highest * 10000)) for candidate in group}
 
 
 def plugins(types: Sequence[str], maps: Sequence[str], resources: Sequence[str]) -> str:

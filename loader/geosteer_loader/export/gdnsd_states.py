@@ -24,14 +24,14 @@ def up_nodes(nodes: Sequence[Node], picture: Picture) -> set[str]:
     return set()
 
 
-def states(made: Bundle, nodes: Sequence[Node], name: str, picture: Picture) -> str:
+def states(bundle: Bundle, nodes: Sequence[Node], name: str, picture: Picture) -> str:
     """The file of states: every address and host name of a map's nodes; several nodes may share one."""
     up = up_nodes(nodes, picture)
     lines: dict[str, str] = {}
     for node in nodes:
         state = picture.states.get(node.name)
         if node.name in up and 0 < _share(node, picture)[0] < 1:
-            made.lose(f"nodes.{node.name}", "is to keep a share of its clients, and keeps all of them")
+            bundle.lose(f"nodes.{node.name}", "is to keep a share of its clients, and keeps all of them")
         # A TTL below every service's means: the least that the service has.
         word = "DOWN" if node.name not in up else "UP/0" if state and state.failing else "UP"
         for what in (*node.a, *node.aaaa, *([f"{node.hostname}."] if node.hostname else [])):

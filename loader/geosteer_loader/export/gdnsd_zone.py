@@ -24,7 +24,7 @@ _HOSTS = {"NS", "CNAME", "PTR", "MX", "SRV", "SOA", "NAPTR"}
 """Types whose content ends in a name, which is absolute."""
 
 
-def zone_file(made: Bundle, picture: Picture, zone: str, tops: Sequence[str], areas: Iterable[Area]) -> str:
+def zone_file(bundle: Bundle, picture: Picture, zone: str, tops: Sequence[str], areas: Iterable[Area]) -> str:
     """A zone's file, with what the zones within it hold."""
     zones = picture.generation.document["zones"]
     # the DS of a zone within has nothing to sign for where both are one
@@ -35,7 +35,7 @@ def zone_file(made: Bundle, picture: Picture, zone: str, tops: Sequence[str], ar
     ]
     for inner in zones:
         if inner != zone and within(inner, zone):
-            made.lose(f'zones."{inner}"', f"gdnsd has no nested zones: its records are written to {zone}")
+            bundle.lose(f'zones."{inner}"', f"gdnsd has no nested zones: its records are written to {zone}")
             records += [
                 record
                 for record in static_records(picture.generation, inner)
@@ -47,11 +47,11 @@ def zone_file(made: Bundle, picture: Picture, zone: str, tops: Sequence[str], ar
     lines = [f"; Made by geosteer of generation {number}, published {when}; the next export writes it anew."]
     for name, kind, content, ttl in records:
         if kind == "NS" and within(content, zone) and content not in addressed:
-            made.lose(place, f"name server {content} has no static address, and is left out")
+            bundle.lose(place, f"name server {content} has no static address, and is left out")
             continue
         written = _content(kind, content)
         if written is None:
-            made.lose(place, f"{name} {kind}: gdnsd has no such records, and it is left out")
+            bundle.lose(place, f"{name} {kind}: gdnsd has no such records, and it is left out")
         else:
             lines.append(f"{name}. {ttl} {written}")
     for area in areas:

@@ -55,27 +55,27 @@ class Exporter:
 
         Raises: StoreError: a page is absent or damaged, or Redis failed. Refused: more classes of clients than numbers.
         """
-        picture, made = self._picture, Bundle()
+        picture, bundle = self._picture, Bundle()
         model, zones = picture.generation.model, picture.generation.document["zones"]
-        services = [one for name, one in model.services.items() if zone_of(name, zones)]
+        services = [service for name, service in model.services.items() if zone_of(name, zones)]
         cells = picture.cells(chain.from_iterable(service.tables for service in services))
         if any(len(spans.starts) > 1 for bits, spans in cells.spans.items() if bits == 128):
-            made.lose("IPv6", "the backend does not support it: every IPv6 client is treated as unknown")
+            bundle.lose("IPv6", "the backend does not support it: every IPv6 client is treated as unknown")
 
         classes = Classes(picture, services, cells.tables)
         nothing = classes.key(("",) * len(cells.tables))
         keys, mapped = cells.classes(classes.key)
         numbers = _numbers(keys, classes.sample, nothing, cells)
         samples = {numbers[key]: records for key, records in classes.sample.items()}
-        made.files[IP_MAP] = self._ip_map(cells, [numbers[keys[place]] for place in mapped], samples)
+        bundle.files[IP_MAP] = self._ip_map(cells, [numbers[keys[place]] for place in mapped], samples)
         for service in services:
             zone = zone_of(service.name, zones)
-            lines = "\n".join(self._director(made, service, classes, samples))
+            lines = "\n".join(self._director(bundle, service, classes, samples))
             if any(node.hostname for node in service.map.usable):  # else there is nothing to point to
-                made.files[f"{zone}/{service.name}"] = lines + "\n"
+                bundle.files[f"{zone}/{service.name}"] = lines + "\n"
         for zone in zones:
-            made.files[f"{zone}.conf"] = _settings(made, picture, zone, self._folder)
-        return made
+            bundle.files[f"{zone}.conf"] = _settings(bundle, picture, zone, self._folder)
+        return bundle
 
     def _ip_map(self, cells: Cells, numbers: list[int], samples: Mapping[int, Records]) -> str:
         if self._kept is None or self._kept[0] is not cells or self._kept[1] != numbers:
@@ -83,12 +83,12 @@ class Exporter:
         return self._kept[2]
 
     def _director(
-        self, made: Bundle, service: Service, classes: Classes, samples: Mapping[int, Records]
+        self, bundle: Bundle, service: Service, classes: Classes, samples: Mapping[int, Records]
     ) -> Iterator[str]:
         """The lines of a service's director map."""
         place = f'services."{service.name}"'
         lost: dict[str, list[str]] = {}
-        _inexpressible(made, service)
+        _inexpressible(bundle, service)
         yield f"# Made by geosteer of generation {self._picture.generation.number}; the next export writes it anew."
         yield f"$RECORD {service.name}."
         for number, records in sorted(samples.items()):
@@ -100,15 +100,15 @@ class Exporter:
                 ).append(word)
                 node = service.map.usable[0]
             if not node.hostname:
-                made.lose(
+                bundle.lose(
                     place, f"node {node.name} has no host name, and the backend answers with host names only"
                 )
-                node = next((one for one in service.map.usable if one.hostname), node)
+                node = next((other for other in service.map.usable if other.hostname), node)
             if number:
                 yield f"# {word}"
             yield f"{number} {node.hostname}."
         for what, whom in lost.items():
-            made.lose(place, f"{what}: {_listed(whom)}")
+            bundle.lose(place, f"{what}: {_listed(whom)}")
 
     @staticmethod
     def _first(lost: dict[str, list[str]], word: str, service: Service, answers: Answers) -> Node | None:
@@ -153,9 +153,9 @@ def _numbers(
 
 def _country(records: Records, cells: Cells) -> int | None:
     """The ISO number of clients of whom only the country is known."""
-    said = dict(zip(cells.tables, records, strict=True))
-    geo = said.pop("geo", "").partition(" ")[0]
-    return _ISO.get(geo) if not any(said.values()) else None
+    by_table = dict(zip(cells.tables, records, strict=True))
+    geo = by_table.pop("geo", "").partition(" ")[0]
+    return _ISO.get(geo) if not any(by_table.values()) else None
 
 
 def _word(number: int, records: Records) -> str:
@@ -172,28 +172,30 @@ def _prefix_lines(cells: Cells, numbers: Sequence[int], samples: Mapping[int, Re
                 yield f"{Address(first.to_bytes(4, 'big'))}/{length}{tail}"
 
 
-def _inexpressible(made: Bundle, service: Service) -> None:
+def _inexpressible(bundle: Bundle, service: Service) -> None:
     place = f'services."{service.name}"'
     if service.policy in {"weighted", "hash"}:
-        made.lose(f"{place}.policy", f"{service.policy}: all clients of one class get the same node")
+        bundle.lose(f"{place}.policy", f"{service.policy}: all clients of one class get the same node")
     if service.max_answers > 1:
-        made.lose(f"{place}.max_answers", "only one node is returned")
+        bundle.lose(f"{place}.max_answers", "only one node is returned")
     if service.name.startswith("*."):
-        made.lose(place, "the backend does not support wildcards: only the literal name is answered")
+        bundle.lose(place, "the backend does not support wildcards: only the literal name is answered")
 
 
-def _settings(made: Bundle, picture: Picture, zone: str, folder: Path) -> str:
+def _settings(bundle: Bundle, picture: Picture, zone: str, folder: Path) -> str:
     zones = picture.generation.document["zones"]
     spec = zones[zone]
     services = picture.generation.model.services.items()
     ttls = {service.ttl for name, service in services if zone_of(name, zones) == zone} or {60}
     if len(ttls) > 1:
-        made.lose(
+        bundle.lose(
             f'zones."{zone}"', f"the backend has one TTL for all services; the least is taken: {min(ttls)}"
         )
     others = sum(record.kind not in _STATICS for record in static_records(picture.generation, zone))
     if others:
-        made.note(f"zone {zone}: {others} static records are for another backend, such as `launch=geo,bind`")
+        bundle.note(
+            f"zone {zone}: {others} static records are for another backend, such as `launch=geo,bind`"
+        )
     return f"""# For pdns.conf of PowerDNS up to 3.4: zone {zone}. Made by geosteer.
 launch=geo
 geo-zone={zone}

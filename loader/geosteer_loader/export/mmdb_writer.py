@@ -58,9 +58,9 @@ class Unsigned(int):
 
     def __new__(cls, value: int, size: int) -> Self:
         """A number that fits the size."""
-        made = super().__new__(cls, value)
-        made.size = size
-        return made
+        number = super().__new__(cls, value)
+        number.size = size
+        return number
 
 
 def encode(value: Any) -> bytes:

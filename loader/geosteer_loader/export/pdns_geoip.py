@@ -56,33 +56,35 @@ class Exporter:
 
         Raises: StoreError: a page is absent or damaged, or Redis failed.
         """
-        picture, made = self._picture, Bundle()
+        picture, bundle = self._picture, Bundle()
         model, document = picture.generation.model, picture.generation.document
-        services = {name: one for name, one in model.services.items() if zone_of(name, document["zones"])}
+        services = {
+            name: service for name, service in model.services.items() if zone_of(name, document["zones"])
+        }
         for name in model.services.keys() - services.keys():
-            made.note(f'services."{name}": lies outside every zone, so DNS does not serve it')
+            bundle.note(f'services."{name}": lies outside every zone, so DNS does not serve it')
         variants = _variants(services)
         for places, service in variants.values():
-            _inexpressible(made, places[0], service)
+            _inexpressible(bundle, places[0], service)
         cells = picture.cells(chain.from_iterable(service.tables for _, service in variants.values()))
         classes = Classes(picture, [service for _, service in variants.values()], cells.tables)
         keys, mapped = cells.classes(classes.key)
-        made.files[DATABASE] = self._database(cells, keys, mapped)
+        bundle.files[DATABASE] = self._database(cells, keys, mapped)
         answers = {}
         for number, (places, service) in enumerate(variants.values()):
             for key in keys:
                 name = f"{_name(key)}.{number}.{HIDDEN}"
                 answers[name] = _answers(
-                    made, places[0], service, classes.answers(service, classes.sample[key]), picture
+                    bundle, places[0], service, classes.answers(service, classes.sample[key]), picture
                 )
         formats = {
             name: f"%cc.{number}.{HIDDEN}"
             for number, (places, _) in enumerate(variants.values())
             for name in places
         }
-        made.files[ZONES] = "\n".join(_yaml(made, picture, formats, answers)) + "\n"
-        made.files[SETTINGS] = _settings(self._folder.absolute())
-        return made
+        bundle.files[ZONES] = "\n".join(_yaml(bundle, picture, formats, answers)) + "\n"
+        bundle.files[SETTINGS] = _settings(self._folder.absolute())
+        return bundle
 
     def _database(self, cells: Cells, keys: list[Key], mapped: list[int]) -> bytes:
         if self._kept is None or self._kept[0] is not cells or self._kept[1:3] != (keys, mapped):
@@ -95,46 +97,48 @@ class Exporter:
 
 def _variants(services: Mapping[str, Service]) -> dict[Key, tuple[list[str], Service]]:
     """Services that always get the same answers, together."""
-    found: dict[Key, tuple[list[str], Service]] = {}
+    variants: dict[Key, tuple[list[str], Service]] = {}
     for name, service in services.items():
         key = (
             service.map.name, service.policy, service.ttl, service.ttl_min, service.near_km, service.cname,
             service.max_answers,
         )  # fmt: skip
-        found.setdefault(key, ([], service))[0].append(name)
-    return found
+        variants.setdefault(key, ([], service))[0].append(name)
+    return variants
 
 
-def _inexpressible(made: Bundle, name: str, service: Service) -> None:
+def _inexpressible(bundle: Bundle, name: str, service: Service) -> None:
     """Note what of a service's settings the backend cannot do, whatever the states are."""
     place = f'services."{name}"'
     if service.policy == "hash":
-        made.lose(f"{place}.policy", "hash: answers are not sticky, each one is drawn by weight")
+        bundle.lose(f"{place}.policy", "hash: answers are not sticky, each one is drawn by weight")
     if service.map.all_down == "none":
-        made.lose(f"maps.{service.map.name}.all_down", "none: the answer is empty then, where it should fail")
+        bundle.lose(
+            f"maps.{service.map.name}.all_down", "none: the answer is empty then, where it should fail"
+        )
 
 
-def _answers(made: Bundle, name: str, service: Service, answers: ClassAnswers, picture: Picture) -> Answers:
+def _answers(bundle: Bundle, name: str, service: Service, answers: ClassAnswers, picture: Picture) -> Answers:
     """(type, content, weight, ttl) of a class; weight 0: all records of the type are given."""
     settled = answers.settled()
-    found: Answers = []
+    records: Answers = []
     if settled is not None:
         ttl = _ttl(service, chain.from_iterable(settled.values()), picture)
         for kind, nodes in settled.items():
-            found += [(kind, content, 0, ttl) for node in nodes for content in node.contents(kind)]
-        return found
+            records += [(kind, content, 0, ttl) for node in nodes for content in node.contents(kind)]
+        return records
     parts = {kind: answers.chances(kind) for kind in service.kinds}
     ttl = _ttl(service, chain.from_iterable(parts.values()), picture)
     place = f'services."{name}"'
     if service.max_answers > 1:
-        made.lose(f"{place}.max_answers", "where nodes are drawn, one of them is given")
+        bundle.lose(f"{place}.max_answers", "where nodes are drawn, one of them is given")
     for kind, chances in parts.items():
         for node, weight in _weights(chances).items():
             contents = node.contents(kind)
             if len(contents) > 1:
-                made.lose(place, f"{kind}: of node {node.name}, which is drawn, one address is given")
-            found += [(kind, content, weight, ttl) for content in contents[:1]]
-    return found
+                bundle.lose(place, f"{kind}: of node {node.name}, which is drawn, one address is given")
+            records += [(kind, content, weight, ttl) for content in contents[:1]]
+    return records
 
 
 def _weights(chances: Mapping[Node, float]) -> dict[Node, int]:
@@ -154,7 +158,7 @@ def _ttl(service: Service, nodes: Iterable[Node], picture: Picture) -> int:
 
 
 def _yaml(
-    made: Bundle, picture: Picture, formats: Mapping[str, str], answers: Mapping[str, Answers]
+    bundle: Bundle, picture: Picture, formats: Mapping[str, str], answers: Mapping[str, Answers]
 ) -> Iterator[str]:
     """The file's lines; strings are written as in JSON, which YAML takes."""
     generation = picture.generation
@@ -165,7 +169,7 @@ def _yaml(
     for zone in sorted(zones, key=lambda name: -name.count(".")):
         mine = {name: wanted for name, wanted in formats.items() if zone_of(name, zones) == zone}
         yield from (f"- domain: {_quoted(zone)}", "  ttl: 60", "  records:")
-        for name, records in _statics(made, picture, zone).items():
+        for name, records in _statics(bundle, picture, zone).items():
             yield f"    {_quoted(name)}:"
             yield from (_record(*record) for record in records)
         used = {wanted.partition(".")[2] for wanted in mine.values()}
@@ -180,14 +184,14 @@ def _yaml(
         yield "  []"
 
 
-def _statics(made: Bundle, picture: Picture, zone: str) -> dict[str, Answers]:
+def _statics(bundle: Bundle, picture: Picture, zone: str) -> dict[str, Answers]:
     """Name -> (type, content, 0, ttl) of all records of a zone that are the same for everybody."""
-    found: dict[str, Answers] = {}
+    records: dict[str, Answers] = {}
     for name, kind, content, ttl in static_records(picture.generation, zone):
         if _PLACEHOLDER.search(content):
-            made.lose(f'zones."{zone}".records', f"{name} {kind}: the backend fills in what follows a %")
-        found.setdefault(name, []).append((kind, content, 0, ttl))
-    return found
+            bundle.lose(f'zones."{zone}".records', f"{name} {kind}: the backend fills in what follows a %")
+        records.setdefault(name, []).append((kind, content, 0, ttl))
+    return records
 
 
 def _record(kind: str, content: str, weight: int, ttl: int) -> str:

@@ -52,10 +52,10 @@ class Writer:
 
         Raises: Refused: something cannot be said, and *lossy* is false; nothing was written. NotWritten, ReloadFailed.
         """
-        made = self._make()
-        made.check(lossy=lossy)
-        self._tell(made)
-        return made, self._write(made)
+        bundle = self._make()
+        bundle.check(lossy=lossy)
+        self._tell(bundle)
+        return bundle, self._write(bundle)
 
     def follow(self, picture: Picture, interval: float, wait: Callable[[float], None] = time.sleep) -> None:
         """Go on for ever: look every *interval* seconds, write what changed.
@@ -69,9 +69,9 @@ class Writer:
             try:
                 self._behind = picture.refresh() or self._behind
                 if self._behind:
-                    made = self._make()
-                    self._tell(made)
-                    if written := self._write(made):
+                    bundle = self._make()
+                    self._tell(bundle)
+                    if written := self._write(bundle):
                         log.info("%s: %s", self._folder, ", ".join(written))
                 elif self._untold:
                     self._reload()
@@ -84,11 +84,11 @@ class Writer:
                     log.warning("recovered")
                 trouble = ""
 
-    def _write(self, made: Bundle) -> list[str]:
+    def _write(self, bundle: Bundle) -> list[str]:
         if self._command:
             self._untold = self._untold or self._pending.exists()
             atomic_files.mark(self._pending)
-        written = made.write(self._folder)
+        written = bundle.write(self._folder)
         self._behind = False
         if any(map(self._needs_reload, written)):
             self._untold = True
@@ -104,14 +104,14 @@ class Writer:
             self._pending.unlink(missing_ok=True)
         self._untold = False
 
-    def _tell(self, made: Bundle) -> None:
-        for text in made.notes:
+    def _tell(self, bundle: Bundle) -> None:
+        for text in bundle.notes:
             if text not in self._told:
                 log.info("%s", text)
-        for text in made.losses:
+        for text in bundle.losses:
             if text not in self._told:
                 log.warning("%s", text)
-        self._told = {*made.notes, *made.losses}
+        self._told = {*bundle.notes, *bundle.losses}
 
 
 def run(command: Sequence[str]) -> None:
@@ -132,5 +132,5 @@ def run(command: Sequence[str]) -> None:
     except (OSError, subprocess.TimeoutExpired) as exc:
         raise ReloadFailed(f"{shown}: {getattr(exc, 'strerror', None) or exc}") from exc
     if done.returncode:
-        said = (done.stderr or done.stdout).strip() or "no output"
-        raise ReloadFailed(f"{shown}: exit status {done.returncode}: {said}")
+        output = (done.stderr or done.stdout).strip() or "no output"
+        raise ReloadFailed(f"{shown}: exit status {done.returncode}: {output}")

@@ -27,11 +27,11 @@ def servers(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     spare = []
     for name, node in document["nodes"].items():
         if node.get("well_connected"):
-            kept = {key: node.get(key) for key in ("a", "aaaa", "hostname")}
+            fields = {key: node.get(key) for key in ("a", "aaaa", "hostname")}
             spare.append(
                 {
                     "name": name,
-                    **{key: value for key, value in kept.items() if value},
+                    **{key: value for key, value in fields.items() if value},
                     "weight": node["well_connected"],
                 }
             )
@@ -81,11 +81,11 @@ def merged(document: Mapping[str, Any], before: str, name: str) -> str:
         raise ConfigError([f"{name}: {exc}"]) from exc
     had = old.pop("fallback", None)
     part = text(document, had.get("ttl") if isinstance(had, dict) else None)
-    kept, at = _without(before.splitlines())
-    lines = [*kept[:at], *part.splitlines(), *([""] if at < len(kept) else []), *kept[at:]]
-    made = "\n".join(lines) + "\n"
+    others, at = _without(before.splitlines())
+    lines = [*others[:at], *part.splitlines(), *([""] if at < len(others) else []), *others[at:]]
+    merged_text = "\n".join(lines) + "\n"
     try:
-        right = tomllib.loads(made) == {**old, **tomllib.loads(part)}
+        right = tomllib.loads(merged_text) == {**old, **tomllib.loads(part)}
     except tomllib.TOMLDecodeError:
         right = False
     if not right:
@@ -94,28 +94,28 @@ def merged(document: Mapping[str, Any], before: str, name: str) -> str:
                 f"{name}: fallback: cannot be separated from the rest of the file: write it as tables [fallback...] of its own"
             ]
         )
-    return made
+    return merged_text
 
 
 def _without(lines: Sequence[str]) -> tuple[Lines, int]:
     """The lines outside the tables [fallback...], and where among them those began, or may begin."""
-    kept: Lines = []
+    others: Lines = []
     ours, at = False, -1
     for line in lines:
         header = _HEADER.match(line)
         if header:
             ours = header[1] in _OURS
             if ours and at < 0:
-                at = len(kept)
+                at = len(others)
         if not ours:
-            kept.append(line)
+            others.append(line)
     if at >= 0:
-        return kept, at
-    while kept and not kept[-1].strip():
-        kept.pop()
-    if kept:
-        kept.append("")
-    return kept, len(kept)
+        return others, at
+    while others and not others[-1].strip():
+        others.pop()
+    if others:
+        others.append("")
+    return others, len(others)
 
 
 def _zone(place: str, zone: Mapping[str, Any]) -> Iterator[str]:

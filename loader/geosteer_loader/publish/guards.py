@@ -60,27 +60,27 @@ class Examination:
 def examine(config: Config, store: Store, proposal: Proposal, traffic: Traffic | None = None) -> Examination:
     """Look at what would be published; *traffic* weighs real clients, too. Raises: StoreError; CorruptPage in new tables."""
     pages = proposal.pages(store)
-    found = Examination(findings=[*_canaries(config.guard.canaries, proposal.tables, pages.get)])
+    examination = Examination(findings=[*_canaries(config.guard.canaries, proposal.tables, pages.get)])
     for table in proposal.tables:
         if table.name in GUARDED and not table.kept:
             try:
-                found.findings += _compared(config, proposal.before, table, pages.get)
+                examination.findings += _compared(config, proposal.before, table, pages.get)
             except CorruptPage as exc:
                 log.warning("%s: cannot be compared with what is published: %s", table.name, exc)
     if proposal.known.unreadable:
-        found.warnings.append(f"{proposal.known.unreadable}: the impact on clients cannot be told")
+        examination.warnings.append(f"{proposal.known.unreadable}: the impact on clients cannot be told")
     if proposal.changed:
         model = Model(proposal.document)
         states = node_states.read(store, model.nodes).states
         now = store.now()
         try:
-            found.impact = _impact(config, proposal, pages, states, now, traffic, found.findings)
+            examination.impact = _impact(config, proposal, pages, states, now, traffic, examination.findings)
             asking = countries(pages, proposal.after, traffic)
         except CorruptPage as exc:
             log.warning("the impact on clients cannot be told: %s", exc)
         else:
-            found.warnings += unserved(model, states, now, asking)
-    return found
+            examination.warnings += unserved(model, states, now, asking)
+    return examination
 
 
 def guard(examination: Examination, force: Collection[str]) -> list[str]:
@@ -177,8 +177,8 @@ def _countries(
 
 
 def _named_countries(document: Mapping[str, Any]) -> list[str]:
-    found: set[str] = set()
+    codes: set[str] = set()
     for spec in document["maps"].values():
-        found.update(spec["countries"])
-        found.update(country_of(subdivision) for subdivision in spec["subdivisions"])
-    return sorted(found)
+        codes.update(spec["countries"])
+        codes.update(country_of(subdivision) for subdivision in spec["subdivisions"])
+    return sorted(codes)

@@ -126,7 +126,7 @@ def plan(
         tables=tables,
         config=differences(proposal.known.document, json.loads(proposal.text)),
         impact=as_json(examined.impact),
-        refused=[{"guard": one.guard, "finding": one.finding} for one in examined.findings],
+        refused=[{"guard": refusal.guard, "finding": refusal.finding} for refusal in examined.findings],
         warnings=warnings + examined.warnings,
     )
 

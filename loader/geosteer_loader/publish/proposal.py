@@ -49,8 +49,8 @@ class Proposal:
     def roots(self) -> dict[str, Roots]:
         """Field of `current` (`geo.v4`) -> digest of the root page before and after, of every table in either."""
         fields = [root_field(table, bits) for table in TABLES for bits in FAMILIES.values()]
-        found = {name: (self.before.get(name), self.after.get(name)) for name in fields}
-        return {name: pair for name, pair in found.items() if pair != (None, None)}
+        pairs = {name: (self.before.get(name), self.after.get(name)) for name in fields}
+        return {name: pair for name, pair in pairs.items() if pair != (None, None)}
 
     def pages(self, store: Store) -> Pages:
         """All pages, those before and those after."""
@@ -79,18 +79,18 @@ class Lacking:
 
 def lacking(proposal: Proposal, writer: Writer) -> Lacking:
     """What has to be written before the proposal can be published. Raises: StoreError."""
-    found = Lacking({}, {})
+    missing = Lacking({}, {})
     for table in proposal.tables:
         # A page that vanished from below one that stayed is found only by asking for each.
         thorough = not proposal.known.complete(table.name)
         for built in table.pages:
             for name in writer.lacking(built, thorough=thorough):
-                objects = found.inner if name in built.children else found.leaves
+                objects = missing.inner if name in built.children else missing.leaves
                 objects[name.hex()] = built.pages[name]
     document = proposal.after["config"]
     if document == proposal.known.damaged or not writer.there(document):
-        found.leaves[document] = proposal.text
-    return found
+        missing.leaves[document] = proposal.text
+    return missing
 
 
 def propose(
@@ -106,8 +106,8 @@ def propose(
     document: dict[str, Any] = dict(config.document)
     for table in tables:
         if table.name == "geo":
-            told = known.continents() if table.kept else table.continents
-            document["continents"] = {**document["continents"], **told}
+            continents = known.continents() if table.kept else table.continents
+            document["continents"] = {**document["continents"], **continents}
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
     after = {"config": digest(text).hex()}
     for table in tables:

@@ -102,8 +102,8 @@ def publish(
         changed = _changed(proposal, after, writer.written)
         if changed:
             due = _sweep_due(store, before, after)
-            told = " ".join([*changed, *(f"forced:{name}" for name in forced)])
-            now = published.flip(store, lease, before, after, told, writer.check)
+            summary = " ".join([*changed, *(f"forced:{name}" for name in forced)])
+            now = published.flip(store, lease, before, after, summary, writer.check)
             outcome = Outcome(generation=int(now["generation"]), changed=changed, written=writer.written)
             outcome.impact = as_json(examination.impact)
             outcome.warnings += examination.warnings

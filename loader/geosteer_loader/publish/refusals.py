@@ -39,7 +39,10 @@ class SeveralRefused(Refused):
 
     def __init__(self, findings: Sequence[GuardRefused]) -> None:
         super().__init__(
-            refusal([one.guard for one in findings], [f"{one.guard}: {one.finding}" for one in findings])
+            refusal(
+                [finding.guard for finding in findings],
+                [f"{finding.guard}: {finding.finding}" for finding in findings],
+            )
         )
         self.findings = tuple(findings)
 

@@ -86,19 +86,19 @@ def _wait(store: Store) -> None:
 
 
 def _target(store: Store, before: Mapping[str, str], generation: int | None) -> Entry:
-    kept = entries(store)
+    history = entries(store)
     if generation is None:
         newest = published.number(before, "restored") or published.number(before, "generation")
-        older = [entry for entry in kept if entry.generation < newest]
+        older = [entry for entry in history if entry.generation < newest]
         if not older:
             raise ConfigError([f"no generation before {newest} is kept"])
         return older[-1]
-    for entry in kept:
+    for entry in history:
         if entry.generation == generation:
             if published.number(entry.fields, "schema", SCHEMA) > SCHEMA:
                 raise SchemaUnknown(f"generation {generation}", entry.fields["schema"], SCHEMA)
             return entry
-    names = ", ".join(str(entry.generation) for entry in kept) or "none"
+    names = ", ".join(str(entry.generation) for entry in history) or "none"
     raise ConfigError([f"generation {generation} is not kept; there are: {names}"])
 
 

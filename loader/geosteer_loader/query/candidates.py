@@ -117,7 +117,7 @@ def _chances(
     layers: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         layers.setdefault((row["type"], row["layer"]), []).append(row)
-    found = {}
+    chances_by_row = {}
     for (kind, layer), members in layers.items():
         serving = [row for row in members if row["excluded"] is None]
         if service.policy == "weighted":
@@ -127,8 +127,8 @@ def _chances(
         else:
             chances = {}
         for row in members:
-            found[kind, layer, row["node"]] = round(chances.get(row["node"], 0.0), 6)
-    return found
+            chances_by_row[kind, layer, row["node"]] = round(chances.get(row["node"], 0.0), 6)
+    return chances_by_row
 
 
 def draw_chances(serving: Sequence[Row], asker: Client | None) -> dict[str, float]:
@@ -142,7 +142,7 @@ def equals(
     sight: Sight, service: Service, decision: Decision, asker: Client | None, kinds: Sequence[str]
 ) -> list[Equals]:
     """The candidates of the layers that answered between which the policy makes no difference, and what orders them."""
-    return [one for kind in kinds for one in _equals(kind, sight, service, decision, asker)]
+    return [equal for kind in kinds for equal in _equals(kind, sight, service, decision, asker)]
 
 
 def _equals(

@@ -78,16 +78,16 @@ def planned(config: Config, store: Store, meter: Callable[[str], Meter] = Silent
     now = store.now()
     proposal = propose(config, store, published.read(store, repairing=True), meter)
     tables, document = proposal.tables, proposal.document
-    kept = {table.name for table in tables if table.kept}
+    unbuilt = {table.name for table in tables if table.kept}
     built = {(table.name, bits): ranges for table in tables for bits, ranges in table.ranges.items()}
-    view = View(store) if kept else None
+    view = View(store) if unbuilt else None
     mirror = node_states.read(store, document["nodes"])
 
     def cell(table: str, bits: int, address: int) -> tuple[str, int]:
         ranges = built.get((table, bits))
         if ranges is not None:
             return cell_of(ranges, address)
-        return view.cell(table, bits, address) if view is not None and table in kept else ("", 0)
+        return view.cell(table, bits, address) if view is not None and table in unbuilt else ("", 0)
 
     return Sight(
         model=Model(document),

@@ -44,10 +44,10 @@ def doubts(
         list(_verdicts(store, list(beats), now)),
     )
     lines: list[str] = []
-    for found in kinds:
-        lines += found[:MOST]
-        if len(found) > MOST:
-            lines.append(f"{len(found) - MOST} more of them")
+    for lines_of_kind in kinds:
+        lines += lines_of_kind[:MOST]
+        if len(lines_of_kind) > MOST:
+            lines.append(f"{len(lines_of_kind) - MOST} more of them")
     return lines
 
 

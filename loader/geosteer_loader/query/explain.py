@@ -143,15 +143,15 @@ def asker_of(text: str, seen: Sight) -> Client | None:
 def find_service(model: Model, name: str) -> Service:
     """The service that answers a name: itself, or the closest wildcard (RFC 4592). Raises: ConfigError: there is none."""
     wanted = name.lower().rstrip(".")
-    found = model.services.get(wanted)
+    service = model.services.get(wanted)
     parent = wanted
-    while found is None and "." in parent:
+    while service is None and "." in parent:
         parent = parent.partition(".")[2]
-        found = model.services.get(f"*.{parent}")
-    if found is None:
+        service = model.services.get(f"*.{parent}")
+    if service is None:
         known = ", ".join(sorted(model.services)[:10]) or "none"
         raise ConfigError([f"{name}: no such service (there are: {known})"])
-    return found
+    return service
 
 
 def _kinds(service: Service, qtype: str | None) -> tuple[str, ...]:

@@ -85,11 +85,11 @@ class Candidate:
 
     def to_json(self) -> dict[str, Any]:
         """The fields above; without `chance` where it is None, and with those of `went_by` in its place."""
-        told = asdict(self)
-        went_by = told.pop("went_by")
+        document = asdict(self)
+        went_by = document.pop("went_by")
         if self.chance is None:
-            del told["chance"]
-        return {**told, **(went_by or {})}
+            del document["chance"]
+        return {**document, **(went_by or {})}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

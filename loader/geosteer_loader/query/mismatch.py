@@ -174,7 +174,7 @@ def measure(sight: Sight, service: Service, kind: str, pairs: Iterable[Pair]) ->
         resolvers.setdefault(str(pair.resolver), _Tally()).add(pair.count, differ, region=region, extra=extra)
         if extra is not None:
             extras[round(extra)] = extras.get(round(extra), 0.0) + pair.count
-    worst = sorted(resolvers.items(), key=lambda one: (-one[1].differ, one[0]))[:WORST]
+    worst = sorted(resolvers.items(), key=lambda item: (-item[1].differ, item[0]))[:WORST]
     return Mismatch(
         service=service.name,
         policy=service.policy,
@@ -214,12 +214,12 @@ class _Decider:
 
     def __call__(self, client: Client) -> _Outcome:
         key = client.bits, client.address, client.length
-        found = self._known.get(key)
-        if found is None:
+        outcome = self._known.get(key)
+        if outcome is None:
             if len(self._known) >= REMEMBERED:
                 self._known.clear()
-            found = self._known[key] = self._decide(client)
-        return found
+            outcome = self._known[key] = self._decide(client)
+        return outcome
 
     def farther(self, seen: _Outcome, own: _Outcome) -> float | None:
         """Kilometres that a client goes farther; None: nothing tells where he or a node is."""
@@ -253,8 +253,12 @@ class _Decider:
 
 def _chances(decision: Decision, kind: str, layer: str, client: Client) -> dict[str, float]:
     """Of a draw, by the candidates as they stood when it was made."""
-    latest = {one["node"]: one for one in decision.trace if (one["type"], one["layer"]) == (kind, layer)}
-    serving = [one for one in latest.values() if one["excluded"] is None]
+    latest = {
+        candidate["node"]: candidate
+        for candidate in decision.trace
+        if (candidate["type"], candidate["layer"]) == (kind, layer)
+    }
+    serving = [candidate for candidate in latest.values() if candidate["excluded"] is None]
     chosen = decision.answer[kind][0].name
     return draw_chances(serving, client) or {chosen: 1.0}
 

@@ -35,7 +35,7 @@ def _layers(
     answered = decision.layer.get(kind)
     met = [row for row in decision.trace if row["type"] == kind]
     labels = {row["layer"] for row in met}
-    found: list[Layer] = []
+    layer_rows: list[Layer] = []
     for layer, table, entries in service.map.layers:
         if table not in decision.matched:
             break
@@ -46,14 +46,14 @@ def _layers(
         if key is not None and label not in labels:
             break  # an earlier layer answered
         outcome = _outcome(label, met, answered, asker) if key else _nothing(record, keys)
-        found.append(Layer(type=kind, layer=layer, table=table, key=key, outcome=outcome))
-        if not labels - {f"{one.layer} {one.key}" for one in found}:
+        layer_rows.append(Layer(type=kind, layer=layer, table=table, key=key, outcome=outcome))
+        if not labels - {f"{row.layer} {row.key}" for row in layer_rows}:
             break
     for layer in ("default", "any"):
         if layer in labels:
             outcome = _outcome(layer, met, answered, asker)
-            found.append(Layer(type=kind, layer=layer, table=None, key=None, outcome=outcome))
-    return found
+            layer_rows.append(Layer(type=kind, layer=layer, table=None, key=None, outcome=outcome))
+    return layer_rows
 
 
 def _nothing(record: str, keys: Sequence[str]) -> str:
@@ -97,7 +97,7 @@ def scope_reason(service: Service, decision: Decision, asker: Client | None, kin
         reasons.append((HASHED[asker.bits], _split_reason(service, decision, HASHED[asker.bits], kinds)))
     reasons.append((asker.floor, "a wider prefix would hold addresses that are looked up in another way"))
     reasons.append((1, "the same for every client, but an answer for all would be kept when nodes change"))
-    reason = max(reasons, key=lambda one: one[0])[1]
+    reason = max(reasons, key=lambda item: item[0])[1]
     if asker.extra:
         reason += f"; {asker.extra} bits more, since the address carries an IPv4 one"
     return reason
@@ -106,11 +106,11 @@ def scope_reason(service: Service, decision: Decision, asker: Client | None, kin
 def _split_reason(service: Service, decision: Decision, length: int, kinds: Sequence[str]) -> str:
     layers: dict[tuple[str, str], int] = {}
     partly = False
-    for one in decision.trace:
-        if one["excluded"] is None and one["type"] in kinds:
-            place = one["type"], one["layer"]
+    for candidate in decision.trace:
+        if candidate["excluded"] is None and candidate["type"] in kinds:
+            place = candidate["type"], candidate["layer"]
             layers[place] = layers.get(place, 0) + 1
-            partly = partly or one["share"] < 1
+            partly = partly or candidate["share"] < 1
     several = max(layers.values(), default=0) > 1
     if service.policy == "weighted" and several:
         return "a draw settled it"

@@ -116,14 +116,16 @@ def gather(store: Store) -> Status:
     document = published.document(store, fields)
     now = store.now()
     age = _age(fields.get("published", ""), now)
-    said = overrides.read(store, now)
+    overrides_in_force = overrides.read(store, now)
     model = Model(document)
     names = sorted(model.nodes)
     mirror = node_states.read(store, names)
     seen = looks(store, now)
     checked = [name for name, spec in document["nodes"].items() if spec.get("checks")]
     nodes = {
-        name: _node(model.nodes[name], mirror, said.get(name), seen.get(name), name in checked, now)
+        name: _node(
+            model.nodes[name], mirror, overrides_in_force.get(name), seen.get(name), name in checked, now
+        )
         for name in names
     }
     return Status(
@@ -137,7 +139,7 @@ def gather(store: Store) -> Status:
         publisher=holder(store) or None,
         tables=_tables(store, fields, now),
         nodes=nodes,
-        overrides=said,
+        overrides=overrides_in_force,
         beats=_beats(store, now),
         maps_without_node=_empty_maps(model, nodes),
         warnings=[
@@ -151,7 +153,7 @@ def gather(store: Store) -> Status:
 def _node(
     node: Node,
     mirror: Mirror,
-    said: dict[str, Any] | None,
+    override: dict[str, Any] | None,
     look: Look | None,
     checked: bool,
     now: float,
@@ -167,7 +169,7 @@ def _node(
         share=0.0 if reason else round(share, 4),
         serving=not reason,
         excluded=reason or None,
-        override=said if state.forced(now) else None,
+        override=override if state.forced(now) else None,
         unchecked=round(look.age, 1) if look and not look.fresh else None,
         never_checked=look is None and checked,
         warning=look.warning if look else "",
@@ -225,7 +227,7 @@ def _age(time: str, now: float) -> float | None:
 
 def _sources(text: str) -> list[dict[str, Any]]:
     try:
-        found = json.loads(text)
+        entries = json.loads(text)
     except (ValueError, RecursionError):
         return []
-    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+    return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []

@@ -17,110 +17,117 @@ if TYPE_CHECKING:
     from geosteer_loader.query.explanation import Candidate, Equals, Explanation
 
 
-def text(found: Explanation) -> str:
+def text(explanation: Explanation) -> str:
     """The whole explanation."""
-    generation = "as planned" if found.generation is None else f"generation {found.generation}"
+    generation = "as planned" if explanation.generation is None else f"generation {explanation.generation}"
     lines = [
-        f"{found.name} {found.type} for {found.client or 'a client unknown'}",
-        f"map {found.map}, policy {found.policy}, layer {_answered_by(found.answered_by)}",
-        f"scope {found.scope}: {found.scope_reason}",
-        f"{found.tier}, {generation}",
+        f"{explanation.name} {explanation.type} for {explanation.client or 'a client unknown'}",
+        f"map {explanation.map}, policy {explanation.policy}, layer {_answered_by(explanation.answered_by)}",
+        f"scope {explanation.scope}: {explanation.scope_reason}",
+        f"{explanation.tier}, {generation}",
     ]
-    if found.ticket is not None:
-        lines.insert(2, f"drawn with ticket {found.ticket:.17g}; --ticket draws again with the same")
-    if found.policy_reason:
-        lines.insert(2, f"policy {found.policy}: {found.policy_reason}")
-    matched = [(table, cell.prefix, cell.record or "-") for table, cell in found.matched.items()]
+    if explanation.ticket is not None:
+        lines.insert(2, f"drawn with ticket {explanation.ticket:.17g}; --ticket draws again with the same")
+    if explanation.policy_reason:
+        lines.insert(2, f"policy {explanation.policy}: {explanation.policy_reason}")
+    matched = [(table, cell.prefix, cell.record or "-") for table, cell in explanation.matched.items()]
     if matched:
         lines += ["", columns(("TABLE", "PREFIX", "RECORD"), matched)]
-    layers = [(one.type, one.layer, one.key or "", one.outcome) for one in found.layers]
+    layers = [(row.type, row.layer, row.key or "", row.outcome) for row in explanation.layers]
     lines += ["", columns(("TYPE", "LAYER", "KEY", ""), layers)]
-    if found.candidates:
-        lines += ["", _candidates(found.candidates)]
-        if limits := _limits(found.candidates):
+    if explanation.candidates:
+        lines += ["", _candidates(explanation.candidates)]
+        if limits := _limits(explanation.candidates):
             lines += ["", *limits]
-        if ties := _ties(found.equals):
+        if ties := _ties(explanation.equals):
             lines += ["", *ties]
     lines.append("")
     lines += [
-        click.style(f"{answer.type} {answer.content}, ttl {answer.ttl}", bold=True) for answer in found.answer
+        click.style(f"{answer.type} {answer.content}, ttl {answer.ttl}", bold=True)
+        for answer in explanation.answer
     ]
-    if not found.answer:
-        lines.append(click.style("refused: no node" if found.refused else "no answer", fg="red"))
-    if found.valid_until:
-        lines.append(f"holds until {found.valid_until} at most: something ends or grows then")
-    if found.warning:
-        lines.append(click.style(f"warning: {found.warning}", fg="red"))
+    if not explanation.answer:
+        lines.append(click.style("refused: no node" if explanation.refused else "no answer", fg="red"))
+    if explanation.valid_until:
+        lines.append(f"holds until {explanation.valid_until} at most: something ends or grows then")
+    if explanation.warning:
+        lines.append(click.style(f"warning: {explanation.warning}", fg="red"))
     return "\n".join(lines)
 
 
-def _candidates(found: Sequence[Candidate]) -> str:
+def _candidates(candidates: Sequence[Candidate]) -> str:
     """The candidates; a column of which no cell says anything is left out."""
     cells: dict[str, list[object]] = {
-        "LAYER": [one.layer for one in found],
-        "TYPE": [one.type for one in found],
-        "CANDIDATE": [one.node for one in found],
-        "WEIGHT": [one.weight for one in found],
-        "KM": [_kilometres(one) for one in found],
-        "PATH": [_path_length(one) for one in found],
-        "SHARE": [percent(one.share, 0) for one in found],
-        "LOAD": ["" if one.load is None else percent(one.load, 0) for one in found],
-        "SHED": [percent(one.shed, 0) if one.shed else "" for one in found],
-        "DRAWS": ["" if one.chance is None else percent(one.chance) for one in found],
-        "STATE": [state(one.state) for one in found],
-        "RANK": [one.rank or "" for one in found] if any((one.rank or 0) > 1 for one in found) else [],
-        "": [_verdict(one) for one in found],
+        "LAYER": [candidate.layer for candidate in candidates],
+        "TYPE": [candidate.type for candidate in candidates],
+        "CANDIDATE": [candidate.node for candidate in candidates],
+        "WEIGHT": [candidate.weight for candidate in candidates],
+        "KM": [_kilometres(candidate) for candidate in candidates],
+        "PATH": [_path_length(candidate) for candidate in candidates],
+        "SHARE": [percent(candidate.share, 0) for candidate in candidates],
+        "LOAD": ["" if candidate.load is None else percent(candidate.load, 0) for candidate in candidates],
+        "SHED": [percent(candidate.shed, 0) if candidate.shed else "" for candidate in candidates],
+        "DRAWS": ["" if candidate.chance is None else percent(candidate.chance) for candidate in candidates],
+        "STATE": [state(candidate.state) for candidate in candidates],
+        "RANK": [candidate.rank or "" for candidate in candidates]
+        if any((candidate.rank or 0) > 1 for candidate in candidates)
+        else [],
+        "": [_verdict(candidate) for candidate in candidates],
     }
-    kept = [name for name, column in cells.items() if any(cell != "" for cell in column)]
-    return columns(kept, list(zip(*(cells[name] for name in kept), strict=True)))
+    headers = [name for name, column in cells.items() if any(cell != "" for cell in column)]
+    return columns(headers, list(zip(*(cells[name] for name in headers), strict=True)))
 
 
-def _kilometres(one: Candidate) -> str:
-    return f"{one.went_by.km:.0f}" if isinstance(one.went_by, Nearness) and one.went_by.km is not None else ""
+def _kilometres(candidate: Candidate) -> str:
+    return (
+        f"{candidate.went_by.km:.0f}"
+        if isinstance(candidate.went_by, Nearness) and candidate.went_by.km is not None
+        else ""
+    )
 
 
-def _path_length(one: Candidate) -> str:
-    known = isinstance(one.went_by, PathLength) and one.went_by.path_length is not None
-    return str(one.went_by.path_length) if known else ""  # type: ignore[union-attr]
+def _path_length(candidate: Candidate) -> str:
+    known = isinstance(candidate.went_by, PathLength) and candidate.went_by.path_length is not None
+    return str(candidate.went_by.path_length) if known else ""  # type: ignore[union-attr]
 
 
-def _verdict(one: Candidate) -> str:
-    if one.excluded:
-        return str(one.excluded)
-    if one.spilled:
+def _verdict(candidate: Candidate) -> str:
+    if candidate.excluded:
+        return str(candidate.excluded)
+    if candidate.spilled:
         return "gives this client away"
-    if not one.chosen:
+    if not candidate.chosen:
         return "comes behind"
     why = ""
-    if one.ignored:
-        why = f" (although {one.ignored})"
-    elif one.unwilling:
+    if candidate.ignored:
+        why = f" (although {candidate.ignored})"
+    elif candidate.unwilling:
         why = " (outside every node's share, and this one's is the highest)"
     return click.style(f"chosen{why}", fg="green")
 
 
-def _limits(found: Sequence[Candidate]) -> list[str]:
+def _limits(candidates: Sequence[Candidate]) -> list[str]:
     """What else is to be known of nodes, such as why they keep only a part of their clients; a line for each such node."""
     lines = {}
-    for one in found:
+    for candidate in candidates:
         why = []
-        if said := one.override:
-            part = f" to {said['percent']:g} %" if said.get("percent") is not None else ""
-            why.append(f"operator: {said['state']}{part}, {said_by(said)}")
-        if one.ramps_until:
-            why.append(f"came back, ramps up until {one.ramps_until}")
-        if one.shed:
-            why.append(f"sheds {percent(one.shed, 0)} for its load")
-        if one.failing and one.state != "down":
+        if override := candidate.override:
+            part = f" to {override['percent']:g} %" if override.get("percent") is not None else ""
+            why.append(f"operator: {override['state']}{part}, {said_by(override)}")
+        if candidate.ramps_until:
+            why.append(f"came back, ramps up until {candidate.ramps_until}")
+        if candidate.shed:
+            why.append(f"sheds {percent(candidate.shed, 0)} for its load")
+        if candidate.failing and candidate.state != "down":
             why.append("checks fail, though too few to call it down: a shorter TTL")
         if why:
-            lines[one.node] = f"{one.node}: {'; '.join(why)}"
+            lines[candidate.node] = f"{candidate.node}: {'; '.join(why)}"
     return list(lines.values())
 
 
 def _ties(equals: Sequence[Equals]) -> list[str]:
     """A line for each order among equals; types that have the same share it."""
-    return list(dict.fromkeys(f"{', '.join(one.nodes)}: {one.reason}" for one in equals))
+    return list(dict.fromkeys(f"{', '.join(tie.nodes)}: {tie.reason}" for tie in equals))
 
 
 def _answered_by(layers: Mapping[str, str]) -> str:

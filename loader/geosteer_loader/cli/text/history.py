@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from geosteer_loader.query.generations import Kept
 
 
-def text(found: Sequence[Kept]) -> str:
+def text(generations: Sequence[Kept]) -> str:
     """What `geosteer history` shows."""
     rows = [
         (
@@ -22,6 +22,6 @@ def text(found: Sequence[Kept]) -> str:
             entry.who,
             "current" if entry.current else "",
         )
-        for entry in found
+        for entry in generations
     ]
     return columns(("GENERATION", "PUBLISHED", "CHANGED", "WHO", ""), rows)

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from geosteer_loader.query.lookup import Lookup
 
 
-def text(found: Sequence[Lookup]) -> str:
+def text(lookups: Sequence[Lookup]) -> str:
     """What `geosteer lookup` shows."""
     rows = [
         (answer.address, table, cell.prefix, "-" if cell.record is None else cell.record)
-        for answer in found
+        for answer in lookups
         for table, cell in answer.cells.items()
     ]
     return columns(("ADDRESS", "TABLE", "PREFIX", "RECORD"), rows)

@@ -11,33 +11,33 @@ if TYPE_CHECKING:
     from geosteer_loader.query.mismatch import Mismatch
 
 
-def text(found: Mismatch) -> str:
+def text(result: Mismatch) -> str:
     """The whole result."""
-    clients = f"{found.pairs} pairs, {found.clients:g} clients"
-    regions = f"another region of the map: {percent(found.region_share)}"
+    clients = f"{result.pairs} pairs, {result.clients:g} clients"
+    regions = f"another region of the map: {percent(result.region_share)}"
     lines = [
-        f"{found.service} {found.type}, policy {found.policy}: {clients}",
-        f"another node than by their own address: {percent(found.differ_share)} ({regions})",
+        f"{result.service} {result.type}, policy {result.policy}: {clients}",
+        f"another node than by their own address: {percent(result.differ_share)} ({regions})",
     ]
-    if found.unknown:
-        lines.append(f"left out: {found.unknown:g} more clients of whom only a network of length 0 is known")
-    if found.mean_extra_km is None:
+    if result.unknown:
+        lines.append(f"left out: {result.unknown:g} more clients of whom only a network of length 0 is known")
+    if result.mean_extra_km is None:
         lines.append("extra distance unknown: no table tells where clients are, or nodes have no location")
     else:
-        spread = ", ".join(f"{name} {value}" for name, value in found.extra_km.items())
+        spread = ", ".join(f"{name} {value}" for name, value in result.extra_km.items())
         lines.append(
-            f"extra distance: mean {found.mean_extra_km:.0f} km over {percent(found.located_share)} of clients "
+            f"extra distance: mean {result.mean_extra_km:.0f} km over {percent(result.located_share)} of clients "
             f"({spread})"
         )
-    if found.resolvers:
+    if result.resolvers:
         rows = [
             (
-                one.resolver,
-                f"{one.clients:g}",
-                percent(one.differ_share),
-                _kilometres(one.mean_extra_km),
+                resolver.resolver,
+                f"{resolver.clients:g}",
+                percent(resolver.differ_share),
+                _kilometres(resolver.mean_extra_km),
             )
-            for one in found.resolvers
+            for resolver in result.resolvers
         ]
         lines += ["", columns(("RESOLVER", "CLIENTS", "OTHER NODE", "EXTRA KM"), rows)]
     return "\n".join(lines)

@@ -25,27 +25,27 @@ NODES = 4
 WHO = {"v4": "IPv4", "v6": "IPv6", "clients": "clients given"}
 
 
-def text(found: Plan) -> str:
+def text(plan: Plan) -> str:
     """The whole plan."""
-    parts = [_head(found)]
-    if found.held:
-        parts.append(click.style(f"held: {found.held}; publish needs --release", fg="yellow"))
-    parts += _tables(found.tables)
-    if found.config:
-        parts += ["", click.style("configuration", bold=True), *map(line, found.config)]
-    parts += _impact(found.impact)
-    for one in found.refused:
-        parts.append(click.style(f"{one['guard']}: {one['finding']}; publish needs --force", fg="red"))
-    parts += [click.style(f"warning: {one}", fg="yellow") for one in found.warnings]
+    parts = [_head(plan)]
+    if plan.held:
+        parts.append(click.style(f"held: {plan.held}; publish needs --release", fg="yellow"))
+    parts += _tables(plan.tables)
+    if plan.config:
+        parts += ["", click.style("configuration", bold=True), *map(line, plan.config)]
+    parts += _impact(plan.impact)
+    for entry in plan.refused:
+        parts.append(click.style(f"{entry['guard']}: {entry['finding']}; publish needs --force", fg="red"))
+    parts += [click.style(f"warning: {entry}", fg="yellow") for entry in plan.warnings]
     return "\n".join(parts)
 
 
-def _head(found: Plan) -> str:
-    now = f"generation {found.generation} is published" if found.generation else "nothing is published"
-    if not found.changed and not found.objects:
+def _head(plan: Plan) -> str:
+    now = f"generation {plan.generation} is published" if plan.generation else "nothing is published"
+    if not plan.changed and not plan.objects:
         return f"{now}; nothing would change"
-    what = ", ".join(found.changed) or "repair"
-    return f"{now}; to be published: {what}; {found.objects} objects, {size(found.bytes)} to write"
+    what = ", ".join(plan.changed) or "repair"
+    return f"{now}; to be published: {what}; {plan.objects} objects, {size(plan.bytes)} to write"
 
 
 def _tables(tables: Mapping[str, TablePlan]) -> Iterator[str]:
@@ -56,9 +56,9 @@ def _tables(tables: Mapping[str, TablePlan]) -> Iterator[str]:
     yield columns(("TABLE", "STATE", "RANGES", "PAGES", "NEW PAGES", "BYTES", "CHANGED", "SHARE"), rows)
     for name, table in tables.items():
         for suffix in UNITS:
-            for one in table.family(suffix).movements[:MOVEMENTS]:
-                moved = f"{_number(one['changed'])} {table.family(suffix).unit}"
-                yield f"  {name}.{suffix}: {one['from']} -> {one['to']} {moved}"
+            for movement in table.family(suffix).movements[:MOVEMENTS]:
+                moved = f"{_number(movement['changed'])} {table.family(suffix).unit}"
+                yield f"  {name}.{suffix}: {movement['from']} -> {movement['to']} {moved}"
             more = len(table.family(suffix).movements) - MOVEMENTS
             if more > 0:
                 yield f"  {name}.{suffix}: ... (--json has more)"
@@ -95,9 +95,9 @@ def _moved(service: str, part: str, shift: Mapping[str, Any]) -> tuple[object, .
 
 
 def _gains(nodes: Mapping[str, tuple[float, float]]) -> str:
-    ordered = sorted(nodes.items(), key=lambda one: -abs(one[1][1] - one[1][0]))
-    told = [(name, percent(before, 2), percent(after, 2)) for name, (before, after) in ordered]
-    shown = [f"{name} {before} -> {after}" for name, before, after in told if before != after]
+    ordered = sorted(nodes.items(), key=lambda item: -abs(item[1][1] - item[1][0]))
+    gains = [(name, percent(before, 2), percent(after, 2)) for name, (before, after) in ordered]
+    shown = [f"{name} {before} -> {after}" for name, before, after in gains if before != after]
     return ", ".join(shown[:NODES]) + (", ..." if len(shown) > NODES else "")
 
 

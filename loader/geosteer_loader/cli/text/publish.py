@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 def text(outcome: Outcome) -> str:
     """One line."""
     written, gone = outcome.written, outcome.collected
-    told = f"nothing changed: generation {outcome.generation} stays"
+    summary = f"nothing changed: generation {outcome.generation} stays"
     if outcome.changed:
-        told = f"generation {outcome.generation} published: {', '.join(outcome.changed)}"
-        told += f"; {written.objects} objects, {size(written.size)} written"
+        summary = f"generation {outcome.generation} published: {', '.join(outcome.changed)}"
+        summary += f"; {written.objects} objects, {size(written.size)} written"
     if outcome.replicas:
-        told += f"; {outcome.confirmed} of {outcome.replicas} replicas have it"
+        summary += f"; {outcome.confirmed} of {outcome.replicas} replicas have it"
     if gone.objects or gone.generations:
-        told += f"; {gone.generations} old generations, {gone.objects} objects removed"
+        summary += f"; {gone.generations} old generations, {gone.objects} objects removed"
     if gone.orphans:
-        told += f"; {gone.orphans} forgotten objects removed"
-    return f"{told}; {outcome.seconds:.1f} s" if outcome.changed else told
+        summary += f"; {gone.orphans} forgotten objects removed"
+    return f"{summary}; {outcome.seconds:.1f} s" if outcome.changed else summary

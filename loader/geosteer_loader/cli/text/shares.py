@@ -17,72 +17,74 @@ BAR = 20
 """Characters of a full bar."""
 
 
-def text(found: Result) -> str:
+def text(result: Result) -> str:
     """What `geosteer shares` shows."""
-    cost = f"{found.mean_cost:.1f}" if found.unit == "hops" else f"{found.mean_cost:.0f}"
-    room = f"planned up to {percent(found.fill)} of it: {_amount(found.room)}"
+    cost = f"{result.mean_cost:.1f}" if result.unit == "hops" else f"{result.mean_cost:.0f}"
+    room = f"planned up to {percent(result.fill)} of it: {_amount(result.room)}"
     parts = [
-        f"demand {_amount(found.demand)}, capacity {_amount(found.capacity)}, {room}",
-        f"mean {found.by} {cost} {found.unit}",
+        f"demand {_amount(result.demand)}, capacity {_amount(result.capacity)}, {room}",
+        f"mean {result.by} {cost} {result.unit}",
     ]
-    if found.shortfall:
-        parts.append(click.style(infeasible(found), fg="red"))
-    unit = found.unit.upper()
-    parts += ["", columns(("REGION", "DEMAND", "NODE", "SHARE", unit), _regions(found))]
+    if result.shortfall:
+        parts.append(click.style(infeasible(result), fg="red"))
+    unit = result.unit.upper()
+    parts += ["", columns(("REGION", "DEMAND", "NODE", "SHARE", unit), _regions(result))]
     rows = [
         (
-            one.node,
-            _amount(one.capacity),
-            _amount(one.load),
-            _used(one.utilisation),
-            _bar(one.utilisation),
+            node.node,
+            _amount(node.capacity),
+            _amount(node.load),
+            _used(node.utilisation),
+            _bar(node.utilisation),
         )
-        for one in found.nodes
+        for node in result.nodes
     ]
     parts += ["", columns(("NODE", "CAPACITY", "LOAD", "UTILISATION", ""), rows)]
-    if found.closings:
+    if result.closings:
         header = ("CLOSED", "MOVES", "FULLEST THEN", "UTILISATION", "OVERLOAD", "PLANNED ANEW")
-        parts += ["", columns(header, [_closing(one, found.unit) for one in found.closings])]
+        parts += ["", columns(header, [_closing(node, result.unit) for node in result.closings])]
     return "\n".join(parts)
 
 
-def infeasible(found: Result) -> str:
+def infeasible(result: Result) -> str:
     """What there is no room for, in words."""
-    lacking = sorted(((one.unserved, one.region) for one in found.regions if one.unserved), reverse=True)
+    lacking = sorted(
+        ((served.unserved, served.region) for served in result.regions if served.unserved), reverse=True
+    )
     most = ", ".join(f"{region} {_amount(amount)}" for amount, region in lacking[:5])
     more = f" and {len(lacking) - 5} more regions" if len(lacking) > 5 else ""
     return (
-        f"infeasible: planned up to {percent(found.fill)} of its capacity, no node has room for "
-        f"{_amount(found.shortfall)} of a demand of {_amount(found.demand)}; left over: {most}{more}"
+        f"infeasible: planned up to {percent(result.fill)} of its capacity, no node has room for "
+        f"{_amount(result.shortfall)} of a demand of {_amount(result.demand)}; left over: {most}{more}"
     )
 
 
-def _regions(found: Result) -> list[tuple[object, ...]]:
+def _regions(result: Result) -> list[tuple[object, ...]]:
     rows: list[tuple[object, ...]] = []
-    for one in found.regions:
-        name, demand = one.region, _amount(one.demand)
-        for part in one.nodes:
-            cost = f"{part['cost']:.1f}" if found.unit == "hops" else f"{part['cost']:.0f}"
+    for region in result.regions:
+        name, demand = region.region, _amount(region.demand)
+        for part in region.nodes:
+            cost = f"{part['cost']:.1f}" if result.unit == "hops" else f"{part['cost']:.0f}"
             rows.append((name, demand, part["node"], percent(part["share"]), cost))
             name = demand = ""
-        if one.unserved:
-            share = percent(one.unserved / one.demand)
+        if region.unserved:
+            share = percent(region.unserved / region.demand)
             rows.append((name, demand, click.style("nobody", fg="red"), share, ""))
     return rows
 
 
-def _closing(one: Closing, unit: str) -> tuple[object, ...]:
+def _closing(closing: Closing, unit: str) -> tuple[object, ...]:
     anew = (
-        click.style(f"short of {_amount(one.shortfall)}", fg="red")
-        if one.shortfall
-        else f"fits, {one.mean_cost:.1f} {unit}"
+        click.style(f"short of {_amount(closing.shortfall)}", fg="red")
+        if closing.shortfall
+        else f"fits, {closing.mean_cost:.1f} {unit}"
     )
-    over = click.style(_amount(one.over), fg="red") if one.over > 0 else ""
+    over = click.style(_amount(closing.over), fg="red") if closing.over > 0 else ""
     return (
-        one.node,
-        _amount(one.moved),
-        one.fullest or "none is left",
-        _used(one.utilisation),
+        closing.node,
+        _amount(closing.moved),
+        closing.fullest or "none is left",
+        _used(closing.utilisation),
         over,
         anew,
     )

@@ -15,23 +15,23 @@ if TYPE_CHECKING:
     from geosteer_loader.query.status import NodeStatus, Status, TableStatus
 
 
-def text(found: Status) -> str:
+def text(status: Status) -> str:
     """What `geosteer status` shows."""
     parts = [
-        f"generation {found.generation}, published {found.published} ({span(found.age)} ago)",
-        f"{found.redis}, prefix {found.prefix}",
+        f"generation {status.generation}, published {status.published} ({span(status.age)} ago)",
+        f"{status.redis}, prefix {status.prefix}",
     ]
-    if found.held:
-        parts.append(click.style(f"held: {found.held}", fg="yellow"))
-    if found.publisher:
-        parts.append(f"a publisher is at work: {found.publisher}")
-    if found.tables:
+    if status.held:
+        parts.append(click.style(f"held: {status.held}", fg="yellow"))
+    if status.publisher:
+        parts.append(f"a publisher is at work: {status.publisher}")
+    if status.tables:
         parts += [
             "",
-            columns(("TABLE", "PREFIXES", "RANGES", "DATA OF", "AGE", "FROM"), _tables(found.tables)),
+            columns(("TABLE", "PREFIXES", "RANGES", "DATA OF", "AGE", "FROM"), _tables(status.tables)),
         ]
-    parts += ["", columns(("NODE", "STATE", "SHARE", "SINCE", "WHY"), _nodes(found.nodes))]
-    if found.beats:
+    parts += ["", columns(("NODE", "STATE", "SHARE", "SINCE", "WHY"), _nodes(status.nodes))]
+    if status.beats:
         rows = [
             (
                 name,
@@ -39,11 +39,11 @@ def text(found: Status) -> str:
                 span(beat.age) + " ago",
                 click.style("silent", fg="red") if beat.silent else "",
             )
-            for name, beat in found.beats.items()
+            for name, beat in status.beats.items()
         ]
         parts += ["", columns(("WRITER", "BEATS", "LAST", ""), rows)]
-    troubles = [f"map {name} has no serving node" for name in found.maps_without_node] + found.warnings
-    troubles += [f"{name}: {node.warning}" for name, node in found.nodes.items() if node.warning]
+    troubles = [f"map {name} has no serving node" for name in status.maps_without_node] + status.warnings
+    troubles += [f"{name}: {node.warning}" for name, node in status.nodes.items() if node.warning]
     parts += ["", *(click.style(line, fg="red") for line in troubles)] if troubles else []
     return "\n".join(parts)
 
@@ -60,14 +60,18 @@ def _tables(tables: Mapping[str, TableStatus]) -> list[tuple[object, ...]]:
 def _nodes(nodes: Mapping[str, NodeStatus]) -> list[tuple[object, ...]]:
     rows: list[tuple[object, ...]] = []
     for name, node in nodes.items():
-        said = node.override
-        word = state(node.state) if not said else f"{state(node.state)}, operator: {state(said['state'])}"
+        override = node.override
+        word = (
+            state(node.state)
+            if not override
+            else f"{state(node.state)}, operator: {state(override['state'])}"
+        )
         if node.unchecked is not None:
             word += f" (not checked for {span(node.unchecked)})"
         elif node.never_checked:
             word += " (never checked)"
-        if said:
-            why = said_by(said) + (f" (checks: {node.reason})" if node.reason else "")
+        if override:
+            why = said_by(override) + (f" (checks: {node.reason})" if node.reason else "")
         else:
             why = (node.excluded or "").removeprefix("down: ") or node.reason
         if node.failing:
