@@ -87,7 +87,7 @@ def check(raw: Mapping[str, Any], path: Path, environ: Mapping[str, str], text: 
     networks = read_networks(root.table("networks"), path.parent)
     nodes, zones, services = NodeReader(), ZoneReader(), ServiceReader()
     nodes.read(root.table("nodes"))
-    maps = read_maps(root.table("maps"), nodes.nodes, networks)
+    maps = read_maps(root.table("maps"), nodes.named, networks)
     zones.read(root.table("zones"))
     services.read(root.table("services"), maps, nodes)
     redis = read_redis(root.table("redis"), path.parent, environ)

@@ -10,6 +10,7 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING
 
+from geosteer_loader.config.hints import idna_hint
 from geosteer_loader.config.values import shown, text
 
 if TYPE_CHECKING:
@@ -37,8 +38,11 @@ def host(value: object) -> str:
     if "*" in absolute.split("."):
         raise ValueError(f"{shown(value)} is a wildcard; one name is wanted here")
     if absolute.rpartition(".")[2].isdigit():
-        wanted = "a name is wanted here" if _is_address(absolute) else "no valid address either"
-        raise ValueError(f"{shown(value)} is not a host name: its last label is a number; {wanted}")
+        if _is_address(absolute):
+            raise ValueError(f"{shown(value)} is an address; a host name is needed here")
+        raise ValueError(
+            f"{shown(value)} is not a host name: its last label is a number; no valid address either"
+        )
     return absolute
 
 
@@ -107,10 +111,12 @@ def _is_address(plain: str) -> bool:
 
 
 def _checked(plain: str) -> str:
+    if not plain:
+        raise ValueError("the root cannot be served: a name has at least one label")
     lowered = plain.lower().replace(" ", r"\032")
     odd = _ODD.search(lowered.replace(r"\032", "_"))
     if odd:
-        hint = "; write it in its xn-- form" if ord(odd[0]) > 127 else ""
+        hint = idna_hint(plain) if ord(odd[0]) > 127 else ""
         raise ValueError(f"{shown(plain)} contains {shown(odd[0])}, which PowerDNS does not pass on{hint}")
     labels = [len(part.replace(r"\032", "_")) for part in lowered.split(".")]
     if 0 in labels:

@@ -28,6 +28,14 @@ PROFILES: dict[str, Profile] = {
 }
 """Named thresholds: quick to notice, or as patient as gdnsd is by default (gdnsd.config(5), `up_thresh`)."""
 
+_SETTINGS = {
+    "tcp": {"port"},
+    "http": {"url", "status", "body", "host", "headers"},
+    "https": {"url", "status", "body", "host", "headers", "sni", "verify", "ca"},
+    "command": {"command"},
+}
+"""Type -> the settings that not every type has."""
+
 _VARIABLE = re.compile(r"\$\{")
 _DEPTH = integer(1, 1000)
 _STATUS = integer(100, 599)
@@ -60,6 +68,7 @@ def read_check(table: Table) -> dict[str, Any]:
 
 def url(*schemes: str) -> Callable[[object], str]:
     """A parser of URLs with a valid host."""
+    begin = tuple(f"{scheme}://" for scheme in schemes)
 
     def parse(value: object) -> str:
         plain = text(value)
@@ -68,6 +77,8 @@ def url(*schemes: str) -> Callable[[object], str]:
             usable = parts.scheme in schemes and parts.hostname and parts.port != 0 and " " not in plain
         except ValueError:  # an invalid port or IPv6 address
             usable = False
+        if not usable and plain.startswith(("http://", "https://")) and not plain.startswith(begin):
+            raise ValueError(f"must begin with {schemes[0]}://, as the type of the check says")
         if not usable:
             raise ValueError(f"must be a URL such as {schemes[0]}://192.0.2.1/health")
         if not _VARIABLE.search(parts.netloc.rpartition("@")[2]):
@@ -177,6 +188,9 @@ def _finish(table: Table) -> None:
     for key in table.unread():  # people will try these: say more than "unknown"
         if named_secret(key):
             table.add(key, "unknown setting; " + LITERAL)
+            table.raw(key)
+        elif types := [kind for kind, settings in _SETTINGS.items() if key in settings]:
+            table.add(key, f"is a setting of checks of type {' and '.join(types)} only")
             table.raw(key)
     table.finish()
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from geosteer_loader.config.hints import suggestion
 from geosteer_loader.config.nodes import MAX_WEIGHT
-from geosteer_loader.config.section import suggestion
 from geosteer_loader.config.values import choice, integer, label, number, shown
-from geosteer_loader.sources.countries import CONTINENTS, COUNTRIES
+from geosteer_loader.sources.countries import CONTINENTS, COUNTRIES, WITHDRAWN
 from geosteer_loader.sources.routes import is_public
 
 if TYPE_CHECKING:
@@ -61,6 +61,10 @@ def nodes_of(spec: Map) -> list[str]:
 def country(value: object) -> str:
     """A country code of ISO 3166-1 (or XK), in capitals."""
     code = str(value).upper() if isinstance(value, str) else ""
+    if code in WITHDRAWN:
+        raise ValueError(
+            f"{shown(value)} is a withdrawn country code (ISO 3166-3); instead: {' '.join(WITHDRAWN[code])}"
+        )
     if code not in COUNTRIES:
         hint = f"; did you mean {shown(_USUAL_MISTAKES[code])}?" if code in _USUAL_MISTAKES else ""
         hint = "; as a continent it belongs in continents" if code == "EU" else hint
@@ -126,7 +130,7 @@ def _layer_name(value: object) -> str:
 
 def _layer(table: Table, normal: Callable[[str], str], nodes: Collection[str]) -> dict[str, Weights]:
     layer: dict[str, Weights] = {}
-    for key, entry in table.named():
+    for key, entry in table.named(example="{ lon1 = 100 }"):
         weights = _weights(entry, nodes)
         try:
             normalised = normal(key)

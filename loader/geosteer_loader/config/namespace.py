@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from geosteer_loader.config.dns_names import parents, within, zone_of
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from geosteer_loader.config.document import Record
     from geosteer_loader.config.nodes import NodeReader
     from geosteer_loader.config.section import Problems
@@ -81,7 +83,7 @@ class Namespace:
             if cname and name in self.statics:
                 beside = self.statics[name][0]
             if zone is None:
-                self.problems.add(place, "is outside every zone")
+                self.problems.add(place, f"is outside every zone{_listed(self.zones)}")
             elif cut:
                 self.problems.add(place, f"is at or below the delegation {cut}")
             elif name == zone and cname:
@@ -178,6 +180,11 @@ class Namespace:
         return {
             static.record["content"] for static in self.statics[delegation] if static.record["type"] == "NS"
         }
+
+
+def _listed(zones: Collection[str]) -> str:
+    """` (...)`, the zones where they are few."""
+    return f" ({', '.join(zones)})" if 0 < len(zones) <= 3 else ""
 
 
 def _types(statics: list[Static]) -> set[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING
 
+from geosteer_loader.config.toml_file import read_beside
 from geosteer_loader.config.values import label, prefix, text
 
 if TYPE_CHECKING:
@@ -72,9 +73,9 @@ def _network(name: str, table: Table, base: Path, holders: dict[Prefix, str]) ->
 def _lines(path: Path, table: Table, problems: Problems) -> Iterator[tuple[str, Prefix]]:
     """The prefixes of a list, one a line, `#` begins a comment."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, ValueError) as exc:
-        table.add("file", f"{path} cannot be read: {getattr(exc, 'strerror', None) or 'not UTF-8 text'}")
+        lines = read_beside(path).splitlines()
+    except ValueError as exc:
+        table.add("file", f"{path} {exc}")
         return
     for number, line in enumerate(lines, 1):
         plain = line.partition("#")[0].strip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from geosteer_loader.config.dns_names import host_name
@@ -22,6 +23,8 @@ class NodeReader:
     def __init__(self) -> None:
         self.nodes: dict[str, Node] = {}
         """All nodes by name."""
+        self.named: frozenset[str] = frozenset()
+        """Every name under [nodes], also of what is not a table."""
         self.places: dict[str, str] = {}
         """Node -> its place."""
         self.doubtful: set[str] = set()
@@ -29,6 +32,7 @@ class NodeReader:
 
     def read(self, table: Table) -> None:
         """All nodes under *table*."""
+        self.named = frozenset(table.names())
         for name, entry in table.named({"check"}):
             before = table.problems.count()
             try:
@@ -82,7 +86,14 @@ def _node(table: Table) -> Node:
 def _location(value: object) -> list[Number]:
     if not isinstance(value, list) or len(value) != 2:
         raise ValueError("must be [latitude, longitude], in degrees")
-    return [number(-90, 90)(value[0]), number(-180, 180)(value[1])]
+    latitude, longitude = number(-90, 90), number(-180, 180)
+    try:
+        return [latitude(value[0]), longitude(value[1])]
+    except ValueError as exc:
+        hint = ""
+        with suppress(ValueError):
+            hint = f"; did you mean {[latitude(value[1]), longitude(value[0])]}?"
+        raise ValueError(f"{exc}{hint}") from exc
 
 
 def _shared_addresses(table: Table, nodes: dict[str, Node]) -> None:

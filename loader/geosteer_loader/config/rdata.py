@@ -13,7 +13,7 @@ import dns.rdata
 from dns.rdtypes.ANY.CERT import CERT
 from dns.rdtypes.svcbbase import ParamKey, SVCBBase
 
-from geosteer_loader.config.section import suggestion
+from geosteer_loader.config.hints import suggestion
 from geosteer_loader.config.values import shown, text
 
 if TYPE_CHECKING:
@@ -31,6 +31,13 @@ _NAMED = {"CNAME", "MX", "NS", "PTR", "SRV"}
 """Types that end in a name, or are one: written lower-case and without the final dot."""
 
 _STRINGS = {"TXT", "SPF"}
+
+_EXAMPLES = {
+    "A": "192.0.2.1", "AAAA": "2001:db8::1", "CNAME": "www.example.net", "NS": "ns1.example.net",
+    "MX": "10 mail.example.net", "SRV": "10 5 443 www.example.net", "CAA": '0 issue "ca.example.net"',
+    "HTTPS": "1 . alpn=h2",
+}  # fmt: skip
+"""Content of the types that zones mostly have."""
 
 
 def rtype(value: object) -> str:
@@ -57,7 +64,9 @@ def content(kind: str, value: object) -> str:
         rdata = dns.rdata.from_text("IN", kind, plain, origin=dns.name.root, relativize=False)
         written = _written(kind, rdata)
     except (dns.exception.DNSException, ValueError) as exc:
-        raise ValueError(f"is not valid {kind} data: {exc or type(exc).__name__}") from exc
+        such = f"; it is written as in '{_EXAMPLES[kind]}'" if kind in _EXAMPLES else ""
+        reason = str(exc).removesuffix(".") or type(exc).__name__
+        raise ValueError(f"is not valid {kind} data: {reason}{such}") from exc
     return written
 
 

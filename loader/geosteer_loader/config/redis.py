@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from geosteer.resp.url import Address
 from geosteer_loader.config.dns_names import endpoint
 from geosteer_loader.config.secrets import secret
+from geosteer_loader.config.toml_file import read_beside
 from geosteer_loader.config.values import duration, shown, text
 
 if TYPE_CHECKING:
@@ -122,11 +123,9 @@ def _password(table: Table, base: Path, environ: Mapping[str, str] | None) -> st
     if path is None or environ is None:
         return password
     try:
-        password = path.read_text(encoding="utf-8").strip("\r\n")
-    except (OSError, ValueError) as exc:
-        table.add(
-            "password_file", f"{path} cannot be read: {getattr(exc, 'strerror', None) or 'not UTF-8 text'}"
-        )
+        password = read_beside(path).strip("\r\n")
+    except ValueError as exc:
+        table.add("password_file", f"{path} {exc}")
         return None
     if not password:
         table.add("password_file", f"{path} is empty")

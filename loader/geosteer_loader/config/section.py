@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from geosteer_loader.config.hints import suggestion
 from geosteer_loader.config.toml_lines import element_of, find_lines, place_of
-from geosteer_loader.config.values import kind, printable, shown
+from geosteer_loader.config.values import kind, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -136,14 +136,14 @@ class Table:
             else []
         )
 
-    def named(self, settings: Collection[str] = ()) -> Iterator[tuple[str, Table]]:
+    def named(self, settings: Collection[str] = (), example: str = "") -> Iterator[tuple[str, Table]]:
         """Every key with the table under it: for tables whose keys are names that users choose.
 
         Args: settings: which keys of those tables may hold tables; any other table there is the rest of a name with dots that
-            was not quoted, and is explained.
+            was not quoted, and is explained. example: of such a table, for messages.
         """
         for key in self.names():
-            if not self._is_table(self._data[key], self.at(key)):
+            if not self._is_table(self._data[key], self.at(key), example):
                 continue
             name = _dotted(key, self._data[key], settings)
             if name != key:
@@ -169,15 +169,19 @@ class Table:
         self._known[key] = None
         values = self._data.get(key, [])
         if not isinstance(values, list):
-            self.add(key, f"must be a list, not {kind(values)}")
+            self.add(key, f"must be a list, not {kind(values)}{_as_list(values, self.at(key))}")
             return
         for position, value in enumerate(values, 1):
             yield element_of(self.at(key), position), value
 
-    def _is_table(self, value: object, place: str) -> bool:
+    def _is_table(self, value: object, place: str, example: str = "") -> bool:
         if isinstance(value, dict):
             return True
-        self.problems.add(place, f"must be a table, not {kind(value)}")
+        such = f" such as {example}" if example else ""
+        single = (
+            f": write [{place}]" if isinstance(value, list) and value and isinstance(value[0], dict) else ""
+        )
+        self.problems.add(place, f"must be a table{such}, not {kind(value)}{single}")
         return False
 
     def _table(self, value: object, place: str) -> Table:
@@ -186,11 +190,11 @@ class Table:
         )
 
 
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """`; did you mean "..."?` when one of the *known* words is near (letter case does not count), else nothing."""
-    by_case = {name.casefold(): name for name in known}
-    near = difflib.get_close_matches(word[:80].casefold(), list(by_case), n=1)
-    return f"; did you mean {shown(by_case[near[0]])}?" if near else ""
+def _as_list(value: object, place: str) -> str:
+    """How a single value becomes a list; the value may be a secret, and is not shown."""
+    if isinstance(value, dict):
+        return f": write [[{place}]]"
+    return ": put it in [ ]" if isinstance(value, str | int | float) else ""
 
 
 def _dotted(name: str, value: object, settings: Collection[str]) -> str:

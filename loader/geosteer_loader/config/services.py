@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from geosteer_loader.config.dns_names import name as dns_name
+from geosteer_loader.config.hints import suggestion
 from geosteer_loader.config.maps import nodes_of
-from geosteer_loader.config.section import suggestion
 from geosteer_loader.config.values import choice, integer, number, text
 from geosteer_loader.config.zones import seconds
 

@@ -90,6 +90,9 @@ def _sources(table: Table, name: str, base: Path, cache: Path) -> tuple[SourceCo
             member=None if remote else member,
             max_size=max_size,
         )
+        if name != "path" and "vantage" in entry:
+            entry.raw("vantage")
+            entry.add("vantage", "is a setting of [[sources.path]] only")
         entry.finish()
         if where and any(_same_file(source, other) for other in sources):
             entry.problems.warn(entry.at("path"), f"{remote.url if remote else source.path} is listed twice")

@@ -3,31 +3,63 @@
 from __future__ import annotations
 
 import re
+import stat
 import tomllib
 from typing import TYPE_CHECKING, Any
 
 from geosteer.errors import ConfigError
+from geosteer_loader.config.toml_syntax import explanation
 from geosteer_loader.sources.files import BYTE_ORDER_MARK
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _AT = re.compile(r"(?s)(.*) \(at (?:line (\d+), column (\d+)|end of document)\)")
+_HUGE_NUMBER = re.compile(r"(?<![\w\"'.-])\d{4001,}")
+
+LARGEST = 64 << 20
+"""Bytes; a configuration of 100,000 nodes has 20 million."""
 
 
 def read_text(path: Path) -> str:
-    """The file's text, without a byte order mark.
+    """The file's text, without a byte order mark; it may come from a pipe.
 
     Raises: ConfigError: it cannot be read.
     """
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(LARGEST + 1)
+        _check_size(data)
     except (OSError, ValueError) as exc:
         raise ConfigError([f"{path}: cannot be read: {getattr(exc, 'strerror', None) or exc}"]) from exc
     try:
         return data.decode().removeprefix(BYTE_ORDER_MARK)
     except UnicodeDecodeError as exc:
-        raise ConfigError([f"{path}: {_position(data[: exc.start].decode())}: is not UTF-8 text"]) from exc
+        hint = f", but {form}: save it as UTF-8" if (form := _other_form(data)) else ""
+        raise ConfigError(
+            [f"{path}: {_position(data[: exc.start].decode())}: is not UTF-8 text{hint}"]
+        ) from exc
+
+
+def read_beside(path: Path) -> str:
+    """The text of a file that the configuration names, without a byte order mark.
+
+    Raises: ValueError: it cannot be read, is not a regular file (a FIFO would block for ever), too large, or not UTF-8;
+        the message completes the sentence "this file ...".
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ValueError("is not a regular file")
+        with path.open("rb") as file:
+            data = file.read(LARGEST + 1)
+    except OSError as exc:
+        raise ValueError(f"cannot be read: {exc.strerror or exc}") from exc
+    _check_size(data)
+    try:
+        return data.decode().removeprefix(BYTE_ORDER_MARK)
+    except UnicodeDecodeError as exc:
+        hint = f", but {form}: save it as UTF-8" if (form := _other_form(data)) else ""
+        raise ValueError(f"{_position(data[: exc.start].decode())}: is not UTF-8 text{hint}") from exc
 
 
 def parse_toml(text: str, path: Path) -> dict[str, Any]:
@@ -35,6 +67,10 @@ def parse_toml(text: str, path: Path) -> dict[str, Any]:
 
     Raises: ConfigError: it is not TOML (`file: line N, column M: reason`).
     """
+    if number := _HUGE_NUMBER.search(text):  # int() refuses those, without a place
+        raise ConfigError(
+            [f"{path}: {_position(text[: number.start()])}: a number of {len(number[0])} digits"]
+        )
     try:
         return tomllib.loads(text)
     except RecursionError as exc:
@@ -43,20 +79,28 @@ def parse_toml(text: str, path: Path) -> dict[str, Any]:
         match = _AT.fullmatch(str(exc))
         if not match:
             raise ConfigError([f"{path}: line 1, column 1: {exc}"]) from exc
-        place = f"line {match[2]}, column {match[3]}" if match[2] else _position(text)
-        raise ConfigError([f"{path}: {place}: {match[1]}{_explanation(match[1], text, match[2])}"]) from exc
+        line, column = (int(match[2]), int(match[3])) if match[2] else _end(text)
+        reason = match[1] + explanation(match[1], text, line, column)
+        raise ConfigError([f"{path}: line {line}, column {column}: {reason}"]) from exc
 
 
-def _explanation(reason: str, text: str, line: str | None) -> str:
-    """What the parser's words mean for what is mostly behind them."""
-    if "Cannot overwrite" in reason and line:
-        key = text.splitlines()[int(line) - 1].partition("=")[0].strip()
-        return f": {key[:60]} is given twice in this table"
-    if reason.startswith(("Cannot declare", "Cannot redefine", "Cannot mutate")):
-        return ": this table is in the file already; put its settings together"
-    return ""
+def _check_size(data: bytes) -> None:
+    if len(data) > LARGEST:
+        raise ValueError(f"is larger than {LARGEST} bytes")
+
+
+def _other_form(data: bytes) -> str:
+    """What a file that is not UTF-8 looks like, or nothing."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "UTF-16"
+    return "compressed (gzip)" if data.startswith(b"\x1f\x8b") else ""
+
+
+def _end(before: str) -> tuple[int, int]:
+    """The line and column that follow the text, counted from 1."""
+    return before.count("\n") + 1, len(before) - before.rfind("\n")
 
 
 def _position(before: str) -> str:
-    """The line and column that follow the text."""
-    return f"line {before.count(chr(10)) + 1}, column {len(before) - before.rfind(chr(10))}"
+    line, column = _end(before)
+    return f"line {line}, column {column}"

@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from geosteer.durations import parse_duration
+from geosteer_loader.config.hints import address_hint, duration_hint, prefix_hint, share_hint, suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +36,7 @@ def shown(value: object) -> str:
         return json.dumps(value if len(value) <= 60 else value[:57] + "...", ensure_ascii=False)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return kind(value)
-    return "a huge number" if abs(value) > 10**20 else str(value)
+    return "a huge number" if 10**20 < abs(value) < float("inf") else str(value)
 
 
 def printable(message: str) -> str:
@@ -101,7 +102,8 @@ def number(low: Number, high: Number) -> Callable[[object], Number]:
 
     def parse(value: object) -> Number:
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-            raise ValueError(f"must be a number from {low} to {high}, not {shown(value)}")
+            hint = share_hint(value, low, high)
+            raise ValueError(f"must be a number from {low} to {high}, not {shown(value)}{hint}")
         return value
 
     return parse
@@ -116,7 +118,7 @@ def duration(low: Number = 0, high: Number = YEAR, unit: str = "s") -> Callable[
             try:
                 amount = parse_duration(value, unit)
             except ValueError as exc:
-                raise ValueError(f"{shown(value)} is {exc}") from None
+                raise ValueError(f"{shown(value)} is {exc}{duration_hint(value)}") from None
         if isinstance(amount, bool) or not isinstance(amount, int | float) or not low <= amount <= high:
             raise ValueError(f"must be a duration from {low} to {high} {unit}, not {shown(value)}")
         return int(amount) if amount == int(amount) else amount
@@ -141,7 +143,8 @@ def choice(*options: Choice) -> Callable[[object], Choice]:
             if option == value:
                 return option
         named = " or ".join(map(json.dumps, options))
-        raise ValueError(f"must be {named or 'left out'}, not {shown(value)}")
+        hint = suggestion(value, options) if isinstance(value, str) else ""
+        raise ValueError(f"must be {named or 'left out'}, not {shown(value)}{hint}")
 
     return parse
 
@@ -156,10 +159,13 @@ def address(version: int = 0) -> Callable[[object], str]:
         try:
             parsed = ipaddress.ip_address(plain)
         except ValueError as exc:
-            raise ValueError(f"{shown(value)} is not an address") from exc
+            raise ValueError(f"{shown(value)} is not an address{address_hint(plain)}") from exc
         if version and parsed.version != version:
             raise ValueError(f"{parsed} is an IPv{parsed.version} address, not an IPv{version} one")
-        if parsed.is_unspecified or parsed.is_multicast:
+        mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+        if mapped:
+            raise ValueError(f"{shown(plain)} is the IPv4 address {mapped}, mapped: write it as that")
+        if parsed.is_unspecified or parsed.is_multicast or plain == "255.255.255.255":
             raise ValueError(f"{parsed} is not the address of a host")
         return str(parsed)
 
@@ -175,7 +181,7 @@ def prefix(value: object) -> tuple[int, int, int]:
             raise ValueError(plain)
         network = ipaddress.ip_network(plain, strict=False)
     except ValueError as exc:
-        raise ValueError(f"{shown(value)} is not a network such as 192.0.2.0/24") from exc
+        raise ValueError(f"{shown(value)} is not a network such as 192.0.2.0/24{prefix_hint(plain)}") from exc
     if ipaddress.ip_address(first) != network.network_address:
         raise ValueError(f"{plain} has host bits set; the network is {network}")
     return network.max_prefixlen, int(network.network_address), network.prefixlen

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 _ESCAPED = re.compile(r"((?:[A-Za-z0-9_+-]|\\[.+])+\\[.+](?:[A-Za-z0-9_+-]|\\[.+])*)\.(.+)")
 """A first label with escaped dots, and the domain."""
 
+_LOCAL = re.compile(r"[A-Za-z0-9_+-]+(?:\\?\.[A-Za-z0-9_+-]+)*")
+"""What may stand before the @ of a mailbox that DNS can name."""
+
 MAX_TTL = 2**31 - 1
 """RFC 2181, section 8."""
 
@@ -86,6 +89,9 @@ def _soa(zone: Table) -> Soa:
         "minimum": table.get("minimum", seconds(), 30),
         "ttl": table.get("ttl", seconds(), 300),
     }
+    if "serial" in table:
+        table.raw("serial")
+        table.add("serial", "cannot be set: it is the time of the publish")
     table.finish()
     return soa
 
@@ -94,6 +100,10 @@ def _mailbox(value: object) -> str:
     """The name that stands for a mailbox (RFC 1035, 3.3.13): a dot for the @, escaped dots before that."""
     plain = text(value)
     local, at, domain = plain.rpartition("@")
+    if at and not _LOCAL.fullmatch(local):
+        raise ValueError(
+            f"{shown(plain)} is not a mailbox such as 'hostmaster.example.net' (RFC 1035, 3.3.13)"
+        )
     if at:
         escaped = re.sub(r"(?<!\\)\.", r"\.", local)
         raise ValueError(

@@ -77,7 +77,8 @@ CASES = {
     ),
     "record": (
         GOOD.replace('"TXT"', '"A"'),
-        'fallback.zones."cdn.example.net".records[1].content: is not valid A data: Text input is malformed.',
+        ('fallback.zones."cdn.example.net".records[1].content: is not valid A data: '
+        "Text input is malformed; it is written as in '192.0.2.1'"),
     ),
     "CNAME at the apex": (
         GOOD.replace('"txt", type = "TXT"', '"@", type = "CNAME"'),

@@ -25,7 +25,7 @@ CASES = {
     ),
     "wrong type": (
         changed(('a = ["192.0.2.2"]', 'a = "192.0.2.2"')),
-        "nodes.ams1.a: must be a list, not text",
+        "nodes.ams1.a: must be a list, not text: put it in [ ]",
     ),
     "wrong type inside": (
         changed(('a = ["192.0.2.2"]', 'a = ["192.0.2.2", 7]')),
@@ -63,7 +63,10 @@ CASES = {
         changed(more="[nodes.x]\nwell_connected = 1\n[maps.m]\ndefault = { x = 1 }\n"),
         "nodes.x: has neither an address (a, aaaa) nor a hostname",
     ),
-    "latitude": (changed(("52.37", "95")), "nodes.ams1.location: must be a number from -90 to 90, not 95"),
+    "latitude": (
+        changed(("52.37", "95")),
+        "nodes.ams1.location: must be a number from -90 to 90, not 95; did you mean [4.9, 95]?",
+    ),
     "longitude": (
         changed(("4.9", "-180.5")),
         "nodes.ams1.location: must be a number from -180 to 180, not -180.5",
@@ -118,7 +121,10 @@ CASES = {
     ),
     "a mask is no length": (
         GOOD + '[networks.x]\nprefixes = ["192.0.2.0/255.255.255.0"]\n',
-        'networks.x.prefixes[1]: "192.0.2.0/255.255.255.0" is not a network such as 192.0.2.0/24',
+        (
+            'networks.x.prefixes[1]: "192.0.2.0/255.255.255.0" is not a network such as 192.0.2.0/24; '
+            'did you mean "192.0.2.0/24"?'
+        ),
     ),
     "one prefix in two networks": (
         GOOD + '[networks.x]\nprefixes = ["2001:db8::/32"]\n[networks.y]\nprefixes = ["2001:DB8::/32"]\n',
@@ -219,7 +225,7 @@ CASES = {
     ),
     "max_down": (
         changed(("[maps.default]", "[maps.default]\nmax_down = 50")),
-        "maps.default.max_down: must be a number from 0 to 1, not 50",
+        "maps.default.max_down: must be a number from 0 to 1, not 50; 50 % is 0.5",
     ),
     # sources
     "unknown format": (
@@ -230,10 +236,13 @@ CASES = {
     "unknown table of sources": (GOOD + '[[sources.asn]]\npath = "x"\n', "sources.asn: unknown setting"),
     "vantage of no path": (
         changed(('format = "csv"', 'format = "csv"\nvantage = "x"')),
-        "sources.geo[1].vantage: unknown setting",
+        "sources.geo[1].vantage: is a setting of [[sources.path]] only",
     ),
     # guard, prober
-    "share": (GOOD + "[guard]\nmax_shrink = 20\n", "guard.max_shrink: must be a number from 0 to 1, not 20"),
+    "share": (
+        GOOD + "[guard]\nmax_shrink = 20\n",
+        "guard.max_shrink: must be a number from 0 to 1, not 20; 20 % is 0.2",
+    ),
     "not a number": (
         GOOD + "[guard]\nmax_impact = nan\n",
         "guard.max_impact: must be a number from 0 to 1, not nan",
