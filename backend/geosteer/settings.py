@@ -93,8 +93,10 @@ class Settings:
         return f"Settings({self.path})"
 
 
-def load(path: str) -> Settings:
+def load(path: str, *, copies: bool = True) -> Settings:
     """Read a worker's settings.
+
+    Args: copies: use, and leave, the checked copy beside the snapshot.
 
     Raises: ConfigError: the file is missing, is not TOML, or says what no worker understands.
     """
@@ -107,7 +109,7 @@ def load(path: str) -> Settings:
         raise ConfigError([f"{path}: {getattr(exc, 'strerror', None) or exc}"]) from exc
     stamp = [COPY_FORMAT, os.path.abspath(path), files.seal(raw).decode()]  # noqa: PTH100
     copy = _copy_of(path, text)
-    data, doubt = _recall(copy, stamp)
+    data, doubt = _recall(copy, stamp) if copies else (None, "")
     try:
         if data is not None:
             return Settings(data, path, stat.st_mtime)
@@ -116,7 +118,8 @@ def load(path: str) -> Settings:
     except (TypeError, ValueError, AttributeError, KeyError) as exc:
         raise ConfigError([f"{path}: {exc} (geosteer check-config --backend {path} says more)"]) from exc
     settings.doubt = doubt
-    _remember(copy, stamp, data)
+    if copies:
+        _remember(copy, stamp, data)
     return settings
 
 

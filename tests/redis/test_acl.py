@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
@@ -26,7 +28,6 @@ from support.workers import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from geosteer_loader.store.store import Store
 
@@ -240,6 +241,132 @@ def test_the_check_of_a_primary_is_allowed_to_a_worker_and_functions_to_a_reader
         assert admin.acl_log() == []
 
 
+READING = (
+    ("status",), ("status", "--json"), ("status", "--check"), ("lookup", "192.0.2.1"), ("explain", WWW, "192.0.2.1"),
+    ("explain", WWW, "192.0.2.1", "--json"), ("history",), ("history", "--json"), ("verify",), ("node", "list"),
+)  # fmt: skip
+BY_HAND = {"hget", "fcall_ro", "ping"}
+"""What the README shows with redis-cli, beside the commands that only read."""
+
+
+def as_user(config: Path, user: str, password: str) -> Path:
+    text = (
+        config.read_text()
+        .replace('"geosteer-loader"', f'"{user}"')
+        .replace('"CHANGE-loader"', f'"{password}"')
+    )
+    found = config.with_name(f"{user}.toml")
+    found.write_text(text)
+    return found
+
+
+def published_config(folder: Path, server: RedisServer) -> Path:
+    config = loader_config(folder, server.url)
+    config.write_text(config.read_text().replace("[nodes.ams1]", "[nodes.ams1]\nwell_connected = 3"))
+    run(config, "publish")
+    return config
+
+
+def test_a_reader_may_run_every_command_that_only_reads_and_nothing_else(
+    server: RedisServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = published_config(tmp_path, server)
+    run(config, "probe", "--once")
+    feed = tmp_path / "feed.json"
+    feed.write_text('{"nodes": {"lon1": {"state": "up", "load": 0.9}}}')
+    run(config, "feed", str(feed))
+    config.write_text(config.read_text().replace(server.url, server.tcp_url))
+    reader = as_user(config, "geosteer-reader", "CHANGE-reader")
+    with Watch(server) as watch:
+        for words in READING:
+            run(reader, *words, codes=(0, 1) if "--check" in words else (0,))
+        reader.write_text(reader.read_text().replace(server.tcp_url, f"{server.tcp_url}/1"))
+        run(reader, "status", codes=(1,))
+        asked, denied = watch.commands(), watch.denied()
+        cluster = f"redis+cluster://127.0.0.1:{server.port}"
+        reader.write_text(reader.read_text().replace(f"{server.tcp_url}/1", cluster))
+        run(reader, "status", codes=(1,))  # this server is no node of a Cluster
+        assert [one["object"] for one in watch.denied()] == []
+    assert denied == []
+    said = capsys.readouterr()
+    assert "not known to this user" not in said.out
+    may = allowed("geosteer-reader")
+    assert asked <= may, asked - may
+    assert may - asked - NO_PERMISSION_NEEDED - BY_HAND == {
+        "info",
+        "cluster|slots",
+    }  # the watch asks for INFO too
+
+
+def test_a_user_who_may_less_gets_what_it_may_and_hears_what_it_may_not(
+    server: RedisServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = published_config(tmp_path, server)
+    run(config, "probe", "--once")
+    worker = as_user(config, "geosteer-worker", "CHANGE-worker")
+    capsys.readouterr()
+    run(worker, "status")
+    said = capsys.readouterr().out
+    assert "not known to this user of Redis: who publishes (GET {geosteer}:lock)" in said
+    assert "not known to this user of Redis: whether geo is all there (HEXISTS {geosteer}:object)" in said
+    assert "never checked" not in said
+    assert "lon1" in said
+    run(worker, "status", "--check", codes=(0, 1))
+    assert "not known to this user of Redis: " in capsys.readouterr().out
+    run(worker, "explain", WWW, "192.0.2.1")
+    capsys.readouterr()
+    run(worker, "history", codes=(1,))
+    assert "the ACL of this user does not allow XRANGE {geosteer}:history: " in capsys.readouterr().err
+
+
+def test_a_host_with_workers_only_is_looked_at_with_their_settings_and_their_user(
+    server: RedisServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published_config(tmp_path, server)
+    login = 'username = "geosteer-worker"\npassword = "CHANGE-worker"'
+    folder = tmp_path / "host"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    backend = str(backend_toml(folder, server, f"---\n{login}"))
+    capsys.readouterr()
+
+    def said(*words: str, code: int = 0) -> str:
+        assert main([*words, "--backend", backend]) == code, capsys.readouterr()
+        return capsys.readouterr().out
+
+    with Watch(server) as watch:
+        explained = json.loads(said("explain", WWW, "192.0.2.1", "--json"))
+        assert json.loads(said("lookup", "192.0.2.1", "--json"))[0]["geo"]["record"] == "GB"
+        assert {one["username"] for one in watch.denied()} == set()
+    assert (explained["tier"], explained["generation"]) == ("live", 1)
+    with Worker(Path(backend)) as worker:
+        wait_until(lambda: worker.ask(WWW, subnet=GB) != [["FAIL"]])
+        assert worker.address(WWW, GB) == explained["answer"][0]["content"]
+    for left in folder.glob("last-good.json*"):
+        left.unlink()
+    status = json.loads(said("status", "--json"))
+    assert (status["worker"]["tier"], status["generation"]) == ("live", 1)
+    assert status["worker"]["servers"] == {"ams1": 3}
+    assert said("status").startswith(f"workers answer live, from {server.url}\n")
+    assert sorted(path.name for path in folder.iterdir()) == ["backend.toml"], "nothing is left behind"
+
+    with Worker(Path(backend)) as worker:  # it leaves a snapshot
+        wait_until((folder / "last-good.json").exists, 10)
+    server.stop()
+    explained = json.loads(said("explain", WWW, "192.0.2.1", "--json"))
+    assert (explained["tier"], explained["nodes"], explained["answer"][0]["ttl"]) == (
+        "fallback",
+        ["ams1"],
+        10,
+    )
+    assert str(server.socket) in explained["warning"]
+    assert "without Redis servers take turns by weight" in said("explain", WWW, "192.0.2.1")
+    assert said("status").startswith(f"workers answer fallback, from {server.url}\n")
+    assert "ams1" in said("status")
+    assert said("status", "--check", code=2).startswith("CRITICAL - workers answer fallback: ")
+    said("lookup", "192.0.2.1", code=1)
+
+
 @pytest.fixture(scope="module")
 def shared_by_two(server_program: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """A Redis with two prefixes, each with its own users, and everything in both that can be."""
@@ -255,9 +382,9 @@ def shared_by_two(server_program: str, tmp_path_factory: pytest.TempPathFactory)
 
 
 COMMANDS = {
-    "GET {}:lock": "l", "HGETALL {}:current": "lwr", "HGETALL {}:override": "lwr", "HGETALL {}:node:lon1": "lwr",
+    "GET {}:lock": "lr", "HGETALL {}:current": "lwr", "HGETALL {}:override": "lwr", "HGETALL {}:node:lon1": "lwr",
     "HGETALL {}:beat": "lwr", "HGET {}:object 00": "wr", "HMGET {}:object 00 11": "lwr", "TIME": "lwr",
-    "HGETALL {}:verdict:lon": "l", "XRANGE {}:history - +": "l", "HLEN {}:object": "l", "HEXISTS {}:object 00": "l",
+    "HGETALL {}:verdict:lon": "lr", "XRANGE {}:history - +": "lr", "HLEN {}:object": "l", "HEXISTS {}:object 00": "lr",
     "HSET {}:current a b": "l", "HSET {}:object a b": "l", "HDEL {}:object a": "l", "HSET {}:node:lon1 a b": "l",
     "HSET {}:override a b": "l", "DEL {}:verdict:lon": "l", "SET {}:lock x NX PX 10": "l", "SET outside x": "",
     "GET outside": "", "KEYS *": "", "SCAN 0": "", "RANDOMKEY": "", "DBSIZE": "", "FLUSHALL": "", "FLUSHDB": "",

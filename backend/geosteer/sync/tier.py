@@ -79,16 +79,22 @@ class Tier(Lookups):
 
     def __init__(
         self, settings: Settings, random: Callable[[int], int], *, clock: Callable[[], float] = monotonic,
-        wall: Callable[[], float] = time, log: Callable[[str], None] = lambda _: None,
+        wall: Callable[[], float] = time, log: Callable[[str], None] = lambda _: None, writes: bool = True,
     ) -> None:  # fmt: skip
-        """Args: random: below(n), uniform in 0..n-1; log: takes one line, worth an operator's reading."""
+        """Make a tier that has not begun to connect.
+
+        Args:
+            random: below(n), uniform in 0..n-1.
+            log: takes one line, worth an operator's reading.
+            writes: may write the snapshot.
+        """
         self.version = 0
         """Goes up with every change that may change an answer."""
         self.last_good: LastGood | None = None
         """From disk, while there is no generation."""
         self.due = 0.0
         """Monotonic time at which `tick` wants to be called."""
-        self._wall, self._write_log = wall, log
+        self._wall, self._write_log, self._writes = wall, log, writes
         self._said: dict[str, str] = {}
         self._name = FALLBACK
         if settings.doubt:
@@ -114,6 +120,11 @@ class Tier(Lookups):
     def mirror(self) -> Mirror:
         """Node states and overrides."""
         return self._follower.mirror
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """Host and port of the server that it reads from, or tries to; of a unix socket its path and 0."""
+        return self._follower.link.place
 
     @property
     def reading(self) -> int:
@@ -232,8 +243,9 @@ class Tier(Lookups):
             self.version += 1
 
     def _learnt(self) -> None:
-        self._keeper.soon(self._clock())
-        self.due = 0.0
+        if self._writes:
+            self._keeper.soon(self._clock())
+            self.due = 0.0
 
     def _save(self, now: float) -> None:
         generation, mirror = self._follower.generation, self._follower.mirror

@@ -14,6 +14,7 @@ from geosteer_loader.cli import options
     epilog=options.examples(
         "geosteer explain www.cdn.example.net 192.0.2.7",
         "geosteer explain www.cdn.example.net 2001:db8::/48 --type AAAA --json",
+        "geosteer explain www.cdn.example.net 192.0.2.7 --backend /etc/geosteer/backend.toml",
     )
 )
 @click.argument("name")
@@ -29,6 +30,7 @@ from geosteer_loader.cli import options
     is_flag=True,
     help="Decide as after a publish of the configuration and sources; nothing is written.",
 )
+@options.backend
 @options.as_json
 @options.common
 def explain(
@@ -38,6 +40,7 @@ def explain(
     qtype: str | None,
     ticket: float | None,
     plan: bool,
+    backend: Path | None,
     as_json: bool,
     config_path: Path | None,
 ) -> None:
@@ -50,5 +53,12 @@ def explain(
     from geosteer_loader.query.explain import explain as run
 
     drawn = random.random() if ticket is None else ticket  # noqa: S311  # it spreads load, it guards nothing
-    explanation = run(options.load(config_path), name, client, qtype, drawn, plan=plan, meter=meter)
+    if backend is not None:
+        if plan:
+            raise click.UsageError("--plan and --backend exclude each other: a worker plans nothing")
+        from geosteer_loader.query.worker_answers import explain_by
+
+        explanation = explain_by(backend, name, client, qtype, drawn)
+    else:
+        explanation = run(options.load(config_path), name, client, qtype, drawn, plan=plan, meter=meter)
     options.emit(explanation.to_json(), lambda: text(explanation), json_wanted=as_json)

@@ -15,9 +15,12 @@ from geosteer_loader.cli import options
     )
 )
 @click.argument("addresses", nargs=-1, required=True, metavar="ADDRESS...")
+@options.backend
 @options.as_json
 @options.common
-def lookup(*, addresses: tuple[str, ...], as_json: bool, config_path: Path | None) -> None:
+def lookup(
+    *, addresses: tuple[str, ...], backend: Path | None, as_json: bool, config_path: Path | None
+) -> None:
     """Show what the tables say of addresses.
 
     For each table: the record, and the widest prefix around the address that has it.
@@ -25,5 +28,10 @@ def lookup(*, addresses: tuple[str, ...], as_json: bool, config_path: Path | Non
     from geosteer_loader.cli.text.lookup import text
     from geosteer_loader.query.lookup import lookup as run
 
-    lookups = run(options.load(config_path), list(addresses))
+    if backend is not None:
+        from geosteer_loader.query.worker_answers import lookup as run_as_worker
+
+        lookups = run_as_worker(backend, addresses)
+    else:
+        lookups = run(options.load(config_path), addresses)
     options.emit([answer.to_json() for answer in lookups], lambda: text(lookups), json_wanted=as_json)

@@ -57,6 +57,16 @@ def common(function: Callable[P, R]) -> Callable[P, R]:
     return function
 
 
+def backend(function: Callable[P, R]) -> Callable[P, R]:
+    """Adds `--backend FILE`, given to the command as *backend*."""
+    return click.option(
+        "--backend",
+        metavar="FILE",
+        type=click.Path(path_type=Path),
+        help="Look as a worker with this backend.toml does, with its user; no other configuration is needed.",
+    )(function)
+
+
 def as_json(function: Callable[P, R]) -> Callable[P, R]:
     """Adds `--json`, given to the command as *as_json*."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003  # click's decorators are run, not only read
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -10,10 +11,16 @@ from geosteer.errors import GeosteerError
 from geosteer_loader.cli import options
 from geosteer_loader.cli.durations import DURATION
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 @click.command(
     epilog=options.examples(
-        "geosteer status", "geosteer status --json", "geosteer status --check --max-age 14d"
+        "geosteer status",
+        "geosteer status --json",
+        "geosteer status --check --max-age 14d",
+        "geosteer status --backend /etc/geosteer/backend.toml",
     )
 )
 @click.option(
@@ -22,32 +29,66 @@ from geosteer_loader.cli.durations import DURATION
 @click.option(
     "--max-age", metavar="TIME", type=DURATION, help="With --check: warn of tables with older data."
 )
+@options.backend
 @options.as_json
 @options.common
 @click.pass_context
 def status(
-    ctx: click.Context, *, check: bool, max_age: float | None, as_json: bool, config_path: Path | None
+    ctx: click.Context,
+    *,
+    check: bool,
+    max_age: float | None,
+    backend: Path | None,
+    as_json: bool,
+    config_path: Path | None,
 ) -> None:
     """Show the state of tables and nodes.
 
     Tables come with the age of their data, nodes with state, reason and override; also who
-    writes node states, and whether a rollback holds.
+    writes node states, and whether a rollback holds. With --backend it says first where workers'
+    answers come from.
     """
     from geosteer_loader.cli.text import monitoring
-    from geosteer_loader.cli.text.status import text
-    from geosteer_loader.query import status as state
 
     try:
-        with options.connect(config_path) as store:
-            gathered = state.gather(store)
+        found = _worker(backend) if backend is not None else _published(config_path)
     except GeosteerError as exc:
         if not check:
             raise
         code, line = monitoring.failed(str(exc))
     else:
         if not check:
-            options.emit(gathered.to_json(), lambda: text(gathered), json_wanted=as_json)
+            options.emit(found.json, found.text, json_wanted=as_json)
             return
-        code, line = monitoring.judge(gathered, max_age)
+        code, line = found.judge(max_age)
     click.echo(line)
     ctx.exit(code)
+
+
+class _Found(NamedTuple):
+    """One status, whoever looked."""
+
+    json: dict[str, Any]
+    text: Callable[[], str]
+    judge: Callable[[float | None], tuple[int, str]]
+
+
+def _published(config_path: Path | None) -> _Found:
+    from geosteer_loader.cli.text import monitoring
+    from geosteer_loader.cli.text.status import text
+    from geosteer_loader.query import status as state
+
+    with options.connect(config_path) as store:
+        gathered = state.gather(store)
+    return _Found(gathered.to_json(), lambda: text(gathered), lambda age: monitoring.judge(gathered, age))
+
+
+def _worker(backend: Path) -> _Found:
+    from geosteer_loader.cli.text import monitoring
+    from geosteer_loader.cli.text.status import worker_text
+    from geosteer_loader.query import worker_answers
+
+    gathered = worker_answers.status(backend)
+    return _Found(
+        gathered.to_json(), lambda: worker_text(gathered), lambda age: monitoring.judge_worker(gathered, age)
+    )

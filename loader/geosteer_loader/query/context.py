@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from geosteer_loader.publish.proposal import propose
 from geosteer_loader.store import current as published
 from geosteer_loader.store import node_states
 from geosteer_loader.store.generation_view import View
+from geosteer_loader.store.redis_errors import NotPermitted
 from geosteer_loader.store.store import texts
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     Cell = Callable[[str, int, int], tuple[str, int]]
     """Table, address bits, address -> record ("" on a miss) and length of the widest prefix around it that has it."""
 
+
+log = logging.getLogger(__name__)
 
 LIVE, PLANNED = "live", "planned"
 """Tiers of what is published, and of what a publish would make."""
@@ -116,7 +120,12 @@ def cell_of(ranges: Ranges, address: int) -> tuple[str, int]:
 def _loads(store: Store, document: Mapping[str, Any]) -> dict[str, float]:
     writers = list(store.hash(store.keys.beat))
     latest: dict[str, tuple[float, float]] = {}
-    for reply in store.pipe([("HGETALL", store.keys.verdict(name)) for name in writers]):
+    try:
+        replies = store.pipe([("HGETALL", store.keys.verdict(name)) for name in writers])
+    except NotPermitted as exc:
+        log.warning("loads of nodes are not known: %s", exc)
+        return {}
+    for reply in replies:
         for node, text in texts(reply).items():
             verdict = decode(text)
             if verdict is not None and verdict.load is not None:

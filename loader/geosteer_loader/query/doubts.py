@@ -9,6 +9,7 @@ from geosteer.timestamps import maybe_time
 from geosteer_loader.health import heartbeat
 from geosteer_loader.health.verdicts import AHEAD, decode
 from geosteer_loader.store import current
+from geosteer_loader.store.redis_errors import NotPermitted
 from geosteer_loader.store.store import texts
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def doubts(
             f"beat {writer[:80]}: cannot be believed: {beats[writer][:80]!r} (its writer repairs it; or HDEL)"
             for writer in heartbeat.unusable(beats, now)
         ],
-        list(_verdicts(store, list(beats), now)),
+        list(_verdicts_if_permitted(store, list(beats), now)),
     )
     lines: list[str] = []
     for lines_of_kind in kinds:
@@ -82,6 +83,13 @@ def _wrong(field: str, value: str, now: float) -> str:
         except ValueError:
             return "not a number"
     return ""
+
+
+def _verdicts_if_permitted(store: Store, writers: list[str], now: float) -> list[str]:
+    try:
+        return list(_verdicts(store, writers, now))
+    except NotPermitted:
+        return []  # status says that it may not read them
 
 
 def _verdicts(store: Store, writers: list[str], now: float) -> Iterator[str]:

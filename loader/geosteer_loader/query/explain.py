@@ -60,7 +60,7 @@ def explain_in(seen: Sight, name: str, client: str, qtype: str | None, ticket: f
     service = find_service(seen.model, name)
     asker = asker_of(client, seen) if client else None
     question = Question(name.lower().rstrip("."), qtype.upper() if qtype else "ANY", client or None)
-    return describe(seen, service, asker, _kinds(service, qtype), ticket, question)
+    return describe(seen, service, asker, kinds_of(service, qtype), ticket, question)
 
 
 class Question(NamedTuple):
@@ -154,7 +154,8 @@ def find_service(model: Model, name: str) -> Service:
     return service
 
 
-def _kinds(service: Service, qtype: str | None) -> tuple[str, ...]:
+def kinds_of(service: Service, qtype: str | None) -> tuple[str, ...]:
+    """The record types of a service that a question is about. Raises: ConfigError: it has none of that type."""
     if qtype is None or qtype.upper() == "ANY":
         return service.kinds
     kinds = tuple(kind for kind in service.kinds if kind in {qtype.upper(), "CNAME"})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from geosteer.decision.layer_walk import node_share
 from geosteer.decision.model import Model
@@ -18,14 +18,17 @@ from geosteer_loader.query.doubts import doubts
 from geosteer_loader.store import current as published
 from geosteer_loader.store import node_states
 from geosteer_loader.store.lease import holder
+from geosteer_loader.store.redis_errors import NotPermitted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from geosteer.decision.model import Node
     from geosteer.sync.node_states import Mirror
     from geosteer_loader.health.last_seen import Look
     from geosteer_loader.store.store import Store
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +107,8 @@ class Status:
     maps_without_node: list[str]
     """Maps of which no node may be given to clients: what `all_down` is for."""
     warnings: list[str]
+    unknown: list[str]
+    """What the user of Redis may not read, and the command that would."""
 
     def to_json(self) -> dict[str, Any]:
         """As `geosteer status --json` prints it: the fields above, by their names."""
@@ -120,8 +125,14 @@ def gather(store: Store) -> Status:
     model = Model(document)
     names = sorted(model.nodes)
     mirror = node_states.read(store, names)
-    seen = looks(store, now)
-    checked = [name for name, spec in document["nodes"].items() if spec.get("checks")]
+    reader = _Reader()
+    nothing: dict[str, Look] = {}
+    seen = reader.read("when nodes were checked", lambda: looks(store, now), nothing)
+    checked = (
+        [name for name, spec in document["nodes"].items() if spec.get("checks")]
+        if seen is not nothing
+        else []
+    )
     nodes = {
         name: _node(
             model.nodes[name], mirror, overrides_in_force.get(name), seen.get(name), name in checked, now
@@ -136,8 +147,8 @@ def gather(store: Store) -> Status:
         published=fields.get("published", ""),
         age=age,
         held=fields.get("held") or None,
-        publisher=holder(store) or None,
-        tables=_tables(store, fields, now),
+        publisher=reader.read("who publishes", lambda: holder(store), "") or None,
+        tables=_tables(store, fields, now, reader),
         nodes=nodes,
         overrides=overrides_in_force,
         beats=_beats(store, now),
@@ -147,7 +158,23 @@ def gather(store: Store) -> Status:
             *alarms(seen, checked, age or 0.0),
             *doubts(store, fields, mirror.fields, now),
         ],
+        unknown=reader.unknown,
     )
+
+
+class _Reader:
+    """Reads what a user of Redis may read, and notes the rest."""
+
+    def __init__(self) -> None:
+        self.unknown: list[str] = []
+
+    def read(self, what: str, act: Callable[[], T], otherwise: T) -> T:
+        """What *act* returns; *otherwise* where the ACL does not allow it. Raises: StoreError: it failed."""
+        try:
+            return act()
+        except NotPermitted as exc:
+            self.unknown.append(f"{what} ({exc.what})")
+            return otherwise
 
 
 def _node(
@@ -176,7 +203,7 @@ def _node(
     )
 
 
-def _tables(store: Store, fields: Mapping[str, str], now: float) -> dict[str, TableStatus]:
+def _tables(store: Store, fields: Mapping[str, str], now: float, reader: _Reader) -> dict[str, TableStatus]:
     tables = {}
     for name in TABLES:
         roots = {suffix: fields.get(root_field(name, bits)) for suffix, bits in FAMILIES.items()}
@@ -191,9 +218,13 @@ def _tables(store: Store, fields: Mapping[str, str], now: float) -> dict[str, Ta
             prefixes=published.number(fields, f"{name}.prefixes"),
             ranges=published.number(fields, f"{name}.ranges"),
             source=_sources(fields.get(f"{name}.source", "")),
-            there=all(store.present([root for root in roots.values() if root])),
+            there=_there(store, [root for root in roots.values() if root], name, reader),
         )
     return tables
+
+
+def _there(store: Store, roots: list[str], table: str, reader: _Reader) -> bool:
+    return reader.read(f"whether {table} is all there", lambda: all(store.present(roots)), otherwise=True)
 
 
 def _beats(store: Store, now: float) -> dict[str, BeatStatus]:

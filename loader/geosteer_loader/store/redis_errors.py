@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from redis.exceptions import NoPermissionError
 
 import redis
 from geosteer.errors import StoreError
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 
 class ConnectionLost(StoreError):  # the tree of errors names what happened
     """The connection broke or fell silent: whether the last command was carried out is not known."""
 
 
+class NotPermitted(StoreError):  # the tree of errors names what happened
+    """The ACL of the user that is logged in does not allow it."""
+
+    def __init__(self, name: str, what: str, said: str) -> None:
+        super().__init__(f"{name}: the ACL of this user does not allow {what or 'it'}: {said}")
+        self.what = what
+        """The command and its key, for example `GET {geosteer}:lock`; "": not known."""
+
+
 _CLASSES: tuple[tuple[type[redis.RedisError], str], ...] = (
-    (NoPermissionError, "the ACL of this user does not allow it"),
     (redis.AuthenticationError, "user name or password is missing or wrong ([redis] username, password)"),
     (redis.BusyLoadingError, "it is still loading its data"),
     (redis.OutOfMemoryError, "it has no memory left (maxmemory)"),
@@ -26,8 +38,8 @@ _CLASSES: tuple[tuple[type[redis.RedisError], str], ...] = (
 _QUOTED = re.compile(r"^Command # \d+ \(.*?\) of pipeline caused error: ", re.DOTALL)
 """A pipeline's error quotes the command, and with it a page's bytes."""
 
-_OF_A_KEY = re.compile(r"^Command # \d+ \(\w+ (\{[^}\s]*\}:\S{1,300})")
-"""The key of a command that a pipeline's error quotes."""
+_OF_A_KEY = re.compile(r"^Command # \d+ \((\w+) (\{[^}\s]*\}:[^\s)]{1,300})")
+"""A command and its key, which a pipeline's error quotes."""
 
 _CONNECTING = re.compile(r"^Error -?\d+ connecting to .*?\. (?=\w)")
 """The address is in the URL, which is named already."""
@@ -39,18 +51,21 @@ _CODES = {
 }
 
 
-def translated(name: str, exc: redis.RedisError, key: object = None) -> StoreError:
+def translated(name: str, exc: redis.RedisError, command: Sequence[object] = ()) -> StoreError:
     """The error of the Redis called *name* as ours: `name: what it means: what Redis said`.
 
-    Args: key: what the command was about, where there was only one; a pipeline's error says it itself.
+    Args: command: what was sent, as far as it may be shown, where it was one; a pipeline's error says it itself.
     """
     cause = exc.__context__
     if isinstance(exc, redis.WatchError) and cause is not None and broken(exc):
         exc = cause  # type: ignore[assignment]
     quoted = _OF_A_KEY.match(str(exc))
     message = _QUOTED.sub("", str(exc)).rstrip(".")
-    if message.startswith("WRONGTYPE") and (key or quoted):
-        return StoreError(f"{name}: {quoted[1] if quoted else key}: {_CODES['WRONGTYPE']}: {message}")
+    words = list(quoted.groups()) if quoted else [str(word) for word in command[:2]]
+    if message.startswith("WRONGTYPE") and len(words) > 1:
+        return StoreError(f"{name}: {words[1]}: {_CODES['WRONGTYPE']}: {message}")
+    if isinstance(exc, NoPermissionError):
+        return NotPermitted(name, " ".join(words), message)
     for kind, meaning in _CLASSES:
         if isinstance(exc, kind):
             return StoreError(f"{name}: {meaning}: {message}")

@@ -38,7 +38,7 @@ class Store:
 
     def call(self, *command: Argument) -> Any:
         """The reply to one command, as redis-py shapes it; texts are bytes."""
-        with self._errors(*command[1:2]):
+        with self._errors(command[:2]):
             return self._client.execute_command(*command)
 
     def pipe(self, commands: Sequence[Command]) -> list[Any]:
@@ -124,11 +124,11 @@ class Store:
         self.close()
 
     @contextmanager
-    def _errors(self, key: object = None) -> Iterator[None]:
+    def _errors(self, command: Sequence[object] = ()) -> Iterator[None]:
         try:
             yield
         except redis.RedisError as exc:
-            raise translated(self.name, exc, key) from exc
+            raise translated(self.name, exc, command) from exc
 
 
 def connect(settings: RedisSettings) -> Store:

@@ -8,6 +8,7 @@ from geosteer_loader.cli.text.formatting import span
 
 if TYPE_CHECKING:
     from geosteer_loader.query.status import Status
+    from geosteer_loader.query.worker_answers import WorkerStatus
 
 OK, WARNING, CRITICAL = 0, 1, 2
 """Exit codes (Monitoring Plugins Development Guidelines, "Plugin Return Codes")."""
@@ -42,6 +43,14 @@ def judge(status: Status, max_age: float | None = None) -> tuple[int, str]:
     return code, f"{_WORDS[code]} - " + "; ".join([*critical, *warnings, _summary(status)])
 
 
+def judge_worker(found: WorkerStatus, max_age: float | None = None) -> tuple[int, str]:
+    """Exit code and line for what workers of a host have: critical where Redis is not live for them."""
+    if found.status is None:
+        return failed(f"workers answer {found.tier}: {found.redis}: {'; '.join(found.troubles)}")
+    code, line = judge(found.status, max_age)
+    return code, f"{line}; workers answer {found.tier}"
+
+
 def failed(reason: str) -> tuple[int, str]:
     """Exit code and line when the status cannot be gathered."""
     return CRITICAL, f"{_WORDS[CRITICAL]} - {' '.join(reason.split())}"
@@ -53,4 +62,5 @@ def _summary(status: Status) -> str:
         f"{name} {span(table.age)} old" for name, table in status.tables.items() if name != "nets"
     )
     summary = f"generation {status.generation}, {serving} of {len(status.nodes)} nodes serving"
-    return f"{summary}, {tables}" if tables else summary
+    unknown = f"; not known to this user of Redis: {', '.join(status.unknown)}" if status.unknown else ""
+    return (f"{summary}, {tables}" if tables else summary) + unknown

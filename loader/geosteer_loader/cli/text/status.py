@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from geosteer_loader.query.status import NodeStatus, Status, TableStatus
+    from geosteer_loader.query.worker_answers import WorkerStatus
 
 
 def text(status: Status) -> str:
@@ -45,6 +46,24 @@ def text(status: Status) -> str:
     troubles = [f"map {name} has no serving node" for name in status.maps_without_node] + status.warnings
     troubles += [f"{name}: {node.warning}" for name, node in status.nodes.items() if node.warning]
     parts += ["", *(click.style(line, fg="red") for line in troubles)] if troubles else []
+    parts += [f"not known to this user of Redis: {what}" for what in status.unknown]
+    return "\n".join(parts)
+
+
+def worker_text(found: WorkerStatus) -> str:
+    """What `geosteer status --backend` shows."""
+    live = found.status is not None
+    parts = [click.style(f"workers answer {found.tier}, from {found.redis}", fg="green" if live else "red")]
+    parts += [click.style(line, fg="yellow" if live else "red") for line in found.troubles]
+    if found.status is not None:
+        return "\n".join([*parts, text(found.status)])
+    parts.append(f"those that run already steer by what they know for up to {span(found.max_stale)}")
+    rows = [(name, weight) for name, weight in found.servers.items()]
+    parts += (
+        ["", columns(("SERVER OF LAST RESORT", "WEIGHT"), rows)]
+        if rows
+        else ["no server of last resort is known"]
+    )
     return "\n".join(parts)
 
 
