@@ -26,7 +26,7 @@ def why_not() -> str:
     for program in ("unshare", "ip", "nft"):
         need(program)
     trial = "ip link set lo up && nft add table inet t"
-    done = subprocess.run(["unshare", "--net", "sh", "-c", trial], capture_output=True, text=True)
+    done = subprocess.run(["unshare", "--net", "--mount", "sh", "-c", trial], capture_output=True, text=True)
     return done.stderr.strip() if done.returncode else ""
 
 
@@ -34,7 +34,7 @@ def run(name: str, folder: Path) -> dict[str, Any]:
     """A row's outcome, from a process in a namespace of its own."""
     inside = f'ip link set lo up && exec "{sys.executable}" -m faults --json "$1" "$2"'
     done = subprocess.run(
-        ["unshare", "--net", "sh", "-c", inside, "sh", name, str(folder)], cwd=ROOT / "tests", capture_output=True,
+        ["unshare", "--net", "--mount", "sh", "-c", inside, "sh", name, str(folder)], cwd=ROOT / "tests", capture_output=True,
         text=True, timeout=60,
     )  # fmt: skip
     if done.returncode:

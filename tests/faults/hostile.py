@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import struct
 import subprocess
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import hiredis
 
+from faults.commands import Loader
 from faults.rows import ROWS, row
 from faults.scene import AMS, COLD, TABLE, document
 from geosteer.keys import digest
@@ -22,7 +24,7 @@ from geosteer.tables import page_builder
 from support.data import ROOT
 from support.dns_setup import backend_toml
 from support.servers import wait_until
-from support.tiny import publish_tiny
+from support.tiny import DOCUMENT, publish_tiny
 from support.workers import Worker
 
 if TYPE_CHECKING:
@@ -65,17 +67,30 @@ def rubbish_in_override(scene: Scene) -> None:
         scene.repaired()
 
 
-@row("times with a year of 400 digits", "live", may="stale")
+@row("times with a year of 400 digits", "live", may="stale", longest=1)
 def endless_times(scene: Scene) -> None:
+    """`status` names them, and what owns a key repairs it: `feed`, `node auto`, `publish`."""
+    loader = Loader(scene)
     with nobody_dies(scene), scene.client() as client:
         client.hset("{geosteer}:node:lon1", mapping={"state": "up", "since": NO_TIME})
         client.hset("{geosteer}:override", "nyc1", json.dumps({"state": "up", "until": NO_TIME}))
         client.hset("{geosteer}:beat", "tester", f"1 {NO_TIME} 1000")
         client.hset("{geosteer}:current", "published", NO_TIME)
         scene.hold(0.5)
+        told = loader.run("status")
+        for key in ("current: published", "override nyc1", "node lon1", "beat tester"):
+            assert f"\n{key}: " in told, (key, told)
     scene.restart_pdns()
-    with nobody_dies(scene):
+    with nobody_dies(scene), scene.client() as client:
         scene.hold(0.5)
+        states = json.dumps({"nodes": {"lon1": {"state": "up"}, "bad1": {"state": "down"}}})
+        loader.run("feed", "--name", "tester", "-", stdin=states)
+        loader.run("node", "auto", "nyc1")
+        loader.run("publish")
+        left = [client.hgetall("{geosteer}:" + key) for key in ("node:lon1", "override", "beat", "current")]
+        assert NO_TIME.encode() not in b" ".join(value for fields in left for value in fields.values())
+        scene.generation = int(client.hget("{geosteer}:current", "generation"))
+        scene.publish()
         scene.repaired()
 
 
@@ -229,16 +244,24 @@ def rollback_to_damaged(scene: Scene) -> None:
         scene.repaired()
 
 
+OTHER_ZONE = {
+    **DOCUMENT,
+    "zones": {"other.example": DOCUMENT["zones"]["cdn.example.net"] | {"records": []}},
+    "services": {"www.other.example": {"map": "default", "ttl": 60}},
+}
+"""In which the names that are asked for do not exist."""
+
+
 @row("a start without Redis, another prefix's snapshot", "fallback", published=False)
 def foreign_snapshot(scene: Scene) -> None:
-    """Two kinds of workers with one path, and the other one wrote last."""
+    """Two kinds of workers with one path, and the other one, which knows other zones, wrote last."""
     scene.publish()
     own = scene.folder / "last-good.json"
     wait_until(own.exists, what="a snapshot")
     other = scene.folder / "other"
     other.mkdir()
     with scene.client() as client:
-        publish_tiny(client, "other")
+        publish_tiny(client, "other", OTHER_ZONE)
         with Worker(backend_toml(other, scene.redis, prefix="other")):
             wait_until((other / own.name).exists, what="the other's snapshot")
         client.save()
@@ -247,6 +270,7 @@ def foreign_snapshot(scene: Scene) -> None:
     for path in other.glob("last-good.json*"):
         if not path.name.endswith(".settings"):
             path.replace(scene.folder / path.name)
+    own.with_name(own.name + ".previous").unlink(missing_ok=True)
     scene.restart_pdns()
     scene.begin(wait=False)
     with nobody_dies(scene):
@@ -255,7 +279,9 @@ def foreign_snapshot(scene: Scene) -> None:
         scene.mending()
         scene.redis.start()
         scene.repaired()
-    assert "other" in scene.pdns.log
+    assert re.search(
+        r"last-good\.json: is of '[^']* other', not of '[^']* geosteer': ignored", scene.pdns.log
+    )
 
 
 def movable(folder: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from faults import alone, hostile, programs
+from faults import alone, hostile, probers, programs
 from faults.rows import ROWS, Row
 from faults.scene import Scene
 
@@ -19,7 +19,7 @@ HEAD = """\
 
 def rows() -> list[Row]:
     """All of them, in order."""
-    assert programs.ROWS is hostile.ROWS is ROWS  # to import them puts theirs into it
+    assert programs.ROWS is hostile.ROWS is probers.ROWS is ROWS  # to import them puts theirs into it
     return ROWS
 
 

@@ -12,10 +12,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import dns.flags
-import dns.message
-import dns.rcode
-import dns.rrset
 import pytest
 
 from geosteer_loader.health.checks import resolver
@@ -24,71 +20,18 @@ from geosteer_loader.health.checks.result import Result
 from geosteer_loader.health.checks.run import Probes
 from geosteer_loader.health.watchlist import Subject, read
 from support.data import ROOT
+from support.name_server import BLACK_HOLE, NameServer
 from support.servers import need
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 PROFILE = {"up": 3, "ok": 3, "down": 2}
-BLACK_HOLE = "2001:db8::1"
-ADDRESSES = {
-    "good": {1: "127.0.0.1"},
-    "dual": {1: "127.0.0.1", 28: BLACK_HOLE},
-    "dead": {28: BLACK_HOLE},
-}
-"""First label -> record type -> content."""
 SETUP = (
     "mount --bind {conf} /etc/resolv.conf && ip link set lo up && ip -6 addr add 2001:db8::1/128 dev lo && "
     "nft add table ip6 t && nft add chain ip6 t in '{{ type filter hook input priority 0; }}' && "
     "nft add rule ip6 t in ip6 daddr 2001:db8::1 drop"
 )
-
-
-class NameServer(threading.Thread):
-    """Answers by the first label of a name: an address for `good`, `dual` has a black hole too, `hang` gets no answer."""
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self.mode: str | None = None
-        """In place of every first label."""
-        self.asked: list[str] = []
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind(("127.0.0.1", 53))
-
-    def run(self) -> None:
-        while True:
-            data, client = self._socket.recvfrom(4096)
-            answer = self._answer(dns.message.from_wire(data))
-            if answer is not None:
-                self._socket.sendto(answer.to_wire(), client)
-
-    def _answer(self, query: Any) -> Any:
-        question = query.question[0]
-        self.asked.append(str(question.name))
-        kind = self.mode or str(question.name).partition(".")[0].rstrip("0123456789")
-        if kind == "hang":
-            return None
-        answer = dns.message.make_response(query)
-        answer.flags |= dns.flags.RA
-        if kind == "servfail":
-            answer.set_rcode(dns.rcode.SERVFAIL)
-        elif kind == "refused":
-            answer.set_rcode(dns.rcode.REFUSED)
-        elif kind not in ADDRESSES:
-            answer.set_rcode(dns.rcode.NXDOMAIN)
-        else:
-            wanted = (
-                {1: "127.0.0.1"}
-                if kind == "good"
-                else {1: "127.0.0.1", 28: BLACK_HOLE}
-                if kind == "dual"
-                else {28: BLACK_HOLE}
-            )
-            if question.rdtype in wanted:
-                answer.answer.append(
-                    dns.rrset.from_text(question.name, 60, "IN", question.rdtype, wanted[question.rdtype])
-                )
-        return answer
 
 
 def node(*hosts: str, kind: str = "tcp", timeout: float = 1.0, port: int = 80) -> Subject:
