@@ -145,9 +145,49 @@ def test_rollback_goes_back_and_publish_is_refused_until_released(geosteer: Geos
     assert (code, out) == (3, "")
     assert "bad weights" in err
     assert "bad weights" in geosteer("status")[1]
+    newest = geosteer.json("history")[0]
+    assert (newest["generation"], newest["why"]) == (3, "bad weights")
+    assert re.search(r"^ *3 .* current +bad weights$", geosteer("history")[1], re.MULTILINE)
     assert geosteer.json("publish", "--release")["changed"] == ["config", "release"]
     assert geosteer("rollback", "99")[0] == 2
     assert geosteer("rollback", "--only", "nonsense")[0] == 2
+
+
+@pytest.mark.parametrize("words", [("rollback", "1"), ("node", "drain", "lon1")], ids=["rollback", "node"])
+def test_a_reason_in_bytes_that_are_not_utf_8_is_kept_with_replacement_characters(
+    geosteer: Geosteer, words: tuple[str, ...]
+) -> None:
+    geosteer("publish")
+    done = subprocess.run(
+        [*COMMAND, *words, "--why", b"caf\xe9", "--config", str(geosteer.config)],
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    code, out, _ = geosteer("status")
+    assert code == 0
+    assert "caf\N{REPLACEMENT CHARACTER}" in out
+
+
+def test_a_publish_that_removes_a_node_with_an_override_says_so_and_so_does_status(
+    geosteer: Geosteer,
+) -> None:
+    geosteer("publish")
+    geosteer("node", "drain", "lon1", "--why", "new disks")
+    told = "override of lon1 is lost: no such node is configured (drain, "
+    assert told not in geosteer("status")[1]
+    geosteer.config.write_text(geosteer.config.read_text().replace("lon1", "lon9"))
+    assert told in geosteer("plan")[1]
+    code, _, err = geosteer("publish", "--force", "max_impact")
+    assert code == 0
+    assert told in err
+    assert ": new disks)" in err
+    assert told in geosteer("status")[1]
+    code, out, _ = geosteer("status", "--check")
+    assert code == 1
+    assert told in out
+    geosteer("node", "auto", "lon1")
+    assert told not in geosteer("status")[1]
 
 
 def test_a_guard_that_says_no_is_exit_code_3_and_can_be_forced(geosteer: Geosteer, tmp_path: Path) -> None:

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 from geosteer.decision.node_state import Override
 from geosteer.errors import ConfigError
 from geosteer.timestamps import format_time, maybe_time
+from geosteer_loader.config.values import printable
 from geosteer_loader.health import unserved
 from geosteer_loader.health.transitions import state_of
 from geosteer_loader.health.verdicts import AHEAD, DOWN
 from geosteer_loader.store import current as published
-from geosteer_loader.store.history import whoami
+from geosteer_loader.store.history import whoami, writable
 from geosteer_loader.store.store import texts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Container, Mapping, Sequence
 
     from geosteer_loader.health.unserved import Emptied
     from geosteer_loader.store.store import Store
@@ -145,6 +146,26 @@ def read(store: Store, now: float) -> dict[str, dict[str, Any]]:
     return dict(sorted(in_force.items()))
 
 
+def lost(in_force: Mapping[str, Mapping[str, Any]], nodes: Container[str]) -> list[str]:
+    """A line for each override that has no effect, since no node of that name is configured (any more).
+
+    Args: in_force: as `read` gives them.
+    """
+    return [
+        printable(
+            f"override of {node} is lost: no such node is configured ({_said(fields)}); if it was renamed, say it for the new "
+            f"name; geosteer node auto {node} removes it"
+        )
+        for node, fields in in_force.items()
+        if node not in nodes
+    ]
+
+
+def _said(fields: Mapping[str, Any]) -> str:
+    why = f": {fields['why']}" if fields.get("why") else ""
+    return f"{fields.get('state')}, {fields.get('who') or 'somebody'} since {fields.get('since') or '?'}{why}"
+
+
 def _expanded(globs: Sequence[str], known: set[str]) -> list[str]:
     names: set[str] = set()
     problems = []
@@ -166,7 +187,7 @@ def _after(before: str | None, wish: Wish, now: float) -> str | None:
         wanted["percent"] = int(wish.percent) if wish.percent == int(wish.percent) else wish.percent
     if wish.seconds is not None:
         wanted["until"] = format_time(math.ceil(now + wish.seconds))
-    why = _printable(wish.why)
+    why = writable(wish.why)
     known = _fields(before)
     since = maybe_time(known.get("since"))
     if since is None or since > now + AHEAD:
@@ -175,14 +196,9 @@ def _after(before: str | None, wish: Wish, now: float) -> str | None:
         return before
     same = known.get("state") == wish.state and known.get("percent") == wanted.get("percent")
     wanted["since"] = known["since"] if same else format_time(now)
-    wanted["who"] = _printable(whoami())
+    wanted["who"] = whoami()
     wanted["why"] = why
     return json.dumps(wanted, ensure_ascii=False)
-
-
-def _printable(text: str) -> str:
-    """Text that can be written as UTF-8: what is not on the command line becomes replacement characters."""
-    return text.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def _emptied(

@@ -11,6 +11,7 @@ from geosteer.decision.model import Model
 from geosteer.decision.records import country_of
 from geosteer.errors import CorruptPage
 from geosteer.keys import FAMILIES, root_field
+from geosteer_loader.health import overrides
 from geosteer_loader.impact.coverage import Tally, countries, record_at
 from geosteer_loader.impact.joint_tables import Side
 from geosteer_loader.impact.measure import measure
@@ -73,6 +74,7 @@ def examine(config: Config, store: Store, proposal: Proposal, traffic: Traffic |
         model = Model(proposal.document)
         states = node_states.read(store, model.nodes).states
         now = store.now()
+        examination.warnings += overrides.lost(overrides.read(store, now), model.nodes)
         try:
             examination.impact = _impact(config, proposal, pages, states, now, traffic, examination.findings)
             asking = countries(pages, proposal.after, traffic)

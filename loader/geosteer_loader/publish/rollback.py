@@ -9,7 +9,7 @@ from geosteer.errors import ConfigError, StoreError
 from geosteer.keys import SCHEMA, TABLES, own_fields
 from geosteer.timestamps import format_time
 from geosteer_loader.store import current as published
-from geosteer_loader.store.history import Entry, entries, whoami
+from geosteer_loader.store.history import Entry, entries, whoami, writable
 from geosteer_loader.store.lease import Lease
 from geosteer_loader.store.object_writer import Writer
 from geosteer_loader.store.refusals import SchemaUnknown
@@ -64,7 +64,7 @@ def rollback(
             after.update(_fields(target.fields, part))
         _check_whole(store, after)
         what = "" if len(parts) == len(PARTS) else f" ({', '.join(parts)})"
-        reason = f": {why}" if why else ""
+        reason = f": {writable(why)}" if why else ""
         after["held"] = (
             f"{whoami()} {format_time(store.now())}: back to generation {target.generation}{what}{reason}"
         )

@@ -22,6 +22,8 @@ class Kept:
     changed: str
     """Tables, `config`, ..., separated by blanks."""
     who: str
+    why: str
+    """The reason given for the rollback that holds it, "" if none."""
     when: str
     current: bool
     """It is the one that is published now."""
@@ -40,6 +42,7 @@ def kept(store: Store) -> list[Kept]:
             published=entry.fields.get("published", ""),
             changed=entry.changed,
             who=entry.who,
+            why=entry.why,
             when=entry.when,
             current=bool(now) and entry.generation == now,
         )

@@ -155,6 +155,7 @@ def gather(store: Store) -> Status:
         maps_without_node=_empty_maps(model, nodes),
         warnings=[
             *store.memory_warnings(),
+            *overrides.lost(overrides_in_force, model.nodes),
             *alarms(seen, checked, age or 0.0),
             *doubts(store, fields, mirror.fields, now),
         ],

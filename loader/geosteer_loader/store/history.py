@@ -42,6 +42,11 @@ class Entry:
         return int(self.id.partition("-")[0]) / 1000
 
     @property
+    def why(self) -> str:
+        """What was given as the reason of the rollback that holds it; "": none was, or nothing holds it."""
+        return self.fields.get("held", "").partition(": ")[2].partition(": ")[2]
+
+    @property
     def generation(self) -> int:
         """Its number; 0 when the entry does not say it."""
         return count(self.fields.get("generation", ""))
@@ -72,13 +77,18 @@ def addition(store: Store, current: Mapping[str, str], changed: str, who: str, w
     return ("XADD", store.keys.history, "*", *(word for pair in fields.items() for word in pair))
 
 
+def writable(text: str) -> str:
+    """Text of a command line as it can be written: bytes that are not UTF-8 become replacement characters."""
+    return text.encode(errors="surrogateescape").decode(errors="replace")
+
+
 def whoami() -> str:
     """`user@host`, for the history and for overrides; behind sudo the person who called it."""
     try:
         user = os.environ.get("SUDO_USER") or getpass.getuser()
     except (KeyError, OSError):  # a uid without an account, as in a container
         user = str(os.getuid())
-    return f"{user}@{socket.gethostname()}"
+    return writable(f"{user}@{socket.gethostname()}")
 
 
 def _entry(id_: bytes, raw: Mapping[bytes, bytes]) -> Entry:

@@ -21,7 +21,8 @@ def text(generations: Sequence[Kept]) -> str:
             entry.changed,
             entry.who,
             "current" if entry.current else "",
+            entry.why,
         )
         for entry in generations
     ]
-    return columns(("GENERATION", "PUBLISHED", "CHANGED", "WHO", ""), rows)
+    return columns(("GENERATION", "PUBLISHED", "CHANGED", "WHO", "", "WHY"), rows)
