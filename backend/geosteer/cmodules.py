@@ -61,7 +61,7 @@ _pton = _socket.inet_pton
 def pack_address(text: str) -> bytes:
     """An address in text form as 4 or 16 bytes, network order.
 
-    Raises: ValueError: the text is no address (short forms such as `10.1` are none).
+    Raises: ValueError: the text is not an address (short forms such as `10.1` are refused).
     """
     try:
         return _pton(_AF_INET6 if ":" in text else _AF_INET, text)

@@ -22,7 +22,7 @@ class Untrusted(OSError):
 
 
 def read(path: str, *, private: bool = False) -> bytes:
-    """Content of a file of ours (or root's); *private*: nobody else may even read it.
+    """Content of a file of ours (or root's); *private*: no other user may even read it.
 
     Raises: FileNotFoundError. Untrusted: it may be somebody else's work. OSError.
     """

@@ -17,7 +17,7 @@ TRIAL_SECONDS = 5.0
 
 
 def logger(program: str) -> Callable[[str], None]:
-    """What writes one line on stderr, with the program's name and process id; a closed stderr is no error."""
+    """What writes one line on stderr, with the program's name and process id; a closed stderr is not an error."""
 
     def log(text: str) -> None:
         line = f"{program}[{os.getpid()}]: {text}\n"

@@ -31,7 +31,7 @@ _REDIS = {"url", "prefix", "username", "password", "password_file", "ca", "cert"
 
 
 class Settings:
-    """What a worker is told."""
+    """A worker's settings."""
 
     __slots__ = (
         "address", "cache", "doubt", "fallback_ttl", "first_wait", "max_stale", "modified", "password", "path", "prefix",
@@ -52,7 +52,7 @@ class Settings:
         problems += [f"{path}: redis.{key}: unknown setting" for key in redis if key not in _REDIS]
         problems += [f"{path}: fallback.{key}: unknown setting" for key in fallback if key not in _FALLBACK]
         self.doubt = ""
-        """What an operator must hear of the checked copy, "" if nothing."""
+        """A warning for operators about the checked copy; "": none."""
         self.path = path
         self.modified = modified
         self.snapshot: str = os.path.join(folder, data.get("snapshot", DEFAULT_SNAPSHOT))  # noqa: PTH118
@@ -67,7 +67,7 @@ class Settings:
         self.url: str = redis.get("url", DEFAULT_URL)
         self.prefix: str = redis.get("prefix", "geosteer")
         self.address = _address(self.url, path, problems)
-        """What the URL says."""
+        """The parsed URL."""
         self.username: str = redis.get("username", "") or self.address.username
         self.tls = {key: os.path.join(folder, redis[key]) for key in ("ca", "cert", "key") if redis.get(key)}  # noqa: PTH118
         self.password = _secret(redis, folder, path, problems)
@@ -158,7 +158,7 @@ def _copy_of(path: str, text: str) -> str:
 
 
 def _recall(copy: str, stamp: list[Any]) -> tuple[Mapping[str, Any] | None, str]:
-    """The checked copy's tables, None where it is of something else; and what an operator must hear of, or ""."""
+    """The checked copy's tables, None where it is of something else; and a warning for operators, or ""."""
     try:
         copied = load_json(files.unsealed(files.read(copy, private=True)).decode())
         return (copied["data"], "") if copied["stamp"] == stamp else (None, "")
@@ -171,7 +171,7 @@ def _recall(copy: str, stamp: list[Any]) -> tuple[Mapping[str, Any] | None, str]
 
 
 def _remember(copy: str, stamp: list[Any], data: Mapping[str, Any]) -> None:
-    """Keep the checked copy; failing to is no loss but time."""
+    """Keep the checked copy; if that fails, only time is lost."""
     try:
         body = dump_json({"stamp": stamp, "data": data}).encode()
         aside = files.replace(copy, files.sealed(body), 0o600)  # it may hold a password

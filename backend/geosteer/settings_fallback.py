@@ -60,7 +60,7 @@ def _zone(zone: Mapping[str, Any]) -> dict[str, Any]:
     _times(soa, _SOA_TIMES, "s")
     _times(plain_zone, ("ns_ttl",), "s")
     if not isinstance(zone["ns"], list):
-        raise TypeError("ns is no list")
+        raise TypeError("ns is not a list")
     plain_zone["records"] = [_record(record) for record in zone.get("records", ())]
     return plain_zone
 
@@ -81,11 +81,11 @@ def _server(server: Mapping[str, Any]) -> dict[str, Any]:
         if not isinstance(addresses, list) or any(
             len(pack_address(address)) != size for address in addresses
         ):
-            raise ValueError(f"{kind} of server {server.get('name', '?')} is no list of such addresses")
+            raise ValueError(f"{kind} of server {server.get('name', '?')} is not a list of such addresses")
     if server.get("hostname"):
         plain_server["hostname"] = hostname = server["hostname"].lower().removesuffix(".")
         if hostname.split() != [hostname]:
-            raise ValueError(f"{hostname!r} is no host name")
+            raise ValueError(f"{hostname!r} is not a host name")
     return plain_server
 
 

@@ -28,7 +28,7 @@ def parse_time(text: str) -> float:
 
 
 def maybe_time(text: object) -> float | None:
-    """Seconds since 1970 of an ISO 8601 UTC time; None: *text* is no such time."""
+    """Seconds since 1970 of an ISO 8601 UTC time; None: *text* is not such a time."""
     try:
         return parse_time(text) if isinstance(text, str) else None
     except ValueError:

@@ -260,7 +260,7 @@ class Names:
     ) -> bytes:
         """A service's whole reply to ANY: (type, content) of the decision, and what else stands at the name.
 
-        Each record has the scope of its type: PowerDNS goes by the records that it sends, and sends one type of them.
+        Each record has the scope of its type: PowerDNS takes the scope from the records that it sends, all of one type.
         """
         lines = [self.line(entry, kind, ttl, content, scope=scopes[kind]) for kind, content in answers]
         return b"".join((entry.lines, *lines, END))

@@ -1,4 +1,4 @@
-"""How far a long piece of work has come, as whoever started it wants to see it."""
+"""Progress of a long piece of work, shown as the caller wishes."""
 
 from __future__ import annotations
 

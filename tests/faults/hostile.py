@@ -1,4 +1,4 @@
-"""The rows whose cause is what stands in Redis, or what a server that is none says: no worker dies of it."""
+"""The rows whose cause is what stands in Redis, or what a server that is not Redis sends: no worker dies of it."""
 
 from __future__ import annotations
 

@@ -180,8 +180,8 @@ BAD = [
     ({"stall": 3}, "not finished within 1 s"),
     ({"location": "http://127.0.0.1/geo.csv"}, "not https"),
     ({"location": "/geo.csv"}, "redirects more than 5 times"),
-    ({"location": "https://[:"}, "redirects without a valid target"),
-    ({"raw": b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n"}, "redirects without a valid target"),
+    ({"location": "https://[:"}, "redirects to an invalid URL"),
+    ({"raw": b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n"}, "redirects to an invalid URL"),
     ({"raw": b"HTTP/1.1 416 No\r\nContent-Length: 0\r\n\r\n"}, "status 416 to an unconditional request"),
     (
         {"raw": b"HTTP/1.1 206 Part\r\nContent-Length: 4\r\nContent-Range: bytes 0-3/9\r\n\r\n10.0"},
@@ -515,7 +515,7 @@ def test_a_publish_uses_the_copy_before_when_the_new_one_makes_no_table(
     server.put("/geo.csv", b"<html><body>maintenance</body></html>\n")
     assert run(weight=50) == ["config"]
     assert "geo.csv: line 1: " in caplog.text
-    assert "the copy before it is used" in caplog.text
+    assert "the previous copy is used" in caplog.text
     assert source.copy == DATA
     caplog.clear()
     server.seen.clear()

@@ -318,10 +318,10 @@ def test_it_can_be_told_how_long_nobody_has_looked_at_a_node(place: Place) -> No
     assert {name: look.fresh for name, look in found.items()} == {"n1": False, "n2": True}
     assert 420 <= found["n1"].age < 425
     assert found["n2"].age < 5
-    frozen = "nobody checks n1: their states are frozen"
+    frozen = "not checked any more: n1; their states are frozen"
     assert alarms(found, ["n1", "n2", "n3"], LATE - 1) == [frozen]
     assert alarms(found, ["n1", "n2", "n3"], LATE + 1) == [
         frozen,
-        "nobody has ever checked n3: is there a prober?",
+        "never checked: n3; is a prober running?",
     ]
     assert alarms(found, ["n2"], LATE + 1) == []

@@ -160,7 +160,7 @@ ODD_HEADS = {
     "another protocol": b"GET / SPDY/3\r\n" + HOST,
     "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
     "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n",
-    "a transfer encoding that is none": b"GET /evil HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: xchunked\r\n",
+    "an unknown transfer encoding": b"GET /evil HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: xchunked\r\n",
     "chunked that is not the last": b"GET / HTTP/1.1\r\n"
     + HOST
     + b"Transfer-Encoding: chunked, identity\r\n",

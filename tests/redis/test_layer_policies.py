@@ -606,7 +606,7 @@ ONLY_GEO = "geo 20.0.0.0/9 is the widest prefix with one record, and no other ta
         ),
         (
             "2001:0:4136:e378:8000:63bf:3fff:fdd2", "best", 128,
-            "the IPv4 address that it carries is told by all of its bits only",
+            "only all of its bits give the IPv4 address that it carries",
         ),
         ("0.0.0.0/0", "best", 1, "nothing is known of the client, so no table was asked"),
     ],

@@ -207,7 +207,7 @@ def test_a_country_without_a_serving_node_is_warned_of(site: Site) -> None:
     site.client.hset("{geosteer}:node:ams1", mapping={"state": "down", "since": "2026-02-01T00:00:00Z"})
     outcome = site.publish(DAY, weight=50)
     assert outcome.warnings == [
-        "map default: A: no layer that is meant for them has a serving node: GB, NL (100.0 % of all)"
+        "map default: A: no layer that names them has a serving node: GB, NL (100.0 % of all)"
     ]
     clients = site.folder / "clients"
     clients.write_text("11.0.0.1 10\n12.0.0.1 5\n")

@@ -153,7 +153,7 @@ def test_the_loader_publishes_to_the_primary_and_finds_it_again_after_a_failover
         write_csv(source, ("192.0.2.0/23,GB",))
 
     def published() -> bool:
-        """As cron does it: each run asks the sentinels anew; a connection to the old primary would write into the void."""
+        """As cron does it: each run asks the sentinels again; a connection to the old primary would lose its writes."""
         try:
             with connect(config.redis) as fresh:
                 publish(config, fresh)

@@ -143,7 +143,7 @@ def test_demand_without_room_is_said_plainly_and_nothing_is_written(shares: Shar
     told = "infeasible: planned up to 80.0 % of its capacity, no node has room for 360 of a demand of 2200; left over: "
     assert told in out
     assert told in err
-    assert re.search(r"nobody +\d+\.\d %", out)
+    assert re.search(r"no node +\d+\.\d %", out)
     assert not (tmp_path / "planned.toml").exists()
     assert shares("--offline", "--fill", "1")[0] == 0
 
@@ -152,7 +152,7 @@ def test_nodes_to_plan_with_can_be_named(shares: Shares) -> None:
     found = shares.json("--offline", "--node", "l*", "--node", "nyc?", "--fill", "1", "-q")
     assert {one["node"] for one in found["nodes"]} == {"lon1", "nyc1"}
     code, _, err = shares("--offline", "--node", "x*")
-    assert (code, err) == (2, f"{shares.config}: nodes: none with a weight above 0 is called x*\n")
+    assert (code, err) == (2, f"{shares.config}: nodes: no node with a weight above 0 matches x*\n")
     assert shares("--offline", "--node", "sin1")[0] == 2
 
 

@@ -90,7 +90,7 @@ REQUESTS = {
     "controls": ("http://www.cdn.example.net/\r\t\x7fa 192.0.2.1/- - GET", ok(LON + "/%0D%09%7Fa")),
     "not ASCII": ("http://www.cdn.example.net/ä 192.0.2.1/- - GET", ok(LON + "/%C3%A4")),
     "a line that ends with CR": ("3 http://www.cdn.example.net/a 192.0.2.1/- - GET\r", f"3 {ok(LON + '/a')}"),
-    "a name that is no service": ("4 http://www.example.org/ 192.0.2.1/- - GET", "4 ERR"),
+    "a name that is not a service": ("4 http://www.example.org/ 192.0.2.1/- - GET", "4 ERR"),
     "a node's own name": ("4 http://lon1.cdn.example.net/ 192.0.2.1/- - GET", "4 ERR"),
     "an address": ("http://192.0.2.1/ 192.0.2.1/- - GET", "ERR"),
     "an IPv6 address": ("http://[2001:db8::1]:80/ 192.0.2.1/- - GET", "ERR"),

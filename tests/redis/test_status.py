@@ -141,7 +141,7 @@ def test_nodes_that_nobody_looks_at_and_warnings_of_checks_are_told(
     }
     code, line = monitoring.judge(found)
     assert code == 1
-    assert "; nobody has ever checked never: is there a prober?; " in line
+    assert "; never checked: never; is a prober running?; " in line
     assert "seen: certificate ends in 5 days; " in line
     text = click.unstyle(as_text(found))
     assert "unknown (never checked)" in text

@@ -150,7 +150,7 @@ def test_a_missing_inner_page_stops_the_sweep_so_that_nothing_below_it_is_taken_
     [
         ("geo", "XX", "no such country"),
         ("geo", "@XX", "no such continent"),
-        ("geo", "GB 91 0", "no place on Earth"),
+        ("geo", "GB 91 0", "invalid latitude or longitude"),
         ("geo", "gb", "not of the form"),
         ("bgp", "AS0", "not a list of public AS numbers"),
         ("bgp", "AS15169 12", "not a list of public AS numbers"),
@@ -196,7 +196,7 @@ def test_sources_that_changed_since_are_not_compared_and_that_is_no_problem(site
     site.lines[0] = "10.0.0.0/24,FR"
     verdict = site.verify()
     assert verdict.problems == []
-    assert verdict.notes == ["geo: not compared with its sources: they changed since"]
+    assert verdict.notes == ["geo: not compared with its sources: the sources have changed since"]
     assert verdict.tables["geo.v4"]["compared"] == 0
     assert verdict.tables["nets.v4"]["compared"] > 0
 

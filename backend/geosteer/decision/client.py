@@ -63,7 +63,7 @@ class Client:
 
     @property
     def key(self) -> str:
-        """What the policy `hash` goes by: the network, unless a front end knows better."""
+        """The key of policy `hash`: the network, unless a front end sets another."""
         return self.network
 
     @property
@@ -164,8 +164,8 @@ def from_question(
     """Who asks, from a DNS question's resolver address and its client network (RFC 7871, 7.1.2 and 11.1).
 
     A network of length 0 asks for privacy, and a private one says nothing unless something published names it: then the
-    resolver's own address counts; without one (0.0.0.0: the server asks for itself) nobody is known, and None is returned.
-    Text that is no address counts as absent.
+    resolver's own address counts; without one (0.0.0.0: the server asks for itself) the client is unknown: None.
+    Text that is not an address counts as absent.
 
     Args:
         cells: what every published table says of a client: its record ("" on a miss), and the length of the widest prefix

@@ -35,7 +35,7 @@ class Director:
         """Choose the nodes for every record type that the service has.
 
         Args:
-            client: None where nobody is known: then only `default` and `any` can answer.
+            client: None if the client is unknown: then only `default` and `any` can answer.
             look: asked lazily, once for each table at most; whatever it raises comes through.
             states: by node; a node that is not there is unknown.
             now: seconds since 1970.

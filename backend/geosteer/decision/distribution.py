@@ -137,12 +137,12 @@ class Distribution:
             groups = [Group.of(group, by_weight=by_weight) for group in view.groups(service, candidates)]
             # Who gave a client away in one layer gives it away in the next one, too.
             fresh = [group.without(gone) for group in groups]
-            here, nobody = self._keepers(fresh, answers)
+            here, unkept = self._keepers(fresh, answers)
             for node, chance in here.items():
                 chances[node] = chances.get(node, 0.0) + chance * left
             met.append(groups)
             gone.update(candidate.node.name for candidate in candidates)
-            left *= nobody
+            left *= unkept
             return not left
 
         walk(area, view.layers, serving, accept)

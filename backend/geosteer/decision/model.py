@@ -161,21 +161,21 @@ def _entries(weights: Mapping[str, float], nodes: Mapping[str, Node]) -> Entries
 
 
 def _number(value: Any, low: float = 0, high: float = MOST) -> float:
-    """The value. Raises: ValueError, TypeError: it is no number from *low* to *high*."""
+    """The value. Raises: ValueError, TypeError: it is not a number from *low* to *high*."""
     if not low <= value <= high:  # neither is what is not a number
         raise ValueError(f"{value!r} is not from {low} to {high}")
     return value  # type: ignore[no-any-return]
 
 
 def _whole(value: Any) -> int:
-    """The value. Raises: ValueError, TypeError: it is no whole number from 0 to MOST."""
+    """The value. Raises: ValueError, TypeError: it is not a whole number from 0 to MOST."""
     if not isinstance(value, int):
-        raise TypeError(f"{value!r} is no whole number")
+        raise TypeError(f"{value!r} is not a whole number")
     return int(_number(value))
 
 
 def _addresses(value: Any, size: int) -> tuple[str, ...]:
-    """The value as a tuple. Raises: ValueError, TypeError, AttributeError: it is no list of addresses of so many bytes."""
+    """The value as a tuple. Raises: ValueError, TypeError, AttributeError: not a list of addresses of that many bytes."""
     addresses = tuple(value or ())
     if any(len(pack_address(text)) != size for text in addresses):
         raise ValueError(f"{value!r} is not of one family")
@@ -185,5 +185,5 @@ def _addresses(value: Any, size: int) -> tuple[str, ...]:
 def _host_name(value: Any) -> str | None:
     """The value. Raises: ValueError, TypeError, AttributeError: it is something that cannot stand in a reply."""
     if value and (not value.isascii() or not value.isprintable() or " " in value or len(value) > 253):
-        raise ValueError(f"{value!r} is no host name")
+        raise ValueError(f"{value!r} is not a host name")
     return value  # type: ignore[no-any-return]

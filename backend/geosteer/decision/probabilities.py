@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from geosteer.decision.policy import Candidate
 
     Chances = dict[str, float]
-    """Node -> probability; the sum is 1 unless nobody may be given."""
+    """Node -> probability; the sum is 1 unless no node may be given."""
     Runner = tuple[float, float]
     """Share and weight: it takes part with the chance of its share, and is the next one in proportion to its weight."""
 
@@ -48,7 +48,7 @@ class Group:
         )
 
     def without(self, gone: Collection[str]) -> Group:
-        """The same with nodes that keep nobody any more."""
+        """The same with nodes that no longer keep any client."""
         if not gone:
             return self
         return Group(
@@ -68,7 +68,7 @@ def distance(first: Mapping[str, float], second: Mapping[str, float]) -> float:
 def kept(groups: Sequence[Group], answers: int) -> tuple[Chances, float]:
     """Going down the groups, each node keeps a client with the chance of its share, until there are enough answers.
 
-    Returns: node -> probability, and the probability that nobody keeps the client.
+    Returns: node -> probability, and the probability that no node keeps the client.
     """
     chances: Chances = {}
     before = [1.0]  # how likely it is that 0, 1, ... nodes of earlier groups keep the client
@@ -84,11 +84,11 @@ def kept(groups: Sequence[Group], answers: int) -> tuple[Chances, float]:
             chances[name] = own[runner]
         for share, _ in group.runners:
             before = _with(before, share, answers)
-    nobody = 1.0
+    unkept = 1.0
     for group in groups:
         for share, _ in group.runners:
-            nobody *= 1 - share
-    return chances, nobody
+            unkept *= 1 - share
+    return chances, unkept
 
 
 def highest(met: Sequence[Group]) -> Chances:
@@ -127,7 +127,7 @@ def _place(
 
 
 def _preceding(runners: tuple[Runner, ...], at: int, limit: int) -> list[float]:
-    """How likely it is that 0, 1, ... *limit* - 1 others that keep the client come before one that does."""
+    """The probability that 0, 1, ... *limit* - 1 others that keep the client come before one that does."""
     _, weight = runners[at]
     others = [runner for number, runner in enumerate(runners) if number != at and runner[0] > 0]
     if all(other[1] == weight for other in others):

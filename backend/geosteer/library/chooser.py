@@ -85,9 +85,9 @@ class Chooser:
 
         Args:
             name: the service, or a host name below a service `*.x`; lower case, no final dot.
-            client: None where nobody is known.
+            client: None if the client is unknown.
             asked: monotonic time at which the question came; nothing waits longer than the timeout after that.
-            path: the policy `hash` goes by it; "": by the client's network, as in DNS.
+            path: the key of policy `hash`; "": the client's network, as in DNS.
             limit: nodes at most; those of the next layers too, where it is more than the service's `max_answers`; 0: that.
             wait: may wait for Redis, for the time of the settings.
 
@@ -224,7 +224,7 @@ class Chooser:
     def _unlisted(self, name: str, client: Client | None) -> Choice:
         """For a name that is not among the published services: those of the worker's own settings are left.
 
-        Raises: NoService: it is no service; where nothing was ever published, nobody can say that.
+        Raises: NoService: there is no such service; not raised before anything was published, since that is unknown then.
         """
         tier = self._tier
         if tier.generation is None:
@@ -262,7 +262,7 @@ _NOBODY = Client(32, 0, 0)
 class _ByPath(Client):
     """A client whom the policy `hash` knows by the path that it asks for, so that one object lives on few nodes.
 
-    Which clients a node keeps still goes by their network.
+    Which clients a node keeps still depends on their network.
     """
 
     __slots__ = ("_nobody", "_path")

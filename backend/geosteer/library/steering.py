@@ -56,7 +56,7 @@ PAUSE = 0.1
 class Steering:
     """Follows one Redis in a thread of its own, from the first question on, and answers every thread's questions.
 
-    A process that forks starts anew in the child with the child's first question.
+    After a fork, the child starts its own thread and connection with its first question.
     """
 
     def __init__(self, settings: Settings, *, log: Callable[[str], None] | None = None) -> None:
@@ -88,8 +88,8 @@ class Steering:
 
         Args:
             service: a service's name, or a host name that falls under a service `*.x`.
-            client: an address or network; None where nobody is known.
-            path: what the policy `hash` goes by; "": the client's network, as in DNS.
+            client: an address or network; None if the client is unknown.
+            path: the key of policy `hash`; "": the client's network, as in DNS.
             limit: nodes at most; those of the next layers too, where it is more than the service's `max_answers`; 0: that.
             wait: may wait for Redis, for `timeout` milliseconds (50) of the settings at most.
 
@@ -166,7 +166,7 @@ class Steering:
             running.close()
 
     def forget(self) -> None:
-        """In a child process: leave all to the parent, whatever its threads were about to do, and begin anew when asked."""
+        """In a child process: leave everything to the parent, whatever its threads were doing, and start over when asked."""
         self._beginning = threading.Lock()
         running, self._running = self._running, None
         if running is not None:
@@ -197,7 +197,7 @@ class _Running:
     """A tier with its thread, in one process; `with` it, a thread has it to itself."""
 
     def __init__(self, settings: Settings, log: Callable[[str], None]) -> None:
-        self.lock = threading.RLock()  # a log that asks, asks from within
+        self.lock = threading.RLock()  # a log callback may ask questions from within
         self.tier = Tier(settings, below, log=log)
         self.chooser = Chooser(self.tier, below, ticket, log)
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -263,7 +263,7 @@ class _Running:
         self.abandon()
 
     def abandon(self) -> None:
-        """Let go of what is open, without a word to anybody."""
+        """Close what is open without logging."""
         self._ended = True
         self.tier.close()
         os.close(self._wake_read)

@@ -42,7 +42,7 @@ PowerDNS coprocess: reads questions on stdin, writes replies on stdout. In pdns.
   --config FILE   settings of the worker; default /etc/geosteer/backend.toml
   --help          this text
 
-SIGHUP makes it start itself again in place, with the settings read anew; SIGTERM and SIGINT are ignored while stdin is
+SIGHUP makes it start itself again in place, with the settings read again; SIGTERM and SIGINT are ignored while stdin is
 open. By hand:  printf 'HELO\\t3\\nQ\\twww.example.net\\tIN\\tANY\\t-1\\t192.0.2.1\\t0.0.0.0\\t192.0.2.0/24\\n' | geosteer-pipe
 """
 
@@ -160,7 +160,7 @@ class Loop:
         self._reload = True
 
     def _again(self) -> None:
-        """Start anew in this process, between two replies, once the program has shown that it starts."""
+        """Re-execute the program in this process, between two replies, once a trial start has succeeded."""
         if self._trial is None:
             self._trial = Trial(command_line())
         reason = self._trial.verdict()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from geosteer.decision.client import Client
 
 UNIX = "unix"
-"""Instead of a network: whoever may connect to the unix socket."""
+"""Instead of a network: any peer that may connect to the unix socket."""
 MOST = 32
 """Proxies that a chain may have; what is before them is not looked at."""
 
@@ -71,7 +71,7 @@ class Proxies:
         return b"Forwarded" if self.header == b"forwarded" else self.header.title() + b", X-Forwarded-Proto"
 
     def client(self, peer: str | None, values: Sequence[bytes]) -> Client | None:
-        """The client of a request; None where nobody is known.
+        """The client of a request; None if the client is unknown.
 
         Args:
             peer: address of the other end of the connection; None for a unix socket.

@@ -1,6 +1,6 @@
 """Uvicorn's HTTP/1.1 (with httptools as its parser), bounded, and without a task for an answer that is ready at once.
 
-Built on `uvicorn.protocols.http.httptools_impl`, which is no public interface: pyproject.toml says which versions it fits.
+Built on `uvicorn.protocols.http.httptools_impl`, which is not a public interface: pyproject.toml says which versions it fits.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Protocol(HttpToolsProtocol):
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            return  # whoever asks for another protocol gets an answer in this one
+            return  # requests to switch protocols are answered in this one
         except httptools.HttpParserError as exc:
             peer = f"{self.client[0]} port {self.client[1]}" if self.client else "the unix socket"
             log_invalid(f"invalid HTTP request from {peer}: {exc}", self.loop.time())
@@ -106,7 +106,7 @@ class Protocol(HttpToolsProtocol):
     def _feed_lines(self, data: bytes) -> None:
         """Feed line by line, the first line of a request percent-encoded: the parser refuses bytes beyond ASCII there.
 
-        Nothing else is changed, bodies above all: their length was told beforehand. Only a first header field that arrives in
+        Nothing else is changed, bodies above all: their length was announced. Only a first header field that arrives in
         one piece with the end of the first line may be taken for a part of it; such bytes have no meaning there either.
         """
         line_ended = False
@@ -169,7 +169,7 @@ class Protocol(HttpToolsProtocol):
         try:
             self.url = read_target(self.url)[2]
         except OddTarget:
-            self.url = b"/"  # uvicorn knows the origin form only; the application goes by TARGET
+            self.url = b"/"  # uvicorn knows the origin form only; the application reads TARGET
         super().on_headers_complete()
         if self._last:
             self.cycle.keep_alive = False

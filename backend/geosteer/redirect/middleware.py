@@ -1,6 +1,6 @@
 """Middleware that tells a web application which nodes its client should use.
 
-It stands in `environ["geosteer"]` (WSGI) or `scope["geosteer"]` (ASGI) as a `Choice`, or None where the host is no service:
+It stands in `environ["geosteer"]` (WSGI) or `scope["geosteer"]` (ASGI) as a `Choice`, or None where the host is not a service:
 
     application = WSGIMiddleware(application, Steering.open("/etc/geosteer/backend.toml"), proxies=Proxies(["127.0.0.1"]))
 
@@ -63,7 +63,7 @@ class _Middleware:
 class WSGIMiddleware(_Middleware):
     """For a WSGI application (PEP 3333).
 
-    Args: service: of every request; default: its Host. proxies: who is believed about the client; default: nobody.
+    Args: service: of every request; default: its Host. proxies: peers that are trusted to name the client; default: none.
     limit: nodes at most; 0: as many as the service's `max_answers`.
     """
 

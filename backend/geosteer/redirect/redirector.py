@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from geosteer.redirect.replies import Headers
 
 STATUSES = (302, 307, 308)
-"""301 is not among them: caches keep it without being told to, and clients may turn a POST into a GET."""
+"""301 is not among them: caches keep it by default, and clients may turn a POST into a GET."""
 REMEMBERED = 256
 """Longest value of proxy headers, in bytes, whose client is remembered: clients can make them say anything."""
 
@@ -51,12 +51,12 @@ class Redirector:
 
         target: how a node's URL is made; default: its host name, the request's scheme.
         routes: hosts and paths of services of another name.
-        proxies: who is believed about the client; default: nobody.
-        cors: whose scripts may follow redirects; default: nobody's.
+        proxies: peers that are trusted to name the client; default: none.
+        cors: origins whose scripts may follow redirects; default: none.
         status: 302, 307 or 308.
-        by_path: the policy `hash` goes by the path, not by the client's network.
+        by_path: policy `hash` uses the path, not the client's network.
         duplicates: how many of the next best nodes are named in `Link` fields (RFC 6249).
-        token: who has it may ask for explanations; "": nobody.
+        token: grants access to explanations; "": no access.
         """
         self._steering = steering
         self._target = target or Target()

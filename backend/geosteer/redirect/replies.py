@@ -1,4 +1,4 @@
-"""Answers to HTTP requests, and those that redirect nobody."""
+"""HTTP replies, and those other than redirects."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Reply:
 
 
 def json_reply(status: HTTPStatus, document: object) -> Reply:
-    """A document that nobody may keep."""
+    """A document that must not be cached."""
     return _uncached(status, json.dumps(document).encode() + b"\n", b"application/json")
 
 

@@ -54,7 +54,7 @@ Redirects each client to the node that DNS would name to it. The Host of a reque
   --cors ORIGIN      a web site whose scripts may follow the redirects, such as https://www.example.net, or "*" for all;
                      may be repeated; default: none
   --duplicates N     name the N next best nodes in Link fields (RFC 6249); default 0
-  --token-file FILE  its first line is the bearer token for /.geosteer/explain?client=ADDRESS; default: nobody may ask
+  --token-file FILE  its first line is the bearer token for /.geosteer/explain?client=ADDRESS; default: no access
   --cert FILE        of TLS; --key FILE its key; default: no TLS
   --access-log       write every request to stdout
 """ + COMMON_USAGE.format(statuses=", ".join(map(str, STATUSES)))  # fmt: skip
@@ -137,7 +137,7 @@ def _may_reload(arguments: Sequence[str]) -> bool:
 
 
 def _checked(arguments: Sequence[str]) -> Options:
-    """The options, once everything they name was tried: mistakes are told before a process is started."""
+    """The options, once everything they name was tried: mistakes are reported before a process is started."""
     options = _options(arguments)
     with Steering.open(options.config) as steering:
         redirector(steering, options)

@@ -38,7 +38,7 @@ URL rewrite helper of Squid: reads requests on stdin, writes replies on stdout. 
 USAGE += """\
   --help             this text
 
-SIGHUP makes it start itself again in place, with the settings read anew.
+SIGHUP makes it start itself again in place, with the settings read again.
 By hand:  echo '1 http://www.cdn.example.net/a 192.0.2.1/- - GET' | geosteer-squid
 """
 

@@ -65,7 +65,7 @@ class Rewriter:
         self, chooser: Chooser, target: Target, routes: Routes, *, status: str = "302", rewrite: bool = False,
         by_path: bool = True,
     ) -> None:  # fmt: skip
-        """Args: status: of redirects; rewrite: give Squid the node's URL to fetch; by_path: policy `hash` goes by the path."""
+        """Args: status: of redirects; rewrite: give Squid the node's URL to fetch; by_path: policy `hash` uses the path."""
         self._chooser = chooser
         self._target = target
         self._routes = routes

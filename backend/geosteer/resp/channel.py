@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from geosteer.resp.url import Place
 
 CHUNK = 1 << 14
-"""Bytes read at once: some pages; more would be allocated anew for each reply, from the system."""
+"""Bytes read at once: some pages; a larger buffer would be allocated from the system for each reply."""
 
 
 class Channel:
@@ -118,7 +118,7 @@ class Dialer:
         self._context: ssl.SSLContext | None = None
 
     def start(self, places: Sequence[Place]) -> None:
-        """Begin anew with these."""
+        """Start over with these."""
         self.drop()
         self.left = list(places)
 

@@ -167,7 +167,7 @@ class Conversation:
                     reply = SHAPES[command[0]](reply, command)
                 handler(reply)
             else:
-                raise BadReply("a reply to nothing that was asked")
+                raise BadReply("a reply without a request")
 
 
 def _hash(reply: Any, command: Command) -> dict[bytes, bytes]:
@@ -216,7 +216,7 @@ def _status(reply: Any, command: Command) -> bytes:
 
 
 def _greeting(reply: Any, command: Command) -> Any:
-    """What the server says of itself, which nobody needs."""
+    """The server's description of itself, which is not used."""
     if not isinstance(reply, dict | list):
         raise _unexpected(reply, command)
     return reply

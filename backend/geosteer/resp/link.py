@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from geosteer.resp.url import Address, Place
 
 SILENCE = 0.5
-"""Seconds without a word from Redis after which it is asked for a PING."""
+"""Seconds of silence after which Redis is sent a PING."""
 GONE = 1.0
 """Seconds without a reply after which the connection is given up."""
 RESOLVED = 10.0
@@ -33,7 +33,7 @@ REASON = 200
 class Link:
     """One connection to one place after another until one stands, never waited for.
 
-    `up` after the connection stands, not before; whether Redis is *live* is the tier's to say.
+    `up` once the connection is established; whether Redis is *live* is the tier's decision.
     """
 
     __slots__ = (
@@ -154,7 +154,7 @@ class Link:
         if self._dialer.lookup is not None:
             if now - self._heard < RESOLVED:
                 return self._heard + RESOLVED
-            self._failed(OSError(f"{self.place[0]}: its address was not found in time"))
+            self._failed(OSError(f"{self.place[0]}: the host name did not resolve in time"))
             return now
         if self._channel is None:
             return now + GONE

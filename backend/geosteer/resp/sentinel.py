@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class SentinelLink(Link):
-    """Asks one sentinel after another for the primary, and believes the answer when the primary agrees."""
+    """Asks one sentinel after another for the primary, and accepts the answer once that server confirms its role."""
 
     __slots__ = ("_believed", "_sentinels")
 
@@ -47,7 +47,7 @@ class SentinelLink(Link):
             self._go_on(f"knows no {self._address.name}" if reply is None else str(reply))
 
     def _verify(self) -> None:
-        # A sentinel that was cut off may name a primary that is none any more.
+        # A sentinel that was cut off may name a server that is no longer the primary.
         self.ask(("ROLE",), self._take_role)
 
     def _take_role(self, reply: Any) -> None:
@@ -55,4 +55,4 @@ class SentinelLink(Link):
             self._believed = True
         else:
             what = reply[0].decode("utf-8", "replace") if isinstance(reply, list) else str(reply)
-            self.close(f"is named as the primary of {self._address.name} and is not: {what}")
+            self.close(f"named as the primary of {self._address.name}, but is not: {what}")

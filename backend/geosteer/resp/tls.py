@@ -15,7 +15,7 @@ CHUNK = 1 << 18
 
 
 class TLSError(OSError):
-    """The peer is not who it should be, does not want us, or a certificate's file cannot be used; the text says which."""
+    """The peer's certificate is invalid, the peer refuses ours, or a file cannot be used; the text says which."""
 
 
 class Tunnel:
@@ -76,7 +76,7 @@ class Tunnel:
 
 
 def client_context(files: Mapping[str, str]) -> ssl.SSLContext:
-    """How to make sure of the peer, and who to be for it.
+    """The TLS settings for the peer's certificate and our own.
 
     Args: files: paths by name: `ca` (else the system's), and `cert` with `key` for a client certificate.
     Raises: TLSError: a file cannot be read or used.
@@ -101,8 +101,8 @@ def _unusable(exc: Exception) -> str:
 
 
 def _no_passphrase() -> str:
-    """In place of asking at a terminal, which would hold up every question."""
-    raise ValueError("the key has a passphrase, and nobody is there to be asked for it")
+    """Instead of a prompt at a terminal, which would block every question."""
+    raise ValueError("the key has a passphrase; use a key without one")
 
 
 def said(exc: ssl.SSLError) -> str:

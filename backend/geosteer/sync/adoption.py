@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from geosteer.sync.leaf_requests import LeafRequests
 
 
-class Unusable(Exception):  # a state of Redis, told to the log
-    """What stands under `current` is no generation that this program can use."""
+class Unusable(Exception):  # a state of Redis, for the log
+    """The key `current` does not name a generation that this program can use."""
 
     def __init__(self, text: str, event: str = REFUSED) -> None:
         super().__init__(text)
@@ -43,7 +43,7 @@ class Adoption:
         try:
             self._config = bytes.fromhex(fields["config"])
         except (KeyError, ValueError):
-            raise Unusable("the field config of `current` is absent or no digest") from None
+            raise Unusable("the field config of `current` is absent or not a digest") from None
         self.fields = fields
         self._previous = previous
         self._trees: dict[tuple[str, int], bytes] = {}
@@ -54,7 +54,7 @@ class Adoption:
                     try:
                         self._trees[table, bits] = bytes.fromhex(fields[field])
                     except ValueError:
-                        raise Unusable(f"the field {field} of `current` is no digest") from None
+                        raise Unusable(f"the field {field} of `current` is not a digest") from None
         self._have: dict[bytes, bytes] = {}
         self._decoded: dict[bytes, Inner] = {}
         self._text: str | None = None
@@ -75,7 +75,7 @@ class Adoption:
     def give(self, name: bytes, data: bytes | None) -> None:
         """Take in what was fetched.
 
-        Raises: CorruptPage: it is absent, or not what its name says.
+        Raises: CorruptPage: it is absent, or does not match its digest.
         """
         if data is None:
             raise CorruptPage(f"object {name.hex()} is not there")
@@ -127,7 +127,7 @@ class Adopter:
         """Make one that adopts nothing yet.
 
         Args:
-            ask_states: queues reads of the states that a generation needs and nobody has read; whether there are any.
+            ask_states: queues reads of the states that a generation needs and that were not read yet; whether there are any.
             in_force: takes a generation that is complete and warm.
             failed: takes what is missing or damaged, as a line for the log.
         """

@@ -38,7 +38,7 @@ class Memory(dict):  # type: ignore[type-arg]  # a reader uses it as a plain dic
         self._turned_away = 0
 
     def room(self) -> bool:
-        """Whether one more may be kept; after many that were turned away it begins anew, so that it adapts in the end."""
+        """Whether one more may be kept; after many refusals it is emptied, so that it adapts in the end."""
         if len(self) < self._limit:
             return True
         self._turned_away += 1
@@ -55,7 +55,7 @@ class Memory(dict):  # type: ignore[type-arg]  # a reader uses it as a plain dic
 
 
 class Decider:
-    """Decides for a front end, in one thread at a time; whoever asks refreshes it first where it is `outdated`."""
+    """Decides for a front end, in one thread at a time; the caller refreshes it first if it is `outdated`."""
 
     __slots__ = (
         "_log",
@@ -90,7 +90,7 @@ class Decider:
         return self.version != self.tier.version or now >= self.good_until
 
     def refresh(self) -> bool:
-        """Forget what is no longer true; returns whether the tier changed, so that what is made of it has to be made anew."""
+        """Forget what is no longer true; returns whether the tier changed, so that what derives from it must be rebuilt."""
         tier = self.tier
         for memory in self._memories:
             memory.clear()
@@ -125,7 +125,7 @@ class Decider:
 
         Args:
             find: the service in what is published now; asked again after each wait, since a new generation may have come.
-            client: None where nobody is known: no table is asked then.
+            client: None if the client is unknown: no table is asked then.
             asked: monotonic time at which the question came; nothing waits longer than the timeout after that.
             wait: may wait for Redis.
 

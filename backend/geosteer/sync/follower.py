@@ -114,7 +114,7 @@ class Follower:
             self._backoff = BACKOFF[0]
             self._say("link", "")
         if self.live and not (self._handshake.pushes and self.usable) and now >= self._next_poll:
-            self._next_poll = now + POLL_EVERY  # no pushes, or nobody may announce that a damage was repaired
+            self._next_poll = now + POLL_EVERY  # without pushes; or a repair may come without an announcement
             self._dirty_all()
             self.pump()
         if self.live and self.link.several and now >= self._next_leave and self.mirror.frozen(now):
@@ -239,10 +239,10 @@ class Follower:
 
     def _take_time(self, reply: Any) -> None:
         """Overrides end by the clock of those who write them, not by that of this machine."""
-        if isinstance(reply, hiredis.ReplyError):  # one who may not ask is told by the next beat
+        if isinstance(reply, hiredis.ReplyError):  # not allowed to ask: the next beat tells the time
             return
         if not isinstance(reply, list) or len(reply) != 2 or not all_bytes(reply) or len(reply[0]) > 12:
-            raise ValueError("a reply to TIME that is no time")
+            raise ValueError("the reply to TIME is not a time")
         self.mirror.set_clock(int(reply[0]) + int(reply[1][:6]) / 1e6, self._clock())
 
     def _believed(self, reply: Any) -> bool:

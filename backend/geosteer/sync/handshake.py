@@ -1,4 +1,4 @@
-"""What a server is told on every new connection, who comes and what it wants to hear of, and whether replies are usable."""
+"""The first commands on every new connection (login, database, tracking), and the checks of hash replies."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Handshake:
         """Changes are announced; else they are asked for."""
 
     def greet(self, link: Link) -> None:
-        """Queue it; an error ends the connection, since a Redis that refuses is as good as away."""
+        """Queue it; an error ends the connection: a Redis that refuses is as good as down."""
         settings, keys = self._settings, self._keys
         login = ("AUTH", settings.username or "default", settings.password) if settings.password else ()
         link.ask(("HELLO", 3, *login), lambda reply: self._hello(link, reply))
@@ -54,7 +54,7 @@ class Handshake:
 
 
 def accepted(link: Link, reply: Any) -> bool:
-    """Whether a reply is no error; an error ends the connection, since a Redis that refuses is as good as away."""
+    """Whether a reply is not an error; an error ends the connection: a Redis that refuses is as good as down."""
     if isinstance(reply, hiredis.ReplyError):
         link.close(str(reply))
         return False
@@ -64,12 +64,12 @@ def accepted(link: Link, reply: Any) -> bool:
 def hash_text(reply: Any) -> dict[str, str]:
     """A hash as text; what is not UTF-8 is marked, since it can match nothing.
 
-    Raises: ValueError: it is no hash of strings, so the server is none that we know.
+    Raises: ValueError: it is not a hash of strings, so this is not a Redis.
     """
     if isinstance(reply, list):  # RESP2
         reply = dict(zip(reply[::2], reply[1::2], strict=True)) if all_bytes(reply) else None
     if not isinstance(reply, dict) or not all_bytes(reply) or not all_bytes(reply.values()):
-        raise ValueError("a reply to HGETALL that is no hash")
+        raise ValueError("the reply to HGETALL is not a hash")
     return {key.decode("utf-8", "replace"): value.decode("utf-8", "replace") for key, value in reply.items()}
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class LastGood:
-    """What the snapshot says, checked."""
+    """The content of the snapshot, checked."""
 
     __slots__ = ("document", "model", "overrides", "serial")
 
@@ -28,7 +28,7 @@ class LastGood:
 
 
 def read_last_good(path: str, origin: str) -> tuple[LastGood | None, str]:
-    """The snapshot there, None where there is none of *origin*; and what an operator must hear of, or "".
+    """The snapshot there, None where there is none of *origin*; and a warning for operators, or "".
 
     Raises: as `LastGood`.
     """

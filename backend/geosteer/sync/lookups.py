@@ -209,7 +209,7 @@ class Lookups:
             self.stumble(exc)
 
     def stumble(self, exc: BaseException) -> None:
-        """Begin anew after an unexpected exception."""
+        """Start over after an unexpected exception."""
         raise exc
 
     def _index(self, generation: Generation) -> None:

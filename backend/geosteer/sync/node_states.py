@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FOREVER = 1e9
-"""Seconds; a longer period is none that anybody keeps."""
+"""Seconds; no writer has a longer period."""
 ASTRAY = 3600.0
-"""Seconds that a beat's time may be off the server's own, a replica's included; one that is further off is no clock."""
+"""Seconds that a beat's time may be off the server's own, a replica's included; one that is further off is ignored."""
 LONGEST = 4096
 """Characters of a field or of its name; what is longer counts as absent."""
 MISSED = 3
@@ -34,7 +34,7 @@ class Mirror:
         """Writer -> its beat as read, when that was read, its period, and the time that it tells."""
         self._clock_base: float | None = None
         self._told: float | None = None
-        """The time that the server told, less the monotonic time."""
+        """The server's time less the monotonic time, as last read."""
         self._pushed = False
         """The clock is that of a beat that was just written."""
 
@@ -95,9 +95,9 @@ class Mirror:
         return astray
 
     def set_clock(self, when: float, now: float) -> None:
-        """Take in the time that the server told: better than this machine's own, until a beat is pushed.
+        """Take in the server's own time: better than this machine's own, until a beat is pushed.
 
-        A replica's may be off, and says nothing where a beat of the primary has come; at least it is no earlier than a beat
+        A replica's clock may be off, and is ignored once a beat of the primary has come; it is never earlier than a beat
         that is not `ASTRAY`.
         """
         self._told = when - now
@@ -110,12 +110,12 @@ class Mirror:
         return wall if self._clock_base is None else self._clock_base + now
 
     def frozen(self, now: float) -> list[str]:
-        """The writers that promised to keep node states, when all of them have fallen silent; one that goes on is enough."""
+        """The writers that promised to keep node states, when all of them have fallen silent; one live writer is enough."""
         ends = self.frozen_at()
         return list(self._beats) if ends is not None and now > ends else []
 
     def frozen_at(self) -> float | None:
-        """Monotonic time at which the last writer counts as silent, if it stays so; None: nobody promised anything."""
+        """Monotonic time at which the last writer will count as silent; None: there are no writers."""
         return max(
             (seen + MISSED * period for _, seen, period, _ in self._beats.values() if period > 0),
             default=None,

@@ -1,7 +1,7 @@
 """The last good state on disk: what a worker that starts without Redis knows.
 
 Written aside and renamed, without fsync: a torn file has a wrong digest, and the copy before it is kept beside it. It says of
-which Redis and prefix it is, since several workers may have been told one path.
+which Redis and prefix it is, since several workers may share one path.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PREVIOUS = ".previous"
 
 
 def read(path: str, origin: str) -> tuple[Mapping[str, Any] | None, str]:
-    """The newest whole snapshot of *origin* at *path* or beside it, or None; and what an operator must hear of, or "".
+    """The newest whole snapshot of *origin* at *path* or beside it, or None; and a warning for operators, or "".
 
     Members: `origin`, `document` (text), `current` (fields), `states` (node -> fields), `overrides` (node -> JSON).
     """
@@ -63,7 +63,7 @@ def write(
     try:
         lock = files.lock(path + ".lock")
         if lock < 0:
-            return ""  # another worker is at it
+            return ""  # another worker is writing
         _clear(path)
         there = _seal_of(path)
         if there == files.seal(body):
@@ -83,7 +83,7 @@ def write(
 
 
 def _clear(path: str) -> None:
-    """Remove what writers that were killed left aside; nobody else writes now."""
+    """Remove what writers that were killed left aside; no other process writes now."""
     folder, name = os.path.split(path)
     for other in os.listdir(folder or "."):  # noqa: PTH208
         if other.startswith(name + files.ASIDE.rstrip(".")):
@@ -98,7 +98,7 @@ def _seal_of(path: str) -> bytes:
     except (FileNotFoundError, files.Untrusted, ValueError):
         return b""
     except OSError as exc:
-        if exc.errno in {ELOOP, ENXIO}:  # a link, or a device that is none
+        if exc.errno in {ELOOP, ENXIO}:  # a link, or not a regular file
             return b""
         raise
     return data.partition(b"\n")[0]

@@ -12,7 +12,7 @@ OPENING_EMPTY = "opening, nothing published"
 OPENING_FOREIGN = "opening, of another schema"
 OPENING_UNUSABLE = "opening, unusable"
 OPENING_USABLE = "opening, usable"
-"""As `opening`, and `current` was told: nothing; for a newer program; what cannot be used; what is in force."""
+"""As `opening`, after `current` was read: empty; for a newer program; unusable; already in force."""
 LIVE_EMPTY = "nothing published"
 LIVE_FOREIGN = "of another schema"
 LIVE_UNUSABLE = "unusable"
@@ -68,6 +68,6 @@ TRANSITIONS = {state: dict(zip(EVENTS, row, strict=True)) for state, row in _ROW
 LIVE = frozenset({LIVE_EMPTY, LIVE_FOREIGN, LIVE_UNUSABLE, LIVE_USABLE})
 """Redis tells what is published there, and every change of it."""
 EMPTY = frozenset({OPENING_EMPTY, LIVE_EMPTY})
-"""Nothing is published: what else is not there says nothing of node states either."""
+"""Nothing is published: absent keys say nothing about node states then."""
 WELL = frozenset({LIVE_FOREIGN, LIVE_USABLE})
 """Redis is well; leaving these is the last proof of life."""

@@ -53,7 +53,7 @@ class Keeper:
         return self.due is not None and now >= self.due and (idle or now > self.due + PATIENCE)
 
     def may(self, now: float) -> bool:
-        """Whether one that is to be written may be written before its time, since there will be no later."""
+        """Whether a pending snapshot may be written early, since there will be no later chance."""
         return self.due is not None and now >= self._rest
 
     def save(
@@ -146,7 +146,7 @@ class Tier(Lookups):
         self.due = now + STUMBLED
         try:
             self._tick(now, idle=idle)
-        except Exception as exc:  # noqa: BLE001  # whoever follows what is published goes on, whatever came
+        except Exception as exc:  # noqa: BLE001  # the follower goes on after any exception
             self.stumble(exc)
 
     def _tick(self, now: float, *, idle: bool) -> None:
@@ -255,7 +255,7 @@ class Tier(Lookups):
         self._say("snapshot", f"snapshot {trouble}" if trouble else "")
 
     def _log(self, text: str) -> None:
-        """One line for an operator; a log that fails is no reason to stop."""
+        """One line for an operator; a failing log must not stop the worker."""
         try:
             self._write_log(text)
         except Exception:  # noqa: BLE001, S110  # it is the caller's own
@@ -269,7 +269,7 @@ class Tier(Lookups):
                 self._log(text)
 
     def stumble(self, exc: BaseException) -> None:
-        """After an unexpected exception begin anew, on another connection; each kind is logged once."""
+        """After an unexpected exception start over on a new connection; each kind is logged once."""
         self._say(_kind(exc), _described(exc))
         try:
             self._follower.link.close(f"unexpected {type(exc).__name__}")

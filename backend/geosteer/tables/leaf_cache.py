@@ -39,7 +39,7 @@ class LeafCache:
         Raises: CorruptPage: it is not.
         """
         if digest(raw) != branch.digest(number):
-            raise CorruptPage("a page is not what its name says")
+            raise CorruptPage("the page's bytes do not match its digest")
         self.keep(branch, number, read_leaf(raw, bits, *branch.bounds(number)))
 
     def keep(self, branch: Branch, number: int, page: AnyLeaf) -> None:

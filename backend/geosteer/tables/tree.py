@@ -69,7 +69,7 @@ class Tree:
     ) -> None:
         """Args: inner: digest -> bytes of every inner page, and of the root; read: decodes one.
 
-        Raises: CorruptPage: a page is not what its parent says. KeyError: the digest of a page that is not in *inner*.
+        Raises: CorruptPage: a page does not match its parent. KeyError: the digest of a page that is not in *inner*.
         """
         self.bits = bits
         self.root = root

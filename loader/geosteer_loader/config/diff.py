@@ -18,7 +18,7 @@ Difference = dict[str, Any]
 
 
 def differences(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> list[Difference]:
-    """Every setting that differs, in the order of their places; what is wholly new or gone is told once, as a whole."""
+    """Every setting that differs, in the order of their places; what is wholly new or gone is one entry."""
     if before is None:
         return []
     return list(_walk("", before, after))

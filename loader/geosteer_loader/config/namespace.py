@@ -165,7 +165,7 @@ class Namespace:
             self.problems.add(static.place, reason)
         elif cut and kind in _ADDRESSES and name not in self._servers(cut):
             self.problems.warn(
-                static.place, f"is never served: {name} is no name server of the delegation {cut}"
+                static.place, f"is never served: {name} is not a name server of the delegation {cut}"
             )
 
     def _check_delegation(self, name: str) -> None:

@@ -24,7 +24,7 @@ class Problems:
     """What is wrong with a file, and what merely looks wrong."""
 
     def __init__(self, file: str, text: str = "") -> None:
-        """Args: text: what is in the file, so that lines can be told."""
+        """Args: text: the file's content, to find line numbers."""
         self.file = file
         """How users know the file."""
         self._text = text
@@ -157,11 +157,11 @@ class Table:
         return list(self._data)
 
     def unread(self) -> list[str]:
-        """Every key that nobody has asked for."""
+        """Every key that was not read."""
         return [key for key in self._data if key not in self._known]
 
     def finish(self) -> None:
-        """Note every key that nobody asked for."""
+        """Report every key that was not read."""
         for key in self.unread():
             self.add(key, "unknown setting" + suggestion(key, self._known))
 

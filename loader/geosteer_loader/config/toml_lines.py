@@ -41,7 +41,7 @@ def element_of(place: str, position: int) -> str:
 def find_lines(text: str) -> dict[str, int]:
     """Place -> line, counted from 1, of every key, table and element; the first where it stands in several."""
     scanner = _Scanner(text.replace("\r\n", "\n"))
-    with suppress(IndexError, ValueError, RecursionError):  # a line less in a message is no reason to fail
+    with suppress(IndexError, ValueError, RecursionError):  # a missing line number must not fail the check
         scanner.scan()
     return scanner.lines
 

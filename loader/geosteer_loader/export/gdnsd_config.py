@@ -137,7 +137,7 @@ def plugins(types: Sequence[str], maps: Sequence[str], resources: Sequence[str])
     """The whole file."""
     return "\n".join(
         [
-            "# Made by geosteer; the next export writes it anew.",
+            "# Made by geosteer; the next export overwrites it.",
             "service_types => {", *types, "}",
             "plugins => { geoip => {",
             "  maps => {", *maps, "  }",

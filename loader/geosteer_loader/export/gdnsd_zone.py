@@ -44,7 +44,7 @@ def zone_file(bundle: Bundle, picture: Picture, zone: str, tops: Sequence[str], 
     addressed = {record.name for record in records if record.kind in {"A", "AAAA"}}
     place = f'zones."{zone}"'
     number, when = picture.generation.number, format_time(picture.generation.serial)
-    lines = [f"; Made by geosteer of generation {number}, published {when}; the next export writes it anew."]
+    lines = [f"; Made by geosteer of generation {number}, published {when}; the next export overwrites it."]
     for name, kind, content, ttl in records:
         if kind == "NS" and within(content, zone) and content not in addressed:
             bundle.lose(place, f"name server {content} has no static address, and is left out")

@@ -89,7 +89,7 @@ class Exporter:
         place = f'services."{service.name}"'
         lost: dict[str, list[str]] = {}
         _inexpressible(bundle, service)
-        yield f"# Made by geosteer of generation {self._picture.generation.number}; the next export writes it anew."
+        yield f"# Made by geosteer of generation {self._picture.generation.number}; the next export overwrites it."
         yield f"$RECORD {service.name}."
         for number, records in sorted(samples.items()):
             word = _word(number, records) if number else "all others"

@@ -2,7 +2,7 @@
 
 All tables that count become one database in which a prefix has the name of a class of clients: those for whom the same
 entries of the maps count. A class does not depend on node states, so that a change of those is a change of the small YAML
-file alone. There each class has its answers under a name outside of every zone, so that nobody can ask for it.
+file alone. There each class has its answers under a name outside every zone, which cannot be queried.
 Source: PowerDNS 4.7, docs/backends/geoip.rst and modules/geoipbackend.
 """
 
@@ -163,7 +163,7 @@ def _yaml(
     """The file's lines; strings are written as in JSON, which YAML takes."""
     generation = picture.generation
     zones: Mapping[str, Any] = generation.document["zones"]
-    yield f"# Made by geosteer of generation {generation.number}; the next export writes it anew."
+    yield f"# Made by geosteer of generation {generation.number}; the next export overwrites it."
     yield "domains:"
     # The backend takes the first zone that a name is in.
     for zone in sorted(zones, key=lambda name: -name.count(".")):

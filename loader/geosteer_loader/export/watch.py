@@ -28,7 +28,7 @@ RELOAD_SECONDS = 60
 
 
 class ReloadFailed(GeosteerError):
-    """The files are written, but the server was not told."""
+    """The files are written, but the server was not reloaded."""
 
 
 class Writer:

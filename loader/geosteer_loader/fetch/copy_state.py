@@ -100,7 +100,7 @@ class State:
 
 
 def read_json(path: Path) -> Mapping[str, Any]:
-    """The object in a file; empty when it is absent or damaged: then all is fetched anew."""
+    """The object in a file; empty when it is absent or damaged: then everything is fetched again."""
     try:
         data = json.loads(path.read_bytes())
     except (OSError, ValueError):

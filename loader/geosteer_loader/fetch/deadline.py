@@ -1,7 +1,7 @@
 """A time limit for all that a connection does, however slowly its peer sends.
 
-A timeout of the socket starts anew with every byte, and within a TLS handshake, headers and chunk sizes nobody else looks at
-the clock; so a timer shuts the sockets down, and whoever reads from them sees their end.
+A socket timeout restarts with every byte, and nothing checks the clock within a TLS handshake, headers and chunk sizes;
+so a timer shuts the sockets down, and their readers see the end.
 """
 
 from __future__ import annotations

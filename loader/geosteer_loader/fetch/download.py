@@ -78,7 +78,7 @@ class Answer:
 
 
 class Client:
-    """Makes requests; messages tell of URLs and secrets only as the configuration writes them."""
+    """Makes requests; messages show URLs and secrets only as written in the configuration."""
 
     def __init__(self, expander: Expander, seconds: float, environ: Mapping[str, str] = os.environ) -> None:
         """Args: seconds: until everything that this client does has to be done; environ: names the proxy."""
@@ -101,7 +101,7 @@ class Client:
         Args:
             conditions: headers such as If-None-Match and Range.
             limit: bytes that *target* may come to hold.
-            begun: told before a body is read.
+            begun: called before a body is read.
 
         Raises: FetchFailed: *target* holds what came until then. Useless: that cannot be used. OSError: it cannot be written.
         """
@@ -210,7 +210,7 @@ def _following(location: str, redirected: str | None) -> str:
     except ValueError:
         following = scheme = ""
     if not following:
-        raise FetchFailed("redirects without a valid target")
+        raise FetchFailed("redirects to an invalid URL")
     if scheme != "https":
         raise FetchFailed("redirects to a URL that is not https://")
     return following

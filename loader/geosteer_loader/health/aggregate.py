@@ -37,7 +37,7 @@ def decide(
         verdicts: one of each prober that ever gave one, fresh or not.
         current: the state that the node has.
         rule: `majority`, `any` or `all`: how many of the fresh verdicts must call it down.
-        forget: seconds after which a node that nobody checks is unknown; until then it keeps its state.
+        forget: seconds after which an unchecked node is unknown; until then it keeps its state.
         checked: the node has checks, so a verdict is to be expected.
     """
     fresh = [verdict for verdict in verdicts if verdict.fresh(now)]
@@ -66,11 +66,11 @@ def _without_fresh(
     verdicts: Sequence[Verdict], current: str, now: float, forget: float, *, checked: bool
 ) -> Outcome:
     checks = [verdict.checked for verdict in verdicts if verdict.state is not None]
-    # Without any verdict nobody can tell since when; where the node has checks, one will come.
+    # Without a verdict the time of the change is unknown; a node with checks will get one.
     keep = now - max(checks) < forget if checks else checked
     if keep or current == UNKNOWN:
         return Outcome(state=current)
-    return Outcome(state=UNKNOWN, failing=False, reason=f"nobody checks it (was {current})")
+    return Outcome(state=UNKNOWN, failing=False, reason=f"no prober checks it (was {current})")
 
 
 def _vote(downs: int, total: int, rule: str, current: str) -> str:

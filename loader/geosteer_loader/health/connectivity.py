@@ -28,7 +28,7 @@ class Connectivity:
     """What a prober knows of its own network."""
 
     def __init__(self, control: Sequence[str], answers: Callable[[str, float], Awaitable[bool]]) -> None:
-        """Args: control: control targets, none: the prober never doubts itself; answers: whether one does, in some seconds."""
+        """Args: control: control targets; without any the prober never doubts itself; answers: asks one, for some seconds."""
         self.control = tuple(control)
         self.cut_off = False
         self._answers = answers
@@ -59,7 +59,7 @@ class Connectivity:
         return True
 
     async def returns(self, expected: Collection[str], now: float) -> str | None:
-        """Who shows that the prober is connected again, while it is cut off; None: nobody, it still is.
+        """The evidence that a prober that was cut off is connected again; None: there is none.
 
         Args: expected: nodes that were good before.
         """

@@ -51,7 +51,7 @@ class Board:
         self._last_beat: str | None = None
         self._others = OtherWriters()
         self._mine: dict[str, Verdict] = {}
-        """What this writer said before of nodes that it did not speak of when all was read last."""
+        """This writer's earlier verdicts on nodes without a new one, when all was read last."""
         self._states: dict[str, dict[str, str]] = {}
         """The nodes' hashes as last read or written."""
         self._waits = random.Random()  # noqa: S311  # it spreads writers in time
@@ -79,13 +79,13 @@ class Board:
             watched = watchlist.read(document)
         except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as exc:
             raise StoreError(
-                f"{self._store.name}: the published configuration is malformed; publish again"
+                f"{self._store.name}: the published configuration is malformed: publish again"
             ) from exc
         self._config = fields["config"]
         return watched
 
     def own(self) -> dict[str, Verdict]:
-        """What this writer said in earlier runs. Raises: StoreError."""
+        """This writer's verdicts of earlier runs. Raises: StoreError."""
         return _decoded(self._store.call("HGETALL", self._store.keys.verdict(self.name)), self.time())
 
     def states(self, nodes: Sequence[str]) -> dict[str, dict[str, str]]:
@@ -106,9 +106,9 @@ class Board:
         raise StoreError(f"{self._store.name}: others wrote node states at the same time, {TRIES} times over")
 
     def resign(self) -> None:
-        """Take the promise back to keep node states, where others keep them. Raises: StoreError.
+        """Withdraw the beat, if other writers keep node states. Raises: StoreError.
 
-        Where nobody else does, workers have to learn that states are frozen.
+        A last writer's beat stays, so that workers notice that states are frozen.
         """
         beats = self._store.hash(self._store.keys.beat)
         others = (heartbeat.read(text) for name, text in beats.items() if name != self.name)
@@ -164,7 +164,7 @@ class Board:
         verdicts_by = dict(zip(writers, rest, strict=False))
         own, unreadable = verdicts_by.pop(self.name, None), []
         if own is not None:
-            # Of nodes that it speaks of now, what this writer said before does not matter.
+            # This writer's earlier verdicts do not matter for nodes that have a new one.
             spoken = {name.encode() for name in post.verdicts}
             silent = {name: text for name, text in own.items() if name not in spoken}
             self._mine = _decoded(silent, seconds)
@@ -178,7 +178,7 @@ class Board:
         counted = {**mine, **(post.verdicts if post.counted is None else post.counted)}
         judgement = judge(watched, {**stored, self.name: counted}, states, self._rule, seconds)
         posted = Posted(judgement, states, _doubles(self.name, beats.get(self.name), last_beat))
-        # What a Redis that was emptied has lost is said again.
+        # Verdicts that an emptied Redis has lost are written again.
         lost = {name for name in post.verdicts if name.encode() not in own} if own is not None else set()
         oldest = seconds - max(DAY, self._rule.forget)
         commands = [
@@ -196,7 +196,7 @@ class Board:
         return posted, commands
 
     def _in_question(self, watched: Watchlist, post: Post) -> list[str]:
-        """Nodes of which more is to be known than that they were up, and still are as far as anybody has said."""
+        """Nodes whose stored state must be read: all but those that were up and that no writer doubts."""
         doubted = set(self._others.doubted())
         doubted.update(post.write or ())
         doubted.update(

@@ -50,8 +50,8 @@ def alarms(seen: Mapping[str, Look], checked: Collection[str], age: float) -> li
     """
     stale = [name for name in checked if name in seen and not seen[name].fresh]
     never = [name for name in checked if name not in seen] if age > LATE else []
-    lines = [f"nobody checks {_some(stale)}: their states are frozen"] if stale else []
-    return lines + ([f"nobody has ever checked {_some(never)}: is there a prober?"] if never else [])
+    lines = [f"not checked any more: {_some(stale)}; their states are frozen"] if stale else []
+    return lines + ([f"never checked: {_some(never)}; is a prober running?"] if never else [])
 
 
 def _some(names: Collection[str]) -> str:

@@ -1,6 +1,6 @@
 """How much of its clients a loaded node gives away: one small step at a time. Pure.
 
-Whoever reports loads keeps the value; workers only apply it. A steep reaction to loads that arrive late, made by
+The writer that reports loads keeps the value; workers only apply it. A steep reaction to loads that arrive late, made by
 every worker for itself, would swing between too much and too little.
 """
 

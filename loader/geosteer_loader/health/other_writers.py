@@ -34,7 +34,7 @@ class OtherWriters:
         }
 
     def doubted(self) -> Iterator[str]:
-        """Nodes that somebody calls down, or failing."""
+        """Nodes that another writer calls down or failing."""
         for verdicts in self._said.values():
             for node, (_, verdict) in verdicts.items():
                 if verdict is not None and (verdict.state == DOWN or verdict.failing):

@@ -24,7 +24,7 @@ def read_traffic(path: Path) -> Traffic:
 
     Blanks, a comma or a semicolon stand between the two; the count may come first, as `sort | uniq -c` has it. The file may
     be compressed. Equal clients add up.
-    Raises: SourceError: the file cannot be read, names nobody, or lines are malformed (all of them are named).
+    Raises: SourceError: the file cannot be read, has no clients, or has malformed lines (all of them are named).
     """
     problems = Problems(path)
     traffic: Traffic = {}

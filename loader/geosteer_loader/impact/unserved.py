@@ -1,4 +1,4 @@
-"""Countries that a map leaves without a serving node: their clients get somebody, but nobody that was meant for them."""
+"""Countries that a map leaves without a serving node: their clients get a node, but not one meant for them."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _troubles(
         if meant and not decision.answer[kind]:
             troubles.append(f"{kind}: no node serves, and the map refuses to answer")
         elif meant and len(rows) > len(meant):
-            troubles.append(f"{kind}: no layer that is meant for them has a serving node")
+            troubles.append(f"{kind}: no layer that names them has a serving node")
         elif own and all(row["excluded"] is not None for row in own):
             answering = decision.layer[kind].partition(" ")[0]
             troubles.append(f"{kind}: no node of their own entry serves, layer {answering} answers")

@@ -69,7 +69,7 @@ def examine(config: Config, store: Store, proposal: Proposal, traffic: Traffic |
             except CorruptPage as exc:
                 log.warning("%s: cannot be compared with what is published: %s", table.name, exc)
     if proposal.known.unreadable:
-        examination.warnings.append(f"{proposal.known.unreadable}: the impact on clients cannot be told")
+        examination.warnings.append(f"{proposal.known.unreadable}: the impact on clients is unknown")
     if proposal.changed:
         model = Model(proposal.document)
         states = node_states.read(store, model.nodes).states
@@ -79,7 +79,7 @@ def examine(config: Config, store: Store, proposal: Proposal, traffic: Traffic |
             examination.impact = _impact(config, proposal, pages, states, now, traffic, examination.findings)
             asking = countries(pages, proposal.after, traffic)
         except CorruptPage as exc:
-            log.warning("the impact on clients cannot be told: %s", exc)
+            log.warning("the impact on clients is unknown: %s", exc)
         else:
             examination.warnings += unserved(model, states, now, asking)
     return examination

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from geosteer_loader.store.store import Store
 
 MOVEMENTS = 20
-"""Largest movements of a table's family that are told."""
+"""Largest movements of a table's family that are reported."""
 
 UNITS = {"v4": ("addresses", 0), "v6": ("/48s", 80)}
 """Family -> what its address space is counted in, and how many bits of an address that leaves out."""

@@ -68,7 +68,7 @@ class Candidate:
     failing: bool
     """Checks fail, which shortens the TTL of its answers."""
     load: float | None
-    """In parts of its capacity; None: nobody reported one."""
+    """In parts of its capacity; None: not reported."""
     went_by: Nearness | PathLength | None
     """What the policy compared; None where that is the weight."""
     rank: int | None

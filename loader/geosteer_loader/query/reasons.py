@@ -90,7 +90,7 @@ def scope_reason(service: Service, decision: Decision, asker: Client | None, kin
     if asker is None:
         return "nothing is known of the client, so no table was asked"
     if asker.fixed:
-        return "the IPv4 address that it carries is told by all of its bits only"
+        return "only all of its bits give the IPv4 address that it carries"
     tables = {table: length for kind in kinds for table, (_, length) in decision.asked[kind].items()}
     reasons = [(length, _table_reason(table, length, tables, asker)) for table, length in tables.items()]
     if any(decision.split_by[kind] for kind in kinds):

@@ -1,1 +1,1 @@
-"""`geosteer shares`: which node should take how much of whose demand, and what happens when one closes."""
+"""`geosteer shares`: how much of each region's demand each node should take, and what happens when a node closes."""

@@ -73,7 +73,7 @@ def read_demand(lines: Iterable[tuple[int, str]], path: Path) -> list[Region]:
     problems.check()
     regions = [region for region in by_key.values() if region.demand > 0]
     if not regions:
-        raise SourceError(f"{path}: holds no demand")
+        raise SourceError(f"{path}: no demand in it")
     return sorted(regions, key=lambda region: (-region.demand, region.name))
 
 
@@ -93,7 +93,7 @@ def _region(text: str) -> Region:
     word, amount = (second, first) if _maybe_number(first) is not None else (first, second)
     demand = _maybe_number(amount)
     if demand is None or demand < 0 or not math.isfinite(demand):
-        raise ValueError(f"no demand from 0 on: {amount[:60]!r}")
+        raise ValueError(f"not a demand of 0 or more: {amount[:60]!r}")
     layer, key = _key(word)
     return Region(layer=layer, key=key, demand=demand, place=_place(words[2:]))
 
@@ -111,7 +111,7 @@ def _key(word: str) -> tuple[str, str]:
         return "asns", code
     if part and part[1] in COUNTRIES:
         return "subdivisions", code
-    raise ValueError(f"{word[:60]!r} is no region: a country, US-CA, @EU, AS15169 or default")
+    raise ValueError(f"{word[:60]!r} is not a region: use a country, US-CA, @EU, AS15169 or default")
 
 
 def _place(words: list[str]) -> tuple[float, float] | None:
@@ -132,7 +132,7 @@ def _maybe_number(word: str) -> float | None:
 
 def _added(first: Region, other: Region) -> Region:
     if first.place and other.place and first.place != other.place:
-        raise ValueError(f"{first.name} has another place than before")
+        raise ValueError(f"{first.name} has a different place than before")
     return Region(
         layer=first.layer, key=first.key, demand=first.demand + other.demand, place=first.place or other.place
     )

@@ -5,7 +5,7 @@
                 for each node n:     sum over r of x[r, n] <= capacity[n]
                 x, u >= 0
 
-x is who takes how much of whose demand, u is what nobody can take. The penalty is above anything that moving other demand
+x is what a node takes of a region's demand, u what no node can take. The penalty is above anything that moving other demand
 around could save, so demand is left over only where there is no room for it. Solved with HiGHS, through SciPy.
 """
 
@@ -29,7 +29,7 @@ class NoSolver(GeosteerError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """Who wants how much, who can take how much, and what it costs."""
+    """Demand, capacity and costs."""
 
     demand: Mapping[str, float]
     """Region -> amount, above 0."""
@@ -41,7 +41,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Who takes how much of whose demand."""
+    """Which node takes how much of which region's demand."""
 
     flows: Mapping[str, Mapping[str, float]]
     """Region -> node -> amount, above 0, the largest first."""

@@ -1,4 +1,4 @@
-"""What happens when a node closes: each in turn, with the weights as they are, and with a plan made anew (N-1). Pure."""
+"""What happens when a node closes: each in turn, with the weights as they are, and with a new plan (N-1). Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closing:
-    """One node is gone; the others take its clients as the map says, before anybody plans anew."""
+    """One node is gone; the others take its clients as the map says, before a new plan is made."""
 
     node: str
     moved: float

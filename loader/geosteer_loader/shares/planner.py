@@ -124,7 +124,7 @@ def shares(config: Config, regions: Sequence[Region], wish: Wish, read: Read | N
     if lost:
         more = f" and {len(lost) - 5} more" if len(lost) > 5 else ""
         warnings.append(
-            f"nothing tells where the demand of {', '.join(lost[:5])}{more} is; it counts as everywhere alike"
+            f"location of the demand of {', '.join(lost[:5])}{more} unknown; it counts as equally near to all nodes"
         )
         cost.update({name: {node.name: 0.0 for node in nodes} for name in lost})
     problem = Problem(demand={region.name: region.demand for region in regions}, capacity=room, cost=cost)
@@ -175,7 +175,7 @@ def _nodes(model: Model, capacity: dict[str, float], wish: Wish, place: str) -> 
         if any(fnmatchcase(node.name, glob) for glob in wish.globs) and node.weight > 0
     ]
     if not chosen:
-        raise ConfigError([f"{place}: none with a weight above 0 is called {' or '.join(wish.globs)}"])
+        raise ConfigError([f"{place}: no node with a weight above 0 matches {' or '.join(wish.globs)}"])
     endless = [node.name for node in chosen if node.name not in capacity]
     lost = [
         node.name

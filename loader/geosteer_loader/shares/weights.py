@@ -109,7 +109,7 @@ def toml(name: str, layers: Layers) -> str:
 
 
 def _named(layers: Layers, region: Region, continents: Mapping[str, str]) -> list[Weights]:
-    """What names the region's clients, in the usual order of layers. Of an AS nobody knows the country."""
+    """What names the region's clients, in the usual order of layers. The country of an AS is not known."""
     keys: dict[str, str] = {region.layer: region.key, ELSEWHERE: ""}
     if region.layer == "subdivisions":
         keys["countries"] = region.key.partition("-")[0]

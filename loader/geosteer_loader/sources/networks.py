@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class NetworkSource:
-    """The configuration's named networks as a source; of nested ones the longest match counts."""
+    """The configuration's named networks as a source; of nested ones the longest match wins."""
 
     name = "networks"
     disjoint = False

@@ -44,12 +44,12 @@ def read(store: Store, *, repairing: bool = False) -> dict[str, str]:
     if schema > SCHEMA:
         raise SchemaUnknown(store.name, fields["schema"], SCHEMA)
     if not schema and not repairing:
-        raise StoreError(f"{store.name}: schema {fields['schema'][:40]!r} is malformed; publish again")
+        raise StoreError(f"{store.name}: schema {fields['schema'][:40]!r} is malformed: publish again")
     return fields
 
 
 def number(fields: Mapping[str, str], name: str, default: int = 0) -> int:
-    """A field of `current` as a whole number; *default* where it is absent, 0 where nobody ever counted to it."""
+    """A field of `current` as a whole number; *default* where it is absent, 0 where it is not a valid count."""
     text = fields.get(name)
     return default if text is None else history.count(text)
 
@@ -63,7 +63,7 @@ def doubts(fields: Mapping[str, str]) -> list[str]:
             continue  # readers ignore what they do not know
         if name in {"generation", "schema", "restored"} or kind in {"prefixes", "ranges"}:
             if not history.count(value) and value != "0":
-                lines.append(f"{name}: not a number that was counted: {value[:40]!r}")
+                lines.append(f"{name}: invalid number: {value[:40]!r}")
         elif name == "published" or (kind == "built" and value):
             then = maybe_time(value)
             if then is None:
@@ -132,7 +132,7 @@ def confirmed(store: Store) -> tuple[int, int]:
 
 
 def late(replicas: int, having: int) -> str:
-    """What to say where not all of them have it."""
+    """The warning when not all of them have it."""
     return f"{having} of {replicas} replicas confirmed within {REPLICA_WAIT} ms"
 
 

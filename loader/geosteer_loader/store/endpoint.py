@@ -25,7 +25,7 @@ SILENT: dict[str, None] = (
     if int(redis.__version__.partition(".")[0]) >= 8
     else {"lib_name": None, "lib_version": None}
 )
-"""Keeps redis-py from telling its name: conf/users.acl does not allow that, and from 7.2 on Redis would log each denial."""
+"""Keeps redis-py from sending CLIENT SETINFO: conf/users.acl denies it, and Redis 7.2 and later log each denial."""
 
 
 def client_for(settings: RedisSettings) -> redis.Redis:

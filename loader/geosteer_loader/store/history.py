@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from geosteer_loader.store.store import Command, Store
 
 DIGITS = 15
-"""Of a generation's number; what has more was never counted."""
+"""Of a generation's number; longer ones are invalid."""
 
 NOTES = ("changed", "who", "when")
 """Fields of an entry that are not fields of `current`."""
@@ -53,7 +53,7 @@ class Entry:
 
 
 def count(text: str) -> int:
-    """A number as `current` and the history have it; 0 where it is no number that anybody counted to."""
+    """A number as `current` and the history have it; 0 where it is not a valid count."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= DIGITS else 0
 
 

@@ -1,4 +1,4 @@
-"""The publisher's lease: a lock in Redis with a time limit, so that a killed publisher blocks nobody long.
+"""The publisher's lease: a lock in Redis with a time limit, so that a killed publisher does not block others for long.
 
 Its value is a JSON text with a token of this process. It says who publishes, and every write that must not be
 made without the lock compares it in the same transaction (`Lease.run`).
@@ -117,7 +117,7 @@ class Lease:
 
 
 def holder(store: Store) -> str:
-    """Who publishes now and since when, in text; "" when nobody does."""
+    """The running publisher and since when, in text; "": none."""
     value = store.call("GET", store.keys.lock)
     if value is None:
         return ""

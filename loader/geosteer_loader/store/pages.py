@@ -88,7 +88,7 @@ def outline(pages: Pages, bits: int, root: str | None) -> Outline:
                 raise CorruptPage("an inner page is not the one for the place where its parent has it")
             below += [(first, value.hex()) for first, value in page.spans(start) if isinstance(value, bytes)]
             if len(below) > MAX_LEAVES:
-                raise CorruptPage("an inner page that names its pages over and over")
+                raise CorruptPage("an inner page that repeats its child pages without end")
         level, height = below, height - 1
     return Outline(bits=bits, leaves=dict(level), inner=frozenset(inner))
 

@@ -21,7 +21,7 @@ def needed(
     """Every object that *generations* (fields as of `current`) need -> its height, without *known*.
 
     A configuration document counts as height 0. What is not in Redis is left out, and so is all below it; with *whole* that
-    is an error, for what lies below a missing page must not count as needed by nobody.
+    is an error, for what lies below a missing page must not count as unneeded.
     Raises: CorruptPage: an inner page is not a page, or is missing. StoreError.
     """
     heights: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""What Redis and the way to it answer when something is wrong, in words that say what to do."""
+"""What Redis and the way to it answer when something is wrong, with advice."""
 
 from __future__ import annotations
 

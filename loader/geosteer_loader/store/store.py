@@ -1,6 +1,6 @@
 """The Redis that holds what is published, as the loader sees it: every failure is a `StoreError`.
 
-Nothing is tried twice behind the caller's back: a publish that met a failure ends, and cron starts another.
+Nothing is retried behind the caller's back: a publish that fails ends, and cron starts another.
 """
 
 from __future__ import annotations

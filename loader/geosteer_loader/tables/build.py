@@ -76,7 +76,7 @@ def build_tables(
     except SourceError as exc:
         if not copies.take_back(str(exc)):
             raise
-        log.warning("%s; the copy before it is used", exc)
+        log.warning("%s; the previous copy is used", exc)
         tables = _all(config, current, whole, meter, now)
     copies.accept()
     return tables
@@ -107,7 +107,7 @@ def _sourced(
     meter: Callable[[str], Meter],
 ) -> Table:
     sources = config.sources[name]
-    # Before the files are read: of one replaced meanwhile the old sum is noted, and the next run sees it.
+    # Before the files are read: if a file is replaced meanwhile, its old sum is noted, and the next run reads it again.
     published = own_fields(current, name)
     described = provenance.describe(sources, published.get(f"{name}.source", ""))
     builder = provenance.builder(config.document["continents"])

@@ -1,8 +1,8 @@
-"""Many prefixes, nested and from several sources, become disjoint ranges: the longest match counts.
+"""Many prefixes, nested and from several sources, become disjoint ranges: the longest match wins.
 
 What overlaps goes through py-radix, which keeps one record for each prefix and gives them back in address
 order; one sweep over that order yields the ranges. A single source that is disjoint as it is needs
-neither, nor do two of which each has one family: a prefix costs about 600 bytes in py-radix, and nothing there.
+neither, nor do two sources of one family each: a prefix costs about 600 bytes in py-radix, and nothing there.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FAMILIES = (32, 128)
 """Address bits of IPv4 and IPv6."""
 
-TWICE = "listed twice with different records: the later line counts"
+TWICE = "listed twice with different records; the later line wins"
 
 _PARTS = 1000
 
@@ -33,7 +33,7 @@ _PARTS = 1000
 def flatten(sources: Sequence[Source], report: Report, progress: Progress | None = None) -> dict[int, Ranges]:
     """Ranges by address bits (32 and 128, both always there) for what all sources together say.
 
-    The longest prefix around an address counts, whatever source it is from; among equal prefixes the
+    The longest prefix around an address wins, whatever its source; among equal prefixes the
     later source, and within a source the later line. A hole (record "") counts as a prefix like any
     other.
     Raises: SourceError: a source cannot be read, or is not disjoint although it says so.

@@ -68,7 +68,7 @@ class Inspector:
                 if page.height:
                     below += children(place, page)
                     if len(below) > MAX_LEAVES:
-                        what = f"page {place.name}: names its pages over and over"
+                        what = f"page {place.name}: repeats its child pages without end"
                         inspection.problems.append(Problem(where, what))
                         return inspection
                     continue
@@ -120,7 +120,7 @@ class Inspector:
             before = record
 
     def _wrong(self, table: str, record: str) -> str:
-        """Why a record is none of this table; "" if it is one."""
+        """Why a record does not belong in this table; "" if it does."""
         if not record:
             return ""
         if table == "geo":
@@ -147,7 +147,7 @@ def _wrong_place(record: str) -> str:
     if parts["continent"] and parts["continent"] not in CONTINENTS:
         return "no such continent"
     if parts["lat"] and (abs(float(parts["lat"])) > 90 or abs(float(parts["lon"])) > 180):
-        return "no place on Earth"
+        return "invalid latitude or longitude"
     return ""
 
 

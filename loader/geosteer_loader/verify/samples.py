@@ -36,7 +36,7 @@ def check_views(
     try:
         view = View(store, fields)
     except StoreError as exc:
-        verdict.problems.append(Problem("current", f"workers cannot use this generation: {exc}"))
+        verdict.problems.append(Problem("current", f"unusable for workers: {exc}"))
         return
     for address, wanted in config.guard.canaries.items():
         client = parse(address)
@@ -87,7 +87,7 @@ def _compare(
                 differing += 1
                 if differing <= SHOWN:
                     place = prefix_text(bits, address, bits).partition("/")[0]
-                    what = f"has {record or 'no record'}, the sources say {expected or 'nothing'}"
+                    what = f"has {record or 'no record'}, the sources give {expected or 'no record'}"
                     verdict.problems.append(Problem(f"{name} {place}", what))
     if differing > SHOWN:
         verdict.problems.append(Problem(table, f"{differing - SHOWN} more addresses differ from the sources"))
@@ -99,13 +99,13 @@ def _incomparable(config: Config, table: str, fields: Mapping[str, str]) -> str:
         return (
             ""
             if provenance.networks(config.networks) == fields.get("nets.source")
-            else "the networks changed since"
+            else "the networks have changed since"
         )
     if not config.sources.get(table):
-        return "the configuration has none"
+        return "no source is configured"
     described = provenance.describe(config.sources[table], fields.get(f"{table}.source", ""))
     if not provenance.same(fields.get(f"{table}.source", ""), described):
-        return "they changed since"
+        return "the sources have changed since"
     if fields.get(f"{table}.builder") != provenance.builder(config.document["continents"]):
-        return "another version of geosteer made it"
+        return "built by another version of geosteer"
     return ""

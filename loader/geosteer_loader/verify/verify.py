@@ -113,7 +113,7 @@ def _check_others(store: Store, checker: Checker, verdict: Verdict) -> None:
         batch = names[low : low + BATCH]
         for name, data in zip(batch, store.objects(batch), strict=True):
             if data is None or digest(data).hex() != name:
-                wrong = "its name is no digest" if data is None else "its bytes have another digest"
+                wrong = "its name is not a digest" if data is None else "its bytes have another digest"
                 what = f"object {name[:64]}: {wrong}; `geosteer verify --sweep` removes it"
                 verdict.problems.append(Problem("needed by no generation", what))
 

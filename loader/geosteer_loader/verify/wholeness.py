@@ -96,7 +96,7 @@ class Checker:
                 else:
                     below += children(place, page)
                     if len(below) > MAX_LEAVES:
-                        yield Flaw(where, place.name, "names its pages over and over", there=True)
+                        yield Flaw(where, place.name, "repeats its child pages without end", there=True)
                         return
             level = below
 

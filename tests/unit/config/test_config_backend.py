@@ -70,7 +70,7 @@ CASES = {
         GOOD.replace('answer = "cname"', 'ttl = 3'),
         'fallback.zones."cdn.example.net".services[4]: unknown setting "ttl"; name and answer are known',
     ),
-    "CNAME of nobody": (
+    "CNAME to no node": (
         GOOD.replace('hostname = "lon1.cdn.example.net"', ""),
         ('fallback.zones."cdn.example.net".services[4]: is answered by a CNAME, but no server in fallback.servers has a '
         "hostname"),

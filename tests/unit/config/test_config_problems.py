@@ -51,7 +51,7 @@ CASES = {
         changed(("2001:db8:1::1", "fe80::1%eth0")),
         'nodes.lon1.aaaa[1]: "fe80::1%eth0" has a zone suffix, which means nothing elsewhere',
     ),
-    "address of nobody": (
+    "address of no name server": (
         changed(("192.0.2.2", "0.0.0.0")),
         "nodes.ams1.a[1]: 0.0.0.0 is not the address of a host",
     ),
@@ -119,7 +119,7 @@ CASES = {
         GOOD + '[networks.x]\nprefixes = ["192.0.2.0/33"]\n',
         'networks.x.prefixes[1]: "192.0.2.0/33" is not a network such as 192.0.2.0/24',
     ),
-    "a mask is no length": (
+    "a mask is not a length": (
         GOOD + '[networks.x]\nprefixes = ["192.0.2.0/255.255.255.0"]\n',
         (
             'networks.x.prefixes[1]: "192.0.2.0/255.255.255.0" is not a network such as 192.0.2.0/24; '

@@ -59,11 +59,11 @@ WARNINGS = {
             "ns.sub.cdn.example.net has no A or AAAA record"
         ),
     ),
-    "glue of nobody": (
+    "glue without a name server": (
         GOOD + record("sub", "NS", "ns.example.org") + record("a.sub", "A", "192.0.2.7"),
         (
-            'zones."cdn.example.net".records[2]: is never served: a.sub.cdn.example.net is no name server of the delegation '
-            "sub.cdn.example.net"
+            'zones."cdn.example.net".records[2]: is never served: a.sub.cdn.example.net is not a name server of the '
+            "delegation sub.cdn.example.net"
         ),
     ),
     "two TTLs in a set": (

@@ -188,10 +188,10 @@ def test_the_distribution_is_exactly_what_all_draws_of_shares_come_to(name: str,
         states = {node: kept(100 if node in keepers else 1e-12) for node in shares}
         for node, chance in Distribution(made, states, NOW).chances(service, seen)["A"].items():
             expected[node] = expected.get(node, 0.0) + likely * chance
-    nobody = 1.0
+    unkept = 1.0
     for share in shares.values():
-        nobody *= 1 - share
-    expected["c"] += nobody  # the highest
+        unkept *= 1 - share
+    expected["c"] += unkept  # the highest
     assert whole.chances(service, seen)["A"] == pytest.approx(expected, abs=1e-9)
 
 

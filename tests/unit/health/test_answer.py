@@ -65,7 +65,7 @@ SLIPS = {
     "null": OK + b"X: \0\r\n\r\n",
     "folded": OK + b"X: a\r\n b\r\n\r\n",
     "two lengths": OK + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n",
-    "a length that is no number": OK + b"Content-Length: abc\r\n\r\n",
+    "a length that is not a number": OK + b"Content-Length: abc\r\n\r\n",
     "a negative length": OK + b"Content-Length: -1\r\n\r\n",
     "an unknown coding": OK + b"Transfer-Encoding: zip\r\n\r\n",
     "length and chunks": OK + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",

@@ -163,7 +163,7 @@ def test_an_address_that_this_machine_has_no_way_to_says_nothing_of_the_node() -
     )
     if "unshare" in done.stderr:
         pytest.skip(f"no namespaces here: {done.stderr.strip()}")
-    assert done.stdout.strip() == str(Result(None, "this prober cannot look: Network is unreachable"))
+    assert done.stdout.strip() == str(Result(None, "this prober cannot check: Network is unreachable"))
 
 
 def test_running_out_of_file_descriptors_says_nothing_of_the_node() -> None:
@@ -181,7 +181,7 @@ def test_running_out_of_file_descriptors_says_nothing_of_the_node() -> None:
                 os.close(one)
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
-    assert asyncio.run(main()) == Result(None, "this prober cannot look: Too many open files")
+    assert asyncio.run(main()) == Result(None, "this prober cannot check: Too many open files")
 
 
 # ---- http

@@ -68,12 +68,12 @@ async def scene_answers(server: NameServer) -> None:
         for name in ("servfail.example", "refused.example"):
             found = await looks(probes, node(name, kind=kind, port=port, timeout=8))
             assert found.good is None, (name, found)
-            assert found.reason.startswith(f"this prober cannot look: {name} does not resolve: "), found
+            assert found.reason.startswith(f"this prober cannot check: {name} does not resolve: "), found
         found = await looks(probes, node("nothere.example", kind=kind, port=port))
         assert found.good is False
         assert found.reason.startswith("nothere.example does not resolve: "), found
         found = await looks(probes, node("hang.example", kind=kind, port=port))
-        assert found == Result(None, "this prober cannot look: hang.example did not resolve within 0.5 s")
+        assert found == Result(None, "this prober cannot check: hang.example did not resolve within 0.5 s")
 
 
 async def scene_families(server: NameServer) -> None:

@@ -67,13 +67,15 @@ def test_every_malformed_line_is_named_at_once() -> None:
     told = str(refusal.value).splitlines()
     assert len(told) == len(lines) - 1
     assert told[0] == "demand.txt: line 1: is not a region, a number, and maybe latitude and longitude: 'GB'"
-    assert told[2] == "demand.txt: line 3: 'UK' is no region: a country, US-CA, @EU, AS15169 or default"
-    assert told[3] == "demand.txt: line 4: no demand from 0 on: '-1'"
-    assert told[-1] == "demand.txt: line 14: GB has another place than before"
+    assert (
+        told[2] == "demand.txt: line 3: 'UK' is not a region: use a country, US-CA, @EU, AS15169 or default"
+    )
+    assert told[3] == "demand.txt: line 4: not a demand of 0 or more: '-1'"
+    assert told[-1] == "demand.txt: line 14: GB has a different place than before"
 
 
 def test_a_file_without_demand_is_refused() -> None:
-    with pytest.raises(SourceError, match=r"^demand\.txt: holds no demand$"):
+    with pytest.raises(SourceError, match=r"^demand\.txt: no demand in it$"):
         regions_of("# nothing\nGB 0\n")
 
 

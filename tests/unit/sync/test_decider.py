@@ -16,4 +16,4 @@ def test_a_full_memory_keeps_what_is_there_and_begins_anew_after_many_that_found
     assert memory == {"late": "kept"}
     for number in range(3 + 4 * REFRESHED - 1):
         memory.keep(number, "")
-    assert "late" in memory, "the count begins anew too"
+    assert "late" in memory, "the count starts over too"

@@ -95,8 +95,8 @@ def test_unknown_fields_and_tables_are_ignored():
         ({"schema": "2"}, "schema 2, this program knows 1: upgrade the workers first"),
         ({"schema": None}, "schema None"),
         ({"config": None}, "config of `current` is absent"),
-        ({"config": "zz"}, "config of `current` is absent or no digest"),
-        ({"geo.v6": "not hex"}, "field geo.v6 of `current` is no digest"),
+        ({"config": "zz"}, "config of `current` is absent or not a digest"),
+        ({"geo.v6": "not hex"}, "field geo.v6 of `current` is not a digest"),
     ],
 )
 def test_fields_that_name_no_generation_for_this_program_are_refused(

@@ -169,7 +169,7 @@ def test_nodes_that_are_no_longer_configured_are_forgotten_but_not_what_an_opera
     assert mirror.states["ams1"].state == "down"
     assert mirror.states["lon1"].state == "unknown"
     assert mirror.states["lon1"].forced(NOON).state == "down"
-    assert mirror.set_node("lon1", {"state": "down"}), "one that comes back is read anew"
+    assert mirror.set_node("lon1", {"state": "down"}), "one that comes back is read again"
 
 
 @pytest.mark.parametrize("time", ["2126-02-01T12:00:00Z", "1971-01-01T00:00:00Z"])

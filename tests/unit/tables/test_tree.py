@@ -348,7 +348,7 @@ def test_a_leaf_of_many_names_is_made_ready_once_for_all_that_ask(monkeypatch: p
     built = page_builder.build(32, starts, records)
     whole = Tree(32, built.root, tiny.inner_pages(built))
     fill(whole, LeafCache(1 << 20), built)
-    assert whole.cell(257) is whole.cell(258), "not made anew for each"
+    assert whole.cell(257) is whole.cell(258), "not made again for each"
 
 
 def test_a_leaf_that_comes_twice_is_counted_once():

@@ -41,7 +41,7 @@ def text(result: Result) -> str:
     ]
     parts += ["", columns(("NODE", "CAPACITY", "LOAD", "UTILISATION", ""), rows)]
     if result.closings:
-        header = ("CLOSED", "MOVES", "FULLEST THEN", "UTILISATION", "OVERLOAD", "PLANNED ANEW")
+        header = ("CLOSED", "MOVES", "FULLEST THEN", "UTILISATION", "OVERLOAD", "NEW PLAN")
         parts += ["", columns(header, [_closing(node, result.unit) for node in result.closings])]
     return "\n".join(parts)
 
@@ -69,7 +69,7 @@ def _regions(result: Result) -> list[tuple[object, ...]]:
             name = demand = ""
         if region.unserved:
             share = percent(region.unserved / region.demand)
-            rows.append((name, demand, click.style("nobody", fg="red"), share, ""))
+            rows.append((name, demand, click.style("no node", fg="red"), share, ""))
     return rows
 
 

@@ -253,7 +253,7 @@ class _Chunked:
             return False
         size = int(head[1], 16)  # first: a match looks into the buffer
         del buffer[: head.end()]
-        self.ended = size == 0  # what follows are trailers, which nobody wants
+        self.ended = size == 0  # trailers follow, which are not used
         self._left = size + 2
         return True
 

@@ -51,12 +51,12 @@ class Connector:
         except NoSuchName as exc:
             raise Unreachable(Result(False, str(exc))) from exc
         except CannotResolve as exc:
-            raise Unreachable(Result(None, f"this prober cannot look: {exc}")) from exc
+            raise Unreachable(Result(None, f"this prober cannot check: {exc}")) from exc
         return await first(endpoints.found, min(STAGGER, SHORT * timeout)), endpoints.warning
 
 
 async def first(endpoints: Sequence[Endpoint], stagger: float) -> socket.socket:
-    """A connection to whichever accepts first; each is tried *stagger* seconds after the one before, or once that failed.
+    """A connection to the first address that accepts; each is tried *stagger* seconds after the last, or once that failed.
 
     Raises: Unreachable: none did; the first failure of the node counts, before those of the prober.
     """

@@ -39,7 +39,7 @@ def failed(exc: OSError, address: str) -> Result:
     if isinstance(exc, ssl.SSLError):
         return Result(False, f"TLS: {(exc.reason or 'the handshake failed').replace('_', ' ').lower()}")
     if exc.errno in _OURS or (exc.errno in _AWAY and not routed(address)):
-        return Result(None, f"this prober cannot look: {os.strerror(exc.errno or 0)}")
+        return Result(None, f"this prober cannot check: {os.strerror(exc.errno or 0)}")
     if exc.errno is None:  # asyncio's own, while TLS begins
         return Result(False, "TLS: the handshake failed")
     return Result(False, _WORDS.get(exc.errno) or os.strerror(exc.errno))

@@ -1,7 +1,7 @@
-"""Whether this machine's default gateway is there: what a prober looks to where no other control target is set.
+"""Whether this machine's default gateway is there: a prober's default control target.
 
 Nothing is sent. The probes have just gone that way, and the kernel asks for a neighbour that does not answer once more within
-seconds (arp(7)); what it found is in `/proc/net`. IPv4 only: the kernel shows IPv6 neighbours to nobody in this way.
+seconds (arp(7)); what it found is in `/proc/net`. IPv4 only: the kernel does not list IPv6 neighbours there.
 """
 
 from __future__ import annotations

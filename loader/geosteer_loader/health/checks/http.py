@@ -104,7 +104,7 @@ async def get(
     except OSError as exc:
         return failed(exc, asked.host), None
     finally:
-        writer.transport.abort()  # nobody waits for a farewell
+        writer.transport.abort()  # no need to wait for the closing handshake
     return Result(result.good, result.reason, warning), shown
 
 

@@ -19,7 +19,7 @@ KEEP = 3600.0
 """Seconds that the last good addresses of a name are used while the resolver does not answer."""
 
 SLOW = 60.0
-"""Seconds for which they are used without a word: a resolver that is merely slow refreshes them in time."""
+"""Seconds for which they are used without a warning: a resolver that is merely slow refreshes them in time."""
 
 MAX_ADDRESSES = 16
 """Addresses of one name that are tried."""
@@ -121,7 +121,7 @@ class Resolver:
             self._running.pop(host, None)
             if isinstance(outcome, Exception):
                 future.set_exception(outcome)
-                future.exception()  # noticed, also when nobody waits any more
+                future.exception()  # retrieved, in case no check waits for it any more
                 return
             now = self._now()
             self._known = {name: lookup for name, lookup in self._known.items() if now - lookup[0] <= KEEP}
@@ -149,7 +149,7 @@ class Resolver:
 
 
 def look_up(host: str) -> Sequence[Endpoint]:
-    """What the system's resolver says, IPv6 and IPv4 taking turns. Raises: OSError, UnicodeError."""
+    """The addresses from the system's resolver, IPv6 and IPv4 alternating. Raises: OSError, UnicodeError."""
     resolved = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)
     return interleaved([Endpoint(family, address) for family, _, _, _, address in resolved])
 

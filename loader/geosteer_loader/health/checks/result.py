@@ -1,4 +1,4 @@
-"""What one probe found."""
+"""The result of one probe."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class Probes:
             return Result(False, f"no answer in {check.timeout:g} s")
         except (Unset, CannotCheck) as exc:
             return Result(None, str(exc))
-        except Exception:  # one check must not end all others; the log has the traceback
+        except Exception:  # one check must not end the others; the log has the traceback
             log.exception("%s: %s: unexpected error", node.name, check.label)
             return Result(None, "unexpected error in the check, see the log")
         redact = self._secrets.redact
