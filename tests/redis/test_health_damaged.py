@@ -13,7 +13,7 @@ import pytest
 from geosteer.timestamps import parse_time
 from geosteer_loader.cli.main import main
 from geosteer_loader.health.feed import Item, publish
-from geosteer_loader.health.last_seen import looks
+from geosteer_loader.health.last_seen import last_checks
 from support.health import EAGER, Place, document, switches, tcp, until, watching
 
 if TYPE_CHECKING:
@@ -176,12 +176,12 @@ def test_a_service_goes_on_whatever_is_written_meanwhile(place: Place) -> None:
 
 
 def test_looks_are_not_from_the_future(place: Place) -> None:
-    board = place.board()
+    exchange = place.exchange()
     place.publish(document({"n0": [], "n1": []}))
-    place.say(board, n0="up")
+    place.say(exchange, n0="up")
     for text in VERDICTS:
         place.client.hset(place.keys.verdict("lon"), "n1", text)
-        seen = looks(board._store, board.time())
+        seen = last_checks(exchange._store, exchange.time())
         assert seen.keys() <= {"n0", "n1"}
         assert "n1" not in seen or not seen["n1"].fresh
 
@@ -212,7 +212,7 @@ def test_a_document_of_another_shape_is_one_message(place: Place, part: str, val
     made[part] = value
     publish_tiny(place.server.client(), place.prefix, made, {}, generation=7)
     with contextlib.suppress(GeosteerError):
-        publish(place.board("feed"), {"n1": Item(state="up")}, 60)
+        publish(place.exchange("feed"), {"n1": Item(state="up")}, 60)
 
 
 OVERRIDES: tuple[Any, ...] = (
@@ -229,7 +229,7 @@ def test_a_damaged_override_is_listed_replaced_and_removed(place: Place, text: A
     from geosteer_loader.health.overrides import Wish, listed, override, read
 
     place.publish(document({"n0": [], "n1": []}))
-    store = place.board()._store
+    store = place.exchange()._store
     place.client.hset(place.keys.override, "n0", text)
     assert [one.node for one in listed(store)] == ["n0"]
     assert read(store, store.now()).keys() <= {"n0"}

@@ -12,7 +12,7 @@ from geosteer.errors import StoreError
 from geosteer.timestamps import format_time, parse_time
 from geosteer_loader.config.redis import RedisSettings
 from geosteer_loader.health.heartbeat import read as read_beat
-from geosteer_loader.health.last_seen import LATE, alarms, looks
+from geosteer_loader.health.last_seen import LATE, alarms, last_checks
 from geosteer_loader.health.verdicts import Verdict
 from geosteer_loader.health.writer_report import Post
 from geosteer_loader.store.store import connect
@@ -35,7 +35,7 @@ def place(redis_server: RedisServer, prefix: str) -> Iterator[Place]:
 
 
 def test_a_verdict_becomes_a_state_with_a_beat(place: Place) -> None:
-    place.say(place.board("lon"), n1="down", n2="up")
+    place.say(place.exchange("lon"), n1="down", n2="up")
     assert place.node("n1")["state"] == "down"
     assert place.node("n1")["reason"] == "refused"
     assert place.node("n1")["before"] == "unknown"
@@ -48,14 +48,14 @@ def test_a_verdict_becomes_a_state_with_a_beat(place: Place) -> None:
 
 
 def test_a_verdict_key_expires_when_its_prober_is_gone_for_long(place: Place) -> None:
-    place.say(place.board("lon"), n1="up")
+    place.say(place.exchange("lon"), n1="up")
     assert 86400 < place.client.ttl(place.keys.verdict("lon")) <= 2 * 86400
 
 
 def test_two_of_three_probers_decide(place: Place) -> None:
-    boards = [place.board(name) for name in ("lon", "ams", "nyc")]
-    for board in boards:
-        place.say(board, n1="up")
+    boards = [place.exchange(name) for name in ("lon", "ams", "nyc")]
+    for exchange in boards:
+        place.say(exchange, n1="up")
     place.say(boards[0], n1="down")
     assert place.state("n1") == "up"
     assert place.node("n1")["failing"] == "no"
@@ -68,7 +68,7 @@ def test_two_of_three_probers_decide(place: Place) -> None:
 
 
 def test_a_tie_keeps_the_state(place: Place) -> None:
-    lon, ams = place.board("lon"), place.board("ams")
+    lon, ams = place.exchange("lon"), place.exchange("ams")
     place.say(lon, n1="down")
     place.say(ams, n1="up")
     assert place.state("n1") == "down"
@@ -80,24 +80,24 @@ def test_a_tie_keeps_the_state(place: Place) -> None:
 
 @pytest.mark.parametrize(("rule", "state"), [("any", "down"), ("all", "up"), ("majority", "up")])
 def test_other_rules_may_be_chosen(place: Place, rule: str, state: str) -> None:
-    boards = [place.board(name, rule=rule) for name in ("lon", "ams", "nyc")]
-    for board in boards:
-        place.say(board, n1="up")
+    boards = [place.exchange(name, rule=rule) for name in ("lon", "ams", "nyc")]
+    for exchange in boards:
+        place.say(exchange, n1="up")
     place.say(boards[0], n1="down")
     assert place.state("n1") == state
 
 
 def test_a_prober_that_fell_silent_no_longer_counts(place: Place) -> None:
-    lon, ams, nyc = (place.board(name) for name in ("lon", "ams", "nyc"))
-    for board in (ams, nyc):
-        place.say(board, n1="up")
-        place.say(board, n1="up", age=100)
+    lon, ams, nyc = (place.exchange(name) for name in ("lon", "ams", "nyc"))
+    for exchange in (ams, nyc):
+        place.say(exchange, n1="up")
+        place.say(exchange, n1="up", age=100)
     place.say(lon, n1="down")
     assert place.state("n1") == "down"
 
 
 def test_what_nobody_looks_at_stays_as_it_is_until_it_is_forgotten(place: Place) -> None:
-    lon, ams = place.board("lon"), place.board("ams")
+    lon, ams = place.exchange("lon"), place.exchange("ams")
     place.say(lon, n1="down")
     place.say(lon, age=3500, n1="down", n2="up")
     place.say(ams, n2="up")
@@ -111,7 +111,7 @@ def test_what_nobody_looks_at_stays_as_it_is_until_it_is_forgotten(place: Place)
 
 
 def test_after_everything_was_lost_no_state_says_that_it_was_down(place: Place) -> None:
-    lon = place.board("lon")
+    lon = place.exchange("lon")
     place.say(lon, n1="up", n2="down")
     place.say(lon, n1="down", n2="down")
     place.say(lon, n1="up", n2="down")
@@ -131,7 +131,7 @@ def test_after_everything_was_lost_no_state_says_that_it_was_down(place: Place) 
 
 
 def test_a_quiet_round_pushes_nothing_but_the_beat(place: Place) -> None:
-    lon, ams = place.board("lon"), place.board("ams")
+    lon, ams = place.exchange("lon"), place.exchange("ams")
     states: dict[str, Any] = dict.fromkeys(NODES, "up")
     place.say(lon, **states)
     place.say(ams, **states)
@@ -158,7 +158,7 @@ def test_a_quiet_round_pushes_nothing_but_the_beat(place: Place) -> None:
 
 
 def test_only_the_nodes_named_are_written_between_rounds(place: Place) -> None:
-    lon = place.board("lon")
+    lon = place.exchange("lon")
     place.say(lon, n1="up", n2="up")
     before = place.client.hget(place.keys.verdict("lon"), "n2")
     verdicts = {"n1": verdict(lon, "down"), "n2": verdict(lon, "up")}
@@ -182,50 +182,50 @@ def test_between_rounds_only_the_nodes_in_question_are_read(place: Place) -> Non
             self.read = [command[1] for command in commands if len(command) > 1 and ":node:" in command[1]]
             return self._store.pipe(commands)
 
-    board, other = place.board("lon"), place.board("ams")
-    place.say(board, n1="up", n2="up", n3="up", n4="up")
-    board._store = counting = Counting(board._store)  # type: ignore[assignment]
-    seen = {name: verdict(board, "up") for name in NODES}
-    board.post(place.watched, Post(verdicts=seen, write={"n2"}))
+    exchange, other = place.exchange("lon"), place.exchange("ams")
+    place.say(exchange, n1="up", n2="up", n3="up", n4="up")
+    exchange._store = counting = Counting(exchange._store)  # type: ignore[assignment]
+    seen = {name: verdict(exchange, "up") for name in NODES}
+    exchange.post(place.watched, Post(verdicts=seen, write={"n2"}))
     assert counting.read == [place.keys.node("n2")]
     # What others say, and what they have written meanwhile, is met all the same.
     place.say(other, n3="down")
-    board.post(place.watched, Post(verdicts=seen, write=()))
-    board.post(place.watched, Post(verdicts={**seen, "n3": verdict(board, "down")}, write={"n3"}))
+    exchange.post(place.watched, Post(verdicts=seen, write=()))
+    exchange.post(place.watched, Post(verdicts={**seen, "n3": verdict(exchange, "down")}, write={"n3"}))
     assert place.node("n3")["state"] == "down"
     place.client.delete(place.keys.node("n1"))
-    board.post(place.watched, Post(verdicts=seen, write=(), period=10.0))
+    exchange.post(place.watched, Post(verdicts=seen, write=(), period=10.0))
     assert len(counting.read) == len(place.watched.nodes)
     assert place.state("n1") == "up"
 
 
 def test_what_an_emptied_redis_has_lost_is_said_again_in_the_next_round(place: Place) -> None:
-    board = place.board("lon")
-    place.say(board, n1="up", n2="up")
+    exchange = place.exchange("lon")
+    place.say(exchange, n1="up", n2="up")
     place.client.delete(place.keys.verdict("lon"), place.keys.node("n1"))
-    seen = {name: verdict(board, "up") for name in ("n1", "n2")}
-    board.post(place.watched, Post(verdicts=seen, write={"n2"}, period=10.0))
+    seen = {name: verdict(exchange, "up") for name in ("n1", "n2")}
+    exchange.post(place.watched, Post(verdicts=seen, write={"n2"}, period=10.0))
     assert set(place.client.hkeys(place.keys.verdict("lon"))) == {"n1", "n2"}
     assert place.state("n1") == "up"
 
 
 def test_verdicts_that_were_withdrawn_freeze_the_states(place: Place) -> None:
-    lon = place.board("lon")
+    lon = place.exchange("lon")
     place.say(lon, n1="up")
     now = lon.time()
     gone = Verdict(state="down", since=now, checked=now, expires=now)
     lon.post(place.watched, Post(verdicts={"n1": gone}, counted={"n1": verdict(lon, "up")}))
     assert place.state("n1") == "up"
-    place.say(place.board("ams"), n2="up")
+    place.say(place.exchange("ams"), n2="up")
     assert place.state("n1") == "up"
 
 
 def test_several_that_post_at_once_all_get_through_and_agree(place: Place) -> None:
     names = [f"p{number}" for number in range(6)]
-    boards = {name: place.board(name) for name in names}
-    for board in boards.values():
+    boards = {name: place.exchange(name) for name in names}
+    for exchange in boards.values():
         states: dict[str, Any] = dict.fromkeys(NODES, "up")
-        place.say(board, **states)
+        place.say(exchange, **states)
     errors: list[Exception] = []
 
     def work(name: str) -> None:
@@ -246,8 +246,8 @@ def test_several_that_post_at_once_all_get_through_and_agree(place: Place) -> No
 
 
 def test_beats_go_on_counting_and_carry_the_primarys_time(place: Place) -> None:
-    place.say(place.board("lon"), n1="up")
-    place.say(place.board("lon"), n1="up", period=60)
+    place.say(place.exchange("lon"), n1="up")
+    place.say(place.exchange("lon"), n1="up", period=60)
     beat = read_beat(place.client.hget(place.keys.beat, "lon"))
     seconds, micro = place.client.time()
     assert (beat.number, beat.period) == (2, 60)
@@ -255,7 +255,7 @@ def test_beats_go_on_counting_and_carry_the_primarys_time(place: Place) -> None:
 
 
 def test_a_second_prober_of_the_same_name_is_noticed(place: Place) -> None:
-    one, two = place.board("lon"), place.board("lon")
+    one, two = place.exchange("lon"), place.exchange("lon")
     assert place.say(one, n1="up").trouble == []
     assert place.say(one, n1="up").trouble == []
     place.say(two, n1="up")
@@ -264,7 +264,7 @@ def test_a_second_prober_of_the_same_name_is_noticed(place: Place) -> None:
 
 
 def test_whoever_leaves_takes_its_promise_back_only_if_others_keep_it(place: Place) -> None:
-    lon, ams = place.board("lon"), place.board("ams")
+    lon, ams = place.exchange("lon"), place.exchange("ams")
     place.say(lon, n1="up")
     lon.resign()
     assert place.client.hkeys(place.keys.beat) == ["lon"]
@@ -274,7 +274,7 @@ def test_whoever_leaves_takes_its_promise_back_only_if_others_keep_it(place: Pla
 
 
 def test_nodes_that_left_the_configuration_are_removed_after_a_day(place: Place) -> None:
-    lon = place.board("lon")
+    lon = place.exchange("lon")
     place.say(lon, n1="up", n4="up")
     place.publish(document({name: [tcp(80)] for name in NODES[:3]}))
     place.say(lon, n1="up")
@@ -287,8 +287,8 @@ def test_nodes_that_left_the_configuration_are_removed_after_a_day(place: Place)
 
 
 def test_writers_that_are_silent_for_a_day_are_removed(place: Place) -> None:
-    lon = place.board("lon")
-    place.say(place.board("old"), n1="up")
+    lon = place.exchange("lon")
+    place.say(place.exchange("old"), n1="up")
     place.say(lon, n1="up")
     ago = format_time(lon.time() - 86500)
     place.client.hset(place.keys.beat, "old", f"7 {ago} 10")
@@ -298,23 +298,23 @@ def test_writers_that_are_silent_for_a_day_are_removed(place: Place) -> None:
 
 
 def test_text_that_is_no_verdict_counts_as_absent(place: Place) -> None:
-    place.say(place.board("ams"), n1="up", n2="up")
+    place.say(place.exchange("ams"), n1="up", n2="up")
     place.client.hset(place.keys.verdict("ams"), mapping={"n1": "nonsense", "n2": '{"state": 1}', "x": "[]"})
-    place.say(place.board("lon"), n1="down")
+    place.say(place.exchange("lon"), n1="down")
     assert place.state("n1") == "down"
 
 
 def test_without_anything_published_it_says_so(redis_server: RedisServer, prefix: str) -> None:
     with pytest.raises(StoreError, match="nothing is published"):
-        Place(redis_server, prefix).board().refresh()
+        Place(redis_server, prefix).exchange().refresh()
 
 
 def test_it_can_be_told_how_long_nobody_has_looked_at_a_node(place: Place) -> None:
-    lon, ams = place.board("lon"), place.board("ams")
+    lon, ams = place.exchange("lon"), place.exchange("ams")
     place.say(lon, age=420, n1="down", n2="down")
     place.say(ams, n2="down")
     with connect(RedisSettings(url=place.server.url, prefix=place.prefix)) as store:
-        found = looks(store, store.now())
+        found = last_checks(store, store.now())
     assert {name: look.fresh for name, look in found.items()} == {"n1": False, "n2": True}
     assert 420 <= found["n1"].age < 425
     assert found["n2"].age < 5

@@ -37,7 +37,7 @@ def place(redis_server: RedisServer, prefix: str) -> Iterator[Place]:
 def send(place: Place, period: float = 60, name: str = "feed", **nodes: Any) -> list[str]:
     """One feed; the names of nodes that are not configured."""
     items = parse(json.dumps({"nodes": nodes}), "f.json")
-    return publish(place.board(name), items, period)[1]
+    return publish(place.exchange(name), items, period)[1]
 
 
 def test_a_state_of_a_feed_is_a_nodes_state(place: Place) -> None:
@@ -49,9 +49,9 @@ def test_a_state_of_a_feed_is_a_nodes_state(place: Place) -> None:
 
 
 def test_a_feed_has_one_vote_beside_the_probers(place: Place) -> None:
-    lon, ams = place.board("lon"), place.board("ams")
-    for board in (lon, ams):
-        place.say(board, n1="up")
+    lon, ams = place.exchange("lon"), place.exchange("ams")
+    for exchange in (lon, ams):
+        place.say(exchange, n1="up")
     send(place, n1={"state": "down"})
     assert place.state("n1") == "up"
     place.say(lon, n1="down")
@@ -113,15 +113,15 @@ def test_what_was_shed_goes_on_from_the_nodes_hash_when_the_feed_lost_its_memory
 def test_a_load_without_a_state_says_nothing_of_the_state(place: Place) -> None:
     send(place, n2={"load": 500})
     assert "state" not in place.node("n2")
-    place.say(place.board("lon"), n2="up")
+    place.say(place.exchange("lon"), n2="up")
     send(place, n2={"load": 500})
     assert place.node("n2")["state"] == "up"
 
 
 def test_a_prober_leaves_alone_what_a_feed_sheds(place: Place) -> None:
     send(place, n1={"load": 5})
-    place.say(place.board("lon"), n1="up")
-    place.say(place.board("lon"), n1="down")
+    place.say(place.exchange("lon"), n1="up")
+    place.say(place.exchange("lon"), n1="down")
     assert place.node("n1")["shed"] == "0.15"
 
 
@@ -130,7 +130,7 @@ def test_shedding_ends_when_no_load_came_for_long(place: Place) -> None:
     key = place.keys.verdict("feed")
     old = json.loads(place.client.hget(key, "n2")) | {"loaded": "2001-01-01T00:00:00Z"}
     place.client.hset(key, "n2", json.dumps(old))
-    place.say(place.board("lon"), n1="up")
+    place.say(place.exchange("lon"), n1="up")
     assert place.node("n2")["shed"] == "0"
 
 

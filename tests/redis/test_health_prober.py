@@ -16,9 +16,9 @@ import pytest
 from geosteer.errors import StoreError
 from geosteer.timestamps import parse_time
 from geosteer_loader.config.redis import RedisSettings
-from geosteer_loader.health.exchange import Board
+from geosteer_loader.health.exchange import Exchange
 from geosteer_loader.health.feed import Item, publish
-from geosteer_loader.health.last_seen import looks
+from geosteer_loader.health.last_seen import last_checks
 from geosteer_loader.health.prober import CutOff, Prober
 from geosteer_loader.health.transitions import Rule
 from geosteer_loader.store.store import connect
@@ -540,12 +540,12 @@ def test_the_shipped_rights_of_the_loaders_user_are_enough(tmp_path: Any) -> Non
             url=server.url, prefix="geosteer", username="geosteer-loader", password="CHANGE-loader"
         )
         with connect(user) as store:
-            board = Board(store, "lon", Rule())
-            asyncio.run(Prober(board, period=60).once())
-            board.resign()
-            publish(Board(store, "feed", Rule()), {"b": Item(state="down", load=7)}, 60)
-            board.resign()
-            seen = looks(store, store.now() + 1000)
+            exchange = Exchange(store, "lon", Rule())
+            asyncio.run(Prober(exchange, period=60).once())
+            exchange.resign()
+            publish(Exchange(store, "feed", Rule()), {"b": Item(state="down", load=7)}, 60)
+            exchange.resign()
+            seen = last_checks(store, store.now() + 1000)
             assert {name for name, look in seen.items() if not look.fresh} == {"b"}
             # the prober left; its beat told where to look
         admin.close()

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from geosteer_loader.query.context import Sight
+    from geosteer_loader.query.context import Context
     from geosteer_loader.query.explanation import Explanation
 
 POLICIES = ("best", "weighted", "hash", "nearest", "path")
@@ -167,7 +167,7 @@ class World:
         lines = self.responder.reply(line, time.monotonic()).decode().splitlines()
         return records(lines)
 
-    def explain(self, seen: Sight, name: str, client: str) -> dict[str, Any]:
+    def explain(self, seen: Context, name: str, client: str) -> dict[str, Any]:
         """As `geosteer explain`, on a view that is read once."""
         service = explanations.find_service(seen.model, f"{name}.{ZONE}")
         asker = explanations.asker_of(client, seen)
@@ -296,7 +296,7 @@ def test_a_node_that_goes_down_moves_only_its_own_clients_of_policy_hash(world: 
         for node, word in states.items():
             known[node] = type(known[node])()
             known[node].update({"state": word})
-        changed = context.Sight(
+        changed = context.Context(
             model=seen.model,
             cell=seen.cell,
             states=known,
@@ -360,7 +360,7 @@ NAMING = {
 
 def published(
     server: RedisServer, prefix: str, tables: Mapping[str, Mapping[str, str]], **changes: Any
-) -> tuple[Store, Sight]:
+) -> tuple[Store, Context]:
     with server.client() as client:
         publish_tiny(client, prefix, configuration(**changes), tables)
     store = connect(RedisSettings(url=server.url, prefix=prefix))
@@ -375,7 +375,7 @@ class Told(dict[str, Any]):
         self.text = as_text(explanation)
 
 
-def explained(seen: Sight, name: str, client: str, kinds: tuple[str, ...] = ("A",)) -> Told:
+def explained(seen: Context, name: str, client: str, kinds: tuple[str, ...] = ("A",)) -> Told:
     service = explanations.find_service(seen.model, f"{name}.{ZONE}")
     return Told(explanations.describe(seen, service, explanations.asker_of(client, seen), kinds))
 

@@ -138,7 +138,7 @@ def test_a_server_that_is_named_as_primary_and_is_none_is_not_believed(
                 assert worker.ask(WWW, subnet=GB) == [["FAIL"]]
                 time.sleep(0.1)
             log = worker.close().decode()
-    assert "is named as the primary of steer and is not: slave" in log
+    assert "named as the primary of steer, but is not: slave" in log
 
 
 def test_the_loader_publishes_to_the_primary_and_finds_it_again_after_a_failover(

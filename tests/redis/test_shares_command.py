@@ -16,7 +16,7 @@ from geosteer_loader.cli.main import main
 from geosteer_loader.config.config import load
 from geosteer_loader.shares import costs
 from geosteer_loader.shares.demand import Region
-from geosteer_loader.shares.table_reader import Whole
+from geosteer_loader.shares.table_reader import TableReader
 from geosteer_loader.store.store import connect
 from geosteer_loader.tables.ranges import Ranges
 from support.tiny import publish_tiny, ranges
@@ -201,7 +201,7 @@ def measured(shares: Shares, redis: RedisServer, prefix: str, by: str, *keys: st
         for key in keys
     ]
     with connect(config.redis) as store:
-        whole = Whole(store, store.hash(store.keys.current))
+        whole = TableReader(store, store.hash(store.keys.current))
         return costs.measured(by, regions, [model.nodes["lon1"], model.nodes["nyc1"]], model, whole.read)
 
 
@@ -254,7 +254,7 @@ def test_a_plan_by_path_prefers_the_shorter_path(
     assert flows["US"] == ["nyc1"]
     assert flows["GB"] == ["lon1"]
     assert found["unit"] == "hops"
-    assert "nothing tells where the demand of FR is" in shares("--by", "path")[2]
+    assert "location of the demand of FR unknown" in shares("--by", "path")[2]
 
 
 @pytest.mark.parametrize("seed", range(3))

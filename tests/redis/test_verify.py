@@ -188,7 +188,7 @@ def test_a_whole_table_that_does_not_say_what_the_sources_say_is_found_by_the_or
     verdict = site.verify()
     where = [problem.where for problem in verdict.problems]
     assert any(place.startswith("geo.v4 10.") for place in where)
-    assert any("has US, the sources say GB" in problem.what for problem in verdict.problems)
+    assert any("has US, the sources give GB" in problem.what for problem in verdict.problems)
 
 
 def test_sources_that_changed_since_are_not_compared_and_that_is_no_problem(site: Site) -> None:
@@ -224,9 +224,7 @@ def test_a_configuration_that_is_missing_or_damaged_is_found(site: Site) -> None
 def test_a_generation_that_workers_cannot_use_is_found(site: Site) -> None:
     fields = site.publish()
     site.client.hdel(OBJECT, fields["nets.v4"])
-    assert any(
-        problem.startswith("current: workers cannot use this generation") for problem in site.problems()
-    )
+    assert any(problem.startswith("current: unusable for workers") for problem in site.problems())
 
 
 def test_counts_that_current_states_wrongly_are_found(site: Site) -> None:

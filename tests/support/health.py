@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from geosteer.keys import Keys
 from geosteer_loader.config.redis import RedisSettings
-from geosteer_loader.health.exchange import Board
+from geosteer_loader.health.exchange import Exchange
 from geosteer_loader.health.service import Service
 from geosteer_loader.health.transitions import Rule
 from geosteer_loader.health.verdicts import Verdict
 from geosteer_loader.health.watchlist import Watchlist, read
-from geosteer_loader.health.writer_report import Post, Posted
+from geosteer_loader.health.writer_report import Post, PostResult
 from geosteer_loader.store.store import Store, connect
 from support.servers import free_port
 from support.tiny import publish_tiny
@@ -52,9 +52,9 @@ def document(
     }  # fmt: skip
 
 
-def verdict(board: Board, state: str, age: float = 0.0) -> Verdict:
+def verdict(exchange: Exchange, state: str, age: float = 0.0) -> Verdict:
     """A verdict that was given *age* seconds ago."""
-    now = board.time() - age
+    now = exchange.time() - age
     reason = "refused" if state == "down" else ""
     return Verdict(state=state, since=now - 1, checked=now, expires=now + 32, reason=reason)
 
@@ -77,21 +77,23 @@ class Place:
         self.watched = read(document)
         publish_tiny(self.server.client(), self.prefix, document, {}, generation=self._generation)
 
-    def board(self, name: str = "lon", **rule: Any) -> Board:
-        """A writer's board."""
+    def exchange(self, name: str = "lon", **rule: Any) -> Exchange:
+        """A writer's exchange."""
         store = connect(RedisSettings(url=self.server.url, prefix=self.prefix))
         self._stores.append(store)
-        return Board(store, name, Rule(**rule))
+        return Exchange(store, name, Rule(**rule))
 
-    def say(self, board: Board, period: float | None = 10.0, age: float = 0.0, **states: str) -> Posted:
+    def say(
+        self, exchange: Exchange, period: float | None = 10.0, age: float = 0.0, **states: str
+    ) -> PostResult:
         """Post these states as found *age* seconds ago."""
-        board.refresh()
-        verdicts = {name: verdict(board, state, age) for name, state in states.items()}
-        return board.post(self.watched, Post(verdicts=verdicts, period=period))
+        exchange.refresh()
+        verdicts = {name: verdict(exchange, state, age) for name, state in states.items()}
+        return exchange.post(self.watched, Post(verdicts=verdicts, period=period))
 
     def prober(self, name: str = "lon", *control: str, period: float = 0.0, **rule: Any) -> Service:
         """A prober under its own name."""
-        return Service(self.board(name, **rule), control, period=period)
+        return Service(self.exchange(name, **rule), control, period=period)
 
     def once(self, name: str = "lon", *control: str, period: float = 1.0, **rule: Any) -> Any:
         """One run from cron."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from geosteer.decision.model import Entries, Model, Node, Service
     from geosteer.decision.node_state import NodeState
 
-    Look = Callable[[str], tuple[str, int]]
+    TableLookup = Callable[[str], tuple[str, int]]
     """Table -> record ("" on a miss) and length of the widest prefix around the client that has it."""
 
 
@@ -29,7 +29,7 @@ class Director:
         """Layer and record -> what the record is called in that layer, most specific first."""
 
     def decide(
-        self, service: Service, client: Client | None, look: Look, states: Mapping[str, NodeState], now: float,
+        self, service: Service, client: Client | None, look: TableLookup, states: Mapping[str, NodeState], now: float,
         ticket: float = 0.0, *, trace: bool = False,
     ) -> Decision:  # fmt: skip
         """Choose the nodes for every record type that the service has.
@@ -92,7 +92,7 @@ class _Walk:
     )
 
     def __init__(
-        self, director: Director, service: Service, client: Client | None, look: Look,
+        self, director: Director, service: Service, client: Client | None, look: TableLookup,
         states: Mapping[str, NodeState], now: float, ticket: float, decision: Decision, kind: str, trace: bool,
     ) -> None:  # fmt: skip
         self.director = director

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from geosteer.decision.policy import Candidate
     from geosteer.decision.probabilities import Chances
 
-    Regard = tuple[Hashable, ...]
+    Projected = tuple[Hashable, ...]
     """What a service makes of one table's record: the keys that its map names, the place, the path lengths."""
 
 DRAWING = frozenset(("weighted", "hash"))
 """Policies that draw by weight; the others rank, and draw among equals only."""
 
 
-class Lens:
+class Projection:
     """What one service sees of records: nothing but what can make a difference to its answer."""
 
     def __init__(self, director: Director, service: Service, table: str) -> None:
@@ -38,7 +38,7 @@ class Lens:
         lengths = service.policy == "path" and table == "path"
         self._vantages = {node.vantage or node.name for node in service.map.nodes} if lengths else None
 
-    def __call__(self, record: str) -> Regard:
+    def __call__(self, record: str) -> Projected:
         """The first key of each of the map's layers that ask this table, None where it names none; place and lengths."""
         seen: list[Hashable] = []
         for layer, entries in self._layers:
@@ -56,9 +56,9 @@ class View:
 
     __slots__ = ("layers", "lengths", "place")
 
-    def __init__(self, service: Service, seen: Mapping[str, Regard]) -> None:
-        """Args: seen: table -> what the service's lens saw of its record."""
-        parts = {table: iter(regard) for table, regard in seen.items()}
+    def __init__(self, service: Service, seen: Mapping[str, Projected]) -> None:
+        """Args: seen: table -> what the service's projection keeps of its record."""
+        parts = {table: iter(facts) for table, facts in seen.items()}
         self.layers: list[tuple[str, Entries]] = []
         """With their keys, `default` last."""
         for layer, table, entries in service.map.layers:
@@ -93,10 +93,12 @@ class Distribution:
         """Node -> the level of leniency at which it may serve first, and its share then."""
         self._known: dict[tuple[object, ...], tuple[Chances, float]] = {}
 
-    def chances(self, service: Service, seen: Mapping[str, Regard], answers: int = 0) -> dict[str, Chances]:
+    def chances(
+        self, service: Service, seen: Mapping[str, Projected], answers: int = 0
+    ) -> dict[str, Chances]:
         """Record type -> node -> probability; nothing for a record type where the map refuses to answer.
 
-        Args: seen: table -> what the service's lens saw of its record; answers: nodes of an answer that count; 0: all.
+        Args: seen: table -> what the service's projection keeps of its record; answers: nodes of an answer that count; 0: all.
         """
         view = View(service, seen)
         return {

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from geosteer.decision.decision import Decision
-    from geosteer.decision.director import Look
+    from geosteer.decision.director import TableLookup
     from geosteer.decision.model import Node
     from geosteer.sync.tier import Tier
 
@@ -115,7 +115,7 @@ class Chooser:
             latest = service or latest
             return self._variant(service, _kind(service.kinds, client), limit) if service else None
 
-        def make(variant: Service, look: Look) -> tuple[Choice, bool]:
+        def make(variant: Service, look: TableLookup) -> tuple[Choice, bool]:
             return self._chosen(variant, _seen_by_hashes(variant, client, path), look, asked)
 
         outcome = decider.attempt(find, client, asked, make, wait=wait)
@@ -143,7 +143,7 @@ class Chooser:
             latest = self._service(name)
             return latest
 
-        def make(service: Service, look: Look) -> Decision:
+        def make(service: Service, look: TableLookup) -> Decision:
             who = _seen_by_hashes(service, client, path)
             return self._decider.decide(service, who, look, ticket, trace=True)
 
@@ -170,7 +170,7 @@ class Chooser:
             raise NotReady("Redis was not asked yet")
 
     def _chosen(
-        self, service: Service, client: Client | None, look: Look, asked: float
+        self, service: Service, client: Client | None, look: TableLookup, asked: float
     ) -> tuple[Choice, bool]:
         """From the tables, and whether it may be kept for this client, whatever the path; raises PageMissing."""
         key = (service, *[look(table)[0] for table in service.tables])

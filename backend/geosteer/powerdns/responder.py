@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from geosteer.decision.decision import Decision
-    from geosteer.decision.director import Look
+    from geosteer.decision.director import TableLookup
     from geosteer.decision.model import Service
     from geosteer.sync.tier import Tier
     from geosteer.tables.tree import Tree
@@ -178,7 +178,7 @@ class Responder:
             generation = self._tier.generation
             return generation.model.services.get(entry.name) if generation is not None else None
 
-        def decide(service: Service, look: Look) -> Decision:
+        def decide(service: Service, look: TableLookup) -> Decision:
             return self.decider.decide(service, client, look, ticket)
 
         decision = self.decider.attempt(find, client, asked, decide)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from geosteer.decision.client import Client
     from geosteer.decision.decision import Decision
-    from geosteer.decision.director import Look
+    from geosteer.decision.director import TableLookup
     from geosteer.decision.model import Node, Service
     from geosteer.decision.round_robin import RoundRobin
     from geosteer.sync.tier import Tier
@@ -117,7 +117,7 @@ class Decider:
         find: Callable[[], Service | None],
         client: Client | None,
         asked: float,
-        make: Callable[[Service, Look], Made],
+        make: Callable[[Service, TableLookup], Made],
         *,
         wait: bool = True,
     ) -> Made | None:
@@ -148,7 +148,13 @@ class Decider:
         return None
 
     def decide(
-        self, service: Service, client: Client | None, look: Look, ticket: float, *, trace: bool = False
+        self,
+        service: Service,
+        client: Client | None,
+        look: TableLookup,
+        ticket: float,
+        *,
+        trace: bool = False,
     ) -> Decision:
         """The decision as things are; an operator hears of what is loud, once. Raises: PageMissing."""
         tier = self.tier

@@ -63,7 +63,7 @@ def feed(
         return
     items = feeds.parse(*_read(file))
     with connect(settings.redis) as store:
-        posted, strangers = feeds.publish(writers.board(store, name, settings), items, period)
+        posted, strangers = feeds.publish(writers.exchange(store, name, settings), items, period)
     if strangers:
         log.warning("not configured: %s", ", ".join(map(printable, strangers)))
     click.echo(writers.summary(posted))

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from click.shell_completion import CompletionItem
 
+    from geosteer_loader.health.emptied_maps import Emptied
     from geosteer_loader.health.overrides import Change, Listed
-    from geosteer_loader.health.unserved import Emptied
 
 
 def _names(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:

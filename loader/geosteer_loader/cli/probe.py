@@ -47,12 +47,12 @@ def probe(*, once: bool, period: float | None, config_path: Path | None) -> None
         raise click.UsageError("--period is for --once: a service keeps the interval of each check")
     settings, anew = writers.settings(config_path), False
     with connect(settings.redis) as store:
-        board = writers.board(store, settings.prober.name, settings)
+        exchange = writers.exchange(store, settings.prober.name, settings)
         if once:
-            prober = Prober(board, settings.prober.control, period=period or writers.PERIOD)
+            prober = Prober(exchange, settings.prober.control, period=period or writers.PERIOD)
             click.echo(writers.summary(asyncio.run(prober.once())))
         else:
-            anew = asyncio.run(_serve(Service(board, settings.prober.control), config_path))
+            anew = asyncio.run(_serve(Service(exchange, settings.prober.control), config_path))
     if anew:
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  # itself once more
 

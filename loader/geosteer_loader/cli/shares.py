@@ -102,7 +102,7 @@ def shares(
 
 def _regions(path: Path) -> list[Region]:
     from geosteer_loader.shares.demand import read_demand
-    from geosteer_loader.sources.files import lines
+    from geosteer_loader.sources.source_files import lines
 
     if str(path) == "-":
         return read_demand(enumerate(sys.stdin, 1), Path("stdin"))
@@ -111,11 +111,11 @@ def _regions(path: Path) -> list[Region]:
 
 def _planned(config: Config, regions: list[Region], wish: Wish, *, offline: bool) -> Result:
     from geosteer_loader.shares.planner import shares as run
-    from geosteer_loader.shares.table_reader import Whole
+    from geosteer_loader.shares.table_reader import TableReader
     from geosteer_loader.store import current
     from geosteer_loader.store.store import connect
 
     if offline:
         return run(config, regions, wish, None)
     with connect(config.redis) as store:
-        return run(config, regions, wish, Whole(store, current.read(store)).read)
+        return run(config, regions, wish, TableReader(store, current.read(store)).read)

@@ -9,9 +9,9 @@ from geosteer_loader.cli import options
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from geosteer_loader.health.exchange import Board
+    from geosteer_loader.health.exchange import Exchange
     from geosteer_loader.health.prober_config import Settings
-    from geosteer_loader.health.writer_report import Posted
+    from geosteer_loader.health.writer_report import PostResult
     from geosteer_loader.store.store import Store
 
 PERIOD = 60.0
@@ -27,14 +27,14 @@ def settings(path: Path | None) -> Settings:
     return prober_config.load(path)
 
 
-def board(store: Store, name: str, settings: Settings) -> Board:
+def exchange(store: Store, name: str, settings: Settings) -> Exchange:
     """Where the writer of that name meets the others."""
-    from geosteer_loader.health.exchange import Board
+    from geosteer_loader.health.exchange import Exchange
 
-    return Board(store, name, settings.rule)
+    return Exchange(store, name, settings.rule)
 
 
-def summary(posted: Posted) -> str:
+def summary(posted: PostResult) -> str:
     """What changed, and how many nodes are in which state."""
     from geosteer_loader.health.operator_log import changes
     from geosteer_loader.health.transitions import state_of

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from geosteer_loader.config.hints import suggestion
 from geosteer_loader.config.nodes import MAX_WEIGHT
 from geosteer_loader.config.values import choice, integer, label, number, shown
+from geosteer_loader.sources.bgp_routes import is_public
 from geosteer_loader.sources.countries import CONTINENTS, COUNTRIES, WITHDRAWN
-from geosteer_loader.sources.routes import is_public
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator

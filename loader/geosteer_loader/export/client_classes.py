@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from geosteer.decision import policy
 from geosteer.decision.client import Client
-from geosteer.decision.distribution import Distribution, Lens, View
+from geosteer.decision.distribution import Distribution, Projection, View
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -42,7 +42,7 @@ class Answers:
         self._states = states
         self._now = now
         self.seen = {
-            table: Lens(director, service, table)(records.get(table, "")) for table in service.tables
+            table: Projection(director, service, table)(records.get(table, "")) for table in service.tables
         }
         """Table -> what the service makes of its record."""
 

@@ -14,7 +14,7 @@ from geosteer_loader.health.commands import remove_verdicts, remove_writers, wri
 from geosteer_loader.health.other_writers import OtherWriters
 from geosteer_loader.health.transitions import judge
 from geosteer_loader.health.verdicts import DAY, DOWN, UP, decode
-from geosteer_loader.health.writer_report import Posted
+from geosteer_loader.health.writer_report import PostResult
 from geosteer_loader.store import current, node_states
 from geosteer_loader.store.store import texts
 
@@ -37,7 +37,7 @@ class _NewWriter(Exception):  # not an error
     """There are other writers than those whose keys are watched: watch again."""
 
 
-class Board:
+class Exchange:
     """One writer's view of node health in Redis."""
 
     def __init__(self, store: Store, name: str, rule: Rule) -> None:
@@ -92,7 +92,7 @@ class Board:
         """The hashes of these nodes. Raises: StoreError."""
         return node_states.read(self._store, nodes).fields
 
-    def post(self, watched: Watchlist, post: Post) -> Posted:
+    def post(self, watched: Watchlist, post: Post) -> PostResult:
         """Write verdicts, the nodes whose state follows from all writers' verdicts, and the beat, in one MULTI.
 
         Raises: StoreError: Redis failed, or others wrote each time that it was tried.
@@ -115,9 +115,9 @@ class Board:
         if self.name in beats and any(beat and not beat.silent(self.time()) for beat in others):
             self._store.call("HDEL", self._store.keys.beat, self.name)
 
-    def _try(self, watched: Watchlist, post: Post) -> Posted | None:
+    def _try(self, watched: Watchlist, post: Post) -> PostResult | None:
         keys = self._store.keys
-        prepared: list[Posted] = []
+        prepared: list[PostResult] = []
         last, self._last_beat = self._last_beat, None  # until this one is known to be written
 
         def prepare(_run: Callable[..., Any]) -> Sequence[Command]:
@@ -141,7 +141,9 @@ class Board:
         }
         return posted
 
-    def _prepare(self, watched: Watchlist, post: Post, last_beat: str | None) -> tuple[Posted, list[Command]]:
+    def _prepare(
+        self, watched: Watchlist, post: Post, last_beat: str | None
+    ) -> tuple[PostResult, list[Command]]:
         keys, writers = self._store.keys, sorted(self._writers)
         # Between rounds one change must not wait until all is read that did not change.
         whole = post.period is not None or post.write is None or not self._states
@@ -177,7 +179,7 @@ class Board:
         states = {name: read[name] if name in read else self._states[name] for name in watched.nodes}
         counted = {**mine, **(post.verdicts if post.counted is None else post.counted)}
         judgement = judge(watched, {**stored, self.name: counted}, states, self._rule, seconds)
-        posted = Posted(judgement, states, _doubles(self.name, beats.get(self.name), last_beat))
+        posted = PostResult(judgement, states, _doubles(self.name, beats.get(self.name), last_beat))
         # Verdicts that an emptied Redis has lost are written again.
         lost = {name for name in post.verdicts if name.encode() not in own} if own is not None else set()
         oldest = seconds - max(DAY, self._rule.forget)

@@ -15,9 +15,9 @@ from geosteer_loader.health.writer_report import Post
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from geosteer_loader.health.exchange import Board
+    from geosteer_loader.health.exchange import Exchange
     from geosteer_loader.health.watchlist import Subject
-    from geosteer_loader.health.writer_report import Posted
+    from geosteer_loader.health.writer_report import PostResult
     from geosteer_loader.store.store import Store
 
 KEYS = ("state", "load", "reason")
@@ -77,23 +77,23 @@ def parse(text: str, file: str) -> dict[str, Item]:
     return items
 
 
-def publish(board: Board, items: Mapping[str, Item], period: float) -> tuple[Posted, list[str]]:
+def publish(exchange: Exchange, items: Mapping[str, Item], period: float) -> tuple[PostResult, list[str]]:
     """Post what a feed says, as the verdicts of one more prober; also names of nodes that are not configured.
 
     Args: period: seconds until the next feed is expected.
     Raises: StoreError: Redis failed, or nothing is published.
     """
-    watched = board.refresh()
+    watched = exchange.refresh()
     assert watched is not None  # it was not read before
     known = {name: item for name, item in items.items() if name in watched.nodes}
-    before = board.own()
-    states = board.states([name for name, item in known.items() if item.load is not None])
-    now = board.time()
+    before = exchange.own()
+    states = exchange.states([name for name, item in known.items() if item.load is not None])
+    now = exchange.time()
     verdicts = {}
     for name, item in known.items():
         verdict = before.get(name) or Verdict(shed=_shed(states.get(name, {})))
         verdicts[name] = _heard(verdict, item, watched.nodes[name], now, period)
-    posted = board.post(watched, Post(verdicts=verdicts, period=period))
+    posted = exchange.post(watched, Post(verdicts=verdicts, period=period))
     return posted, sorted(items.keys() - known.keys())
 
 

@@ -15,7 +15,7 @@ LATE = 180.0
 """Seconds after a publish in which nodes may still wait for their first check."""
 
 
-class Look(NamedTuple):
+class LastCheck(NamedTuple):
     """The last check of a node, and what all writers together warn of."""
 
     age: float
@@ -26,24 +26,24 @@ class Look(NamedTuple):
     """Of a fresh verdict: what an operator should see to, such as a certificate that ends soon."""
 
 
-def looks(store: Store, now: float) -> dict[str, Look]:
+def last_checks(store: Store, now: float) -> dict[str, LastCheck]:
     """The last look at every node that ever had a verdict; *now* is the primary's time. Raises: StoreError."""
     keys = store.keys
     writers = sorted(store.hash(keys.beat))
-    looks_by_node: dict[str, Look] = {}
+    last_checks_by_node: dict[str, LastCheck] = {}
     for fields in store.pipe([("HGETALL", keys.verdict(name)) for name in writers]):
         for name, text in fields.items():
             verdict, node = decode(text), name.decode(errors="replace")
             if verdict is None or verdict.state is None or not verdict.believable(now):
                 continue
             fresh, age = verdict.fresh(now), max(now - verdict.checked, 0.0)
-            last = looks_by_node.get(node, Look(age, fresh, ""))
+            last = last_checks_by_node.get(node, LastCheck(age, fresh, ""))
             warning = last.warning or (verdict.warning if fresh else "")
-            looks_by_node[node] = Look(min(age, last.age), fresh or last.fresh, warning)
-    return looks_by_node
+            last_checks_by_node[node] = LastCheck(min(age, last.age), fresh or last.fresh, warning)
+    return last_checks_by_node
 
 
-def alarms(seen: Mapping[str, Look], checked: Collection[str], age: float) -> list[str]:
+def alarms(seen: Mapping[str, LastCheck], checked: Collection[str], age: float) -> list[str]:
     """Lines for monitoring where nodes that have checks are not checked.
 
     Args: checked: nodes that have checks; age: seconds since they were published.

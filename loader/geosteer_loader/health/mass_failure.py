@@ -20,7 +20,7 @@ def doubtful(turned: int, good: int) -> bool:
     return turned + good >= LEAST and turned > SHARE * (turned + good)
 
 
-class Fall(NamedTuple):
+class NodeFailure(NamedTuple):
     """A node that is down, would be, or fails and soon may be."""
 
     since: float
@@ -32,7 +32,7 @@ class Fall(NamedTuple):
 
 
 def hold(
-    maps: Sequence[MapWeights], falls: Mapping[str, Fall], now: float
+    maps: Sequence[MapWeights], falls: Mapping[str, NodeFailure], now: float
 ) -> tuple[dict[str, float], list[str]]:
     """Nodes that keep their state for one more round -> when that ends; and why, for operators.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from geosteer_loader.health.checks.result import Result
-    from geosteer_loader.health.writer_report import Posted
+    from geosteer_loader.health.writer_report import PostResult
 
 log = logging.getLogger(__name__)
 
@@ -38,12 +38,12 @@ class TroubleLog:
         else:
             self.over(key)
 
-    def posted(self, posted: Posted) -> None:
+    def posted(self, posted: PostResult) -> None:
         """Log nodes whose state changed."""
         for line in changes(posted):
             log.info("%s", line)
 
-    def troubles(self, posted: Posted) -> None:
+    def troubles(self, posted: PostResult) -> None:
         """Warn of nodes that are held back, and of other writers."""
         if posted.judgement.held:
             self.trouble("held", "; ".join(posted.judgement.held))
@@ -53,7 +53,7 @@ class TroubleLog:
             self.trouble("name", line)
 
 
-def changes(posted: Posted) -> list[str]:
+def changes(posted: PostResult) -> list[str]:
     """What was written about nodes, one line each."""
     lines = []
     for name, fields in posted.judgement.changes.items():

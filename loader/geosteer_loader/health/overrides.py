@@ -12,7 +12,7 @@ from geosteer.decision.node_state import Override
 from geosteer.errors import ConfigError
 from geosteer.timestamps import format_time, maybe_time
 from geosteer_loader.config.values import printable
-from geosteer_loader.health import unserved
+from geosteer_loader.health import emptied_maps
 from geosteer_loader.health.transitions import state_of
 from geosteer_loader.health.verdicts import AHEAD, DOWN
 from geosteer_loader.store import current as published
@@ -22,7 +22,7 @@ from geosteer_loader.store.store import texts
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping, Sequence
 
-    from geosteer_loader.health.unserved import Emptied
+    from geosteer_loader.health.emptied_maps import Emptied
     from geosteer_loader.store.store import Store
 
 STATES = ("up", "down", "drain", "auto")
@@ -217,7 +217,7 @@ def _emptied(
     down = {name for name, reply in zip(nodes, replies, strict=True) if state_of(texts(reply)) == DOWN}
     up = {name for name, text in overrides.items() if _fields(text).get("state") == "up"}
     out = {name for name, text in overrides.items() if _takes_out(text, now)}
-    return unserved.emptied(document, (down - up) | out, taken)
+    return emptied_maps.emptied(document, (down - up) | out, taken)
 
 
 def _takes_out(text: str | None, now: float) -> bool:

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping, Sequence
 
-    from geosteer_loader.health.exchange import Board
+    from geosteer_loader.health.exchange import Exchange
     from geosteer_loader.health.verdicts import Verdict
     from geosteer_loader.health.watchlist import Check, Subject
-    from geosteer_loader.health.writer_report import Posted
+    from geosteer_loader.health.writer_report import PostResult
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -42,17 +42,17 @@ class Prober:
 
     def __init__(
         self,
-        board: Board,
+        exchange: Exchange,
         control: Sequence[str] = (),
         environ: Mapping[str, str] | os._Environ[str] | None = None,
         *,
         period: float = 0.0,
     ) -> None:
         """Args: control: targets that tell whether this prober's own network works; period: seconds between runs."""
-        self._board = board
+        self._exchange = exchange
         self._period = period
         self._ledger = Ledger(period)
-        self._probes = Probes(board.time, environ) if environ is not None else Probes(board.time)
+        self._probes = Probes(exchange.time, environ) if environ is not None else Probes(exchange.time)
         self._watched = Watchlist({}, ())
         self._redis = ThreadPoolExecutor(1, "redis")
         self._slots = asyncio.Semaphore(schedule.allowed())
@@ -61,14 +61,14 @@ class Prober:
         self._trusted_from = 0.0
         """Time of the loop; results of checks that began before do not count."""
 
-    async def once(self) -> Posted:
+    async def once(self) -> PostResult:
         """Make every check that is due, and post what follows.
 
         Raises: CutOff: the verdicts were withdrawn instead. StoreError: Redis failed, or nothing is published.
         """
         plugin.watch_children()
         await self._follow()
-        now = self._board.time()
+        now = self._exchange.time()
         due = [
             (node, check)
             for node, check in self._watched.checks()
@@ -78,11 +78,11 @@ class Prober:
         if await self._doubts():
             await self._withdraw()
             raise CutOff(
-                f"{self._board.name}: nearly all nodes failed at once, and so does "
+                f"{self._exchange.name}: nearly all nodes failed at once, and so does "
                 f"{', '.join(self._connectivity.control)}: this prober is cut off, and its verdicts are withdrawn"
             )
         posted = await self._call(
-            self._board.post, self._watched, Post(verdicts=self._ledger.verdicts(), period=self._period)
+            self._exchange.post, self._watched, Post(verdicts=self._ledger.verdicts(), period=self._period)
         )
         self._troubles.troubles(posted)
         return posted
@@ -90,7 +90,7 @@ class Prober:
     async def _follow(self) -> None:
         """Check the nodes that are published now."""
         try:
-            watched = await self._call(self._board.refresh)
+            watched = await self._call(self._exchange.refresh)
         except GeosteerError as exc:
             if not self._watched.nodes:
                 raise
@@ -100,7 +100,7 @@ class Prober:
         self._troubles.over("document")
         if watched is None:
             return
-        own: dict[str, Verdict] = await self._call(self._board.own)
+        own: dict[str, Verdict] = await self._call(self._exchange.own)
         self._watched = watched
         self._ledger.follow(watched, own)
 
@@ -115,17 +115,17 @@ class Prober:
         if self._connectivity.cut_off:
             self._connectivity.note(node.name, check.label, result)
             return False
-        return self._ledger.note(node.name, check, result, self._board.time())
+        return self._ledger.note(node.name, check, result, self._exchange.time())
 
     async def _doubts(self) -> bool:
         """Whether this prober is cut off, as far as it sees, and so must not believe what it sees."""
-        turned, good = self._ledger.turned(self._board.time())
+        turned, good = self._ledger.turned(self._exchange.time())
         now = asyncio.get_running_loop().time()
         return await self._connectivity.doubts(turned, good, now, self._watched.round)
 
     async def _withdraw(self) -> None:
         """Take the failures of this round back, and let all verdicts expire now; no beat."""
-        now = self._board.time()
+        now = self._exchange.time()
         self._ledger.take_back(now)
         verdicts = self._ledger.verdicts()
         expired = {
@@ -133,8 +133,8 @@ class Prober:
         }
         try:
             # Judged by what was seen before, in case a part of it was posted already.
-            await self._call(self._board.post, self._watched, Post(verdicts=expired, counted=verdicts))
-            await self._call(self._board.resign)
+            await self._call(self._exchange.post, self._watched, Post(verdicts=expired, counted=verdicts))
+            await self._call(self._exchange.resign)
         except StoreError as exc:
             log.warning("%s; the verdicts will expire by themselves", exc)
 

@@ -15,7 +15,7 @@ from geosteer_loader.health.writer_report import Post
 
 if TYPE_CHECKING:
     from geosteer_loader.health.watchlist import Check, Subject
-    from geosteer_loader.health.writer_report import Posted
+    from geosteer_loader.health.writer_report import PostResult
 
 log = logging.getLogger(__name__)
 
@@ -60,13 +60,15 @@ class Service(Prober):
                     if self._watched is not before:
                         checks = sum(1 for _ in self._watched.checks())
                         log.info(
-                            "%s: %d nodes, %d checks", self._board.name, len(self._watched.nodes), checks
+                            "%s: %d nodes, %d checks", self._exchange.name, len(self._watched.nodes), checks
                         )
                     self._start_tasks()
                     missed = max(loop.time() - round_at, 0.0) // self._watched.round
                 if started:  # before that there are no results
                     again = await self._post(full=full)
-                    again_at = None if again is None else loop.time() + max(again - self._board.time(), 0.01)
+                    again_at = (
+                        None if again is None else loop.time() + max(again - self._exchange.time(), 0.01)
+                    )
                 started = True
                 self._troubles.over("redis")
             except GeosteerError as exc:
@@ -131,10 +133,10 @@ class Service(Prober):
         log.warning("no longer cut off, %s answered: verdicts count from here on", proof)
         return True
 
-    def _timed_post(self, post: Post) -> tuple[Posted, float]:
+    def _timed_post(self, post: Post) -> tuple[PostResult, float]:
         """The outcome, and the seconds of processor time that it took."""
         began = time.thread_time()
-        return self._board.post(self._watched, post), time.thread_time() - began
+        return self._exchange.post(self._watched, post), time.thread_time() - began
 
     async def _sleep_until(self, moment: float) -> None:
         loop = asyncio.get_running_loop()
@@ -169,7 +171,7 @@ class Service(Prober):
         loop = asyncio.get_running_loop()
         last = self._ledger.last(node.name, check)
         # The ledger counts in the primary's time, the loop in its own.
-        ago = None if last is None else loop.time() - max(self._board.time() - last, 0.0)
+        ago = None if last is None else loop.time() - max(self._exchange.time() - last, 0.0)
         due, after = schedule.first(check, ago, position, loop.time())
         while True:
             await asyncio.sleep(due - loop.time())
@@ -188,8 +190,8 @@ class Service(Prober):
         try:
             if self._tasks and not self._connectivity.cut_off:
                 last = Post(verdicts=self._ledger.verdicts())
-                await self._call(self._board.post, self._watched, last)
-            await self._call(self._board.resign)
+                await self._call(self._exchange.post, self._watched, last)
+            await self._call(self._exchange.resign)
         except StoreError as exc:
             self._troubles.trouble("redis", str(exc))
         finally:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from geosteer.timestamps import format_time, maybe_time
 from geosteer_loader.health.aggregate import UNKNOWN, decide
-from geosteer_loader.health.mass_failure import Fall, hold
+from geosteer_loader.health.mass_failure import NodeFailure, hold
 from geosteer_loader.health.verdicts import AHEAD, DOWN, UP
 
 if TYPE_CHECKING:
@@ -112,22 +112,22 @@ def _since(fields: Fields, now: float) -> float | None:
 
 def _falls(
     watchlist: Watchlist, outcomes: Mapping[str, Outcome], states: Mapping[str, Fields], now: float
-) -> dict[str, Fall]:
+) -> dict[str, NodeFailure]:
     falls = {}
     for name, outcome in outcomes.items():
         fields, node = states.get(name, {}), watchlist.nodes[name]
         if outcome.state != DOWN:
             if outcome.failing:
                 # Probes are spread over the round: nodes that are probed later are about to fail, too.
-                falls[name] = Fall(now, node.round, done=True)
+                falls[name] = NodeFailure(now, node.round, done=True)
             continue
         if state_of(fields) == DOWN:
             # The hash has whole seconds: it was up to one second later.
             since = (_since(fields, now) or 0.0) + 1
-            falls[name] = Fall(since, node.round, done=True)
+            falls[name] = NodeFailure(since, node.round, done=True)
         elif outcome.since is not None:
             # Before its first state a node has none that could be kept; it counts for the others all the same.
-            falls[name] = Fall(outcome.since, node.round, done=state_of(fields) == UNKNOWN)
+            falls[name] = NodeFailure(outcome.since, node.round, done=state_of(fields) == UNKNOWN)
     return falls
 
 

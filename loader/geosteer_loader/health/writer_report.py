@@ -27,7 +27,7 @@ class Post:
 
 
 @dataclass(slots=True)
-class Posted:
+class PostResult:
     """The outcome of a post."""
 
     judgement: Judgement

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from geosteer.decision.director import Director
-from geosteer.decision.distribution import Lens
+from geosteer.decision.distribution import Projection
 from geosteer.decision.records import region_of
 from geosteer_loader.impact.table_diff import Pairs, paired
 from geosteer_loader.impact.traffic import networks
@@ -18,7 +18,7 @@ from geosteer_loader.store.pages import outline
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from geosteer.decision.distribution import Regard
+    from geosteer.decision.distribution import Projected
     from geosteer.decision.model import Model, Service
     from geosteer_loader.impact.traffic import Traffic
     from geosteer_loader.store.pages import Pages
@@ -43,16 +43,18 @@ class Side:
 
 
 class Alphabet:
-    """What all services see of one table, before and after, as a small number for each different sight."""
+    """What all services see of one table, before and after, as a small number for each different view."""
 
-    def __init__(self, table: str, lenses: tuple[Sequence[Lens], Sequence[Lens]]) -> None:
-        self._lenses = lenses
+    def __init__(self, table: str, projections: tuple[Sequence[Projection], Sequence[Projection]]) -> None:
+        self._projections = projections
         # Where nobody asks for places, regions are all there is to a record; and these are few.
-        self._regions = table == "geo" and not any(lens.place for side in lenses for lens in side)
-        self._seen: tuple[dict[str, tuple[Regard, ...]], ...] = ({}, {})
+        self._regions = table == "geo" and not any(
+            projection.place for side in projections for projection in side
+        )
+        self._seen: tuple[dict[str, tuple[Projected, ...]], ...] = ({}, {})
         self._letters: dict[tuple[object, ...], int] = {}
         self._memo: dict[tuple[str, str], int] = {}
-        self.regards: list[tuple[tuple[Regard, ...], tuple[Regard, ...], bool]] = []
+        self.projected: list[tuple[tuple[Projected, ...], tuple[Projected, ...], bool]] = []
         """Letter -> what each service sees before, and after, and whether the table says anything at all."""
 
     def letter(self, was: str, now: str) -> int:
@@ -63,22 +65,22 @@ class Alphabet:
         if known is None:
             if len(self._memo) >= MEMORY:
                 self._memo.clear()
-            regard = self._look(0, was), self._look(1, now), bool(was or now)
-            known = self._letters.get(regard)
+            facts = self._look(0, was), self._look(1, now), bool(was or now)
+            known = self._letters.get(facts)
             if known is None:
-                known = self._letters[regard] = len(self.regards)
-                self.regards.append(regard)
+                known = self._letters[facts] = len(self.projected)
+                self.projected.append(facts)
             self._memo[was, now] = known
         return known
 
-    def _look(self, side: int, record: str) -> tuple[Regard, ...]:
+    def _look(self, side: int, record: str) -> tuple[Projected, ...]:
         seen = self._seen[side]
-        regards = seen.get(record)
-        if regards is None:
+        projected = seen.get(record)
+        if projected is None:
             if len(seen) >= MEMORY:
                 seen.clear()
-            regards = seen[record] = tuple([lens(record) for lens in self._lenses[side]])
-        return regards
+            projected = seen[record] = tuple([projection(record) for projection in self._projections[side]])
+        return projected
 
 
 class Family:
@@ -137,7 +139,7 @@ class Sweep:
         """Service -> before, after."""
         asked = {table for pair in self.services.values() for service in pair for table in service.tables}
         self.tables = sorted(asked)
-        self.views = list(dict.fromkeys(map(view_of, self.services.values())))
+        self.views = list(dict.fromkeys(map(service_classes, self.services.values())))
         """Services that decide alike stand here once."""
         self.alphabets = {table: self._alphabet(table) for table in self.tables}
 
@@ -154,26 +156,26 @@ class Sweep:
         return Family(bits, pairs or [Pairs(bits=bits, starts=[0], values=[0])])
 
     def _alphabet(self, table: str) -> Alphabet:
-        lenses: tuple[list[Lens], list[Lens]] = [], []
+        projections: tuple[list[Projection], list[Projection]] = [], []
         for view in self.views:
             for number, side in enumerate(self.sides):
                 service = side.model.services[view[number].name]
-                lenses[number].append(Lens(Director(side.model), service, table))
-        return Alphabet(table, lenses)
+                projections[number].append(Projection(Director(side.model), service, table))
+        return Alphabet(table, projections)
 
 
 @dataclass(frozen=True, slots=True)
-class Same:
+class ServiceClass:
     """Stands for all services that decide alike; the first of them is asked."""
 
     form: tuple[object, ...]
     name: str = field(compare=False)
 
 
-def view_of(pair: tuple[Service, Service]) -> tuple[Same, Same]:
+def service_classes(pair: tuple[Service, Service]) -> tuple[ServiceClass, ServiceClass]:
     """What decides alike about a service before and after, whatever it is called."""
     first, second = (
-        Same(
+        ServiceClass(
             (service.map.name, service.policy, service.near_km, service.cname, service.max_answers),
             service.name,
         )

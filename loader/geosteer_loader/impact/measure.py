@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from geosteer.decision.distribution import Distribution, all_up
 from geosteer.decision.probabilities import distance
 from geosteer.keys import FAMILIES
-from geosteer_loader.impact.joint_tables import Case, Same, Side, Sweep, view_of
+from geosteer_loader.impact.joint_tables import Case, ServiceClass, Side, Sweep, service_classes
 from geosteer_loader.impact.service_change import MOMENTS, Impact, Shift, count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from geosteer.decision.distribution import Regard
+    from geosteer.decision.distribution import Projected
     from geosteer.decision.model import Model
     from geosteer.decision.node_state import NodeState
     from geosteer.decision.probabilities import Chances
@@ -47,7 +47,7 @@ def measure(
     Raises: CorruptPage: a published page is missing or damaged. StoreError.
     """
     sweep = Sweep(pages, roots, before, after)
-    judge = _Judge(sweep, states, now)
+    decider = _CaseDecider(sweep, states, now)
     impact: Impact = {name: {} for name in sweep.services}
     families = {suffix: sweep.family(bits) for suffix, bits in FAMILIES.items()}
     for suffix, family in families.items():
@@ -55,14 +55,14 @@ def measure(
         cases: dict[Case, float] = {}
         for start, end, case in family.spans():
             cases[case] = cases.get(case, 0) + (end - start)
-        judge.weigh(impact, suffix, {case: size / unit for case, size in cases.items()})
+        decider.weigh(impact, suffix, {case: size / unit for case, size in cases.items()})
     if traffic is not None:
         for family in families.values():
-            judge.weigh(impact, "clients", family.weights(traffic))
+            decider.weigh(impact, "clients", family.weights(traffic))
     return impact
 
 
-class _Judge:
+class _CaseDecider:
     """Decides the cases."""
 
     def __init__(self, sweep: Sweep, states: Mapping[str, NodeState], now: float) -> None:
@@ -78,14 +78,16 @@ class _Judge:
         for number, view in enumerate(self._sweep.views):
             shift = self._shift(number, view, cases)
             for name, pair in self._sweep.services.items():
-                if view_of(pair) == view:
+                if service_classes(pair) == view:
                     impact[name].setdefault(part, Shift()).add(shift)
 
-    def _shift(self, number: int, view: tuple[Same, Same], cases: Mapping[Case, float]) -> Shift:
+    def _shift(
+        self, number: int, view: tuple[ServiceClass, ServiceClass], cases: Mapping[Case, float]
+    ) -> Shift:
         shift = Shift()
-        grouped: dict[tuple[tuple[Regard, ...], tuple[Regard, ...], bool], float] = {}
+        grouped: dict[tuple[tuple[Projected, ...], tuple[Projected, ...], bool], float] = {}
         for case, size in cases.items():
-            key = self._regarded(number, case)
+            key = self._projected(number, case)
             grouped[key] = grouped.get(key, 0.0) + size
         anybody = any(known for _, _, known in grouped)
         for (was, now, known), size in grouped.items():
@@ -101,10 +103,12 @@ class _Judge:
                     _spread(shift.after.setdefault(moment, {}), new, size)
         return shift
 
-    def _regarded(self, number: int, case: Case) -> tuple[tuple[Regard, ...], tuple[Regard, ...], bool]:
+    def _projected(
+        self, number: int, case: Case
+    ) -> tuple[tuple[Projected, ...], tuple[Projected, ...], bool]:
         """What one service sees of every table, before and after; whether any of those that it asks says anything."""
         letters = [
-            self._sweep.alphabets[table].regards[letter]
+            self._sweep.alphabets[table].projected[letter]
             for table, letter in zip(self._sweep.tables, case, strict=False)
         ]
         return (
@@ -114,7 +118,7 @@ class _Judge:
         )
 
     def _get(
-        self, number: int, moment: str, view: tuple[Same, Same], seen: tuple[Regard, ...]
+        self, number: int, moment: str, view: tuple[ServiceClass, ServiceClass], seen: tuple[Projected, ...]
     ) -> dict[str, Chances]:
         """What one side gives to the clients of one case; the same object where both sides and moments decide alike."""
         distribution = self._distributions[number][moment]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from geosteer.decision.client import Client, parse
 from geosteer.errors import SourceError
-from geosteer_loader.sources.files import Problems, lines
+from geosteer_loader.sources.source_files import Problems, lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from geosteer.keys import FAMILIES, TABLES, digest, own_fields, root_field
-from geosteer_loader.store.inventory import Known
+from geosteer_loader.store.inventory import Inventory
 from geosteer_loader.store.pages import Pages
 from geosteer_loader.tables.build import build_tables, pages_of
 
@@ -28,7 +28,7 @@ class Proposal:
 
     before: Mapping[str, str]
     """Fields of `current` as published now; empty when nothing is."""
-    known: Known
+    known: Inventory
     """What Redis has of that."""
     tables: list[Table]
     document: dict[str, Any]
@@ -101,7 +101,7 @@ def propose(
     Args: before: the fields of `current`; meter: shows the progress of the table that it is given.
     Raises: SourceError: a source cannot be read. StoreError.
     """
-    known = Known(store, before)
+    known = Inventory(store, before)
     tables = build_tables(config, before, known.whole, meter, store.now())
     document: dict[str, Any] = dict(config.document)
     for table in tables:

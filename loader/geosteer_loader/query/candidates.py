@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from geosteer.decision.client import Client
     from geosteer.decision.decision import Decision
     from geosteer.decision.model import Node, Service
-    from geosteer_loader.query.context import Sight
+    from geosteer_loader.query.context import Context
 
     Row = Mapping[str, Any]
     """A candidate in `Decision.trace`."""
@@ -30,7 +30,7 @@ def keeps(row: Row, asker: Client | None) -> bool:
 
 
 def candidates(
-    sight: Sight, service: Service, decision: Decision, asker: Client | None, kinds: Sequence[str]
+    context: Context, service: Service, decision: Decision, asker: Client | None, kinds: Sequence[str]
 ) -> list[Candidate]:
     """The candidates met, each once for a type and a layer, as they stood when they were met last."""
     met: dict[tuple[str, str, str], tuple[Row, str | None]] = {}
@@ -42,7 +42,7 @@ def candidates(
             met[key] = row, now_ignored or ignored
     chances = _chances([row for row, _ in met.values()], service, asker)
     return [
-        _candidate(row, ignored, chances.get(key), sight, service, decision, asker)
+        _candidate(row, ignored, chances.get(key), context, service, decision, asker)
         for key, (row, ignored) in met.items()
     ]
 
@@ -51,21 +51,21 @@ def _candidate(
     row: Row,
     ignored: str | None,
     chance: float | None,
-    sight: Sight,
+    context: Context,
     service: Service,
     decision: Decision,
     asker: Client | None,
 ) -> Candidate:
-    node = sight.model.nodes[row["node"]]
-    state = sight.states.get(node.name)
+    node = context.model.nodes[row["node"]]
+    state = context.states.get(node.name)
     weight = round(row["weight"], 4)
-    load = sight.loads.get(node.name)
+    load = context.loads.get(node.name)
     answered = decision.layer.get(row["type"]) == row["layer"]
     answer = decision.answer.get(row["type"], ()) if answered else ()
     chosen = node in answer
     given_away = row["excluded"] is None and not keeps(row, asker)
-    forced = state is not None and state.forced(sight.now) is not None
-    ramping = state is not None and state.ramping(sight.now, node.ramp)
+    forced = state is not None and state.forced(context.now) is not None
+    ramping = state is not None and state.ramping(context.now, node.ramp)
     return Candidate(
         type=row["type"],
         layer=row["layer"],
@@ -84,7 +84,7 @@ def _candidate(
         chosen=chosen,
         spilled=given_away and not chosen,
         unwilling=given_away and chosen,
-        override=json.loads(sight.overrides[node.name]) if forced else None,
+        override=json.loads(context.overrides[node.name]) if forced else None,
         ramps_until=format_time(state.since + node.ramp) if state and ramping else None,
     )
 
@@ -139,19 +139,19 @@ def draw_chances(serving: Sequence[Row], asker: Client | None) -> dict[str, floa
 
 
 def equals(
-    sight: Sight, service: Service, decision: Decision, asker: Client | None, kinds: Sequence[str]
+    context: Context, service: Service, decision: Decision, asker: Client | None, kinds: Sequence[str]
 ) -> list[Equals]:
     """The candidates of the layers that answered between which the policy makes no difference, and what orders them."""
-    return [equal for kind in kinds for equal in _equals(kind, sight, service, decision, asker)]
+    return [equal for kind in kinds for equal in _equals(kind, context, service, decision, asker)]
 
 
 def _equals(
-    kind: str, sight: Sight, service: Service, decision: Decision, asker: Client | None
+    kind: str, context: Context, service: Service, decision: Decision, asker: Client | None
 ) -> Iterator[Equals]:
     layer = decision.layer.get(kind)
     latest = {row["node"]: row for row in decision.trace if (row["type"], row["layer"]) == (kind, layer)}
     serving = [
-        policy.Candidate(sight.model.nodes[row["node"]], row["weight"], row["share"])
+        policy.Candidate(context.model.nodes[row["node"]], row["weight"], row["share"])
         for row in latest.values()
         if row["excluded"] is None
     ]

@@ -38,7 +38,7 @@ LIVE, PLANNED = "live", "planned"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sight:
+class Context:
     """All that decides about clients at one moment."""
 
     model: Model
@@ -56,11 +56,11 @@ class Sight:
     """Where answers come from."""
 
 
-def live(store: Store) -> Sight:
+def live(store: Store) -> Context:
     """What is published. Raises: StoreError: nothing usable is, or Redis failed."""
     view = View(store)
     generation = view.generation
-    return Sight(
+    return Context(
         model=generation.model,
         cell=view.cell,
         states=view.mirror.states,
@@ -72,7 +72,7 @@ def live(store: Store) -> Sight:
     )
 
 
-def planned(config: Config, store: Store, meter: Callable[[str], Meter] = Silent) -> Sight:
+def planned(config: Config, store: Store, meter: Callable[[str], Meter] = Silent) -> Context:
     """What a publish of *config* would make, with the nodes' states of now. Nothing is written.
 
     Tables whose sources did not change are looked up as they are published; the others are built.
@@ -93,7 +93,7 @@ def planned(config: Config, store: Store, meter: Callable[[str], Meter] = Silent
             return cell_of(ranges, address)
         return view.cell(table, bits, address) if view is not None and table in unbuilt else ("", 0)
 
-    return Sight(
+    return Context(
         model=Model(document),
         cell=cell,
         states=mirror.states,

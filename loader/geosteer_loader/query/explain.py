@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from geosteer.decision.model import Model, Service
     from geosteer_loader.config.config import Config
     from geosteer_loader.progress import Meter
-    from geosteer_loader.query.context import Sight
+    from geosteer_loader.query.context import Context
 
 
 def explain(
@@ -55,7 +55,7 @@ def explain(
         return explain_in(seen, name, client, qtype, ticket)
 
 
-def explain_in(seen: Sight, name: str, client: str, qtype: str | None, ticket: float) -> Explanation:
+def explain_in(seen: Context, name: str, client: str, qtype: str | None, ticket: float) -> Explanation:
     """The same, from what is known already. Raises: ConfigError, StoreError: as `explain`."""
     service = find_service(seen.model, name)
     asker = asker_of(client, seen) if client else None
@@ -72,7 +72,7 @@ class Question(NamedTuple):
 
 
 def describe(
-    seen: Sight,
+    seen: Context,
     service: Service,
     asker: Client | None,
     kinds: Sequence[str],
@@ -124,7 +124,7 @@ def describe(
     )
 
 
-def asker_of(text: str, seen: Sight) -> Client | None:
+def asker_of(text: str, seen: Context) -> Client | None:
     """Whom a worker takes for the client; None where the text says only that it may not be known.
 
     Raises: ConfigError: neither an address nor a network.

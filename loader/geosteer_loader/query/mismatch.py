@@ -17,8 +17,8 @@ from geosteer.decision.policy import distance
 from geosteer.decision.probabilities import distance as apart
 from geosteer.decision.records import place_of
 from geosteer_loader.query.candidates import draw_chances
-from geosteer_loader.sources.files import Problems, lines
 from geosteer_loader.sources.geography import CONTINENT_PLACES, COUNTRY_PLACES
+from geosteer_loader.sources.source_files import Problems, lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from geosteer.decision.decision import Decision
     from geosteer.decision.model import Service
-    from geosteer_loader.query.context import Sight
+    from geosteer_loader.query.context import Context
     from geosteer_loader.sources.source import Progress
 
 REMEMBERED = 1 << 17
@@ -149,14 +149,14 @@ def pairs_of(path: Path, progress: Progress | None = None) -> Iterator[Pair]:
     return read_pairs(lines(path, progress), path)
 
 
-def measure(sight: Sight, service: Service, kind: str, pairs: Iterable[Pair]) -> Mismatch:
+def measure(context: Context, service: Service, kind: str, pairs: Iterable[Pair]) -> Mismatch:
     """How many clients get another node than by their own address, and how much farther they go.
 
     Pairs with a network of length 0, of which nothing can be told, are counted as `unknown` and left out.
     Args: kind: the record type to decide for, one that the service has.
     Raises: StoreError: a page is absent, or Redis failed.
     """
-    decide = _Decider(sight, service, kind)
+    decide = _Decider(context, service, kind)
     whole = _Tally()
     resolvers: dict[str, _Tally] = {}
     extras: dict[int, float] = {}
@@ -205,11 +205,11 @@ def measure(sight: Sight, service: Service, kind: str, pairs: Iterable[Pair]) ->
 class _Decider:
     """Decides once for each client network."""
 
-    def __init__(self, sight: Sight, service: Service, kind: str) -> None:
-        self._sight = sight
+    def __init__(self, context: Context, service: Service, kind: str) -> None:
+        self._context = context
         self._service = service
         self._kind = kind
-        self._director = Director(sight.model)
+        self._director = Director(context.model)
         self._known: dict[tuple[int, int, int], _Outcome] = {}
 
     def __call__(self, client: Client) -> _Outcome:
@@ -229,17 +229,19 @@ class _Decider:
         return away if isfinite(away) else None
 
     def _away(self, place: tuple[float, float], chances: Mapping[str, float]) -> float:
-        nodes = self._sight.model.nodes
+        nodes = self._context.model.nodes
         return sum(chance * distance(place, nodes[name].location) for name, chance in chances.items())
 
     def _decide(self, client: Client) -> _Outcome:
-        sight = self._sight
+        context = self._context
 
         def look(table: str) -> tuple[str, int]:
-            return sight.cell(table, client.bits, client.address)
+            return context.cell(table, client.bits, client.address)
 
         weighted = self._service.policy == "weighted"
-        decision = self._director.decide(self._service, client, look, sight.states, sight.now, trace=weighted)
+        decision = self._director.decide(
+            self._service, client, look, context.states, context.now, trace=weighted
+        )
         layer = decision.layer.get(self._kind, "")
         chosen = decision.answer[self._kind]
         chances = (

@@ -16,7 +16,7 @@ from geosteer.resp.url import shown
 from geosteer.sync.lookups import NotReady
 from geosteer.sync.tier import FALLBACK, Tier
 from geosteer_loader.config.redis import RedisSettings
-from geosteer_loader.query.context import Sight
+from geosteer_loader.query.context import Context
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,12 +82,12 @@ class Onlooker:
                     raise StoreError(f"{self.redis}: {exc}: workers answer without it") from exc
         raise AssertionError
 
-    def sight(self) -> Sight:
+    def context(self) -> Context:
         """What decides about clients now. Raises: StoreError: nothing steers."""
         tier, generation = self.tier, self.tier.generation
         if generation is None or not self.live:
             raise StoreError(f"{self.redis}: not live: {self.trouble}")
-        return Sight(
+        return Context(
             model=generation.model,
             cell=self.cell,
             states=tier.mirror.states,

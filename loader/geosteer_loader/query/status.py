@@ -13,7 +13,7 @@ from geosteer.keys import FAMILIES, TABLES, root_field
 from geosteer.sync.node_states import MISSED
 from geosteer.timestamps import maybe_time
 from geosteer_loader.health import heartbeat, overrides
-from geosteer_loader.health.last_seen import alarms, looks
+from geosteer_loader.health.last_seen import alarms, last_checks
 from geosteer_loader.query.doubts import doubts
 from geosteer_loader.store import current as published
 from geosteer_loader.store import node_states
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from geosteer.decision.model import Node
     from geosteer.sync.node_states import Mirror
-    from geosteer_loader.health.last_seen import Look
+    from geosteer_loader.health.last_seen import LastCheck
     from geosteer_loader.store.store import Store
 
 T = TypeVar("T")
@@ -126,8 +126,8 @@ def gather(store: Store) -> Status:
     names = sorted(model.nodes)
     mirror = node_states.read(store, names)
     reader = _Reader()
-    nothing: dict[str, Look] = {}
-    seen = reader.read("when nodes were checked", lambda: looks(store, now), nothing)
+    nothing: dict[str, LastCheck] = {}
+    seen = reader.read("when nodes were checked", lambda: last_checks(store, now), nothing)
     checked = (
         [name for name, spec in document["nodes"].items() if spec.get("checks")]
         if seen is not nothing
@@ -182,7 +182,7 @@ def _node(
     node: Node,
     mirror: Mirror,
     override: dict[str, Any] | None,
-    look: Look | None,
+    last: LastCheck | None,
     checked: bool,
     now: float,
 ) -> NodeStatus:
@@ -198,9 +198,9 @@ def _node(
         serving=not reason,
         excluded=reason or None,
         override=override if state.forced(now) else None,
-        unchecked=round(look.age, 1) if look and not look.fresh else None,
-        never_checked=look is None and checked,
-        warning=look.warning if look else "",
+        unchecked=round(last.age, 1) if last and not last.fresh else None,
+        never_checked=last is None and checked,
+        warning=last.warning if last else "",
     )
 
 

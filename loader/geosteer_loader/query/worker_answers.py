@@ -77,7 +77,7 @@ def lookup(backend: Path, addresses: Sequence[str]) -> list[Lookup]:
     """As `geosteer_loader.query.lookup.lookup`, as workers see it. Raises: ConfigError. StoreError: Redis is not live."""
     clients = read_clients(addresses)
     with watching(backend) as onlooker:
-        sight = onlooker.sight()
+        context = onlooker.context()
         assert onlooker.tier.generation is not None
         trees = onlooker.tier.generation.trees
         tables = [table for table in TABLES if any((table, bits) in trees for bits in (32, 128))]
@@ -85,7 +85,7 @@ def lookup(backend: Path, addresses: Sequence[str]) -> list[Lookup]:
         for text, client in zip(addresses, clients, strict=True):
             cells = {}
             for table in tables:
-                record, length = sight.cell(table, client.bits, client.address)
+                record, length = context.cell(table, client.bits, client.address)
                 cells[table] = Cell(prefix_text(client.bits, client.address, length), record or None)
             found.append(Lookup(text, cells))
         return found
@@ -102,7 +102,7 @@ def explain_by(
         read_clients([client])
     with watching(backend) as onlooker:
         if onlooker.live:
-            return explain.explain_in(onlooker.sight(), name, client, qtype, ticket)
+            return explain.explain_in(onlooker.context(), name, client, qtype, ticket)
         return _last_resort(onlooker, name, client, qtype)
 
 

@@ -16,8 +16,8 @@ from geosteer.decision.policy import distance
 from geosteer.decision.records import lengths_of, place_of
 from geosteer.errors import StoreError
 from geosteer_loader.shares.demand import ELSEWHERE, by_layer
+from geosteer_loader.sources.bgp_routes import MAX_LENGTH
 from geosteer_loader.sources.geography import CONTINENT_PLACES, COUNTRY_PLACES
-from geosteer_loader.sources.routes import MAX_LENGTH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from geosteer.decision.records import on_earth
 from geosteer.errors import SourceError
 from geosteer_loader.sources.countries import CONTINENTS, COUNTRIES
-from geosteer_loader.sources.files import Problems
+from geosteer_loader.sources.source_files import Problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from geosteer_loader.store.store import Store
 
 
-class Whole:
+class TableReader:
     """The tables of one generation; each is read once."""
 
     def __init__(self, store: Store, fields: Mapping[str, str]) -> None:

@@ -11,18 +11,18 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from geosteer.errors import SourceError
-from geosteer_loader.sources.files import Problems
+from geosteer_loader.sources.bgp_routes import AsPath, Rib, as_path, own_path
 from geosteer_loader.sources.prefix import parse_network
-from geosteer_loader.sources.routes import AsPath, Rib, as_path, own_path
 from geosteer_loader.sources.source import FAMILIES
+from geosteer_loader.sources.source_files import Problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from geosteer_loader.sources.files import SourceFile
+    from geosteer_loader.sources.bgp_routes import Step
     from geosteer_loader.sources.report import Report
-    from geosteer_loader.sources.routes import Step
     from geosteer_loader.sources.source import Progress, Row
+    from geosteer_loader.sources.source_files import SourceFile
 
 UPDATES = "updates, not a table: left out"
 

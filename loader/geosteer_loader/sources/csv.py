@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from geosteer.decision.records import on_earth
 from geosteer_loader.sources.countries import CONTINENTS, COUNTRIES, geo_record, is_known, locate
-from geosteer_loader.sources.files import Problems
 from geosteer_loader.sources.prefix import parse_prefix
 from geosteer_loader.sources.source import FAMILIES
+from geosteer_loader.sources.source_files import Problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from geosteer_loader.sources.files import SourceFile
     from geosteer_loader.sources.report import Report
     from geosteer_loader.sources.source import Progress, Row
+    from geosteer_loader.sources.source_files import SourceFile
 
 _WORDS = {
     "prefix": ("prefix", "network", "cidr", "subnet", "ip_prefix", "ip_network", "net", "ip"),

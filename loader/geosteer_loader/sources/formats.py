@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from geosteer.errors import ConfigError
 from geosteer_loader.sources.archive import LIMIT
-from geosteer_loader.sources.files import SourceFile
+from geosteer_loader.sources.source_files import SourceFile
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -23,15 +23,15 @@ from geosteer.decision.client import prefix_text
 from geosteer.errors import SourceError
 from geosteer_loader.sources.archive import HEAD, kind_of
 from geosteer_loader.sources.countries import CONTINENTS, COUNTRIES, geo_record, locate
-from geosteer_loader.sources.files import open_regular, reading
 from geosteer_loader.sources.mmdb_tree import RECORD_SIZES, SearchTree, tree_size
+from geosteer_loader.sources.source_files import open_regular, reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from geosteer_loader.sources.files import SourceFile
     from geosteer_loader.sources.report import Report
     from geosteer_loader.sources.source import Progress, Row
+    from geosteer_loader.sources.source_files import SourceFile
 
 _HOSTILE = (
     maxminddb.InvalidDatabaseError, ValueError, TypeError, LookupError, OSError, ArithmeticError,

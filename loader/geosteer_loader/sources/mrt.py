@@ -11,16 +11,16 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from geosteer.errors import SourceError
-from geosteer_loader.sources.routes import AsPath, Rib, as_path, own_path, plain_path
+from geosteer_loader.sources.bgp_routes import AsPath, Rib, as_path, own_path, plain_path
 from geosteer_loader.sources.source import FAMILIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from geosteer_loader.sources.files import SourceFile
+    from geosteer_loader.sources.bgp_routes import Step
     from geosteer_loader.sources.report import Report
-    from geosteer_loader.sources.routes import Step
     from geosteer_loader.sources.source import Progress, Row
+    from geosteer_loader.sources.source_files import SourceFile
 
 TABLE_DUMP_V2 = 13
 PEER_INDEX_TABLE = 1

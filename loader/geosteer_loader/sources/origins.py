@@ -10,9 +10,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from geosteer.errors import SourceError
-from geosteer_loader.sources.files import Problems
-from geosteer_loader.sources.prefix import parse_network
-from geosteer_loader.sources.routes import (
+from geosteer_loader.sources.bgp_routes import (
     AS_SET,
     MAX_ORIGINS,
     PRIVATE,
@@ -22,14 +20,16 @@ from geosteer_loader.sources.routes import (
     origin_record,
     unusable,
 )
+from geosteer_loader.sources.prefix import parse_network
 from geosteer_loader.sources.source import FAMILIES
+from geosteer_loader.sources.source_files import Problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from geosteer_loader.sources.files import SourceFile
     from geosteer_loader.sources.report import Report
     from geosteer_loader.sources.source import Progress, Row
+    from geosteer_loader.sources.source_files import SourceFile
 
 _ORIGIN = re.compile(r"(?:AS)?([0-9]{1,10})", re.IGNORECASE)
 _BETWEEN = re.compile(r"[_,\s{}]+")

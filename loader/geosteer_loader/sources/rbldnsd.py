@@ -13,16 +13,16 @@ import re
 from typing import TYPE_CHECKING
 
 from geosteer_loader.sources.countries import NUMERIC, WITHDRAWN_NUMERIC, geo_record, is_known, locate
-from geosteer_loader.sources.files import Problems
 from geosteer_loader.sources.prefix import split_range
 from geosteer_loader.sources.source import FAMILIES
+from geosteer_loader.sources.source_files import Problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from geosteer_loader.sources.files import SourceFile
     from geosteer_loader.sources.report import Report
     from geosteer_loader.sources.source import Progress, Row
+    from geosteer_loader.sources.source_files import SourceFile
 
 Value = tuple[int, str]
 """Address and text that a line answers with."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from geosteer_loader.store.store import Store
 
 
-class Known:
+class Inventory:
     """What Redis has of the generation that is published; asked once."""
 
     def __init__(self, store: Store, before: Mapping[str, str]) -> None:

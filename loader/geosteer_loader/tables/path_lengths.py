@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from geosteer.decision.records import lengths_text
 from geosteer.errors import ConfigError
 from geosteer.tables.page_format import MAX_RECORD
-from geosteer_loader.sources.routes import MAX_LENGTH
+from geosteer_loader.sources.bgp_routes import MAX_LENGTH
 from geosteer_loader.tables.flatten import flatten
 from geosteer_loader.tables.ranges import RangeBuilder
 

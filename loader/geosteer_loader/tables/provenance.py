@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from geosteer.errors import SourceError
 from geosteer.tables import page_format
 from geosteer.timestamps import format_time
-from geosteer_loader.sources.files import open_regular
+from geosteer_loader.sources.source_files import open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

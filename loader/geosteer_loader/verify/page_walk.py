@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from geosteer.decision.client import prefix_text
 from geosteer.tables.page_format import MAX_LEAVES
+from geosteer_loader.sources.bgp_routes import is_public
 from geosteer_loader.sources.countries import CONTINENTS, COUNTRIES
-from geosteer_loader.sources.routes import is_public
 from geosteer_loader.verify.findings import Problem
 from geosteer_loader.verify.wholeness import Place, children, fetched, opened
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from geosteer.decision import policy
 from geosteer.decision.client import Client, parse
 from geosteer.decision.director import Director
-from geosteer.decision.distribution import Distribution, Lens
+from geosteer.decision.distribution import Distribution, Projection
 from geosteer.decision.layer_walk import levels, node_share
 from geosteer.decision.model import Model, Node
 from geosteer.decision.node_state import NodeState, Override
@@ -176,7 +176,7 @@ def test_the_distribution_is_exactly_what_all_draws_of_shares_come_to(name: str,
     made = model(layers, name, max_answers=answers)
     shares = {"a": 0.3, "b": 0.5, "c": 0.9, "d": 0.25, "e": 0.6}
     director, service = Director(made), made.services["www"]
-    seen = {table: Lens(director, service, table)(RECORDS[table][0]) for table in service.tables}
+    seen = {table: Projection(director, service, table)(RECORDS[table][0]) for table in service.tables}
     whole = Distribution(made, {node: kept(100 * share) for node, share in shares.items()}, NOW)
     expected: dict[str, float] = {}
     for bits in range(1, 32):  # somebody keeps the client

@@ -8,7 +8,7 @@ import pytest
 
 from geosteer.timestamps import format_time
 from geosteer_loader.health import load_shedding
-from geosteer_loader.health.mass_failure import Fall, doubtful, hold
+from geosteer_loader.health.mass_failure import NodeFailure, doubtful, hold
 from geosteer_loader.health.transitions import Judgement, Rule, judge
 from geosteer_loader.health.verdicts import Verdict
 from geosteer_loader.health.watchlist import MapWeights, read
@@ -181,12 +181,12 @@ OTHER = MapWeights(name="other", max_down=0.1, weights={"a": 10, "z": 10})
     ids=["light ones", "a heavy one", "both", "one of them was kept long enough", "in no map"],
 )
 def test_weights_count_not_nodes(falls: dict[str, float], held: set[str]) -> None:
-    ages = {name: Fall(NOW - age, 10, done=False) for name, age in falls.items()}
+    ages = {name: NodeFailure(NOW - age, 10, done=False) for name, age in falls.items()}
     assert set(hold([WEIGHTS], ages, NOW)[0]) == held
 
 
 def test_one_map_that_loses_too_much_is_enough_to_keep_a_node() -> None:
-    assert set(hold([WEIGHTS, OTHER], {"a": Fall(NOW, 10, done=False)}, NOW)[0]) == {"a"}
+    assert set(hold([WEIGHTS, OTHER], {"a": NodeFailure(NOW, 10, done=False)}, NOW)[0]) == {"a"}
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from geosteer.decision.client import parse
 from geosteer.decision.director import Director
-from geosteer.decision.distribution import Distribution, Lens, all_up
+from geosteer.decision.distribution import Distribution, Projection, all_up
 from geosteer.decision.model import Model
 from geosteer.decision.node_state import NodeState, Override
 from geosteer.decision.probabilities import distance
@@ -190,7 +190,7 @@ def test_chances_are_what_the_director_gives_to_many_clients(policy: str) -> Non
         )
         states = rng.choice([all_up(made), random_states(rng)])
         director, service = Director(made), made.services["www"]
-        seen = {table: Lens(director, service, table)(record) for table, record in records.items()}
+        seen = {table: Projection(director, service, table)(record) for table, record in records.items()}
         expected = Distribution(made, states, NOW).chances(service, seen)["A"]
         counts: dict[str, float] = {}
         for number in range(clients):

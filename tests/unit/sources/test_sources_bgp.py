@@ -386,7 +386,7 @@ def test_dumps_are_read_compressed_or_not_in_whatever_pieces_they_come(path: Pat
     )
     expected = [f"8.{number}.0.0/16 AS{number + 1}" for number in range(50)]
     assert rows(path, "mrt", pack(content)) == expected
-    monkeypatch.setattr("geosteer_loader.sources.files.CHUNK", 7)
+    monkeypatch.setattr("geosteer_loader.sources.source_files.CHUNK", 7)
     assert rows(path, "mrt", pack(content)) == expected
 
 
