@@ -4,6 +4,8 @@ from __future__ import annotations
 
 LONGEST = 40
 """Characters of a time."""
+_DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+"""Of each month; February has one more in a leap year."""
 
 
 def parse_time(text: str) -> float:
@@ -20,7 +22,9 @@ def parse_time(text: str) -> float:
     year, month, day = map(int, date.split("-"))
     hours, minutes, seconds = clock[:-1].split(":")
     hour, minute, second = int(hours), int(minutes), float(seconds)
-    if not (1 <= year <= 9999 and 1 <= month <= 12 and 1 <= day <= 31):
+    if not (
+        1 <= year <= 9999 and 1 <= month <= 12 and 1 <= day <= _DAYS[month - 1] + (month == 2 and _leap(year))
+    ):
         raise ValueError(f"no such date: {text!r}")
     if not (0 <= hour < 24 and 0 <= minute < 60 and 0 <= second < 61):
         raise ValueError(f"no such time: {text!r}")
@@ -46,6 +50,10 @@ def format_time_ms(seconds: float) -> str:
     """ISO 8601 UTC with milliseconds: workers tell the time by beats, and a whole second is a step in a ramp."""
     whole, milliseconds = divmod(round(seconds * 1000), 1000)
     return f"{format_time(whole)[:-1]}.{milliseconds:03}Z"
+
+
+def _leap(year: int) -> bool:
+    return year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
 
 
 def _days(year: int, month: int, day: int) -> int:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from geosteer.errors import Refused, StoreError
+from geosteer.errors import ConfigError, Refused, SourceError, StoreError
 from geosteer_loader.config.config import load
 from geosteer_loader.publish.publish import Outcome, publish
 from geosteer_loader.store.object_writer import Writer
@@ -309,3 +309,25 @@ def test_a_server_emptied_under_a_publisher_refuses_the_flip(
     with pytest.raises(Refused, match="lock was lost"):
         run(config)
     assert client.keys() == []
+
+
+def test_more_than_workers_take_is_not_published(
+    redis_server: RedisServer, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    days = Days(tmp_path, redis_server.url)
+    config = days.config(1, redis_server.url)
+    with monkeypatch.context() as patched:
+        patched.setattr("geosteer.tables.page_builder.MAX_LEAVES", 1)
+        with pytest.raises(
+            SourceError, match=r"^sources\.geo: \d+ ranges need \d+ pages, more than the 1 that workers take$"
+        ):
+            run(config)
+    for name, message in (
+        ("MOST_DOCUMENT", "as a document, more than the 0.0 MB that workers take"),
+        ("MOST_NODES", r"^nodes: there are \d+, more than the 0 that workers take$"),
+    ):
+        with monkeypatch.context() as patched:
+            patched.setattr(f"geosteer_loader.publish.proposal.{name}", 0)
+            with pytest.raises(ConfigError, match=message):
+                run(config)
+    assert run(config).changed

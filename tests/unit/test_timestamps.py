@@ -47,7 +47,9 @@ def test_known_times_are_read_with_or_without_a_fraction(text: str, seconds: flo
     [
         "", "Z", "T", "TZ", "2026-02-01", "2026-02-01T00:00:00", "2026-02-01T00:00:00+00:00", "2026-02-01 00:00:00Z",
         "2026-13-01T00:00:00Z", "2026-00-01T00:00:00Z", "2026-02-00T00:00:00Z", "2026-02-32T00:00:00Z",
-        "2026-02-01T00:00Z", "2026-02T00:00:00Z", "2026-02-01T00:00:00:00Z", "x-02-01T00:00:00Z", "1769904000",
+        "2026-02-01T00:00Z", "2026-02T00:00:00Z", "2026-02-01T00:00:00:00Z",
+        "2026-02-31T00:00:00Z", "2026-02-29T00:00:00Z", "2100-02-29T00:00:00Z", "2026-04-31T00:00:00Z",
+        "x-02-01T00:00:00Z", "1769904000",
         "2026-02-01T24:00:00Z", "2026-02-01T00:60:00Z", "2026-02-01T00:00:61Z", "2026-02-01T00:00:nanZ",
         "2026-02-01T00:00:infZ", "2026-02-01T-1:00:00Z", "2026-02-01T00:00:-1Z", "2026-02-01T00:00:1e9Z",
         "9" * 400 + "-01-01T00:00:00Z", "-" + "9" * 400 + "-01-01T00:00:00Z", "10000-01-01T00:00:00Z", "0000-01-01T00:00:00Z",
@@ -57,3 +59,15 @@ def test_known_times_are_read_with_or_without_a_fraction(text: str, seconds: flo
 def test_what_is_no_time_is_refused(text: str):
     with pytest.raises(ValueError):  # noqa: PT011  # int() words some of the refusals
         parse_time(text)
+
+
+@given(st.integers(1, 9999), st.integers(1, 12), st.integers(1, 31))
+def test_a_date_is_one_where_the_calendar_has_it(year: int, month: int, day: int):
+    text = f"{year:04}-{month:02}-{day:02}T00:00:00Z"
+    try:
+        moment = datetime(year, month, day, tzinfo=UTC)
+    except ValueError:
+        with pytest.raises(ValueError, match="no such date"):
+            parse_time(text)
+    else:
+        assert parse_time(text) == (moment - EPOCH).total_seconds()

@@ -37,6 +37,7 @@ class Follower:
     def __init__(
         self, settings: Settings, random: Callable[[int], int], clock: Callable[[], float],
         say: Callable[[str, str], None], changed: Callable[[], None], learnt: Callable[[], None],
+        wall: Callable[[], float],
     ) -> None:  # fmt: skip
         """Make a follower that has not begun to connect.
 
@@ -46,12 +47,13 @@ class Follower:
             say: takes a topic and a line for the log, "" when the trouble is over.
             changed: called after every change that may change an answer, or where answers come from.
             learnt: called when something came that is worth keeping on disk.
+            wall: this machine's own clock, seconds since 1970.
         """
         self.keys = keys = Keys(settings.prefix)
         self.state = states.AWAY
         """One of `states`."""
         self.generation: Generation | None = None
-        self.mirror = Mirror()
+        self.mirror = Mirror(wall)
         self.first = True
         """No connection was lost yet: a question waits for the very first one only."""
         self.proof: float | None = None
@@ -232,18 +234,18 @@ class Follower:
 
     def _take_beats(self, reply: Any, *, pushed: bool) -> None:
         if self._believed(reply):
-            astray = self.mirror.set_beats(hash_text(reply), self._clock(), pushed=pushed)
-            names = ", ".join(sorted(astray))
-            self._say("time", f"the time that the beat of {names} tells is not believed" if names else "")
+            self._say_astray(self.mirror.set_beats(hash_text(reply), self._clock(), pushed=pushed))
             self._changed()
+
+    def _say_astray(self, writers: list[str]) -> None:
+        names = ", ".join(sorted(writers))
+        self._say("time", f"the time that the beat of {names} tells is not believed" if names else "")
 
     def _take_time(self, reply: Any) -> None:
         """Overrides end by the clock of those who write them, not by that of this machine."""
-        if isinstance(reply, hiredis.ReplyError):  # not allowed to ask: the next beat tells the time
-            return
-        if not isinstance(reply, list) or len(reply) != 2 or not all_bytes(reply) or len(reply[0]) > 12:
-            raise ValueError("the reply to TIME is not a time")
-        self.mirror.set_clock(int(reply[0]) + int(reply[1][:6]) / 1e6, self._clock())
+        if not isinstance(reply, hiredis.ReplyError):  # not allowed to ask: the next beat tells the time
+            self.mirror.set_clock(int(reply[0]) + int(reply[1]) / 1e6, self._clock())
+        self._say_astray(self.mirror.ahead(self._clock()))
 
     def _believed(self, reply: Any) -> bool:
         """Whether it says something of node states: no error, from a server where something is published."""

@@ -7,10 +7,14 @@ from geosteer.timestamps import parse_time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+LONGEST_PERIOD = 86400.0
+"""Seconds; a longer period counts as this one: else a beat could promise nothing for years, and switch off what it is for."""
 FOREVER = 1e9
-"""Seconds; no writer has a longer period."""
+"""Seconds; no writer has a longer period, and a beat that says so is ignored."""
+EARLIEST = 1767225600.0
+"""2026-01-01, seconds since 1970: a clock that tells an earlier time was never set."""
 ASTRAY = 3600.0
 """Seconds that a beat's time may be off the server's own, a replica's included; one that is further off is ignored."""
 LONGEST = 4096
@@ -22,9 +26,11 @@ MISSED = 3
 class Mirror:
     """Node states with their overrides, and who keeps them."""
 
-    __slots__ = ("_beats", "_clock_base", "_pushed", "_told", "fields", "overrides", "states")
+    __slots__ = ("_beats", "_clock_base", "_pushed", "_told", "_wall", "fields", "overrides", "states")
 
-    def __init__(self) -> None:
+    def __init__(self, wall: Callable[[], float] = lambda: 0.0) -> None:
+        """Args: wall: this machine's own clock, seconds since 1970; 0 where it has none."""
+        self._wall = wall
         self.states: dict[str, NodeState] = {}
         self.fields: dict[str, dict[str, str]] = {}
         """Node -> the fields of its hash, as read."""
@@ -34,7 +40,7 @@ class Mirror:
         """Writer -> its beat as read, when that was read, its period, and the time that it tells."""
         self._clock_base: float | None = None
         self._told: float | None = None
-        """The server's time less the monotonic time, as last read."""
+        """The time that the server told, less the monotonic time; None: it was not asked yet, or may not be."""
         self._pushed = False
         """The clock is that of a beat that was just written."""
 
@@ -85,14 +91,29 @@ class Mirror:
                 continue
             if not 0 <= period < FOREVER:
                 continue
-            self._beats[writer] = (text, now, period, when)
-            off = when - (self._told + now) if self._told is not None else 0.0
-            if off > ASTRAY or (pushed and off < -ASTRAY):
+            self._beats[writer] = (text, now, min(period, LONGEST_PERIOD), when)
+            witnesses = self._witnesses(writer, now) if pushed or self._told is not None else []
+            if _far(when, witnesses, late=pushed):
                 astray.append(writer)
             elif pushed:
                 self._clock_base = when - now  # a beat that stood there at the start may be of any age
                 self._pushed = True
         return astray
+
+    def _witnesses(self, writer: str, now: float) -> list[float]:
+        """What else tells the time: the server; where it may not be asked, other writers and a clock here that was set."""
+        if self._told is not None:
+            return [self._told + now]
+        others = [told + now - seen for name, (_, seen, _, told) in self._beats.items() if name != writer]
+        wall = self._wall()
+        return [*others, wall] if wall >= EARLIEST else others
+
+    def ahead(self, now: float) -> list[str]:
+        """The writers whose beat, whenever it was written, tells a time that is still to come by everything else."""
+        return [
+            writer for writer, (_, seen, _, told) in self._beats.items()
+            if _far(told + now - seen, self._witnesses(writer, now), late=False)
+        ]  # fmt: skip
 
     def set_clock(self, when: float, now: float) -> None:
         """Take in the server's own time: better than this machine's own, until a beat is pushed.
@@ -132,3 +153,9 @@ class Mirror:
         if state is None:
             state = self.states[name] = NodeState()
         return state
+
+
+def _far(when: float, witnesses: Sequence[float], *, late: bool) -> bool:
+    """Whether a time is `ASTRAY` of every witness: after it, or with *late* before it as well; never without witnesses."""
+    offs = [when - witness for witness in witnesses]
+    return bool(offs) and all(off > ASTRAY or (late and off < -ASTRAY) for off in offs)

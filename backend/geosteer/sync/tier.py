@@ -101,7 +101,7 @@ class Tier(Lookups):
             self._log(settings.doubt)
         self._snapshot_read = False
         self._keeper = Keeper(settings.snapshot, settings.origin)
-        follower = Follower(settings, random, clock, self._say, self._changed, self._learnt)
+        follower = Follower(settings, random, clock, self._say, self._changed, self._learnt, wall)
         super().__init__(settings, follower, clock)
 
     # ------------------------------------------------------------------ for the front end's loop

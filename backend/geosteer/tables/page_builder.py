@@ -49,7 +49,7 @@ def build(bits: int, starts: Sequence[int], records: Sequence[str]) -> Built:
     for record in set(records):
         text = record.encode()
         if len(text) > MAX_RECORD:
-            raise ValueError(f"record longer than {MAX_RECORD} bytes: {record[:40]}...")
+            raise ValueError(f"a record is longer than {MAX_RECORD} bytes: {record[:40]}...")
         encoded[record] = bytes((len(text),)) + text
     level: Sequence[int] = starts
     values: Sequence[bytes] = [encoded[record] for record in records]
@@ -68,7 +68,9 @@ def build(bits: int, starts: Sequence[int], records: Sequence[str]) -> Built:
         if height == 0:
             built.leaves = len(above)
             if built.leaves > MAX_LEAVES:
-                raise ValueError(f"a table of {built.leaves} pages; workers take {MAX_LEAVES}")
+                raise ValueError(
+                    f"{len(starts)} ranges need {built.leaves} pages, more than the {MAX_LEAVES} that workers take"
+                )
         if len(above) == 1:
             built.root, built.height = names[0], height
             return built

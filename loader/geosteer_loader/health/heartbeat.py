@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from geosteer.sync.node_states import FOREVER, MISSED
+from geosteer.sync.node_states import FOREVER, LONGEST_PERIOD, MISSED
 from geosteer.timestamps import format_time_ms, maybe_time
 from geosteer_loader.health.verdicts import AHEAD, DAY
 
@@ -42,13 +42,13 @@ def read(text: str | None) -> Beat | None:
         return None
     if time is None or not 0 <= number <= MAX_COUNT or not 0 <= period < FOREVER:
         return None
-    return Beat(number, time, period)
+    return Beat(number, time, min(period, LONGEST_PERIOD))  # as workers take it
 
 
 def following(text: str | None, now: float, period: float) -> Beat:
     """The beat that comes after the one in *text*."""
     last = read(text)
-    return Beat(last.number % MAX_COUNT + 1 if last else 1, now, period)
+    return Beat(last.number % MAX_COUNT + 1 if last else 1, now, min(period, LONGEST_PERIOD))
 
 
 def unusable(beats: Mapping[str, str], now: float) -> list[str]:

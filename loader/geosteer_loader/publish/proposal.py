@@ -6,7 +6,9 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from geosteer.errors import ConfigError
 from geosteer.keys import FAMILIES, TABLES, digest, own_fields, root_field
+from geosteer.resp.conversation import MOST_BYTES, MOST_VALUES
 from geosteer_loader.store.inventory import Inventory
 from geosteer_loader.store.pages import Pages
 from geosteer_loader.tables.build import build_tables, pages_of
@@ -20,6 +22,12 @@ if TYPE_CHECKING:
     from geosteer_loader.store.object_writer import Writer
     from geosteer_loader.store.store import Store
     from geosteer_loader.tables.build import Table
+
+
+MOST_DOCUMENT = MOST_BYTES - (1 << 20)
+"""Bytes of a configuration document: a worker takes it in one reply with the root pages."""
+MOST_NODES = MOST_VALUES // 2
+"""A worker takes the overrides in one reply, a name and a value for each node."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +107,7 @@ def propose(
     """Build what is to be published; tables whose sources did not change stay as they are published.
 
     Args: before: the fields of `current`; meter: shows the progress of the table that it is given.
-    Raises: SourceError: a source cannot be read. StoreError.
+    Raises: SourceError: a source cannot be read. ConfigError: the configuration is larger than workers take. StoreError.
     """
     known = Inventory(store, before)
     tables = build_tables(config, before, known.whole, meter, store.now())
@@ -109,6 +117,7 @@ def propose(
             continents = known.continents() if table.kept else table.continents
             document["continents"] = {**document["continents"], **continents}
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    _check_size(len(document["nodes"]), len(text))
     after = {"config": digest(text).hex()}
     for table in tables:
         after.update(table.fields)
@@ -117,3 +126,14 @@ def propose(
     return Proposal(
         before=before, known=known, tables=tables, document=json.loads(text), text=text, after=after
     )
+
+
+def _check_size(nodes: int, size: int) -> None:
+    """Raises: ConfigError: workers would refuse a configuration of so many nodes, or bytes as a document."""
+    if nodes > MOST_NODES:
+        raise ConfigError([f"nodes: there are {nodes}, more than the {MOST_NODES} that workers take"])
+    if size > MOST_DOCUMENT:
+        taken = (
+            f"{size / 1e6:.1f} MB as a document, more than the {MOST_DOCUMENT / 1e6:.1f} MB that workers take"
+        )
+        raise ConfigError([f"the configuration takes {taken}: use fewer nodes, services or records"])

@@ -166,7 +166,12 @@ def _networks(
 def _built(
     name: str, ranges: Mapping[int, Ranges], fields: Mapping[str, str], continents: Mapping[str, str]
 ) -> Table:
-    pages = {bits: page_builder.build(bits, family.starts, family.records) for bits, family in ranges.items()}
+    try:
+        pages = {
+            bits: page_builder.build(bits, family.starts, family.records) for bits, family in ranges.items()
+        }
+    except ValueError as exc:
+        raise SourceError(f"{'networks' if name == 'nets' else f'sources.{name}'}: {exc}") from exc
     return Table(
         name=name,
         fields={

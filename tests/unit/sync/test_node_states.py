@@ -191,3 +191,42 @@ def test_what_is_longer_than_anything_that_is_written_counts_as_absent():
     assert mirror.fields["lon1"] == {"state": "down"}
     assert mirror.set_overrides({"lon1": '{"state":"up","why":"' + "x" * 10_000 + '"}'}) == (True, ["lon1"])
     assert mirror.states["lon1"].override is None
+
+
+@pytest.mark.parametrize("time", ["2126-02-01T12:00:00Z", "1971-01-01T00:00:00Z"])
+def test_where_the_server_may_not_be_asked_a_beat_far_off_this_machines_clock_is_no_clock(time: str):
+    mirror = Mirror(lambda: NOON + 30)
+    assert mirror.set_beats({"probe@a": beat(1, time)}, 100.0, pushed=True) == ["probe@a"]
+    assert mirror.time(100.0, 55.0) == 55.0
+    assert mirror.frozen(101.0) == []
+    assert mirror.frozen(116.0) == ["probe@a"], "a sign of life all the same"
+    assert mirror.set_beats({"probe@a": beat(2)}, 104.0, pushed=True) == []
+    assert mirror.time(104.0, 55.0) == NOON
+
+
+def test_a_second_writer_is_as_good_a_witness_as_a_clock_here():
+    mirror = Mirror(lambda: NOON - 9e6)
+    beats = {"probe@a": beat(1), "probe@b": beat(1, "2026-02-01T12:00:03Z")}
+    assert mirror.set_beats(beats, 100.0, pushed=False) == []
+    assert mirror.set_beats({**beats, "probe@a": beat(2, "2026-02-01T12:00:05Z")}, 105.0, pushed=True) == []
+    assert mirror.time(105.0, 0.0) == NOON + 5
+
+
+def test_a_clock_here_that_was_never_set_is_no_witness():
+    mirror = Mirror(lambda: 4711.0)
+    assert mirror.set_beats({"probe@a": beat(1)}, 100.0, pushed=True) == []
+    assert mirror.time(100.0, 4711.0) == NOON
+
+
+def test_a_beat_read_before_the_server_told_the_time_is_named_as_soon_as_it_has():
+    mirror = Mirror(lambda: NOON)
+    beats = {"probe@a": beat(1, "2126-02-01T12:00:00Z"), "probe@b": beat(1, "2020-02-01T12:00:00Z")}
+    assert mirror.set_beats(beats, 100.0, pushed=False) == []
+    mirror.set_clock(NOON, 100.1)
+    assert mirror.ahead(100.1) == ["probe@a"], "an old one is an old one"
+
+
+def test_no_beat_promises_for_longer_than_a_day():
+    mirror = Mirror()
+    mirror.set_beats({"probe@a": beat(1, period="1e8")}, 100.0, pushed=True)
+    assert mirror.frozen_at() == 100.0 + 3 * 86400
