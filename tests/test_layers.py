@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
@@ -148,3 +149,9 @@ def test_what_tests_share_stands_in_support_and_not_in_another_test_module(folde
     modules = (ROOT / "tests" / folder).rglob("*.py")
     found = {(path.name, name) for path in modules for name in imports(ast.parse(path.read_text()))}
     assert {(file, name) for file, name in found if name.split(".")[0].startswith("test_")} == set()
+
+
+def test_no_two_test_modules_share_a_name() -> None:
+    """Pytest imports them by their file's name alone, and can collect but one of two."""
+    names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name, times in names.items() if times > 1] == []

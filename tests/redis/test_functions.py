@@ -17,6 +17,7 @@ from geosteer_loader.publish.publish import publish
 from geosteer_loader.store import functions
 from geosteer_loader.store.store import connect
 from support.data import shared
+from support.long import examples
 from support.publishing import current_of, make_config, write_csv
 
 if TYPE_CHECKING:
@@ -157,7 +158,9 @@ def test_what_is_no_address_is_an_error_for_both(small: Library, text: str) -> N
         small.ask(text)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.text("0123456789abcdefABCDEF:./%", max_size=24) | st.ip_addresses().map(str) | st.from_regex(
     r"([0-9a-f]{0,4}:){1,7}([0-9a-f]{0,4}|1\.2\.3\.4)(/[0-9]{1,3})?", fullmatch=True))  # fmt: skip
 def test_any_text_is_an_address_for_both_or_for_neither(small: Library, text: str) -> None:
@@ -170,7 +173,9 @@ def test_any_text_is_an_address_for_both_or_for_neither(small: Library, text: st
         assert small.ask(text, "geo") == expected
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.lists(st.sampled_from([0, 0, 1, 0xFFFF, 0x2C8]), min_size=8, max_size=8))
 def test_prefixes_are_written_as_inet_ntop_writes_them(country: Library, groups: list[int]) -> None:
     packed = b"".join(group.to_bytes(2, "big") for group in groups)

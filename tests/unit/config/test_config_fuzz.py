@@ -17,6 +17,7 @@ from geosteer_loader.config.section import Problems, Table
 from geosteer_loader.config.worker import check_worker
 from support.config_file import GOOD, problems
 from support.data import ROOT
+from support.long import examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,14 +70,14 @@ def scalars_of(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [path]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(DOCUMENTS)
 def test_any_document_is_a_configuration_or_a_configuration_error(raw):
     found = problems_of(lambda: config.check(raw, Path("c.toml"), {}))
     assert all(line.startswith("c.toml: ") and line.isprintable() for line in found)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.data())
 def test_the_shipped_files_with_a_value_exchanged_are_too(data):
     name = data.draw(st.sampled_from(["geosteer.toml", "backend.toml"]))
@@ -94,7 +95,7 @@ def test_the_shipped_files_with_a_value_exchanged_are_too(data):
     problems_of(lambda: config.check(raw, ROOT / "conf" / name, {}))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     st.sampled_from(sorted(rdata.TYPES)),
     st.text(max_size=30) | st.from_regex(r"[0-9]{1,3}( [a-z0-9.\"=\\]{1,9}){0,4}"),

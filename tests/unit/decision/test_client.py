@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geosteer.decision.client import Client, from_question, parse, quick
+from support.long import examples
 
 RESOLVER = "198.51.100.53"
 
@@ -64,7 +65,7 @@ def test_what_is_no_address_is_refused(text: str):
         parse(text)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(st.text(alphabet="0123456789abcdefx.:/% \0é", max_size=50) | st.text(max_size=20))
 def test_any_text_is_a_client_or_a_value_error(text: str):
     try:
@@ -222,7 +223,7 @@ def subnets(bits: int, bases: list[int]) -> st.SearchStrategy[tuple[int, int, in
     return st.tuples(st.just(bits), values, st.integers(1, bits))
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=examples(2000), deadline=None)
 @given(
     subnets(128, BASES) | subnets(32, BASES4),
     st.integers(0, 128),
@@ -250,7 +251,7 @@ def test_every_address_within_a_scope_is_looked_up_within_the_prefix_that_it_was
         assert (met.address ^ client.address) >> (client.bits - length) == 0
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=examples(2000), deadline=None)
 @given(subnets(128, BASES) | subnets(32, BASES4))
 def test_the_quick_reading_of_a_network_says_the_same_as_the_thorough_one_or_nothing(
     subnet: tuple[int, int, int],

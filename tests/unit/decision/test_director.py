@@ -17,6 +17,7 @@ from geosteer.decision.model import Model
 from geosteer.decision.node_state import NodeState, Override
 from geosteer.timestamps import format_time, parse_time
 from support import tiny
+from support.long import examples
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -658,7 +659,7 @@ def a_world(seed: int, name: str) -> tuple[World, random.Random]:
 STEADY = ("best", "hash", "nearest", "path")
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(st.integers(0, 1 << 40), st.sampled_from(STEADY))
 def test_every_address_within_a_scope_gets_the_same_answer(seed: int, name: str):
     world, dice = a_world(seed, name)
@@ -682,7 +683,7 @@ def test_every_address_within_a_scope_gets_the_same_answer(seed: int, name: str)
             assert met.layer == decision.layer
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.integers(0, 1 << 40), st.sampled_from(STEADY))
 def test_an_answer_stays_the_same_until_it_says_it_ends(seed: int, name: str):
     world, dice = a_world(seed, name)
@@ -699,7 +700,7 @@ def test_an_answer_stays_the_same_until_it_says_it_ends(seed: int, name: str):
             )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.integers(0, 1 << 40), st.sampled_from((*STEADY, "weighted")), st.floats(0, 1, exclude_max=True))
 def test_every_client_gets_every_type_of_the_service_and_no_node_twice(seed: int, name: str, ticket: float):
     world, dice = a_world(seed, name)

@@ -15,6 +15,7 @@ from geosteer.decision.distribution import Distribution, Projection
 from geosteer.decision.layer_walk import levels, node_share
 from geosteer.decision.model import Model, Node
 from geosteer.decision.node_state import NodeState, Override
+from support.long import examples
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -220,7 +221,7 @@ def node_states(draw: st.DrawFn) -> NodeState:
     return state
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(
     st.sampled_from(POLICIES), st.lists(node_states(), min_size=5, max_size=5),
     st.lists(st.sampled_from([0, 1e-300, 1e-9, 60, 600, 2**31 - 1]), min_size=5, max_size=5),

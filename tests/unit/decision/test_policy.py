@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from geosteer.decision import policy
 from geosteer.decision.model import Node
 from geosteer.decision.policy import Candidate
+from support.long import examples
 
 NETWORKS = [f"100.{64 + high}.{low}.0/24" for high in range(16) for low in range(256)]
 """Every /24 of a /12."""
@@ -93,7 +94,7 @@ def test_all_orders_of_a_draw_without_replacement_have_exactly_their_part():
         assert abs(orders["".join(order)] - part * steps) <= 1, order
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(
     st.lists(st.tuples(st.floats(0.01, 1e6), st.floats(0.001, 1)), min_size=1, max_size=8),
     st.floats(0, 1, exclude_max=True),
