@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from support.servers import RedisServer
 
+WWW = "www.cdn.example.net"
 COMMAND = (sys.executable, "-m", "geosteer_loader")
 
 
@@ -483,6 +484,10 @@ def test_a_shell_completes_commands_and_nodes(geosteer: Geosteer, config: Path) 
 
     assert complete("geosteer st") == ["status"]
     assert complete("geosteer node down lo") == ["lon1", "lon2"]
+    assert complete("geosteer explain w") == [WWW]
+    assert complete("geosteer mismatch ") == [WWW]
+    assert complete("geosteer rollback ") == ["1"]
+    assert "max_shrink" in complete("geosteer publish --force m")
 
 
 def test_a_missing_library_is_named_with_the_way_to_get_it(config: Path) -> None:
@@ -534,11 +539,18 @@ def test_a_signal_ends_a_publish_with_nothing_half_done_and_the_lock_free(
     assert current_of(client) == before
 
 
-def on_terminal(*words: str, **environ: str) -> str:
+IMPATIENT = (
+    sys.executable, "-c",
+    "import sys; from geosteer_loader.cli import main, progress_bar; progress_bar.AFTER = 0; sys.exit(main.main())",
+)  # fmt: skip
+"""The command with a bar from the beginning."""
+
+
+def on_terminal(*words: str, program: tuple[str, ...] = COMMAND, **environ: str) -> str:
     """What a command shows on a terminal of 80 columns."""
     control, terminal = pty.openpty()
     env = {**os.environ, "TERM": "xterm", "COLUMNS": "80", **environ}
-    with subprocess.Popen([*COMMAND, *words], stdin=terminal, stdout=terminal, stderr=terminal, env=env):
+    with subprocess.Popen([*program, *words], stdin=terminal, stdout=terminal, stderr=terminal, env=env):
         os.close(terminal)
         shown = b""
         try:
@@ -550,9 +562,69 @@ def on_terminal(*words: str, **environ: str) -> str:
     return shown.decode()
 
 
-def test_a_terminal_gets_a_progress_bar_and_colours_unless_it_wants_none(geosteer: Geosteer) -> None:
+def test_a_terminal_gets_colours_unless_it_wants_none_or_is_dumb(geosteer: Geosteer) -> None:
     words = ("--config", str(geosteer.config))
-    assert "100%" in on_terminal("publish", *words)
+    geosteer("publish")
     assert "\x1b[1m" in on_terminal("status", *words)
     assert "\x1b[" not in on_terminal("status", *words, NO_COLOR="1")
     assert "\x1b[" not in geosteer("status")[1]
+    for command in (
+        ("status",),
+        ("plan",),
+        ("publish",),
+        ("verify",),
+        ("history",),
+        ("explain", WWW, "192.0.2.1"),
+    ):
+        assert "\x1b" not in on_terminal(*command, *words, TERM="dumb"), command
+
+
+def test_work_that_takes_more_than_a_second_shows_a_bar_on_a_terminal_and_none_before(
+    geosteer: Geosteer,
+) -> None:
+    words = ("--config", str(geosteer.config))
+    assert "%" not in on_terminal("publish", "-q", *words)
+    for command in ("plan", "publish", "verify"):
+        write_csv(
+            geosteer.config.parent / "geo.csv", ["192.0.2.0/24,GB", f"198.51.100.0/24,{command[:2].upper()}"]
+        )
+        assert "100%" in on_terminal(command, *words, program=IMPATIENT), command
+        assert (
+            "%"
+            not in on_terminal(command, "-q", *words, program=IMPATIENT, TERM="dumb").partition("TABLE")[0]
+        )
+
+
+def test_on_a_terminal_tables_fit_and_long_diffs_are_folded_elsewhere_all_is_shown(
+    geosteer: Geosteer,
+) -> None:
+    words = ("--config", str(geosteer.config))
+    geosteer("publish")
+    long = (
+        "a reason that is far longer than any line of a terminal with eighty columns could ever show in full"
+    )
+    geosteer("node", "drain", "lon1", "--why", long)
+    geosteer("rollback", "1", "--why", long)
+    geosteer.config.write_text(
+        geosteer.config.read_text()
+        + "".join(f'[networks.n{number}]\nprefixes = ["10.{number}.0.0/16"]\n' for number in range(30))
+    )
+    for command in ("status", "history"):
+        shown = on_terminal(command, *words)
+        table = [
+            line for line in unstyled(shown).splitlines() if line.startswith(("lon1 ", " ", "GENERATION"))
+        ]
+        assert table
+        assert max(map(len, table)) <= 80, command
+        assert "\N{HORIZONTAL ELLIPSIS}" in shown
+        assert long in geosteer(command)[1]
+    assert long in on_terminal("history", "--full", *words)
+    folded, whole = unstyled(on_terminal("plan", *words)), unstyled(on_terminal("plan", "--full", *words))
+    assert re.search(r"^  \.\.\. \d+ more \(--full shows them\)$", folded, re.MULTILINE)
+    assert "networks.n29" not in folded
+    assert "n29" in whole
+    assert "n29" in geosteer("plan")[1]
+
+
+def unstyled(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text).replace("\r\n", "\n")

@@ -16,7 +16,7 @@ from time import monotonic
 from geosteer.errors import ConfigError
 from geosteer.powerdns.protocol import Lines
 from geosteer.powerdns.responder import Responder
-from geosteer.process import Trial, below, command_line, logger, ticket
+from geosteer.process import Trial, below, command_line, logger, name_process, ticket
 from geosteer.settings import DEFAULT_PATH, load
 from geosteer.sync.tier import Tier
 
@@ -28,7 +28,9 @@ CHUNK = 1 << 16
 ABI = "GEOSTEER_PIPE_ABI"
 """Environment variable that hands the protocol version over a reload: PowerDNS says it only once."""
 
-log = logger("geosteer-pipe")
+PROGRAM = "geosteer-pipe"
+
+log = logger(PROGRAM)
 
 USAGE = """\
 geosteer-pipe [--config FILE]
@@ -63,6 +65,7 @@ class Loop:
         self._greeted = bool(abi)
         if abi:
             self._responder.abi = int(abi)
+            log("reloaded")
 
     def run(self) -> None:
         """Answer until stdin ends."""
@@ -216,6 +219,7 @@ def main() -> None:
         asked = bool({"--help", "-h"} & set(arguments))
         os.write(1 if asked else 2, USAGE.encode())
         raise SystemExit(0 if asked else 2)
+    name_process(PROGRAM)
     gc.disable()  # nothing to collect before the first answer
     try:
         settings = load(path)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from geosteer.errors import ConfigError
 from geosteer.library.steering import Steering
+from geosteer.process import name_process
 from geosteer.redirect.apps import ANSWERS, ASGI, redirector
 from geosteer.redirect.arguments import COMMON_USAGE, Options
 from geosteer.redirect.listeners import described, listener
@@ -69,6 +70,7 @@ redirect to. By hand:
 
 def application() -> ASGI:
     """For a worker process: the application that the command line describes."""
+    name_process("geosteer-http")
     if multiprocessing.parent_process() is not None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the parent reloads, and may share its process group
     options = _options(json.loads(os.environ[ARGUMENTS]))
@@ -174,6 +176,7 @@ def main() -> None:
     if {"--help", "-h"} & set(arguments):
         print(USAGE, end="")
         return
+    name_process("geosteer-http")
     try:
         run(arguments)
     except ConfigError as exc:

@@ -10,7 +10,16 @@ from time import monotonic
 from geosteer.errors import ConfigError
 from geosteer.library.chooser import Chooser
 from geosteer.library.poll_loop import Pump
-from geosteer.process import below, command_line, logger, restart, restarted, ticket, why_not_startable
+from geosteer.process import (
+    below,
+    command_line,
+    logger,
+    name_process,
+    restart,
+    restarted,
+    ticket,
+    why_not_startable,
+)
 from geosteer.redirect.arguments import COMMON, COMMON_USAGE, Options
 from geosteer.redirect.squid_protocol import STATUSES, Requests, Rewriter
 from geosteer.settings import load
@@ -119,6 +128,7 @@ def main() -> None:
     if {"--help", "-h"} & set(arguments):
         os.write(1, USAGE.encode())
         return
+    name_process(PROGRAM)
     try:
         options = Options(arguments, COMMON, ("rewrite",))
         loop = Loop(load(options.config), options)

@@ -21,7 +21,8 @@ _SHELLS = ("bash", "zsh", "fish")
 def completion(ctx: click.Context, shell: str) -> None:
     """Print a script for shell completion.
 
-    With it a shell completes commands, options and names of nodes.
+    With it a shell completes commands, options, guards, and the names of published nodes and
+    services and of kept generations.
     """
     kind = get_completion_class(shell)
     assert kind is not None

@@ -7,7 +7,7 @@ from pathlib import Path  # noqa: TC003  # click's decorators are run, not only 
 
 import click
 
-from geosteer_loader.cli import options
+from geosteer_loader.cli import names, options
 
 
 @click.command(
@@ -17,7 +17,7 @@ from geosteer_loader.cli import options
         "geosteer explain www.cdn.example.net 192.0.2.7 --backend /etc/geosteer/backend.toml",
     )
 )
-@click.argument("name")
+@click.argument("name", shell_complete=names.services)
 @click.argument("client")
 @click.option("--type", "qtype", metavar="TYPE", help="A, AAAA or CNAME; default: all that the service has.")
 @click.option(

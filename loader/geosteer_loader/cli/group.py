@@ -52,7 +52,8 @@ def geosteer(ctx: click.Context) -> None:
 
     Workers (PowerDNS, HTTP, Squid) answer from there which node a client should use.
     """
-    if os.environ.get("NO_COLOR"):  # https://no-color.org
+    # https://no-color.org; a dumb terminal shows escape sequences as they are
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         ctx.color = False
 
 

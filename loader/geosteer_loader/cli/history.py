@@ -10,9 +10,10 @@ from geosteer_loader.cli import options
 
 
 @click.command(epilog=options.examples("geosteer history", "geosteer history --json"))
+@click.option("--full", is_flag=True, help="Fold nothing, cut nothing.")
 @options.as_json
 @options.common
-def history(*, as_json: bool, config_path: Path | None) -> None:
+def history(*, full: bool, as_json: bool, config_path: Path | None) -> None:
     """List the generations that are kept.
 
     The newest comes first, each with what changed, who published it, and when.
@@ -23,5 +24,7 @@ def history(*, as_json: bool, config_path: Path | None) -> None:
     with options.connect(config_path) as store:
         generations = kept(store)
     options.emit(
-        [generation.to_json() for generation in generations], lambda: text(generations), json_wanted=as_json
+        [generation.to_json() for generation in generations],
+        lambda: text(generations, full=full),
+        json_wanted=as_json,
     )

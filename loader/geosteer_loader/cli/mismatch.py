@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from geosteer.errors import ConfigError, SourceError
-from geosteer_loader.cli import options
+from geosteer_loader.cli import names, options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         "sort pairs.log | uniq -c | geosteer mismatch www.cdn.example.net - --json",
     )
 )
-@click.argument("name")
+@click.argument("name", shell_complete=names.services)
 @click.argument("pairs", type=click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True))
 @click.option(
     "--type", "qtype", metavar="TYPE", help="A, AAAA or CNAME; default: the first that the service has."

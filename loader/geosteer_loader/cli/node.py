@@ -10,32 +10,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from geosteer.errors import Refused
-from geosteer_loader.cli import options
+from geosteer_loader.cli import names, options
 from geosteer_loader.cli.durations import DURATION
 from geosteer_loader.health.overrides import STATES, Wish
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from click.shell_completion import CompletionItem
-
     from geosteer_loader.health.emptied_maps import Emptied
     from geosteer_loader.health.overrides import Change, Listed
-
-
-def _names(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Nodes that a shell may complete to; none when Redis cannot be asked."""
-    from click.shell_completion import CompletionItem
-
-    from geosteer.errors import GeosteerError
-    from geosteer_loader.store import current
-
-    try:
-        with options.connect(ctx.params.get("config_path")) as store:
-            document = current.document(store, current.read(store))
-    except GeosteerError:
-        return []
-    return [CompletionItem(name) for name in sorted(document["nodes"]) if name.startswith(incomplete)]
 
 
 @click.command(
@@ -47,7 +30,7 @@ def _names(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list
     )
 )
 @click.argument("state", type=click.Choice((*STATES, "list")))
-@click.argument("globs", nargs=-1, metavar="GLOB...", shell_complete=_names)
+@click.argument("globs", nargs=-1, metavar="GLOB...", shell_complete=names.nodes)
 @click.option(
     "--percent", type=click.FloatRange(0, 100), help="Clients that a node keeps; drain: 0, up: 100."
 )

@@ -18,9 +18,10 @@ from geosteer_loader.cli import options
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="Weigh the impact by real clients: an address or prefix per line, and a count.",
 )
+@click.option("--full", is_flag=True, help="Fold nothing, cut nothing.")
 @options.as_json
 @options.common
-def plan(*, clients: Path | None, as_json: bool, config_path: Path | None) -> None:
+def plan(*, clients: Path | None, full: bool, as_json: bool, config_path: Path | None) -> None:
     """Show what publish would change, and change nothing.
 
     For each table what would be written and which addresses would get another record; how the
@@ -37,4 +38,4 @@ def plan(*, clients: Path | None, as_json: bool, config_path: Path | None) -> No
     traffic = read_traffic(clients) if clients is not None else None
     with connect(config.redis) as store:
         planned = run(config, store, traffic, meter)
-    options.emit(planned.to_json(), lambda: text(planned), json_wanted=as_json)
+    options.emit(planned.to_json(), lambda: text(planned, full=full), json_wanted=as_json)

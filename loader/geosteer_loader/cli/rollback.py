@@ -6,7 +6,7 @@ from pathlib import Path  # noqa: TC003  # click's decorators are run, not only 
 
 import click
 
-from geosteer_loader.cli import options
+from geosteer_loader.cli import names, options
 from geosteer_loader.publish.rollback import PARTS
 
 
@@ -15,7 +15,7 @@ from geosteer_loader.publish.rollback import PARTS
         "geosteer rollback", "geosteer rollback 41 --why 'GB moved to NL'", "geosteer rollback 41 --only geo"
     )
 )
-@click.argument("generation", required=False, type=click.IntRange(min=1))
+@click.argument("generation", required=False, type=click.IntRange(min=1), shell_complete=names.generations)
 @click.option(
     "--only",
     multiple=True,

@@ -25,12 +25,13 @@ def verify(ctx: click.Context, *, clean: bool, as_json: bool, config_path: Path 
     coverage, prefix boundaries, records. A sample of addresses is compared with the sources, and the
     canaries are looked up as workers do it.
     """
+    from geosteer_loader.cli.progress_bar import meter
     from geosteer_loader.cli.text.verify import text
     from geosteer_loader.store.store import connect
     from geosteer_loader.verify.verify import verify as run
 
     config = options.load(config_path)
     with connect(config.redis) as store:
-        verdict = run(config, store, clean=clean)
+        verdict = run(config, store, clean=clean, meter=meter)
     options.emit(verdict.to_json(), lambda: text(verdict), json_wanted=as_json)
     ctx.exit(1 if verdict.problems else 0)

@@ -15,7 +15,7 @@ from geosteer_loader.verify.wholeness import Place, children, fetched, opened
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from geosteer.tables import page_format
     from geosteer_loader.store.store import Store
@@ -54,8 +54,10 @@ class Inspector:
         self._networks = networks
         self._rng = rng
 
-    def inspect(self, table: str, bits: int, root: str) -> Inspection:
-        """Go through all pages below a root page. Raises: StoreError."""
+    def inspect(
+        self, table: str, bits: int, root: str, progress: Callable[[int, int], None] | None = None
+    ) -> Inspection:
+        """Go through all pages below a root page; *progress* hears of leaves, done and all. Raises: StoreError."""
         inspection = Inspection()
         where = f"{table}.{'v4' if bits == 32 else 'v6'}"
         level = [Place(root, None, 0, (1 << bits) - 1)]
@@ -64,7 +66,7 @@ class Inspector:
         sample = _Reservoir(self._rng)
         while level:
             below: list[Place] = []
-            for place, page in self._pages(inspection, where, bits, level):
+            for number, (place, page) in enumerate(self._pages(inspection, where, bits, level), 1):
                 if page.height:
                     below += children(place, page)
                     if len(below) > MAX_LEAVES:
@@ -72,6 +74,8 @@ class Inspector:
                         inspection.problems.append(Problem(where, what))
                         return inspection
                     continue
+                if progress is not None:
+                    progress(number, len(level))
                 spans = list(page.spans(place.start))
                 ends = [start - 1 for start, _ in spans[1:]] + [place.end]
                 covered += place.end - place.start + 1

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from geosteer.errors import GeosteerError, StoreError
 from geosteer.keys import FAMILIES, TABLES, digest, root_field
+from geosteer_loader.progress import Silent
 from geosteer_loader.store import collector, history
 from geosteer_loader.store import current as published
 from geosteer_loader.store.collector import Collected, discard, sweep
@@ -19,18 +20,27 @@ from geosteer_loader.verify.samples import check_views
 from geosteer_loader.verify.wholeness import Checker
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from geosteer_loader.config.config import Config
+    from geosteer_loader.progress import Meter
     from geosteer_loader.store.store import Store
 
 
-def verify(config: Config, store: Store, *, clean: bool = False, rng: random.Random | None = None) -> Verdict:
+def verify(
+    config: Config,
+    store: Store,
+    *,
+    clean: bool = False,
+    rng: random.Random | None = None,
+    meter: Callable[[str], Meter] = Silent,
+) -> Verdict:
     """Look at all that is published; a problem is an entry of the verdict, not an error.
 
     Args:
         clean: then remove what belongs to no generation, and damaged objects; needs the publisher's lock.
         rng: chooses the addresses that are compared.
+        meter: shows the progress through the pages of each table.
 
     Raises: StoreError: Redis failed, or nothing is published. Refused: a publisher is at work.
     """
@@ -42,12 +52,12 @@ def verify(config: Config, store: Store, *, clean: bool = False, rng: random.Ran
     document = _document(store, fields, verdict)
     rng = rng or random.Random()  # noqa: S311  # a sample, no secret
     inspector = Inspector(store, None if document is None else document.get("networks", ()), rng)
-    inspections = {
-        field: inspector.inspect(table, bits, fields[field])
-        for table in TABLES
-        for bits in FAMILIES.values()
-        if (field := root_field(table, bits)) in fields
-    }
+    inspections = {}
+    for table in TABLES:
+        for bits in FAMILIES.values():
+            if (field := root_field(table, bits)) in fields:
+                with meter(field) as shown:
+                    inspections[field] = inspector.inspect(table, bits, fields[field], shown.progress)
     for name, inspection in inspections.items():
         verdict.problems += inspection.problems
         verdict.tables[name] = {"pages": inspection.pages, "ranges": inspection.ranges, "compared": 0}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -9,6 +12,12 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+GAP = 2
+"""Blanks between columns."""
+NARROWEST = 8
+"""Characters that are left of a column that is cut."""
+
+_ESCAPE = re.compile(r"(\x1b\[[0-9;]*m)")
 _STATES = {"up": "green", "down": "red", "drain": "yellow", "unknown": "yellow"}
 
 
@@ -31,8 +40,11 @@ def size(count: float) -> str:
     return f"{count:.1f} GB"
 
 
-def columns(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Lines with aligned columns under a header; numbers to the right. Styled cells count as wide as they look."""
+def columns(header: Sequence[str], rows: Sequence[Sequence[object]], *, full: bool = False) -> str:
+    """Lines with aligned columns under a header; numbers to the right. Styled cells count as wide as they look.
+
+    On a terminal the widest cells are cut until a line fits, unless *full*; a program that reads gets all of them.
+    """
     cells = [[str(cell) for cell in row] for row in rows]
     widths = [
         max(len(name), *(len(click.unstyle(row[at])) for row in cells), 0) if cells else len(name)
@@ -41,16 +53,64 @@ def columns(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     right = [
         bool(rows) and all(isinstance(row[at], int | float) for row in rows) for at in range(len(header))
     ]
+    limit = None if full else terminal_width()
+    if limit is not None:
+        widths = _fitted(
+            widths, [max(len(name), NARROWEST) for name in header], limit - GAP * (len(header) - 1)
+        )
     lines = [_line([click.style(name, bold=True) for name in header], widths, right)]
     return "\n".join([*lines, *(_line(row, widths, right) for row in cells)])
 
 
+def folded(lines: Sequence[str], most: int, *, full: bool = False) -> list[str]:
+    """On a terminal the first *most* lines, cut to its width, and how many more there are; all of them if *full*."""
+    width = terminal_width()
+    if full or width is None:
+        return list(lines)
+    kept = lines if len(lines) <= most + 1 else lines[:most]
+    more = [f"  ... {len(lines) - most} more (--full shows them)"] if len(kept) < len(lines) else []
+    return [*(cut(line, width) for line in kept), *more]
+
+
+def terminal_width() -> int | None:
+    """Characters of a line on the terminal that shows the results; None where it is not a terminal."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def _fitted(widths: Sequence[int], least: Sequence[int], limit: int) -> list[int]:
+    """The widths, the widest of them taken in until all fit, none of them below *least*."""
+    fitted = list(widths)
+    while sum(fitted) > limit:
+        at = max(range(len(fitted)), key=lambda each: (fitted[each] > least[each], fitted[each]))
+        if fitted[at] <= least[at]:
+            break
+        fitted[at] -= 1
+    return fitted
+
+
+def cut(cell: str, width: int) -> str:
+    """A cell of at most *width* characters, with an ellipsis where it was longer; colours stay."""
+    if len(click.unstyle(cell)) <= width:
+        return cell
+    ellipsis = "\N{HORIZONTAL ELLIPSIS}" if "utf" in (sys.stdout.encoding or "").lower() else "~"
+    kept, room = "", width - 1
+    for part in _ESCAPE.split(cell):
+        if _ESCAPE.fullmatch(part):
+            kept += part
+        elif room > 0:
+            kept += part[:room]
+            room -= len(part)
+            kept += ellipsis if room <= 0 else ""
+    return kept
+
+
 def _line(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
     padded = []
-    for cell, width, numeric in zip(cells, widths, right, strict=True):
+    for whole, width, numeric in zip(cells, widths, right, strict=True):
+        cell = whole if numeric else cut(whole, width)
         gap = " " * (width - len(click.unstyle(cell)))
         padded.append(gap + cell if numeric else cell + gap)
-    return "  ".join(padded).rstrip()
+    return (" " * GAP).join(padded).rstrip()
 
 
 def state(word: str) -> str:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from geosteer_loader.query.generations import Kept
 
 
-def text(generations: Sequence[Kept]) -> str:
+def text(generations: Sequence[Kept], *, full: bool = False) -> str:
     """What `geosteer history` shows."""
     rows = [
         (
@@ -25,4 +25,4 @@ def text(generations: Sequence[Kept]) -> str:
         )
         for entry in generations
     ]
-    return columns(("GENERATION", "PUBLISHED", "CHANGED", "WHO", "", "WHY"), rows)
+    return columns(("GENERATION", "PUBLISHED", "CHANGED", "WHO", "", "WHY"), rows, full=full)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from geosteer_loader.cli.text.formatting import columns, size
+from geosteer_loader.cli.text.formatting import columns, folded, size
 from geosteer_loader.config.diff import line
 from geosteer_loader.percent import percent
 from geosteer_loader.publish.plan import UNITS
@@ -19,21 +19,25 @@ if TYPE_CHECKING:
 MOVEMENTS = 5
 """Largest movements of each family that are shown."""
 
+DIFFERENCES = 20
+"""Differences of the configuration that are shown on a terminal."""
+
 NODES = 4
 """Nodes that are shown with what they gain or lose."""
 
 WHO = {"v4": "IPv4", "v6": "IPv6", "clients": "clients given"}
 
 
-def text(plan: Plan) -> str:
-    """The whole plan."""
+def text(plan: Plan, *, full: bool = False) -> str:
+    """The whole plan; what is long is folded unless *full*."""
     parts = [_head(plan)]
     if plan.held:
         parts.append(click.style(f"held: {plan.held}; publish needs --release", fg="yellow"))
-    parts += _tables(plan.tables)
+    parts += _tables(plan.tables, full=full)
     if plan.config:
-        parts += ["", click.style("configuration", bold=True), *map(line, plan.config)]
-    parts += _impact(plan.impact)
+        parts += ["", click.style("configuration", bold=True)]
+        parts += folded([*map(line, plan.config)], DIFFERENCES, full=full)
+    parts += _impact(plan.impact, full=full)
     for entry in plan.refused:
         parts.append(click.style(f"{entry['guard']}: {entry['finding']}; publish needs --force", fg="red"))
     parts += [click.style(f"warning: {entry}", fg="yellow") for entry in plan.warnings]
@@ -48,20 +52,22 @@ def _head(plan: Plan) -> str:
     return f"{now}; to be published: {what}; {plan.objects} objects, {size(plan.bytes)} to write"
 
 
-def _tables(tables: Mapping[str, TablePlan]) -> Iterator[str]:
+def _tables(tables: Mapping[str, TablePlan], *, full: bool) -> Iterator[str]:
     rows = [_row(name, suffix, table) for name, table in tables.items() for suffix in UNITS]
     if not rows:
         return
     yield ""
-    yield columns(("TABLE", "STATE", "RANGES", "PAGES", "NEW PAGES", "BYTES", "CHANGED", "SHARE"), rows)
+    yield columns(
+        ("TABLE", "STATE", "RANGES", "PAGES", "NEW PAGES", "BYTES", "CHANGED", "SHARE"), rows, full=full
+    )
     for name, table in tables.items():
         for suffix in UNITS:
-            for movement in table.family(suffix).movements[:MOVEMENTS]:
+            for movement in table.family(suffix).movements[: None if full else MOVEMENTS]:
                 moved = f"{_number(movement['changed'])} {table.family(suffix).unit}"
                 yield f"  {name}.{suffix}: {movement['from']} -> {movement['to']} {moved}"
             more = len(table.family(suffix).movements) - MOVEMENTS
-            if more > 0:
-                yield f"  {name}.{suffix}: ... (--json has more)"
+            if more > 0 and not full:
+                yield f"  {name}.{suffix}: ... {more} more (--full shows them)"
 
 
 def _row(name: str, suffix: str, table: TablePlan) -> tuple[object, ...]:
@@ -72,9 +78,9 @@ def _row(name: str, suffix: str, table: TablePlan) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def _impact(impact: Mapping[str, Any]) -> Iterator[str]:
+def _impact(impact: Mapping[str, Any], *, full: bool) -> Iterator[str]:
     rows = [
-        _moved(service if not number else "", part, shift)
+        _moved(service if not number else "", part, shift, full=full)
         for service, parts in impact.items()
         for number, (part, shift) in enumerate(parts.items())
     ]
@@ -83,22 +89,33 @@ def _impact(impact: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield click.style("clients that would get another node, of those known to the tables", bold=True)
     yield columns(
-        ("SERVICE", "CLIENTS", "ALL NODES UP", "NODES AS THEY ARE", "OF ALL ADDRESSES", "NODES"), rows
+        ("SERVICE", "CLIENTS", "ALL NODES UP", "NODES AS THEY ARE", "OF ALL ADDRESSES", "NODES"),
+        rows,
+        full=full,
     )
 
 
-def _moved(service: str, part: str, shift: Mapping[str, Any]) -> tuple[object, ...]:
+def _moved(service: str, part: str, shift: Mapping[str, Any], *, full: bool) -> tuple[object, ...]:
     up, now = shift["all_up"], shift["now"]
     whole = percent(up["share"], 2) if part in UNITS else ""
     known = "share_known" if part in UNITS else "share"
-    return service, WHO[part], percent(up[known], 2), percent(now[known], 2), whole, _gains(up["nodes"])
+    return (
+        service,
+        WHO[part],
+        percent(up[known], 2),
+        percent(now[known], 2),
+        whole,
+        _gains(up["nodes"], full=full),
+    )
 
 
-def _gains(nodes: Mapping[str, tuple[float, float]]) -> str:
+def _gains(nodes: Mapping[str, tuple[float, float]], *, full: bool) -> str:
     ordered = sorted(nodes.items(), key=lambda item: -abs(item[1][1] - item[1][0]))
     gains = [(name, percent(before, 2), percent(after, 2)) for name, (before, after) in ordered]
     shown = [f"{name} {before} -> {after}" for name, before, after in gains if before != after]
-    return ", ".join(shown[:NODES]) + (", ..." if len(shown) > NODES else "")
+    if full or len(shown) <= NODES:
+        return ", ".join(shown)
+    return f"{', '.join(shown[:NODES])}, ..."
 
 
 def _number(amount: float) -> str:
