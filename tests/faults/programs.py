@@ -8,6 +8,7 @@ import os
 import resource
 import signal
 import subprocess
+import sys
 import threading
 import time
 from functools import partial
@@ -21,8 +22,10 @@ import pytest
 from faults.load import Answer
 from faults.rows import ROWS, row
 from faults.scene import AMS, COLD, OTHER_NAMES, TABLE, WWW
+from geosteer import files
 from support.data import ROOT
-from support.servers import addresses, wait_until
+from support.front_servers import Server, ask
+from support.servers import addresses, free_port, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,6 +86,37 @@ def from_snapshot(scene: Scene) -> None:
     scene.hold(0.4)
     scene.mending()
     scene.redis.start()
+    scene.repaired()
+
+
+@row("the checked copy of the settings is cut or rubbish", "live", may="stale", longest=1)
+def damaged_settings_copy(scene: Scene) -> None:
+    """Workers that start read the file itself, and write the copy anew."""
+    copy = scene.folder / "last-good.json.settings"
+    whole = copy.read_bytes()
+    for damaged in (whole[: len(whole) // 2], b"", files.sealed(b"{stamp: 1}"), files.sealed(b'{"stamp":1')):
+        copy.write_bytes(damaged)
+        scene.restart_pdns()
+        moment = time.monotonic()
+        wait_until(partial(_asked, scene, moment), what="answers of new workers")
+        assert copy.read_bytes() == whole
+    scene.repaired()
+
+
+WILDCARD = """
+[fallback.zones."w.example.net"]
+soa = { mname = "ns1.example.net", rname = "hostmaster.example.net" }
+ns = ["ns1.example.net"]
+records = [{ name = "*.dl", type = "A", content = "192.0.2.1", ttl = 10 }]"""
+
+
+@row("Redis never there, a wildcard record in `[fallback]`", "fallback", published=False, more=WILDCARD)
+def wildcard_without_redis(scene: Scene) -> None:
+    for name in ("a.dl.w.example.net", "b.c.dl.w.example.net"):
+        assert scene.query(name).addresses == ("192.0.2.1",), name
+    scene.hold(0.4)
+    scene.mending()
+    scene.publish()
     scene.repaired()
 
 
@@ -276,3 +310,58 @@ def restarted(scene: Scene) -> None:
     wait_until(lambda: scene.load.since(moment), what="an answer")
     assert all(answer.good for answer in scene.load.since(moment)), "the client's retry is answered"
     scene.repaired()
+
+
+STUMBLING = """
+import sys
+from pathlib import Path
+from geosteer.redirect import server
+from geosteer.sync.follower import Follower
+
+tick = Follower.tick
+
+def stumble(self, now):
+    if Path(sys.argv[1]).exists():
+        raise RuntimeError("out of the blue")
+    return tick(self, now)
+
+Follower.tick = stumble
+server.run(sys.argv[2:])
+"""
+"""geosteer-http, whose thread meets an exception again and again while a file exists."""
+
+
+@row("geosteer-http's thread meets exceptions", "live", may="stale")
+def thread_stumbles(scene: Scene) -> None:
+    """It says at once that its answers are not live, answers all the same, and follows again afterwards."""
+    port, flag = free_port(), scene.folder / "stumble"
+    options = [
+        "--config",
+        str(scene.folder / "backend.toml"),
+        "--listen",
+        f"127.0.0.1:{port}",
+        "--trust",
+        "127.0.0.0/8",
+    ]
+    options += ["--to", "address"]
+    british = {"X-Forwarded-For": "11.0.0.7"}
+    with Server([sys.executable, "-c", STUMBLING, str(flag), *options]).ready(port) as front:
+
+        def tier() -> str:
+            return str(ask(port, "/.geosteer/health").json()["tier"])
+
+        def node() -> str:
+            return ask(port, headers=british)["location"]
+
+        wait_until(lambda: tier() == "live", what="a live front end")
+        assert node() == "http://192.0.2.1/"
+        flag.touch()
+        wait_until(lambda: tier() == "stale", what="a front end that does not pretend")
+        for _ in range(20):
+            assert node() == "http://192.0.2.1/"
+        assert front.log.count("out of the blue") == 1
+        scene.mending()
+        flag.unlink()
+        wait_until(lambda: tier() == "live", what="live again")
+        scene.repaired()
+        wait_until(lambda: node() == "http://192.0.2.2/", what="news")
