@@ -25,7 +25,7 @@ sub vcl_recv {
         return (synth(404));
     }
     if (req.http.host ~ "(?i)(^|\.)cdn\.example\.net\.?(:[0-9]+)?$") {
-        # Set anew, not appended: what clients write there themselves does not count.
+        # Set, not appended: values from clients are dropped.
         set req.http.X-Forwarded-For = client.ip;
         set req.http.X-Forwarded-Proto = "http";
         set req.backend_hint = geosteer;

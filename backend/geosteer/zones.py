@@ -43,7 +43,7 @@ class Entry:
         self.above_id = 0
         """At the apex of a zone within another: the id of the zone above it."""
         self.above = b""
-        """What the zone above has there: the whole reply to its questions, of which a delegation is all that it may tell."""
+        """The zone above's whole reply at this name: a delegation and nothing else."""
         self.service: Service | None = None
         self.kinds: tuple[str, ...] = ()
         """Record types that a service known by name alone has here."""
@@ -53,7 +53,7 @@ class Entry:
         return f"Entry({self.name})"
 
     def sound(self) -> bool:
-        """Whether PowerDNS takes every line that is the same for everybody; one that it does not take costs it its place."""
+        """Whether PowerDNS takes every line that is the same for everybody."""
         name = self.name.encode("ascii", "replace")
         if not 0 < len(name) < 254 or not name.isascii() or name.split() != [name]:
             return False

@@ -330,7 +330,7 @@ def test_the_last_node_of_a_service_is_not_taken_out_unless_somebody_says_so(
     assert code == 3
     assert "would have no node left: clients get all of its nodes again" in err
     assert "www.cdn.example.net" in err
-    assert "nothing was changed; --yes does it all the same" in err
+    assert "nothing was changed; --yes overrides this" in err
     assert not client.exists("{geosteer}:override")
     assert geosteer("node", *words, "lon*")[0] == 0  # ams1 is left
     client.hset("{geosteer}:node:ams1", "state", "down")

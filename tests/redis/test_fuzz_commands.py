@@ -217,7 +217,7 @@ def test_a_document_that_is_no_configuration_is_told_and_replaced(site: Site, te
     assert code == 0, told
     after = current_of(site.client)
     assert after["config"] == before["config"]
-    assert site.run("verify")[1].rstrip().endswith("all is well")
+    assert site.run("verify")[1].rstrip().endswith("no problems")
 
 
 def test_any_field_of_the_document_may_be_anything(site: Site) -> None:

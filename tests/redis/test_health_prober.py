@@ -313,7 +313,7 @@ def test_a_service_begins_anew_in_place_on_sighup_unless_its_file_is_wrong(
             finally:
                 process.terminate()
             assert process.wait(5) == 0
-            assert "going on as before" in log.read_text()
+            assert "continuing with the previous settings" in log.read_text()
             assert "Traceback" not in log.read_text()
 
     asyncio.run(main())

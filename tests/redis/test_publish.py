@@ -405,7 +405,7 @@ def test_replicas_that_confirm_are_counted(config: Config, capsys: pytest.Captur
             assert (outcome.replicas, outcome.confirmed) == (1, 1)
             write_csv(config.path.parent / "geo.csv", [*LINES, "192.88.99.0/24,FR"])
             assert main(["publish", "--config", str(settings.path)]) == 0
-            assert "; 1 of 1 replicas have it; " in capsys.readouterr().out
+            assert "; confirmed by 1 of 1 replicas; " in capsys.readouterr().out
             fields = current_of(replica.client())
             assert contents(replica.client(), fields) == contents(primary.client(), fields)
             settings = make_config(config.path.parent, replica.url)

@@ -203,7 +203,7 @@ def test_monitoring_is_alarmed_by_a_map_without_nodes_and_by_missing_pages(store
     client.hdel("{geosteer}:object", current_of(client)["geo.v6"])
     code, line = monitoring.judge(gather(store))
     assert code == 2
-    assert "table geo is not all there" in line
+    assert "table geo is incomplete" in line
     assert monitoring.failed("a\nb") == (2, "CRITICAL - a b")
 
 

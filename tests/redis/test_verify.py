@@ -264,7 +264,7 @@ def test_the_command_says_what_is_wrong_and_ends_with_1(
     assert main(["verify", "--config", path]) == 0
     out = capsys.readouterr().out
     assert out.startswith("generation 1\nTABLE ")
-    assert out.endswith("all is well\n")
+    assert out.endswith("no problems\n")
     site.client.hdel(OBJECT, site.pages(fields["geo.v4"])[0])
     assert main(["verify", "--config", path]) == 1
     assert "is missing" in capsys.readouterr().out

@@ -51,7 +51,7 @@ def test_setup_tells_what_it_takes_and_takes_nothing_else() -> None:
     assert "bin/setup bench" in done.stdout
     done = run(ROOT / "bin" / "setup", "test")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "no such word: test" in done.stderr
+    assert "unknown argument: test" in done.stderr
 
 
 def checkout(folder: Path) -> dict[str, str]:

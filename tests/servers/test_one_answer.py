@@ -31,7 +31,7 @@ SERVICES = [
 ]
 
 STATES: dict[str, tuple[dict[str, dict[str, str]], dict[str, str]]] = {
-    "all is well": ({}, {}),
+    "no problems": ({}, {}),
     "one is down": ({"ams1": {"state": "down"}}, {}),
     "shares": ({"ams1": {"state": "up", "shed": "0.35"}}, {"lon1": '{"state": "drain", "percent": 40}'}),
     "all down": ({name: {"state": "down"} for name in ("lon1", "ams1", "nyc1")}, {}),

@@ -25,10 +25,10 @@ log = logging.getLogger(__name__)
 )
 @options.common
 def check_config(file: Path | None, backend: Path | None, config_path: Path | None) -> None:
-    """Tell every problem of a configuration.
+    """Report every problem of a configuration.
 
-    Each comes with its place, and nothing else is done. Warnings are told too; only problems make
-    the exit code 2. With --backend alone a missing default configuration is no problem: that host
+    Each comes with its place, and nothing else is done. Warnings are shown too; only problems make
+    the exit code 2. With --backend alone a missing default configuration is not a problem: that host
     may have workers only.
     """
     from geosteer_loader.config import config

@@ -55,7 +55,7 @@ def explain(
     drawn = random.random() if ticket is None else ticket  # noqa: S311  # it spreads load, it guards nothing
     if backend is not None:
         if plan:
-            raise click.UsageError("--plan and --backend exclude each other: a worker plans nothing")
+            raise click.UsageError("--plan and --backend exclude each other: a worker does not plan")
         from geosteer_loader.query.worker_answers import explain_by
 
         explanation = explain_by(backend, name, client, qtype, drawn)

@@ -29,7 +29,7 @@ R = TypeVar("R")
     ),
 )
 def export() -> None:
-    """Write files made of what is published: for workers, and for name servers that answer by themselves.
+    """Write files from what is published: for workers, and for name servers that answer by themselves.
 
     A file is replaced as a whole, and only when its content changes.
     """
@@ -40,10 +40,10 @@ def _shared(function: Callable[P, R]) -> Callable[P, R]:
     for option in (
         click.option(
             "--interval", default=0.2, show_default=True, metavar="SECONDS", type=click.FloatRange(0.01, 3600),
-            help="With --watch: how often to look.",
+            help="With --watch: time between two checks.",
         ),
-        click.option("--watch", is_flag=True, help="Go on, and write again whenever something changes."),
-        click.option("--lossy", is_flag=True, help="Write although the format cannot say all of it."),
+        click.option("--watch", is_flag=True, help="Keep running, and write again on every change."),
+        click.option("--lossy", is_flag=True, help="Write even if the format cannot express everything."),
         click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False)),
     ):  # fmt: skip
         function = option(function)
@@ -107,7 +107,7 @@ def pdns_geoip(
 
     It answers by itself then, many times faster than through workers. What a hash of the client's network
     settles becomes a draw with the same weights. What the backend cannot do is listed and refused. A client
-    subnet that is private or of length 0 is taken as it stands, where workers go by the resolver's address.
+    subnet that is private or of length 0 is used as it is, where workers use the resolver's address.
     """
     from geosteer_loader.export.pdns_geoip import Exporter
 
@@ -141,7 +141,7 @@ def gdnsd(
 
     Networks of all layers, zones, and files of node states, which gdnsd watches by itself. What gdnsd cannot
     do is listed and refused. The file `config` is made once, and yours from then on. A client subnet that is
-    private is taken as it stands, where workers go by the resolver's address.
+    private is used as it is, where workers use the resolver's address.
     """
     from geosteer_loader.export.gdnsd import Exporter, needs_replace
 

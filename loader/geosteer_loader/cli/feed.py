@@ -40,8 +40,8 @@ def feed(
 
     FILE ("-": standard input) is JSON: {"nodes": {"lon1": {"state": "up", "load": 0.7, "reason": "..."}}}.
     A state is one verdict beside those of the probers; a load, in the unit of the node's capacity,
-    makes a node that is too busy give clients away. Nothing is published when anything is malformed.
-    A feed is a promise of another one; --forget WRITER, without a FILE, takes it back: nodes keep
+    makes an overloaded node give clients away. Nothing is published when anything is malformed.
+    Each feed announces the next; --forget WRITER, without a FILE, ends that: nodes keep
     their states, and a writer that still lives comes back with its next verdicts.
     """
     from geosteer_loader.config.values import label, printable

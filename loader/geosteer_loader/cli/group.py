@@ -27,8 +27,8 @@ from geosteer_loader.cli import (
 )
 
 
-class HungUp(Exception):  # it is no error
-    """Whoever read the results has seen enough."""
+class HungUp(Exception):  # not an error
+    """The reader of the results has seen enough."""
 
 
 class _Group(click.Group):

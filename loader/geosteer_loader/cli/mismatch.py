@@ -1,4 +1,4 @@
-"""The command that tells how much steering by resolver costs."""
+"""The command that measures the cost of steering by resolver."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 def mismatch(
     *, name: str, pairs: Path, qtype: str | None, plan: bool, as_json: bool, config_path: Path | None
 ) -> None:
-    """Tell how often a resolver's node is not its client's.
+    """Measure how often a resolver's node is not its client's.
 
     PAIRS is a file ("-": stdin) of lines with a resolver and a client, and maybe a count: from a
     log of clients and the resolvers that they use, or of source addresses and the client networks
@@ -58,7 +58,7 @@ def mismatch(
         with meter("pairs") as shown:
             result = measure(seen, service, kind, _pairs(pairs, shown))
     if not result.pairs:
-        raise SourceError(f"{pairs}: holds no pairs")
+        raise SourceError(f"{pairs}: no pairs in it")
     options.emit(result.to_json(), lambda: text(result), json_wanted=as_json)
 
 

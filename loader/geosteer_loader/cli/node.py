@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     "--for", "seconds", metavar="TIME", type=DURATION, help="How long, such as 2h; else until `auto`."
 )
 @click.option("--why", default="", metavar="TEXT", help="Shown by status and explain.")
-@click.option("--yes", is_flag=True, help="Do it even where it leaves a service without nodes.")
+@click.option("--yes", is_flag=True, help="Proceed even if a service is left without nodes.")
 @options.as_json
 @options.common
 def node(
@@ -52,10 +52,10 @@ def node(
     as_json: bool,
     config_path: Path | None,
 ) -> None:
-    """Overrule the probes for some nodes.
+    """Override the probes for some nodes.
 
     up and down hold whatever the probes see; drain gives a node's clients away, all but --percent;
-    auto lets the probes decide again; list shows who overrules what, until when and why. Globs are
+    auto lets the probes decide again; list shows the overrides: who, until when and why. Globs are
     expanded now, to the nodes that are published; the last command on a node counts. What would leave
     a service without nodes is asked first on a terminal, and refused elsewhere, unless --yes is given.
     """
@@ -133,14 +133,14 @@ def _listed(entry: Listed) -> str:
 
 
 def _consent(emptied: Sequence[Emptied]) -> None:
-    """Ask whether maps may lose their last node. Raises: Refused: nobody can be asked, or the answer is no."""
+    """Ask whether maps may lose their last node. Raises: Refused: there is no terminal to ask on, or the answer is no."""
     if sys.stdin.isatty() and sys.stderr.isatty():
         for line in emptied:
             click.echo(str(line), err=True)
-        if click.confirm("Do it all the same?", err=True):
+        if click.confirm("Proceed anyway?", err=True):
             return
         raise Refused("nothing was changed")
-    raise Refused("\n".join([*map(str, emptied), "nothing was changed; --yes does it all the same"]))
+    raise Refused("\n".join([*map(str, emptied), "nothing was changed; --yes overrides this"]))
 
 
 def _document(text: str | None) -> Any:

@@ -1,4 +1,4 @@
-"""What commands share: where the configuration is, how much is told, and how results are shown."""
+"""What commands share: where the configuration is, how much is logged, and how results are shown."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def common(function: Callable[P, R]) -> Callable[P, R]:
     """Adds `--config FILE`, given to the command as *config_path*, and `-v`, `-q`."""
     for option in (
         click.option(
-            "-q", "--quiet", is_flag=True, expose_value=False, callback=_quiet, help="Tell warnings only."
+            "-q", "--quiet", is_flag=True, expose_value=False, callback=_quiet, help="Log only warnings."
         ),
         click.option(
             "-v",
@@ -43,7 +43,7 @@ def common(function: Callable[P, R]) -> Callable[P, R]:
             is_flag=True,
             expose_value=False,
             callback=_verbose,
-            help="Tell more on stderr.",
+            help="Log more on stderr.",
         ),
         click.option(
             "--config",

@@ -33,11 +33,11 @@ log = logging.getLogger(__name__)
 )
 @options.common
 def probe(*, once: bool, period: float | None, config_path: Path | None) -> None:
-    """Run the health checks and publish what they say.
+    """Run the health checks and publish the results.
 
     Nodes and checks are those that are published; of the configuration only [redis] and [prober]
     are read here. Counters are kept in Redis, so that every run goes on from the one before.
-    With --watch, SIGTERM ends it and SIGHUP starts it anew in place.
+    With --watch, SIGTERM ends it and SIGHUP restarts it in place.
     """
     from geosteer_loader.health.prober import Prober
     from geosteer_loader.health.service import Service
@@ -58,7 +58,7 @@ def probe(*, once: bool, period: float | None, config_path: Path | None) -> None
 
 
 async def _serve(service: Service, path: Path | None) -> bool:
-    """Watch until a signal ends it; whether to begin anew then, in place (SIGHUP), with what the file says now."""
+    """Watch until a signal ends it; whether to restart in place (SIGHUP), with the file as it is now."""
     anew = False
 
     def restart() -> None:
@@ -66,7 +66,7 @@ async def _serve(service: Service, path: Path | None) -> bool:
         try:
             writers.settings(path)
         except GeosteerError as exc:
-            log.warning("%s; going on as before", exc)
+            log.warning("%s; continuing with the previous settings", exc)
             return
         anew = True
         service.stop()

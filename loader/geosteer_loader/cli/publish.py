@@ -28,13 +28,13 @@ log = logging.getLogger(__name__)
     multiple=True,
     metavar="GUARD",
     type=click.Choice(GUARDS),
-    help=f"Publish although this guard says no: {', '.join(GUARDS)}. May be repeated.",
+    help=f"Publish despite this guard: {', '.join(GUARDS)}. May be repeated.",
 )
 @click.option(
     "--schema",
     type=int,
     metavar="N",
-    help="What the published fields mean from now on: raise it when all workers know it. Default: as published.",
+    help="Schema of the published fields; raise it once all workers know it. Default: as published.",
 )
 @options.as_json
 @options.common

@@ -35,22 +35,20 @@ INFEASIBLE = 1
     "--by",
     type=click.Choice(("distance", "path")),
     default="distance",
-    help="What is to be small: kilometres, or AS-path length (table path). Default: distance.",
+    help="Cost to minimise: kilometres, or AS-path length (table path). Default: distance.",
 )
 @click.option(
     "--fill",
     type=click.FloatRange(0, 1, min_open=True),
     default=0.8,
-    help="Part of its capacity that a node is planned for; default: 0.8, where nothing is shed yet.",
+    help="Part of a node's capacity to plan with; default: 0.8, below which nothing is shed.",
 )
 @click.option(
     "--node", "globs", metavar="GLOB", multiple=True, help="Plan with these nodes only; repeatable."
 )
-@click.option(
-    "--map", "name", metavar="NAME", default="planned", help="What to call the map; default: planned."
-)
+@click.option("--map", "name", metavar="NAME", default="planned", help="Name of the map; default: planned.")
 @click.option("--write", metavar="FILE", type=click.Path(path_type=Path), help="Write the map as TOML.")
-@click.option("--offline", is_flag=True, help="Do not ask Redis: countries lie at their middle.")
+@click.option("--offline", is_flag=True, help="Do not ask Redis; place each country at its centre.")
 @click.option("--no-closing", is_flag=True, help="Leave out what happens when a node closes.")
 @options.as_json
 @options.common

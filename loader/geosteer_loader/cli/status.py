@@ -66,7 +66,7 @@ def status(
 
 
 class _Found(NamedTuple):
-    """One status, whoever looked."""
+    """A status for both kinds of user."""
 
     json: dict[str, Any]
     text: Callable[[], str]

@@ -28,7 +28,7 @@ def settings(path: Path | None) -> Settings:
 
 
 def exchange(store: Store, name: str, settings: Settings) -> Exchange:
-    """Where the writer of that name meets the others."""
+    """The exchange of the writer with that name."""
     from geosteer_loader.health.exchange import Exchange
 
     return Exchange(store, name, settings.rule)

@@ -78,7 +78,7 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
 def check(raw: Mapping[str, Any], path: Path, environ: Mapping[str, str], text: str = "") -> Config:
     """The configuration in the TOML document *raw*, read from *path*; relative paths begin at its folder.
 
-    Args: text: the file's, so that problems tell the line.
+    Args: text: the file's, so that problems give the line.
     Raises: ConfigError: as `load`.
     """
     problems = Problems(str(path), text)

@@ -54,7 +54,7 @@ def _at(place: str, key: str) -> str:
 
 
 def _text(value: object) -> str:
-    """A value much as TOML writes it; nothing that says nothing."""
+    """A value much as TOML writes it, without empty settings."""
     if isinstance(value, dict):
         inside = ", ".join(
             f"{_at('', key)} = {_text(inner)}" for key, inner in value.items() if inner not in (None, [], {})

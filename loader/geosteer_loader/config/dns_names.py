@@ -36,7 +36,7 @@ def host(value: object) -> str:
     """
     absolute = name(value)
     if "*" in absolute.split("."):
-        raise ValueError(f"{shown(value)} is a wildcard; one name is wanted here")
+        raise ValueError(f"{shown(value)} is a wildcard; a single name is needed here")
     if absolute.rpartition(".")[2].isdigit():
         if _is_address(absolute):
             raise ValueError(f"{shown(value)} is an address; a host name is needed here")
@@ -51,7 +51,7 @@ def host_name(value: object) -> str:
     absolute = host(value)
     odd = _ODD_IN_HOST.search(absolute)
     if odd:
-        raise ValueError(f"{shown(value)} contains {shown(odd[0])}, which no host name does")
+        raise ValueError(f"{shown(value)} contains {shown(odd[0])}, which is not allowed in a host name")
     return absolute
 
 

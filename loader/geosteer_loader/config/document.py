@@ -1,4 +1,4 @@
-"""The parts of the published configuration document; the shipped example tells what each field means."""
+"""The parts of the published configuration document; the shipped example explains each field."""
 
 from __future__ import annotations
 

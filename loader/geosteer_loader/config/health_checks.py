@@ -157,7 +157,7 @@ def _statuses(table: Table) -> list[int]:
     if isinstance(table.raw("status"), list):
         statuses = [status for _, status in table.each("status", _STATUS)]
         if not statuses:
-            table.add("status", "names no status")
+            table.add("status", "has no status")
         return statuses
     return [table.get("status", _STATUS, 200)]
 
@@ -167,7 +167,7 @@ def _headers(table: Table) -> dict[str, str]:
     for key in table.names():
         headers[key] = table.get(key, text, "")
         if not key.isascii() or not key.replace("-", "").replace("_", "").isalnum():
-            table.add(key, "is not a header's name")
+            table.add(key, "is not a header name")
         if headers[key] and literal(key, headers[key]):
             table.add(key, LITERAL)
     return headers

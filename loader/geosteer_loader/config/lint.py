@@ -54,7 +54,7 @@ def warn_unanswerable(
     for name, service in reader.services.items():
         place = f"{reader.places[name]}.policy"
         if service["policy"] == "nearest" and not sources["geo"]:
-            root.problems.warn(place, "is nearest, but there is no [[sources.geo]] to tell where clients are")
+            root.problems.warn(place, "is nearest, but there is no [[sources.geo]] to locate clients")
         if service["policy"] == "path" and not sources["path"]:
             root.problems.warn(place, "is path, but there is no [[sources.path]]")
         elif service["policy"] == "path" and service["map"] in maps:

@@ -1,4 +1,4 @@
-"""`[networks.x]`: prefixes of the operator's own choice, in the file or in lists beside it."""
+"""`[networks.x]`: the operator's own prefixes, in the file or in lists beside it."""
 
 from __future__ import annotations
 

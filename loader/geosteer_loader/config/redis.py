@@ -32,7 +32,7 @@ _PREFIX = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedisSettings:
-    """How to reach the Redis that is written to."""
+    """The connection to the Redis that the loader writes to."""
 
     url: str
     """Without a user or password."""
@@ -73,7 +73,7 @@ def read_redis(table: Table, base: Path, environ: Mapping[str, str] | None) -> R
     )
     table.finish()
     if bool(settings.cert) != bool(settings.key):
-        table.add("cert" if settings.cert else "key", "cert and key are wanted together")
+        table.add("cert" if settings.cert else "key", "cert and key are needed together")
     if (settings.ca or settings.cert) and not where.url.startswith("rediss:"):
         table.problems.warn(table.at("url"), "is not encrypted: ca, cert and key are for rediss://")
     return settings

@@ -21,7 +21,7 @@ _NAME = re.compile(rf"(?:.*[-_])?{_WORD}(?:[-_].*)?", re.IGNORECASE)
 _SCHEME = re.compile(r"(?:basic|bearer|digest|token|apikey)\s+", re.IGNORECASE)
 _INSIDE = re.compile(rf"(?<![a-z]){_WORD}[=:]\s*(?!\$\{{)[^\s&]", re.IGNORECASE)
 _LOGINS = {"-a", "-u", "--user"}
-"""Options that take a login, of check_http and curl; elsewhere `-u` may be a path, and `-a` an address with a port."""
+"""Options of check_http and curl that take a login; elsewhere `-u` may be a path, and `-a` an address with a port."""
 _LOGIN = re.compile(r"[^\s:/]+:(?!\$\{\w+\}$|\d+$)[^\s/]+")
 _USERINFO = re.compile(r"://[^/@\s]*:(?!\$\{\w+\}@)[^/@\s]*@")
 

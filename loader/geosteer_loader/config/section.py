@@ -21,12 +21,12 @@ _DIGITS = re.compile(r"(\d+)")
 
 
 class Problems:
-    """What is wrong with a file, and what merely looks wrong."""
+    """The problems and warnings of a file."""
 
     def __init__(self, file: str, text: str = "") -> None:
         """Args: text: the file's content, to find line numbers."""
         self.file = file
-        """How users know the file."""
+        """The file's name for users."""
         self._text = text
         self._errors: dict[tuple[str, str, str], None] = {}
         self._warnings: dict[tuple[str, str, str], None] = {}

@@ -47,7 +47,7 @@ def printable(message: str) -> str:
 
 
 def kind(value: object) -> str:
-    """What sort of TOML value this is, in words."""
+    """The type of a TOML value, in words."""
     names = {
         bool: "a boolean",
         int: "a whole number",
@@ -60,7 +60,7 @@ def kind(value: object) -> str:
 
 
 def text(value: object) -> str:
-    """Text of one line that says something."""
+    """Non-empty text of one line."""
     if not isinstance(value, str):
         raise ValueError(f"must be text, not {kind(value)}")
     if not value.strip():
@@ -155,7 +155,7 @@ def address(version: int = 0) -> Callable[[object], str]:
     def parse(value: object) -> str:
         plain = text(value)
         if "%" in plain:
-            raise ValueError(f"{shown(value)} has a zone suffix, which means nothing elsewhere")
+            raise ValueError(f"{shown(value)} has a zone suffix, which has no meaning on other hosts")
         try:
             parsed = ipaddress.ip_address(plain)
         except ValueError as exc:

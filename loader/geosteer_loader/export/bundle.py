@@ -1,4 +1,4 @@
-"""What an export makes: files, and what of the published configuration they cannot say."""
+"""The result of an export: files, and what the format cannot express of the published configuration."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ class Bundle:
     files: dict[str, bytes | str] = field(default_factory=dict)
     """Path inside the folder -> content, in the order in which they are to be replaced."""
     losses: dict[str, None] = field(default_factory=dict)
-    """What the format cannot say, each as `place: what becomes of it`."""
+    """What the format cannot express, each as `place: what becomes of it`."""
     notes: dict[str, None] = field(default_factory=dict)
     """What a reader should know, without anything being lost."""
 
     def lose(self, place: str, what: str) -> None:
-        """Note what the format cannot say."""
+        """Note what the format cannot express."""
         self.losses[f"{place}: {what}"] = None
 
     def note(self, text: str) -> None:
-        """Tell something that loses nothing."""
+        """Note something that loses nothing."""
         self.notes[text] = None
 
     def check(self, *, lossy: bool) -> None:

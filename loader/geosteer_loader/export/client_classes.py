@@ -1,4 +1,4 @@
-"""Clients in classes: those for whom a set of services has the same to say; and what each service answers to a class."""
+"""Classes of clients that a set of services treats alike, and what each service answers to a class."""
 
 from __future__ import annotations
 

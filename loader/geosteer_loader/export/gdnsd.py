@@ -1,6 +1,6 @@
 """`geosteer export gdnsd`: gdnsd answers what is published, from a `nets` map of all layers and from files of node states.
 
-Each network has its ranking of nodes, whatever their states are; gdnsd gives the first one that is up. So a change of state
+Each network has its ranking of nodes, whatever their states are; gdnsd gives the first that is up. So a change of state
 is a change of a small file that gdnsd watches. Equals stand in the ranking together, as a weighted resource.
 Source: gdnsd 3.8, gdnsd-plugin-geoip(8), -weighted(8), -extfile(8), gdnsd.zonefile(5).
 """

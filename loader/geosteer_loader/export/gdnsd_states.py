@@ -31,7 +31,7 @@ def states(bundle: Bundle, nodes: Sequence[Node], name: str, picture: Picture) -
     for node in nodes:
         state = picture.states.get(node.name)
         if node.name in up and 0 < _share(node, picture)[0] < 1:
-            bundle.lose(f"nodes.{node.name}", "is to keep a share of its clients, and keeps all of them")
+            bundle.lose(f"nodes.{node.name}", "keeps all of its clients, not the share that it should")
         # A TTL below every service's means: the least that the service has.
         word = "DOWN" if node.name not in up else "UP/0" if state and state.failing else "UP"
         for what in (*node.a, *node.aaaa, *([f"{node.hostname}."] if node.hostname else [])):

@@ -1,4 +1,4 @@
-"""`geosteer export pdns-geoip`: zones and a database for PowerDNS' geoip backend, which answers without asking anybody.
+"""`geosteer export pdns-geoip`: zones and a database for PowerDNS' geoip backend, which answers by itself.
 
 All tables that count become one database in which a prefix has the name of a class of clients: those for whom the same
 entries of the maps count. A class does not depend on node states, so that a change of those is a change of the small YAML

@@ -417,7 +417,7 @@ ADDRESSES = {
     "zone suffix": (
         AAAA,
         'aaaa = ["fe80::1%eth0"]',
-        'line +0: nodes.lon1.aaaa[1]: "fe80::1%eth0" has a zone suffix, which means nothing elsewhere',
+        'line +0: nodes.lon1.aaaa[1]: "fe80::1%eth0" has a zone suffix, which has no meaning on other hosts',
     ),
     "zeros in front": (
         A,
@@ -649,7 +649,7 @@ NAMES = {
     "URL as host name": (
         HOSTNAME,
         'hostname = "http://jnb1.cdn.example.net/"',
-        'line +0: nodes.jnb1.hostname: "http://jnb1.cdn.example.net/" contains ":", which no host name does',
+        'line +0: nodes.jnb1.hostname: "http://jnb1.cdn.example.net/" contains ":", which is not allowed in a host name',
     ),
     "letters beyond ASCII": (
         HOSTNAME,
@@ -869,7 +869,7 @@ ELSEWHERE = {
     "certificate without its key": (
         PREFIX,
         PREFIX + '\ncert = "c.pem"',
-        "line +1: redis.cert: cert and key are wanted together",
+        "line +1: redis.cert: cert and key are needed together",
     ),
     "password file that is not there": (
         PREFIX,

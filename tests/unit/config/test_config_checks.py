@@ -117,7 +117,7 @@ CASES = {
     ),
     "no status": (
         'type = "http"\nurl = "http://h/"\nstatus = []',
-        ["nodes.ams1.check.status: names no status"],
+        ["nodes.ams1.check.status: has no status"],
     ),
     "setting of another type": (
         'type = "http"\nurl = "http://h/"\nverify = false',
@@ -220,7 +220,7 @@ INVALID_HOSTS = {
     "no address": ("192.0.2.300", "is not a host name: its last label is a number; no valid address either"),
     "three numbers": ("192.0.2", "is not a host name: its last label is a number; no valid address either"),
     "too long": (".".join(["x" * 60] * 5), "is 306 bytes long, more than 255"),
-    "star": ("*.example.net", "is a wildcard; one name is wanted here"),
+    "star": ("*.example.net", "is a wildcard; a single name is needed here"),
 }
 FIELDS = {
     "node": ("[nodes.par1]\nhostname = {}\n", "nodes.par1.hostname"),

@@ -233,7 +233,7 @@ CASES = {
     ),
     "node that is a wildcard": (
         changed(('"ams1.cdn', '"*.cdn')),
-        'nodes.ams1.hostname: "*.cdn.example.net" is a wildcard; one name is wanted here',
+        'nodes.ams1.hostname: "*.cdn.example.net" is a wildcard; a single name is needed here',
     ),
     # services
     "no map": (

@@ -49,7 +49,7 @@ CASES = {
     ),
     "address with a zone": (
         changed(("2001:db8:1::1", "fe80::1%eth0")),
-        'nodes.lon1.aaaa[1]: "fe80::1%eth0" has a zone suffix, which means nothing elsewhere',
+        'nodes.lon1.aaaa[1]: "fe80::1%eth0" has a zone suffix, which has no meaning on other hosts',
     ),
     "address of no name server": (
         changed(("192.0.2.2", "0.0.0.0")),

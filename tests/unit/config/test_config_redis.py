@@ -92,7 +92,7 @@ def test_a_password_may_stand_in_the_environment_or_in_a_file():
         ("password = 1", ["redis.password: must be text, not a whole number"]),
         ('passwd = "x"', ['redis.passwd: unknown setting; did you mean "password"?']),
         ("timeout = 0", ["redis.timeout: must be a duration from 0.01 to 600 s, not 0"]),
-        ('url = "rediss://h"\ncert = "a.pem"', ["redis.cert: cert and key are wanted together"]),
+        ('url = "rediss://h"\ncert = "a.pem"', ["redis.cert: cert and key are needed together"]),
     ],
 )
 def test_mistakes_around_secrets_are_named(settings, expected):

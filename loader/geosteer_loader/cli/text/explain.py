@@ -21,7 +21,7 @@ def text(explanation: Explanation) -> str:
     """The whole explanation."""
     generation = "as planned" if explanation.generation is None else f"generation {explanation.generation}"
     lines = [
-        f"{explanation.name} {explanation.type} for {explanation.client or 'a client unknown'}",
+        f"{explanation.name} {explanation.type} for {explanation.client or 'an unknown client'}",
         f"map {explanation.map}, policy {explanation.policy}, layer {_answered_by(explanation.answered_by)}",
         f"scope {explanation.scope}: {explanation.scope_reason}",
         f"{explanation.tier}, {generation}",
@@ -49,7 +49,7 @@ def text(explanation: Explanation) -> str:
     if not explanation.answer:
         lines.append(click.style("refused: no node" if explanation.refused else "no answer", fg="red"))
     if explanation.valid_until:
-        lines.append(f"holds until {explanation.valid_until} at most: something ends or grows then")
+        lines.append(f"valid until {explanation.valid_until}: an override or a ramp changes then")
     if explanation.warning:
         lines.append(click.style(f"warning: {explanation.warning}", fg="red"))
     return "\n".join(lines)
@@ -97,7 +97,7 @@ def _verdict(candidate: Candidate) -> str:
     if candidate.spilled:
         return "gives this client away"
     if not candidate.chosen:
-        return "comes behind"
+        return "ranked behind"
     why = ""
     if candidate.ignored:
         why = f" (although {candidate.ignored})"

@@ -19,7 +19,7 @@ _WORDS = ("OK", "WARNING", "CRITICAL")
 def judge(status: Status, max_age: float | None = None) -> tuple[int, str]:
     """Exit code and line for a gathered status; tables older than *max_age* seconds are a warning."""
     critical = [f"map {name} has no serving node" for name in status.maps_without_node]
-    critical += [f"table {name} is not all there" for name, table in status.tables.items() if not table.there]
+    critical += [f"table {name} is incomplete" for name, table in status.tables.items() if not table.there]
     warnings = []
     if status.held:
         warnings.append(f"held: {status.held}")

@@ -18,7 +18,7 @@ def text(outcome: Outcome) -> str:
         summary = f"generation {outcome.generation} published: {', '.join(outcome.changed)}"
         summary += f"; {written.objects} objects, {size(written.size)} written"
     if outcome.replicas:
-        summary += f"; {outcome.confirmed} of {outcome.replicas} replicas have it"
+        summary += f"; confirmed by {outcome.confirmed} of {outcome.replicas} replicas"
     if gone.objects or gone.generations:
         summary += f"; {gone.generations} old generations, {gone.objects} objects removed"
     if gone.orphans:

@@ -83,7 +83,7 @@ def _closing(closing: Closing, unit: str) -> tuple[object, ...]:
     return (
         closing.node,
         _amount(closing.moved),
-        closing.fullest or "none is left",
+        closing.fullest or "none left",
         _used(closing.utilisation),
         over,
         anew,

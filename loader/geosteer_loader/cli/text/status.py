@@ -57,7 +57,7 @@ def worker_text(found: WorkerStatus) -> str:
     parts += [click.style(line, fg="yellow" if live else "red") for line in found.troubles]
     if found.status is not None:
         return "\n".join([*parts, text(found.status)])
-    parts.append(f"those that run already steer by what they know for up to {span(found.max_stale)}")
+    parts.append(f"workers already running keep steering from memory for up to {span(found.max_stale)}")
     rows = [(name, weight) for name, weight in found.servers.items()]
     parts += (
         ["", columns(("SERVER OF LAST RESORT", "WEIGHT"), rows)]
@@ -71,7 +71,7 @@ def _tables(tables: Mapping[str, TableStatus]) -> list[tuple[object, ...]]:
     rows: list[tuple[object, ...]] = []
     for name, table in tables.items():
         files = ", ".join(str(file["file"]) for file in table.source if "file" in file)
-        where = files if table.there else click.style("not all there", fg="red")
+        where = files if table.there else click.style("incomplete", fg="red")
         rows.append((name, table.prefixes, table.ranges, table.built, span(table.age), where))
     return rows
 
@@ -100,7 +100,7 @@ def _nodes(nodes: Mapping[str, NodeStatus]) -> list[tuple[object, ...]]:
 
 
 def said_by(override: Mapping[str, Any]) -> str:
-    """Who told a node what it is, since and until when, and why."""
+    """Who set an override, since and until when, and why."""
     until = f" until {override['until']}" if override.get("until") else ""
     why = f": {override['why']}" if override.get("why") else ""
     return f"{override.get('who', '?')} since {override.get('since', '?')}{until}{why}"

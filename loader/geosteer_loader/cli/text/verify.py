@@ -25,5 +25,5 @@ def text(verdict: Verdict) -> str:
     if verdict.orphans is not None:
         lines.append(f"{verdict.orphans} orphans, {verdict.damaged} damaged objects removed")
     lines += [click.style(f"{problem.where}: {problem.what}", fg="red") for problem in verdict.problems]
-    lines.append(f"{len(verdict.problems)} problems" if verdict.problems else "all is well")
+    lines.append(f"{len(verdict.problems)} problems" if verdict.problems else "no problems")
     return "\n".join(lines)
