@@ -935,7 +935,7 @@ BYTES = {
     "UTF-16": (SHIPPED.encode("utf-16"), "line 1, column 1: is not UTF-8 text, but UTF-16: save it as UTF-8"),
     "compressed": (b"\x1f\x8b\x08\x00", "line 1, column 2: is not UTF-8 text, but compressed (gzip): save it as UTF-8"),
     "line ends of old Macs": (
-        SHIPPED.replace("\n", "\r").encode(), "line 1, column 97: Found invalid character '\\r': lines end with LF or CRLF",
+        SHIPPED.replace("\n", "\r").encode(), "line 1, column 99: Found invalid character '\\r': lines end with LF or CRLF",
     ),
     "brackets without end": (b"x = " + b"[" * 5000, "line 1, column 1: is nested too deeply"),
 }  # fmt: skip

@@ -151,7 +151,7 @@ CASES = {
     ),
     "header name": (
         'type = "http"\nurl = "http://h/"\nheaders = { "a b" = "c" }',
-        ['nodes.ams1.check.headers."a b": is not a header\'s name'],
+        ['nodes.ams1.check.headers."a b": is not a header name'],
     ),
     "literal authorization": (
         'type = "http"\nurl = "http://h/"\nheaders = { Authorization = "Bearer hunter2" }',
