@@ -593,6 +593,8 @@ def test_work_that_takes_more_than_a_second_shows_a_bar_on_a_terminal_and_none_b
             "%"
             not in on_terminal(command, "-q", *words, program=IMPATIENT, TERM="dumb").partition("TABLE")[0]
         )
+    folder = str(geosteer.config.parent / "zone")
+    assert "100%" in on_terminal("export", "pdns-geoip", folder, "--lossy", *words, program=IMPATIENT)
 
 
 def test_on_a_terminal_tables_fit_and_long_diffs_are_folded_elsewhere_all_is_shown(

@@ -8,6 +8,7 @@ import select
 import signal
 import subprocess
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,7 +26,6 @@ from support.tiny import publish_tiny
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from support.servers import RedisServer
 
@@ -366,6 +366,7 @@ def test_a_hangup_reloads_the_settings_in_place_and_says_so(
     process.stdin.flush()
     assert read_line(process).startswith(b"3 OK ")
     assert line() == f"geosteer-squid[{process.pid}]: reloaded\n"
+    assert Path(f"/proc/{process.pid}/comm").read_text() == "geosteer-squid\n"
     assert works(4)
     out, err = process.communicate(timeout=5)
     assert (out, err, process.returncode) == (b"", b"", 0)

@@ -194,13 +194,14 @@ def _run(
     interval: float,
 ) -> None:
     """Make the files once, and again and again if wanted; *flags*: lossy, watch, JSON."""
+    from geosteer_loader.cli.progress_bar import meter
     from geosteer_loader.export.published_state import Picture
     from geosteer_loader.export.watch import Writer
     from geosteer_loader.store import current
 
     lossy, watch, as_json = flags
     with options.connect(config_path) as store:
-        picture = Picture(store)
+        picture = Picture(store, meter)
         writer = Writer(exporter(picture), folder, command, needs_reload)
         bundle, written = writer.once(lossy=lossy)
         report = {

@@ -9,7 +9,8 @@ from array import array
 from typing import TYPE_CHECKING, TypeVar
 
 from geosteer.errors import CorruptPage, StoreError
-from geosteer.keys import FAMILIES, TABLES
+from geosteer.keys import FAMILIES, TABLES, root_field
+from geosteer_loader.progress import Silent
 from geosteer_loader.store.pages import Pages, read_table
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from geosteer.sync.generation import Generation
     from geosteer.tables.tree import Tree
+    from geosteer_loader.progress import Meter
     from geosteer_loader.store.store import Store
 
     Records = tuple[str, ...]
@@ -80,8 +82,10 @@ class Cells:
         return spans
 
 
-def read_cells(store: Store, generation: Generation, wanted: Iterable[str]) -> Cells:
-    """The published tables among *wanted*, put together.
+def read_cells(
+    store: Store, generation: Generation, wanted: Iterable[str], meter: Callable[[str], Meter] = Silent
+) -> Cells:
+    """The published tables among *wanted*, put together; *meter* shows the progress of the table that it is given.
 
     Raises: StoreError: a page is absent or damaged, or Redis failed.
     """
@@ -90,7 +94,10 @@ def read_cells(store: Store, generation: Generation, wanted: Iterable[str]) -> C
     combinations: dict[Records, int] = {}
     spans = {}
     for bits in FAMILIES.values():
-        columns = [_column(store, generation.trees.get((table, bits)), bits) for table in tables]
+        columns = []
+        for table in tables:
+            with meter(root_field(table, bits)) as shown:
+                columns.append(_column(store, generation.trees.get((table, bits)), bits, shown))
         spans[bits] = _merged(bits, columns, combinations)
     return Cells(tables, list(combinations), spans)
 
@@ -106,10 +113,10 @@ def prefixes(start: int, end: int, bits: int) -> Iterator[tuple[int, int]]:
 Column = tuple["Sequence[int]", "Sequence[str]"]
 
 
-def _column(store: Store, tree: Tree | None, bits: int) -> Column:
+def _column(store: Store, tree: Tree | None, bits: int, shown: Meter) -> Column:
     """Starts and records of a whole table, one family; one that is not published is one miss."""
     try:
-        return read_table(Pages(store), bits, tree.root.hex() if tree is not None else None)
+        return read_table(Pages(store), bits, tree.root.hex() if tree is not None else None, shown.progress)
     except CorruptPage as exc:
         raise StoreError(f"{store.name}: {exc} (geosteer publish writes it again)") from exc
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from geosteer_loader.export.compiled_tables import read_cells
+from geosteer_loader.progress import Silent
 from geosteer_loader.store import node_states
 from geosteer_loader.store.generation_view import View
 from geosteer_loader.store.store import texts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from geosteer.decision.node_state import NodeState
     from geosteer.sync.generation import Generation
     from geosteer_loader.export.compiled_tables import Cells
+    from geosteer_loader.progress import Meter
     from geosteer_loader.store.store import Store
 
 RAMP_STEPS = 20
@@ -24,9 +26,12 @@ RAMP_STEPS = 20
 class Picture:
     """One generation with the states of its nodes."""
 
-    def __init__(self, store: Store) -> None:
-        """Raises: StoreError: nothing usable is published, or Redis failed."""
-        self._store = store
+    def __init__(self, store: Store, meter: Callable[[str], Meter] = Silent) -> None:
+        """Args: meter: shows the progress of the table that it is given, while it is read.
+
+        Raises: StoreError: nothing usable is published, or Redis failed.
+        """
+        self._store, self._meter = store, meter
         self._cells: dict[tuple[str, ...], Cells] = {}
         self._view = View(store)
         self.now = self._view.now
@@ -69,7 +74,7 @@ class Picture:
         """The tables put together; kept as long as they are the published ones."""
         tables = tuple(sorted(set(wanted)))
         if tables not in self._cells:
-            self._cells[tables] = read_cells(self._store, self.generation, tables)
+            self._cells[tables] = read_cells(self._store, self.generation, tables, self._meter)
         return self._cells[tables]
 
     def _take(self, view: View) -> None:

@@ -13,7 +13,7 @@ from geosteer.tables.page_format import MAX_LEAVES
 from geosteer_loader.store.store import BATCH
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, MutableSequence, Sequence
+    from collections.abc import Callable, Iterable, Iterator, MutableSequence, Sequence
 
     from geosteer.tables import page_builder
     from geosteer_loader.store.store import Store
@@ -93,9 +93,12 @@ def outline(pages: Pages, bits: int, root: str | None) -> Outline:
     return Outline(bits=bits, leaves=dict(level), inner=frozenset(inner))
 
 
-def read_table(pages: Pages, bits: int, root: str | None) -> tuple[MutableSequence[int], list[str]]:
+def read_table(
+    pages: Pages, bits: int, root: str | None, progress: Callable[[int, int], None] | None = None
+) -> tuple[MutableSequence[int], list[str]]:
     """One family of a table in full: where its ranges begin, and their records; one miss without a root.
 
+    Args: progress: hears of leaves, done and all.
     Raises: CorruptPage: as `outline`. StoreError.
     """
     # 4 bytes a start, where a list takes 36
@@ -106,9 +109,13 @@ def read_table(pages: Pages, bits: int, root: str | None) -> tuple[MutableSequen
         return starts, [""]
     leaves = outline(pages, bits, root).leaves
     ends = [*list(leaves)[1:], 1 << bits]
-    for (start, name), end, page in zip(leaves.items(), ends, pages.each(list(leaves.values())), strict=True):
+    for number, ((start, name), end, page) in enumerate(
+        zip(leaves.items(), ends, pages.each(list(leaves.values())), strict=True), 1
+    ):
         if not page.fits(bits, 0, start, end - 1):
             raise CorruptPage(f"page {name} is not the one for the place where its parent has it")
+        if progress is not None:
+            progress(number, len(leaves))
         for first, record in page.spans(start):
             if not records or records[-1] != record:
                 starts.append(first)
