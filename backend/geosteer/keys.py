@@ -10,6 +10,7 @@
 | `{P}:beat` | hash | writer -> `count time period` | probe, feed | none |
 | `{P}:override` | hash | node -> JSON (state, percent, until, since, who, why) | `geosteer node` | none |
 | `{P}:lock` | string | the publisher's token | publish | the lease |
+| `{P}:failure` | hash | since, when, who, guard, why: of the last publish, if it failed | publish | none |
 
 Per table, `current` has the root digests T.v4 and T.v6, and T.source, T.built, T.prefixes, T.ranges.
 A node's hash has state, since, reason, failing, shed, and `before`: the state before this one, `down` after an outage.
@@ -43,7 +44,18 @@ FUNCTION_LIBRARY = "geosteer"
 class Keys:
     """Key names under one prefix, for example `{geosteer}:current`."""
 
-    __slots__ = ("beat", "braced", "current", "history", "lock", "nodes", "object", "override", "verdicts")
+    __slots__ = (
+        "beat",
+        "braced",
+        "current",
+        "failure",
+        "history",
+        "lock",
+        "nodes",
+        "object",
+        "override",
+        "verdicts",
+    )
 
     def __init__(self, prefix: str) -> None:
         self.braced = base = "{" + prefix + "}"
@@ -53,6 +65,7 @@ class Keys:
         self.beat = base + ":beat"
         self.override = base + ":override"
         self.lock = base + ":lock"
+        self.failure = base + ":failure"
         self.nodes = base + ":node:"
         self.verdicts = base + ":verdict:"
 

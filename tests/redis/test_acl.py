@@ -21,7 +21,7 @@ from geosteer_loader.store.store import connect
 from support.constellations import SentinelServer
 from support.data import ROOT
 from support.dns_setup import backend_toml
-from support.publishing import SERVICE, write_config, write_csv
+from support.publishing import write_config, write_csv
 from support.servers import RedisServer, wait_until
 from support.tiny import publish_tiny
 from support.workers import Worker
@@ -102,9 +102,7 @@ def loader_config(folder: Path, url: str, user: str = "geosteer-loader", prefix:
         grace=0,
     )
     login = f'username = "{user}"\npassword = "CHANGE-loader"\n'
-    path.write_text(
-        path.read_text().replace(f'prefix = "{prefix}"\n', f'prefix = "{prefix}"\n{login}') + SERVICE
-    )
+    path.write_text(path.read_text().replace(f'prefix = "{prefix}"\n', f'prefix = "{prefix}"\n{login}'))
     return path
 
 
@@ -116,8 +114,6 @@ def test_all_that_the_loader_does_is_allowed_and_nothing_is_allowed_that_it_does
     server: RedisServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = loader_config(tmp_path, server.url)
-    text = config.read_text()
-    config.write_text(text.replace("[nodes.ams1]", "[nodes.ams1]\nwell_connected = 1"))
     login = ("--masteruser", "geosteer-replica", "--masterauth", "CHANGE-replica")
     follow = ("--replicaof", f"127.0.0.1 {server.port}", *login)
     follower = RedisServer(*follow, program=server.program)

@@ -19,7 +19,7 @@ from geosteer_loader.cli import options
 from geosteer_loader.cli.main import main
 from geosteer_loader.store.lease import Lease
 from geosteer_loader.store.store import connect
-from support.publishing import SERVICE, current_of, make_config, write_config, write_csv
+from support.publishing import current_of, make_config, write_config, write_csv
 from support.servers import wait_until
 
 if TYPE_CHECKING:
@@ -43,10 +43,7 @@ def config(tmp_path: Path, own_redis: RedisServer) -> Path:
     geo = write_csv(tmp_path / "geo.csv")
     path = write_config(tmp_path, own_redis.url, geo=[geo], networks={"lab": ["10.0.0.0/8"]})
     path.write_text(
-        path.read_text().replace(
-            "[nodes.ams1]", '[nodes.ams1]\nwell_connected = 1\nhostname = "ams1.cdn.example.net"'
-        )
-        + SERVICE
+        path.read_text().replace("[nodes.ams1]", '[nodes.ams1]\nhostname = "ams1.cdn.example.net"')
     )
     return path
 

@@ -16,7 +16,7 @@ import pytest
 
 from geosteer.errors import ConfigError, SourceError
 from geosteer_loader.cli.main import main
-from geosteer_loader.config.config import load, missing_files
+from geosteer_loader.config.config import load, source_problems
 from geosteer_loader.fetch import Copies, FetchFailed, checksum
 from geosteer_loader.publish.publish import publish
 from geosteer_loader.store.store import connect
@@ -453,7 +453,7 @@ def test_a_secret_that_is_not_set_is_named(source: Source) -> None:
     source.settings |= {"username": "me", "password": "${NOT_SET_HERE}"}
     with pytest.raises(FetchFailed, match="environment variable NOT_SET_HERE is not set"):
         source.fetch()
-    assert any("NOT_SET_HERE is not set" in line for line in missing_files(source.config()))
+    assert any("NOT_SET_HERE is not set" in line for line in source_problems(source.config())[0])
 
 
 def test_credentials_go_to_the_host_that_is_configured_and_to_no_other(

@@ -678,8 +678,9 @@ def test_a_plan_explains_what_the_publish_then_makes_and_writes_nothing(
     draw()
     routes.write_text("".join(f"{block} AS{number + 1}\n" for number, block in enumerate(blocks)))
     path = write_config(tmp_path, own_redis.url, geo=[geo], networks={"lab": ["21.0.0.0/9"]}, more=SERVICE)
-    text = path.read_text().replace("[nodes.lon1]", "[nodes.lon1]\nwell_connected = 1")
-    path.write_text(text.replace("default = { ams1 = 100 }", "default = { lon2 = 30, lon1 = 30, ams1 = 40 }"))
+    path.write_text(
+        path.read_text().replace("default = { ams1 = 100 }", "default = { lon2 = 30, lon1 = 30, ams1 = 40 }")
+    )
     config = load(path, {})
     first = explanations.explain(config, f"best.{ZONE}", blocks[0], plan=True)
     assert (first.tier, first.generation) == ("planned", None)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def store(tmp_path: Path, own_redis: RedisServer) -> Store:
     store = connect(make_config(tmp_path, own_redis.url).redis)
-    publish(make_config(tmp_path, own_redis.url), store)
+    publish(make_config(tmp_path, own_redis.url, networks={"lab": ["10.0.0.0/8"]}), store)
     return store
 
 

@@ -14,9 +14,10 @@ from geosteer_loader.config.diff import differences, line
 from geosteer_loader.impact.traffic import read_traffic
 from geosteer_loader.publish.plan import plan
 from geosteer_loader.publish.publish import Outcome, publish
+from geosteer_loader.publish.refusals import GoneAltogether, ImpactTooHigh, SeveralRefused
 from geosteer_loader.store.store import connect
 from support.data import shared
-from support.publishing import SERVICE, current_of, objects_in, write_config, write_csv
+from support.publishing import current_of, objects_in, write_config, write_csv
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +42,6 @@ class Site:
         geo = options.pop("geo", None) or [write_csv(self.folder / "geo.csv", lines)]
         path = write_config(self.folder, self.server.url, geo=geo, **options)
         text = path.read_text().replace("max_impact = 1.0", f"max_impact = {self.limits}")
-        text = text.replace("[nodes.ams1]", "[nodes.ams1]\nwell_connected = 1") + SERVICE
         for old, new in replaced:
             assert old in text
             text = text.replace(old, new)
@@ -164,34 +164,133 @@ def test_a_table_change_that_moves_too_many_clients_is_refused_and_can_be_forced
     assert site.publish(lines, force=["max_impact"]).generation == 2
 
 
-def test_a_wanted_change_of_the_configuration_is_shown_and_passes(
+def test_a_change_of_the_configuration_counts_like_any_other_and_can_be_forced(
     site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
     site.limits = "0.2"
     caplog.set_level("INFO")
     site.publish(DAY)
-    outcome = site.publish(DAY, ("GB = { lon1 = 100, lon2 = 50 }", "GB = { lon2 = 50 }"))
+    other = ("GB = { lon1 = 100, lon2 = 50 }", "GB = { lon2 = 50 }")
+    found = site.plan(DAY, other)
+    assert found["moved"] == {WWW: 1.0}  # of IPv6, where GB is all there is
+    assert [one["guard"] for one in found["refused"]] == ["max_impact", "max_impact"]
+    with pytest.raises(Refused, match=r"max_impact: www\.cdn\.example\.net: 50\.0 % of the v4 clients"):
+        site.publish(DAY, other)
+    outcome = site.publish(DAY, other, force=["max_impact"])
     assert outcome.changed == ["config"]
     assert outcome.impact[WWW]["v4"]["all_up"]["share_known"] == 0.5
     assert "www.cdn.example.net: 50.00 % of the v4 clients get another node" in caplog.text
 
 
-def test_only_the_tables_part_of_a_change_of_both_counts_against_the_limit(site: Site) -> None:
+def test_tables_and_configuration_count_together(site: Site) -> None:
     site.limits = "0.2"
     site.publish(DAY)
     lines = ("10.0.0.0/8,GB", "11.0.0.0/8,NL", "12.0.0.0/10,GB", "2001:db8::/32,GB")
-    outcome = site.publish(lines, ("GB = { lon1 = 100, lon2 = 50 }", "GB = { lon2 = 50 }"))
-    assert outcome.changed == ["geo", "config"]
-    assert outcome.impact[WWW]["v4"]["all_up"]["share_known"] == pytest.approx(1.25 / 2.25)
+    other = ("GB = { lon1 = 100, lon2 = 50 }", "GB = { lon2 = 50 }")
+    with pytest.raises(SeveralRefused) as caught:
+        site.publish(lines, other)
+    shares = {one.family: one.share for one in caught.value.findings if isinstance(one, ImpactTooHigh)}
+    assert shares == {"v4": pytest.approx(1.25 / 2.25), "v6": 1.0}
 
 
-def test_a_table_that_was_added_or_removed_on_purpose_passes(site: Site) -> None:
+def test_a_map_that_asks_no_table_from_elsewhere_is_guarded_too(site: Site) -> None:
+    site.limits = "0.2"
+    plain = ("countries = { GB = { lon1 = 100, lon2 = 50 } }\n", "")
+    site.publish(DAY, plain)
+    found = site.plan(DAY, plain, ("default = { ams1 = 100 }", "default = { lon1 = 100 }"))
+    assert found["moved"] == {WWW: 1.0}
+    assert [one["guard"] for one in found["refused"]] == ["max_impact", "max_impact"]
+    networks = (plain[0], "networks = { lab = { lon2 = 1 } }\n")
+    lab = {"lab": ["10.0.0.0/16", "2001:db8::/48"]}
+    site.publish(DAY, networks, networks=lab, force=["max_impact"])
+    others = site.plan(DAY, networks, ("default = { ams1 = 100 }", "default = { lon1 = 100 }"), networks=lab)
+    assert others["moved"][WWW] > 0.99
+    own = site.plan(
+        DAY,
+        ("countries = { GB = { lon1 = 100, lon2 = 50 } }", networks[1].replace("lon2", "lon1")),
+        networks=lab,
+    )
+    assert own["moved"] == {WWW: 1.0}
+
+
+def test_nothing_counts_where_there_were_no_clients_before(site: Site) -> None:
+    site.limits = "0.0"
+    assert site.plan(DAY)["refused"] == []
+    site.publish(DAY)
+    more = '[services."new.cdn.example.net"]\nmap = "default"\n'
+    found = site.plan(DAY, (more_at := f'[services."{WWW}"]', more + more_at))
+    assert (found["moved"], found["refused"]) == ({WWW: 0.0}, [])
+
+
+def test_a_table_that_is_added_moves_clients_like_any_other_change(site: Site) -> None:
     site.limits = "0.0"
     site.publish(DAY)
     lab = {"lab": ["10.0.0.0/9"]}
     more = ("default = { ams1 = 100 }", "networks = { lab = { ams1 = 1 } }\ndefault = { ams1 = 100 }")
-    assert site.publish(DAY, more, networks=lab).impact[WWW]["v4"]["all_up"]["share_known"] == 0.25
-    assert site.publish(DAY, networks={"lab": ["10.0.0.0/16"]}).changed == ["nets", "config"]
+    assert site.plan(DAY, more, networks=lab)["moved"] == {WWW: 0.25}
+    outcome = site.publish(DAY, more, networks=lab, force=["max_impact"])
+    assert outcome.impact[WWW]["v4"]["all_up"]["share_known"] == 0.25
+    assert site.publish(DAY, networks={"lab": ["10.0.0.0/16"]}, force=["max_impact"]).changed == [
+        "nets",
+        "config",
+    ]
+
+
+VANISHING = {
+    "a zone": (
+        (
+            "[zones.",
+            '[zones."x.example"]\nsoa = { mname = "a.y.example", rname = "b.y.example" }\nns = ["a.y.example"]\n[zones.',
+        ),
+        "zone x.example",
+    ),
+    "a service": (
+        ("[services.", '[services."dl.cdn.example.net"]\nmap = "default"\n[services.'),
+        "service dl.cdn.example.net",
+    ),
+    "a node": (
+        ("default = { ams1 = 100 }", "default = { ams1 = 100, fra1 = 1 }\n[nodes.fra1]\na = ['192.0.2.9']"),
+        "node fra1",
+    ),
+    "a node of last resort": (
+        ("[maps.", "[nodes.fra1]\na = ['192.0.2.9']\nwell_connected = 1\n[maps."),
+        "node fra1",
+    ),
+    "a table": (("[maps.", '[[sources.bgp]]\nformat = "pyasn"\npath = "as.dat"\n[maps.'), "table bgp"),
+    "several": (
+        (
+            "[maps.",
+            '[[sources.bgp]]\nformat = "pyasn"\npath = "as.dat"\n[networks.lab]\nprefixes = ["10.0.0.0/8"]\n[maps.',
+        ),
+        "table",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", VANISHING)
+def test_what_would_be_gone_altogether_is_named_and_refused_until_forced(site: Site, what: str) -> None:
+    (site.folder / "as.dat").write_text("11.0.0.0/8 AS64\n")
+    more, told = VANISHING[what]
+    site.publish(DAY, more)
+    found = site.plan(DAY)
+    assert [one["guard"] for one in found["refused"]] == ["vanished"]
+    assert told in found["refused"][0]["finding"]
+    assert sum(map(len, found["vanished"].values())) == (2 if what == "several" else 1)
+    with pytest.raises(GoneAltogether, match=f"vanished: would be gone: .*{told}") as caught:
+        site.publish(DAY)
+    gone = caught.value
+    assert {kind: list(getattr(gone, kind)) for kind in found["vanished"]} == found["vanished"]
+    assert current_of(site.client)["generation"] == "1"
+    outcome = site.publish(DAY, force=["vanished"])
+    assert outcome.vanished == found["vanished"]
+    (_, entry), *_ = site.client.xrevrange("{geosteer}:history")
+    assert entry[b"changed"].endswith(b" forced:vanished")
+
+
+def test_a_node_that_nothing_uses_may_go(site: Site) -> None:
+    site.publish(DAY, ("[maps.", "[nodes.fra1]\na = ['192.0.2.9']\n[maps."))
+    assert site.plan(DAY)["refused"] == []
+    assert site.publish(DAY).changed == ["config"]
 
 
 def test_a_country_without_a_serving_node_is_warned_of(site: Site) -> None:
@@ -251,10 +350,39 @@ def test_the_command_prints_text_or_json(site: Site, capsys: pytest.CaptureFixtu
     out = capsys.readouterr().out
     assert "geo.v4: NL -> GB 16,777,216 addresses" in out
     assert "nodes.ams1.weight: 100 -> 50" in out
-    assert "www.cdn.example.net  IPv4     50.00 %" in out
+    assert "www.cdn.example.net  50.00 %  IPv4     50.00 %" in out
     assert main(["plan", "--json", "--config", str(config.path)]) == 0
     assert json.loads(capsys.readouterr().out)["changed"] == ["geo", "config"]
     assert main(["plan", "--clients", "absent", "--config", str(config.path)]) == 2
+
+
+def test_the_command_is_a_gate(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    site.limits = "0.2"
+    config = str(site.config(DAY).path)
+    assert main(["publish", "--config", config]) == 0
+    capsys.readouterr()
+    assert main(["plan", "--quiet", "--config", config]) == 0
+    assert capsys.readouterr() == ("", "")
+    config = str(site.config(("10.0.0.0/8,NL", "2001:db8::/32,GB")).path)
+    assert main(["plan", "--quiet", "--config", config]) == 3
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("max_impact: www.cdn.example.net: ")
+    assert err.endswith("publish needs --force max_impact\n")
+    assert main(["plan", "--config", config]) == 3
+    assert "publish needs --force max_impact" in capsys.readouterr().out
+    assert main(["plan", "--json", "--config", config]) == 3
+    assert json.loads(capsys.readouterr().out)["refused"][0]["guard"] == "max_impact"
+
+
+def test_a_service_that_would_be_gone_stands_in_the_impact(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site.publish(DAY, ("[services.", '[services."dl.cdn.example.net"]\nmap = "default"\n[services.'))
+    assert main(["plan", "--config", str(site.config(DAY).path)]) == 3
+    out = capsys.readouterr().out
+    assert "dl.cdn.example.net   gone" in out
+    assert "vanished: would be gone: service dl.cdn.example.net; publish needs --force vanished" in out
 
 
 def test_a_schema_that_this_program_cannot_write_is_bad_usage(

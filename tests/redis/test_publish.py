@@ -142,7 +142,7 @@ def test_a_table_that_left_the_configuration_leaves_redis(
     config: Config, tmp_path: Path, own_redis: RedisServer
 ) -> None:
     run(config)
-    outcome = run(make_config(tmp_path, own_redis.url, geo=[tmp_path / "geo.csv"]))
+    outcome = run(make_config(tmp_path, own_redis.url, geo=[tmp_path / "geo.csv"]), force=["vanished"])
     assert outcome.changed == ["nets", "config"]
     assert not [name for name in current_of(own_redis.client()) if name.startswith("nets.")]
 
@@ -194,11 +194,11 @@ def test_the_history_tells_of_every_generation(
     config: Config, tmp_path: Path, own_redis: RedisServer
 ) -> None:
     run(config)
-    run(make_config(tmp_path, own_redis.url, geo=[tmp_path / "geo.csv"], weight=7))
+    run(make_config(tmp_path, own_redis.url, geo=[tmp_path / "geo.csv"], weight=7), force=["vanished"])
     client = own_redis.client()
     (_, first), (_, second) = client.xrange("{geosteer}:history")
     assert first[b"changed"] == b"geo nets config"
-    assert second[b"changed"] == b"nets config"
+    assert second[b"changed"] == b"nets config forced:vanished"
     assert b"@" in second[b"who"]
     assert second[b"when"].endswith(b"Z")
     for name, value in current_of(client).items():

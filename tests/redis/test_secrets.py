@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 SECRET = "hunter2-not-to-be-shown"
 WWW = "www.cdn.example.net"
-SERVICE = f'\n[services."{WWW}"]\nmap = "default"\n'
 ASKED = {
     "geosteer-pipe": f"HELO\t3\nQ\t{WWW}\tIN\tANY\t-1\t127.0.0.1\t127.0.0.1\t192.0.2.0/24\nCMD\tstatus\n",
     "geosteer-squid": f"http://{WWW}/ 192.0.2.1/- - GET\n",
@@ -65,7 +64,7 @@ def test_no_output_and_no_argument_shows_a_password(
     if not lines:
         monkeypatch.setenv("GEOSTEER_REDIS_URL", f"redis://me:{SECRET}@{host}")
     config = write_config(tmp_path, "URL", geo=[write_csv(tmp_path / "geo.csv")])
-    config.write_text(config.read_text().replace('url = "URL"', lines) + SERVICE)
+    config.write_text(config.read_text().replace('url = "URL"', lines))
     backend = tmp_path / "backend.toml"
     backend.write_text(f'snapshot = "last-good.json"\n[redis]\n{lines}\n')
 

@@ -29,6 +29,7 @@ a = ["192.0.2.2"]
 [nodes.ams1]
 a = ["192.0.2.3"]
 weight = {weight}
+well_connected = 1
 [maps.default]
 countries = {{ GB = {{ lon1 = 100, lon2 = 50 }} }}
 default = {{ ams1 = 100 }}
@@ -48,7 +49,7 @@ ns = ["ns1.example.net"]
 [services."www.cdn.example.net"]
 map = "default"
 """
-"""To append to a configuration: one service on its map, and the service's zone."""
+"""What makes it complete: one service on its map, and the service's zone."""
 
 
 def write_csv(path: Path, lines: Sequence[str] = LINES) -> Path:
@@ -69,7 +70,7 @@ def write_config(
     grace: float = 600,
     more: str = "",
 ) -> Path:
-    """A `geosteer.toml` with three nodes, a map, and what is given."""
+    """A `geosteer.toml` with three nodes, a map, a zone with a service (unless *more* has one), and what is given."""
     kinds = {".csv": "csv", ".mmdb": "mmdb", ".rbldnsd": "nerd"}
     sources = [f'[[sources.geo]]\nformat = "{kinds[path.suffix]}"\npath = "{path}"\n' for path in geo]
     named = [f"[networks.{name}]\nprefixes = {list(nets)}\n" for name, nets in (networks or {}).items()]
@@ -79,6 +80,7 @@ def write_config(
             url=url, prefix=prefix, geo="".join(sources), networks="".join(named), weight=weight, keep=keep,
             grace=grace, more=more,
         )
+        + ("" if "[services" in more else SERVICE)
     )  # fmt: skip
     return path
 

@@ -23,11 +23,13 @@ log = logging.getLogger(__name__)
 @click.option(
     "--backend", metavar="FILE", type=click.Path(path_type=Path), help="Check a worker's file, too."
 )
+@click.option("--offline", is_flag=True, help="Do not look at the files that the tables are made from.")
 @options.common
-def check_config(file: Path | None, backend: Path | None, config_path: Path | None) -> None:
+def check_config(file: Path | None, *, backend: Path | None, offline: bool, config_path: Path | None) -> None:
     """Report every problem of a configuration.
 
-    Each comes with its place, and nothing else is done. Warnings are shown too; only problems make
+    Each comes with its place, and nothing is changed. The beginning of each source is read; of a URL,
+    its copy. Warnings are shown too; only problems make
     the exit code 2. With --backend alone a missing default configuration is not a problem: that host
     may have workers only.
     """
@@ -44,8 +46,13 @@ def check_config(file: Path | None, backend: Path | None, config_path: Path | No
         except ConfigError as exc:
             problems += exc.problems
         else:
-            problems += config.missing_files(loaded)
-            for warning in loaded.warnings:
+            problems += loaded.missing_parts
+            warnings = loaded.warnings
+            if not offline:
+                wrong, doubtful = config.source_problems(loaded)
+                problems += wrong
+                warnings = [*warnings, *doubtful]
+            for warning in warnings:
                 log.warning("%s", warning)
     if backend is not None:
         checked.append(backend)

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     "--check", is_flag=True, help="One line; exit 0 fine, 1 warning, 2 critical (monitoring plug-in)."
 )
 @click.option(
-    "--max-age", metavar="TIME", type=DURATION, help="With --check: warn of tables with older data."
+    "--max-age",
+    metavar="TIME",
+    type=DURATION,
+    help="With --check: warn of tables with older data, whatever [guard] max_age says.",
 )
 @options.backend
 @options.as_json
@@ -77,10 +80,16 @@ def _published(config_path: Path | None) -> _Found:
     from geosteer_loader.cli.text import monitoring
     from geosteer_loader.cli.text.status import text
     from geosteer_loader.query import status as state
+    from geosteer_loader.store.store import connect
 
-    with options.connect(config_path) as store:
+    config = options.load(config_path)
+    with connect(config.redis) as store:
         gathered = state.gather(store)
-    return _Found(gathered.to_json(), lambda: text(gathered), lambda age: monitoring.judge(gathered, age))
+    return _Found(
+        gathered.to_json(),
+        lambda: text(gathered),
+        lambda age: monitoring.judge(gathered, age, config.guard.max_age),
+    )
 
 
 def _worker(backend: Path) -> _Found:

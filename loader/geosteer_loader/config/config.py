@@ -11,23 +11,25 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from geosteer.errors import ConfigError
+from geosteer_loader.config.completeness import note_missing_parts
 from geosteer_loader.config.limits import Guard, Prober, read_guard, read_prober
 from geosteer_loader.config.lint import warn_unanswerable, warn_unused
 from geosteer_loader.config.maps import read_maps
 from geosteer_loader.config.namespace import Namespace
 from geosteer_loader.config.networks import read_networks
 from geosteer_loader.config.nodes import NodeReader
-from geosteer_loader.config.redis import RedisSettings, read_redis
+from geosteer_loader.config.redis import URL_VARIABLE, RedisSettings, read_redis
 from geosteer_loader.config.section import Problems, Table
 from geosteer_loader.config.services import ServiceReader
-from geosteer_loader.config.sources import SourceConfig, missing_source, read_sources
+from geosteer_loader.config.source_check import check_sources
+from geosteer_loader.config.sources import SourceConfig, read_sources
 from geosteer_loader.config.toml_file import parse_toml, read_text
 from geosteer_loader.config.worker import check_worker
 from geosteer_loader.config.zones import ZoneReader
 from geosteer_loader.sources.countries import CONTINENT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
 __all__ = [
@@ -39,7 +41,8 @@ __all__ = [
     "check",
     "check_backend",
     "load",
-    "missing_files",
+    "redis_alone",
+    "source_problems",
 ]
 
 FORMAT = 1
@@ -63,6 +66,13 @@ class Config:
     prober: Prober
     warnings: list[str]
     """`file: line N: place: reason`, sorted."""
+    missing_parts: list[str]
+    """The same: what must be there before this can be published; workers would answer nothing without it."""
+
+    def require_complete(self) -> None:
+        """Raises: ConfigError: it cannot be published, since whole parts are missing."""
+        if self.missing_parts:
+            raise ConfigError(self.missing_parts)
 
 
 def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
@@ -104,6 +114,13 @@ def check(raw: Mapping[str, Any], path: Path, environ: Mapping[str, str], text: 
     warn_unanswerable(root, sources, nodes.nodes, maps, services)
     if problems.errors():
         raise ConfigError(problems.errors())
+    missing_parts = Problems(str(path), text)
+    parts: dict[str, Collection[str]] = {
+        "nodes": nodes.nodes,
+        "zones": zones.zones,
+        "services": services.services,
+    }
+    note_missing_parts(missing_parts, parts, bool(networks or any(sources.values())), len(text.splitlines()))
     document = {
         "format": FORMAT,
         "nodes": nodes.nodes,
@@ -122,17 +139,30 @@ def check(raw: Mapping[str, Any], path: Path, environ: Mapping[str, str], text: 
         guard=guard,
         prober=prober,
         warnings=problems.warnings(),
+        missing_parts=missing_parts.errors(),
     )
 
 
-def missing_files(config: Config) -> list[str]:
-    """What `load` does not look at: every source whose file cannot be read, `file: place: reason`."""
-    return [
-        f"{config.path}: {source.place}.path: {reason}"
-        for table in config.sources.values()
-        for source in table
-        if (reason := missing_source(source))
-    ]
+def redis_alone(path: Path, environ: Mapping[str, str] = os.environ) -> RedisSettings | None:
+    """What `[redis]` says in a file whose rest need not be right; None: it says no URL, or has problems itself.
+
+    Raises: ConfigError: the file cannot be read, or is not TOML.
+    """
+    text = read_text(path)
+    raw = parse_toml(text, path)
+    problems = Problems(str(path), text)
+    table = Table(raw, "", problems).table("redis")
+    if "url" not in table and URL_VARIABLE not in environ:
+        return None
+    settings = read_redis(table, path.parent, environ)
+    return None if problems.count() else settings
+
+
+def source_problems(config: Config) -> tuple[list[str], list[str]]:
+    """What `load` does not look at: problems and warnings of the sources' content, `file: line N: place: reason`."""
+    problems = Problems(str(config.path), read_text(config.path))
+    check_sources(config.sources, problems)
+    return problems.errors(), problems.warnings()
 
 
 def check_backend(path: Path) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from geosteer_loader.config.health_checks import GATEWAY, control_target
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from geosteer_loader.config.section import Table
+
+DAY = 86400
+"""Seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +35,8 @@ class Guard:
     """Generations kept for rollback."""
     grace: float = 600
     """Seconds that a superseded generation stays whole for slow readers."""
+    max_age: Mapping[str, float] = field(default_factory=lambda: MAX_AGE)
+    """Table (geo, bgp, path) -> seconds: older data is a warning of `status --check`, and twice as old critical; 0: never."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +54,10 @@ class Prober:
     """How many probers must call a node down: `majority`, `any` or `all` of those with a verdict."""
 
 
+MAX_AGE: Mapping[str, float] = {"geo": 45 * DAY, "bgp": 8 * DAY, "path": 8 * DAY}
+"""By table, in seconds. Country databases come monthly at the slowest; routing tables daily, or weekly where kept by hand."""
+
+
 def read_guard(table: Table) -> Guard:
     """The guard's limits."""
     share = number(0, 1)
@@ -59,6 +68,7 @@ def read_guard(table: Table) -> Guard:
         canaries=_canaries(table.table("canaries")),
         keep=table.get("keep", integer(1, 1000), 8),
         grace=table.get("grace", duration(0), 600),
+        max_age=_max_age(table),
     )
     table.finish()
     return guard
@@ -80,6 +90,18 @@ def _control(table: Table) -> tuple[str, ...]:
     if table.raw("control") is None:
         return (GATEWAY,)
     return tuple(target for _, target in table.each("control", control_target))
+
+
+def _max_age(table: Table) -> Mapping[str, float]:
+    """One time for all tables, or a table of them by name."""
+    value = table.raw("max_age")
+    if not isinstance(value, dict):
+        age = table.get("max_age", duration(0), None)
+        return MAX_AGE if age is None else dict.fromkeys(MAX_AGE, age)
+    ages = table.table("max_age")
+    found = {name: ages.get(name, duration(0), default) for name, default in MAX_AGE.items()}
+    ages.finish()
+    return found
 
 
 def _canaries(table: Table) -> dict[str, str]:

@@ -15,7 +15,7 @@ from geosteer_loader.impact.joint_tables import Case, ServiceClass, Side, Sweep,
 from geosteer_loader.impact.service_change import MOMENTS, Impact, Shift, count
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from geosteer.decision.distribution import Projected
     from geosteer.decision.model import Model
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from geosteer_loader.impact.joint_tables import Roots
     from geosteer_loader.impact.traffic import Traffic
     from geosteer_loader.store.pages import Pages
+
+ELSEWHERE = frozenset({"geo", "bgp", "path"})
+"""Tables that know of clients because others do; what `nets` has is a few prefixes of the operator's own choice."""
 
 
 def measure(
@@ -77,6 +80,7 @@ class _CaseDecider:
         """Add what becomes of the clients in each case to that part of the impact."""
         for number, view in enumerate(self._sweep.views):
             shift = self._shift(number, view, cases)
+            shift.everybody = not ELSEWHERE.intersection(self._tables(view))
             for name, pair in self._sweep.services.items():
                 if service_classes(pair) == view:
                     impact[name].setdefault(part, Shift()).add(shift)
@@ -102,6 +106,11 @@ class _CaseDecider:
                     _spread(shift.before.setdefault(moment, {}), old, size)
                     _spread(shift.after.setdefault(moment, {}), new, size)
         return shift
+
+    def _tables(self, view: tuple[ServiceClass, ServiceClass]) -> Iterator[str]:
+        """What a service asks, before or after."""
+        for side, alike in zip(self._sweep.sides, view, strict=True):
+            yield from side.model.services[alike.name].tables
 
     def _projected(
         self, number: int, case: Case

@@ -35,11 +35,14 @@ class Shift:
     before: dict[str, Chances] = field(default_factory=dict)
     """Moment -> node -> clients it has of those known; of all where none is known."""
     after: dict[str, Chances] = field(default_factory=dict)
+    everybody: bool = False
+    """No table that comes from elsewhere is asked, so that addresses unknown to the tables are clients like any others."""
 
     def add(self, more: Shift) -> None:
         """Take in what changes for other clients."""
         self.total += more.total
         self.known += more.known
+        self.everybody = self.everybody or more.everybody
         for moment in MOMENTS:
             count(self.moved, moment, more.moved.get(moment, 0.0))
             count(self.moved_known, moment, more.moved_known.get(moment, 0.0))
@@ -54,6 +57,11 @@ class Shift:
     def share_known(self, moment: str) -> float:
         """0..1: the same of those of whom tables say something."""
         return self.moved_known.get(moment, 0.0) / self.known if self.known else 0.0
+
+    def guarded(self) -> float:
+        """0..1: the share that `max_impact` limits, with all nodes up: what is down at the moment must not hide a change."""
+        known = self.share_known("all_up")
+        return max(known, self.share("all_up")) if self.everybody else known
 
     def parts(self, moment: str) -> dict[str, tuple[float, float]]:
         """Node -> its part of the known clients before and after, 0..1, of the nodes for which it changes."""
@@ -71,15 +79,23 @@ Impact = dict[str, dict[str, Shift]]
 
 
 def moving(impact: Impact) -> Iterator[tuple[str, str, float]]:
-    """Services (those that fare alike as one text), family, and the share of its known clients that move, all nodes up."""
+    """Services (those that fare alike as one text), family, and the share of its clients that `max_impact` limits."""
     alike: dict[tuple[str, float], list[str]] = {}
     for service, parts in impact.items():
         for part in FAMILIES:
             if part in parts:
-                alike.setdefault((part, parts[part].share_known("all_up")), []).append(service)
+                alike.setdefault((part, parts[part].guarded()), []).append(service)
     for (part, share), services in alike.items():
         more = f" and {len(services) - 1} more" if len(services) > 1 else ""
         yield services[0] + more, part, share
+
+
+def shares(impact: Impact) -> dict[str, float]:
+    """Service -> the share of its clients that would get another node, 0..1: what `max_impact` limits, of both families."""
+    return {
+        service: max((parts[part].guarded() for part in FAMILIES if part in parts), default=0.0)
+        for service, parts in impact.items()
+    }
 
 
 def as_json(impact: Impact) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a publish refuses unless it is forced: tables that look wrong compared with what is published."""
+"""What a publish refuses unless it is forced: what looks wrong compared with what is published."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from geosteer_loader.health import overrides
 from geosteer_loader.impact.coverage import Tally, countries, record_at
 from geosteer_loader.impact.joint_tables import Side
 from geosteer_loader.impact.measure import measure
-from geosteer_loader.impact.service_change import Impact, moving
+from geosteer_loader.impact.service_change import NOISE, Impact, moving
 from geosteer_loader.impact.unserved import unserved
+from geosteer_loader.impact.vanished import Vanished, vanished
 from geosteer_loader.publish.refusals import (
     CanaryFailed,
     CountryChanged,
     EmptyCountry,
+    GoneAltogether,
     ImpactTooHigh,
     SeveralRefused,
     TableShrank,
@@ -55,6 +57,7 @@ class Examination:
     findings: list[GuardRefused] = field(default_factory=list)
     impact: Impact = field(default_factory=dict)
     """Of everything that would change; empty when nothing would, or nothing can be compared."""
+    vanished: Vanished = field(default_factory=Vanished)
     warnings: list[str] = field(default_factory=list)
 
 
@@ -76,7 +79,13 @@ def examine(config: Config, store: Store, proposal: Proposal, traffic: Traffic |
         now = store.now()
         examination.warnings += overrides.lost(overrides.read(store, now), model.nodes)
         try:
-            examination.impact = _impact(config, proposal, pages, states, now, traffic, examination.findings)
+            examination.vanished = vanished(
+                proposal.known.document, proposal.document, proposal.before, proposal.after
+            )
+            if examination.vanished:
+                examination.findings.append(GoneAltogether(examination.vanished))
+            examination.impact = _impact(proposal, pages, states, now, traffic)
+            examination.findings += _moved_too_many(examination.impact, config.guard.max_impact)
             asking = countries(pages, proposal.after, traffic)
         except CorruptPage as exc:
             log.warning("the impact on clients is unknown: %s", exc)
@@ -100,38 +109,21 @@ def guard(examination: Examination, force: Collection[str]) -> list[str]:
 
 
 def _impact(
-    config: Config,
-    proposal: Proposal,
-    pages: Pages,
-    states: Mapping[str, NodeState],
-    now: float,
-    traffic: Traffic | None,
-    findings: list[GuardRefused],
+    proposal: Proposal, pages: Pages, states: Mapping[str, NodeState], now: float, traffic: Traffic | None
 ) -> Impact:
-    """What becomes of the clients; adds a finding where the tables alone move too many."""
+    """What becomes of the clients; empty where there were none before."""
     published = proposal.known.document
     if published is None:
         return {}
+    before = Side(model=Model(published), after=False)
     after = Side(model=Model(proposal.document), after=True)
-    # The databases' own view of continents belongs to the tables, all else in the document to the configuration.
-    between = {**proposal.document, "continents": published.get("continents") or {}}
-    roots = proposal.roots()
-    # A table that is new or gone was added or removed on purpose; so is all of `nets`.
-    moved = {
-        name: (old, new) if old and new and name.partition(".")[0] in GUARDED else (new, new)
-        for name, (old, new) in roots.items()
-    }
-    tables: Impact = {}
-    if any(old != new for old, new in moved.values()) or between != proposal.document:
-        model = after.model if between == proposal.document else Model(between)
-        side = Side(model=model, after=False)
-        tables = measure(pages, moved, side, after, states, now, traffic)
-        for services, family, share in moving(tables):
-            if share > config.guard.max_impact:
-                findings.append(ImpactTooHigh(services, family, share, config.guard.max_impact))
-    if published == between and moved == roots:
-        return tables
-    return measure(pages, roots, Side(model=Model(published), after=False), after, states, now, traffic)
+    return measure(pages, proposal.roots(), before, after, states, now, traffic)
+
+
+def _moved_too_many(impact: Impact, limit: float) -> Iterator[ImpactTooHigh]:
+    for services, family, share in moving(impact):
+        if share > limit + NOISE:
+            yield ImpactTooHigh(services, family, share, limit)
 
 
 def _canaries(

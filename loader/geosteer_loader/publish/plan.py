@@ -11,7 +11,7 @@ from geosteer.decision.records import brief_pair
 from geosteer.errors import CorruptPage
 from geosteer.keys import FAMILIES, TABLES, root_field
 from geosteer_loader.config.diff import differences
-from geosteer_loader.impact.service_change import as_json
+from geosteer_loader.impact.service_change import as_json, shares
 from geosteer_loader.impact.table_diff import changes
 from geosteer_loader.progress import Silent
 from geosteer_loader.publish.guards import examine
@@ -90,6 +90,10 @@ class Plan:
     config: list[Difference]
     impact: dict[str, Any]
     """Service -> what becomes of its clients (`impact.service_change.as_json`)."""
+    moved: dict[str, float]
+    """Service -> share of its clients that would get another node, 0..1: the figure that guard `max_impact` limits."""
+    vanished: dict[str, list[str]]
+    """`zones`, `services`, `nodes`, `tables` -> names of those published that would not be any more."""
     refused: list[dict[str, str]]
     """What the guards would say: `guard`, `finding`."""
     warnings: list[str]
@@ -126,6 +130,8 @@ def plan(
         tables=tables,
         config=differences(proposal.known.document, json.loads(proposal.text)),
         impact=as_json(examined.impact),
+        moved=shares(examined.impact),
+        vanished={kind: list(names) for kind, names in asdict(examined.vanished).items()},
         refused=[{"guard": refusal.guard, "finding": refusal.finding} for refusal in examined.findings],
         warnings=warnings + examined.warnings,
     )

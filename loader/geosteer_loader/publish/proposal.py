@@ -107,8 +107,10 @@ def propose(
     """Build what is to be published; tables whose sources did not change stay as they are published.
 
     Args: before: the fields of `current`; meter: shows the progress of the table that it is given.
-    Raises: SourceError: a source cannot be read. ConfigError: the configuration is larger than workers take. StoreError.
+    Raises: SourceError: a source cannot be read. StoreError. ConfigError: whole parts of the configuration are missing, or it
+        is larger than workers take.
     """
+    config.require_complete()
     known = Inventory(store, before)
     tables = build_tables(config, before, known.whole, meter, store.now())
     document: dict[str, Any] = dict(config.document)

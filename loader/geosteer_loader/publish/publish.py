@@ -16,11 +16,12 @@ from geosteer.timestamps import format_time, maybe_time
 from geosteer_loader.impact.service_change import as_json, moving
 from geosteer_loader.percent import percent
 from geosteer_loader.progress import Silent
+from geosteer_loader.publish.failures import noted
 from geosteer_loader.publish.guards import examine, guard
 from geosteer_loader.publish.proposal import lacking, propose
 from geosteer_loader.publish.refusals import Held
 from geosteer_loader.store import current as published
-from geosteer_loader.store import functions
+from geosteer_loader.store import failure, functions
 from geosteer_loader.store.collector import SWEEP_EVERY, Collected, collect, sweep
 from geosteer_loader.store.lease import SECONDS, Lease
 from geosteer_loader.store.object_writer import Writer, Written
@@ -53,6 +54,8 @@ class Outcome:
     warnings: list[str] = field(default_factory=list)
     impact: dict[str, Any] = field(default_factory=dict)
     """What became of the clients, as `geosteer plan` tells it."""
+    vanished: dict[str, list[str]] = field(default_factory=dict)
+    """What is gone altogether: `zones`, `services`, `nodes`, `tables` -> names, as `geosteer plan` tells it."""
     seconds: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
@@ -84,7 +87,7 @@ def publish(
     Raises: SourceError, StoreError, Refused (another publisher, a hold, a guard): nothing was changed.
     """
     began = time.monotonic()
-    with Lease(store, lease_seconds) as lease:
+    with noted(store), Lease(store, lease_seconds) as lease:
         before = published.read(store, repairing=True)
         if before.get("held") and not release:
             raise Held(store.name, before["held"])
@@ -106,6 +109,7 @@ def publish(
             now = published.flip(store, lease, before, after, summary, writer.check)
             outcome = Outcome(generation=int(now["generation"]), changed=changed, written=writer.written)
             outcome.impact = as_json(examination.impact)
+            outcome.vanished = {kind: list(names) for kind, names in asdict(examination.vanished).items()}
             outcome.warnings += examination.warnings
             _after_flip(config, store, lease, outcome, due)
         else:
@@ -115,6 +119,7 @@ def publish(
             _load_functions(store, outcome)
             # A publisher that was killed after its flip may have left this to do.
             _clean(config, store, lease, outcome)
+    _warn_unless(outcome, "removing what was noted of a failure", lambda: failure.clear(store))
     _warn_unless(
         outcome, "asking for the memory policy", lambda: outcome.warnings.extend(store.memory_warnings())
     )

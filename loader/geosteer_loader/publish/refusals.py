@@ -10,6 +10,8 @@ from geosteer_loader.percent import percent
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from geosteer_loader.impact.vanished import Vanished
+
 
 class Held(Refused):
     """A rollback left a hold, which an operator has not released yet."""
@@ -99,18 +101,30 @@ class EmptyCountry(GuardRefused):
 
 
 class ImpactTooHigh(GuardRefused):
-    """The tables alone would give many clients another node."""
+    """Many clients would get another node, whatever the cause: tables or configuration."""
 
     guard = "max_impact"
 
     def __init__(self, services: str, family: str, share: float, limit: float) -> None:
         super().__init__(
-            f"{services}: {percent(share)} of the {family} clients would get another node by the tables "
+            f"{services}: {percent(share)} of the {family} clients would get another node "
             f"(limit {percent(limit)})"
         )
         self.services, self.family = services, family
         self.share, self.limit = share, limit
         """Of the clients, 0..1."""
+
+
+class GoneAltogether(GuardRefused):
+    """A zone, a service, a node in use or a whole table that is published would not be any more."""
+
+    guard = "vanished"
+
+    def __init__(self, gone: Vanished) -> None:
+        super().__init__(f"would be gone: {gone}")
+        self.zones, self.services = gone.zones, gone.services
+        self.nodes, self.tables = gone.nodes, gone.tables
+        """Their names."""
 
 
 class CanaryFailed(GuardRefused):
@@ -130,6 +144,7 @@ class CanaryFailed(GuardRefused):
 
 
 GUARDS = tuple(
-    kind.guard for kind in (TableShrank, CountryChanged, ImpactTooHigh, EmptyCountry, CanaryFailed)
+    kind.guard
+    for kind in (TableShrank, CountryChanged, ImpactTooHigh, EmptyCountry, CanaryFailed, GoneAltogether)
 )
 """Names of the guards, as `--force` takes them."""

@@ -16,7 +16,7 @@ from geosteer_loader.health import heartbeat, overrides
 from geosteer_loader.health.last_seen import alarms, last_checks
 from geosteer_loader.query.doubts import doubts
 from geosteer_loader.store import current as published
-from geosteer_loader.store import node_states
+from geosteer_loader.store import failure, node_states
 from geosteer_loader.store.lease import holder
 from geosteer_loader.store.redis_errors import NotPermitted
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from geosteer.decision.model import Node
     from geosteer.sync.node_states import Mirror
     from geosteer_loader.health.last_seen import LastCheck
+    from geosteer_loader.store.failure import Failure
     from geosteer_loader.store.store import Store
 
 T = TypeVar("T")
@@ -100,10 +101,17 @@ class Status:
     publisher: str | None
     """Who publishes at this moment."""
     tables: dict[str, TableStatus]
+    zones: int
+    services: int
+    """How many are published; without one no name is answered."""
     nodes: dict[str, NodeStatus]
     overrides: dict[str, dict[str, Any]]
     """Those in force."""
     beats: dict[str, BeatStatus]
+    failure: Failure | None
+    """Of the last publish, where that failed or was refused."""
+    failing_for: float | None
+    """Seconds since the first failure in a row; None: the last publish succeeded."""
     maps_without_node: list[str]
     """Maps of which no node may be given to clients: what `all_down` is for."""
     warnings: list[str]
@@ -139,6 +147,7 @@ def gather(store: Store) -> Status:
         )
         for name in names
     }
+    failed = reader.read("whether publishing fails", lambda: failure.read(store), None)
     return Status(
         redis=store.name,
         prefix=store.keys.braced.strip("{}"),
@@ -149,9 +158,13 @@ def gather(store: Store) -> Status:
         held=fields.get("held") or None,
         publisher=reader.read("who publishes", lambda: holder(store), "") or None,
         tables=_tables(store, fields, now, reader),
+        zones=len(document.get("zones") or ()),
+        services=len(model.services),
         nodes=nodes,
         overrides=overrides_in_force,
         beats=_beats(store, now),
+        failure=failed,
+        failing_for=(_age(failed.since, now) or 0.0) if failed else None,
         maps_without_node=_empty_maps(model, nodes),
         warnings=[
             *store.memory_warnings(),

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from geosteer_loader.sources.source import Progress, Row
     from geosteer_loader.sources.source_files import SourceFile
 
+SECONDS_DIGITS = 10
+"""Of a time in seconds since 1970; 10 digits last until 2286."""
+
 UPDATES = "updates, not a table: left out"
 
 _NUMBER = re.compile(r"[0-9]+")
@@ -60,6 +63,13 @@ class BgpdumpSource:
                     _refuse_other(fields)
                     report.note(UPDATES, f"line {number}")
                     continue
+                if (
+                    not seen
+                    and fields[1].isascii()
+                    and fields[1].isdecimal()
+                    and len(fields[1]) <= SECONDS_DIGITS
+                ):
+                    report.date(int(fields[1]))
                 if fields[5] != seen:
                     prefix, seen = parse_network(fields[5]), fields[5]
                 path = parse_path(fields[6]) if fields[6].strip() else own_path(int(fields[4]))

@@ -40,7 +40,11 @@ def open_source(
         raise ConfigError(
             [f"{path}: format: unknown format {format!r} for table {table}; known: {', '.join(known)}"]
         )
-    file = SourceFile(path, member, limit)
+    return source_of(table, format, SourceFile(path, member, limit))
+
+
+def source_of(table: str, format: str, file: SourceFile) -> Source:  # noqa: A002  # the word of the configuration
+    """The source for an opened file; the table has the format."""
     # a format's parser and the libraries it needs are loaded only where that format is used
     if format == "mmdb":
         from geosteer_loader.sources.mmdb import MmdbSource

@@ -7,6 +7,7 @@ as `10,20`; others write sets as `{10 20}`. Which prefixes and ASes count is dec
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from geosteer.errors import SourceError
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from geosteer_loader.sources.source_files import SourceFile
 
 _ORIGIN = re.compile(r"(?:AS)?([0-9]{1,10})", re.IGNORECASE)
+_ORIGINAL = re.compile(
+    r"[;#]\s*Original (?:file|source)\s*:.*?\b(?:rib|bview|rib_v6v4|rib6)[._]?(\d{8})\.(\d{4})\b", re.ASCII
+)
 _BETWEEN = re.compile(r"[_,\s{}]+")
 _SET = re.compile(r"[0-9]\s*,|\{\s*[0-9]+[\s,]+[0-9]")
 
@@ -67,6 +71,8 @@ class OriginListSource:
         for number, line in self._file.lines(progress):
             text = line.strip()
             if not text or text[0] in ";#":
+                if empty and (date := header_date(text)):
+                    report.date(date)
                 continue
             empty = False
             try:
@@ -88,6 +94,22 @@ class OriginListSource:
         problems.check()
         if empty:
             raise SourceError(f"{self.name}: contains no prefix")
+
+
+def header_date(line: str) -> int | None:
+    """When the routes were seen, as a line of pyasn's header tells it, seconds since 1970.
+
+    By the name of the dump that they were taken from (`; Original file : rib.20140513.0600.bz2`), whose time is UTC; when
+    they were converted (`; Converted on`) says nothing of their age.
+    """
+    match = _ORIGINAL.match(line)
+    if match is None:
+        return None
+    try:
+        then = datetime.strptime(match[1] + match[2], "%Y%m%d%H%M").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    return max(int(then.timestamp()), 0) or None
 
 
 def _split(text: str) -> tuple[str, str]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from geosteer_loader.config.config import SourceConfig
 
-BUILDER = 2
+BUILDER = 3
 """Raise it when the code comes to other records from the same files: unchanged files are then read again."""
 
 

@@ -25,7 +25,7 @@ LOADER_SETTINGS = {
     "order", "all_down", "max_down",
     "ns", "ns_ttl", "mname", "rname", "refresh", "retry", "expire", "minimum", "ttl", "name", "content",
     "map", "policy", "ttl_min", "answer", "max_answers",
-    "max_shrink", "max_country_change", "max_impact", "keep", "grace", "control", "forget", "rule",
+    "max_shrink", "max_country_change", "max_impact", "max_age", "keep", "grace", "control", "forget", "rule",
 }  # fmt: skip
 WORKER_SETTINGS = {
     "snapshot", "max_stale", "timeout", "first_wait", "cache", "url", "prefix", "username", "password", "password_file", "ca",
@@ -38,7 +38,7 @@ WORKER_SETTINGS = {
 def test_the_loaders_file_loads_without_problems_or_warnings():
     loaded = config.load(CONF / "geosteer.toml", {})
     assert loaded.warnings == []
-    assert config.missing_files(loaded) == []
+    assert config.source_problems(loaded) == ([], [])
     assert set(loaded.document["services"]) == {"www.cdn.example.net", "dl.cdn.example.net"}
 
 

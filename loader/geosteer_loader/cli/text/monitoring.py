@@ -5,21 +5,39 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from geosteer_loader.cli.text.formatting import span
+from geosteer_loader.config.limits import MAX_AGE
+from geosteer_loader.config.values import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from geosteer_loader.query.status import Status
     from geosteer_loader.query.worker_answers import WorkerStatus
 
 OK, WARNING, CRITICAL = 0, 1, 2
 """Exit codes (Monitoring Plugins Development Guidelines, "Plugin Return Codes")."""
 
+SHOWN = 200
+"""Characters of a failure's reason."""
+
 _WORDS = ("OK", "WARNING", "CRITICAL")
 
 
-def judge(status: Status, max_age: float | None = None) -> tuple[int, str]:
-    """Exit code and line for a gathered status; tables older than *max_age* seconds are a warning."""
+def judge(
+    status: Status, max_age: float | None = None, limits: Mapping[str, float] = MAX_AGE
+) -> tuple[int, str]:
+    """Exit code and line for a gathered status.
+
+    Args:
+        max_age: tables with data older than so many seconds are a warning, in place of *limits*.
+        limits: the same by table (0: never). Twice as old is critical, and so is old data while publishes fail, or a failure
+            that lasts longer than the lowest of them.
+    """
     critical = [f"map {name} has no serving node" for name in status.maps_without_node]
     critical += [f"table {name} is incomplete" for name, table in status.tables.items() if not table.there]
+    critical += [f"no {what} is published" for what in ("zone", "service") if not getattr(status, f"{what}s")]
+    if not any(node.serving for node in status.nodes.values()):
+        critical.append("no node is serving")
     warnings = []
     if status.held:
         warnings.append(f"held: {status.held}")
@@ -32,12 +50,8 @@ def judge(status: Status, max_age: float | None = None) -> tuple[int, str]:
         if node.warning:
             warnings.append(f"{name}: {node.warning}")
     warnings += [f"{name} silent for {span(beat.age)}" for name, beat in status.beats.items() if beat.silent]
-    if max_age is not None:
-        warnings += [
-            f"table {name} is {span(table.age)} old"
-            for name, table in status.tables.items()
-            if name != "nets" and table.age is not None and table.age > max_age
-        ]
+    for code, line in (*_ages(status, max_age, limits), *_failing(status, limits)):
+        (critical if code == CRITICAL else warnings).append(line)
     warnings += status.warnings
     code = CRITICAL if critical else WARNING if warnings else OK
     return code, f"{_WORDS[code]} - " + "; ".join([*critical, *warnings, _summary(status)])
@@ -49,6 +63,32 @@ def judge_worker(found: WorkerStatus, max_age: float | None = None) -> tuple[int
         return failed(f"workers answer {found.tier}: {found.redis}: {'; '.join(found.troubles)}")
     code, line = judge(found.status, max_age)
     return code, f"{line}; workers answer {found.tier}"
+
+
+def _ages(status: Status, max_age: float | None, limits: Mapping[str, float]) -> Iterator[tuple[int, str]]:
+    for name, table in status.tables.items():
+        limit = (limits.get(name) or None) if max_age is None else max_age
+        if name == "nets" or table.age is None or limit is None or table.age <= limit:
+            continue
+        grave = max_age is None and (table.age > 2 * limit or status.failure is not None)
+        told = f" (max_age {span(limit)})" if max_age is None else ""
+        yield CRITICAL if grave else WARNING, f"table {name} is {span(table.age)} old{told}"
+
+
+def _failing(status: Status, limits: Mapping[str, float]) -> Iterator[tuple[int, str]]:
+    """A publish that failed: a warning, and critical when it lasts longer than the lowest limit of a published table."""
+    failure = status.failure
+    if failure is None:
+        return
+    named = [limits[name] for name in status.tables if limits.get(name)] or [
+        age for age in limits.values() if age
+    ]
+    lasting = status.failing_for or 0.0
+    guard = f", {failure.guard}" if failure.guard else ""
+    yield (
+        CRITICAL if named and lasting > min(named) else WARNING,
+        f"publish has failed for {span(lasting)} ({failure.who}{guard}): {printable(failure.why)[:SHOWN]}",
+    )
 
 
 def failed(reason: str) -> tuple[int, str]:

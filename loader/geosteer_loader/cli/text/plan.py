@@ -37,11 +37,18 @@ def text(plan: Plan, *, full: bool = False) -> str:
     if plan.config:
         parts += ["", click.style("configuration", bold=True)]
         parts += folded([*map(line, plan.config)], DIFFERENCES, full=full)
-    parts += _impact(plan.impact, full=full)
-    for entry in plan.refused:
-        parts.append(click.style(f"{entry['guard']}: {entry['finding']}; publish needs --force", fg="red"))
+    parts += _impact(plan, full=full)
+    parts += refused(plan)
     parts += [click.style(f"warning: {entry}", fg="yellow") for entry in plan.warnings]
     return "\n".join(parts)
+
+
+def refused(plan: Plan) -> list[str]:
+    """What the guards say, a line each."""
+    return [
+        click.style(f"{entry['guard']}: {entry['finding']}; publish needs --force {entry['guard']}", fg="red")
+        for entry in plan.refused
+    ]
 
 
 def _head(plan: Plan) -> str:
@@ -78,35 +85,33 @@ def _row(name: str, suffix: str, table: TablePlan) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def _impact(impact: Mapping[str, Any], *, full: bool) -> Iterator[str]:
+def _impact(plan: Plan, *, full: bool) -> Iterator[str]:
     rows = [
-        _moved(service if not number else "", part, shift, full=full)
-        for service, parts in impact.items()
+        (
+            *((service, percent(plan.moved[service], 2)) if not number else ("", "")),
+            *_moved(part, shift, full=full),
+        )
+        for service, parts in plan.impact.items()
         for number, (part, shift) in enumerate(parts.items())
     ]
+    rows += [(service, "gone", "", "", "", "", "") for service in plan.vanished["services"]]
     if not rows:
         return
     yield ""
     yield click.style("clients that would get another node, of those known to the tables", bold=True)
     yield columns(
-        ("SERVICE", "CLIENTS", "ALL NODES UP", "NODES AS THEY ARE", "OF ALL ADDRESSES", "NODES"),
+        ("SERVICE", "MOVED", "CLIENTS", "ALL NODES UP", "NODES AS THEY ARE", "OF ALL ADDRESSES", "NODES"),
         rows,
         full=full,
     )
 
 
-def _moved(service: str, part: str, shift: Mapping[str, Any], *, full: bool) -> tuple[object, ...]:
+def _moved(part: str, shift: Mapping[str, Any], *, full: bool) -> tuple[object, ...]:
     up, now = shift["all_up"], shift["now"]
     whole = percent(up["share"], 2) if part in UNITS else ""
     known = "share_known" if part in UNITS else "share"
-    return (
-        service,
-        WHO[part],
-        percent(up[known], 2),
-        percent(now[known], 2),
-        whole,
-        _gains(up["nodes"], full=full),
-    )
+    gains = _gains(up["nodes"], full=full)
+    return WHO[part], percent(up[known], 2), percent(now[known], 2), whole, gains
 
 
 def _gains(nodes: Mapping[str, tuple[float, float]], *, full: bool) -> str:

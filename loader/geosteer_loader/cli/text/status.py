@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from geosteer_loader.cli.text.formatting import columns, span, state
+from geosteer_loader.config.values import printable
 from geosteer_loader.percent import percent
 
 if TYPE_CHECKING:
@@ -24,6 +25,11 @@ def text(status: Status) -> str:
     ]
     if status.held:
         parts.append(click.style(f"held: {status.held}", fg="yellow"))
+    if status.failure:
+        told = status.failure
+        guard = f" ({told.guard})" if told.guard else ""
+        line = f"publish has failed since {told.since}, last {told.when} by {told.who}{guard}: {told.why}"
+        parts.append(click.style(printable(line), fg="red"))
     if status.publisher:
         parts.append(f"a publisher is at work: {status.publisher}")
     if status.tables:
