@@ -363,7 +363,7 @@ def test_the_command_is_a_gate(site: Site, capsys: pytest.CaptureFixture[str]) -
     capsys.readouterr()
     assert main(["plan", "--quiet", "--config", config]) == 0
     assert capsys.readouterr() == ("", "")
-    config = str(site.config(("10.0.0.0/8,NL", "2001:db8::/32,GB")).path)
+    config = str(site.config(("10.0.0.0/9,NL", "10.128.0.0/9,GB", "11.0.0.0/8,NL", "2001:db8::/32,GB")).path)
     assert main(["plan", "--quiet", "--config", config]) == 3
     out, err = capsys.readouterr()
     assert out == ""

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from geosteer.errors import SourceError
 from geosteer_loader.config.sources import missing_source
-from geosteer_loader.sources.files import SourceFile
 from geosteer_loader.sources.formats import source_of
 from geosteer_loader.sources.report import Report
+from geosteer_loader.sources.source_files import SourceFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
