@@ -1,36 +1,10 @@
-"""`geosteer-pipe`: the PowerDNS coprocess on stdin and stdout (PowerDNS, docs/backends/pipe.rst).
-
-One thread, one `poll` over stdin, the Redis socket and a timer. It never exits while stdin is open: PowerDNS takes the silence
-of a dead worker for an empty answer.
-"""
+"""`geosteer-pipe`: the PowerDNS coprocess on stdin and stdout (PowerDNS, docs/backends/pipe.rst): its command line."""
 
 from __future__ import annotations
 
-import _signal  # type: ignore[import-not-found]  # `signal` would bring enum
 import gc
 import os
 import sys
-from select import POLLIN, poll
-from time import monotonic
-
-from geosteer.errors import ConfigError
-from geosteer.powerdns.protocol import Lines
-from geosteer.powerdns.responder import Responder
-from geosteer.process import Trial, below, command_line, logger, name_process, ticket
-from geosteer.settings import DEFAULT_PATH, load
-from geosteer.sync.tier import Tier
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from geosteer.settings import Settings
-
-CHUNK = 1 << 16
-ABI = "GEOSTEER_PIPE_ABI"
-"""Environment variable that hands the protocol version over a reload: PowerDNS says it only once."""
-
-PROGRAM = "geosteer-pipe"
-
-log = logger(PROGRAM)
 
 USAGE = """\
 geosteer-pipe [--config FILE]
@@ -49,168 +23,10 @@ open. By hand:  printf 'HELO\\t3\\nQ\\twww.example.net\\tIN\\tANY\\t-1\\t192.0.2
 """
 
 
-class Loop:
-    """The worker around a responder."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._tier = Tier(settings, below, log=log)
-        self._responder = Responder(self._tier, below, ticket, log)
-        self._lines = Lines()
-        self._reload = False
-        self._trial: Trial | None = None
-        """Of the program that is to take this one's place."""
-        self._wake, self._wake_end = os.pipe()
-        self._config = settings.path
-        abi = os.environ.pop(ABI, "")
-        self._greeted = bool(abi)
-        if abi:
-            self._responder.abi = int(abi)
-            log("reloaded")
-
-    def run(self) -> None:
-        """Answer until stdin ends."""
-        self._catch_signals()
-        rest = [] if self._greeted else self._greet()
-        if rest is None:
-            return
-        tier, responder, lines = self._tier, self._responder, self._lines
-        tier.start()
-        now = monotonic()
-        _write(self._replies(rest, now))
-        poller = poll()
-        poller.register(0, POLLIN)
-        poller.register(self._wake, POLLIN)
-        wait, read, write, replies = poller.poll, os.read, os.write, responder.replies
-        decider, watched, touched, whole = responder.decider, (-1, 0), True, lines.empty
-        while True:
-            if touched:
-                touched, watched = False, self._watch(poller, watched)
-            left = tier.due - now
-            asked = False
-            for fd, event in wait(left * 1000 + 0.5 if left > 0 else 0):
-                if fd == 0:
-                    asked = True
-                elif fd == self._wake:
-                    read(fd, CHUNK)
-                elif fd == watched[0]:
-                    tier.handle(event)
-                    touched = True
-            now = monotonic()
-            if now >= tier.due:
-                tier.tick(idle=not asked)
-                touched = True
-            if asked:
-                data = read(0, CHUNK)
-                # the usual case first: one question, the same as before, and nothing has changed or been announced
-                if whole and decider.version == tier.version and now < decider.good_until:
-                    reply = replies.get(data)
-                    if reply is not None:
-                        sent = write(1, reply)
-                        if sent < len(reply):
-                            _write(reply[sent:])
-                        continue
-                if not data:
-                    tier.finish()
-                    return
-                _write(self._replies(lines.feed(data), now))
-                touched, whole = True, lines.empty
-                if not gc.isenabled():
-                    gc.freeze()
-                    gc.enable()
-            if self._reload and whole:
-                self._again()
-
-    def _greet(self) -> list[bytes] | None:
-        """Answer the first line, before anything is read or opened: PowerDNS waits for its banner. What came after it."""
-        while data := os.read(0, CHUNK):
-            whole = self._lines.feed(data)
-            if whole:
-                _write(self._responder.reply(whole[0], monotonic()))
-                return whole[1:]
-        return None
-
-    def _replies(self, whole: list[bytes], now: float) -> bytes:
-        """The replies to lines that were read at *now*."""
-        tier, responder = self._tier, self._responder
-        out = []
-        for line in whole:
-            if tier.unsettled:
-                tier.settle(now)
-            if responder.decider.outdated(now):
-                responder.refresh()
-            out.append(responder.reply(line, now))
-        return out[0] if len(out) == 1 else b"".join(out)
-
-    def _watch(self, poller: poll, watched: tuple[int, int]) -> tuple[int, int]:
-        """Poll what the tier wants polled now."""
-        mask = self._tier.poll_mask()
-        if mask != watched:
-            if watched[0] >= 0 and watched[0] != mask[0]:
-                _forget(poller, watched[0])
-            if mask[0] >= 0:
-                poller.register(*mask)
-        return mask
-
-    def _catch_signals(self) -> None:
-        os.set_blocking(self._wake_end, False)
-        _signal.set_wakeup_fd(self._wake_end)
-        for number in (_signal.SIGTERM, _signal.SIGINT):
-            _signal.signal(number, _signal.SIG_IGN)
-        _signal.signal(_signal.SIGHUP, self._hangup)
-        _signal.signal(_signal.SIGCHLD, _noted)
-
-    def _hangup(self, _number: int, _frame: object) -> None:
-        self._reload = True
-
-    def _again(self) -> None:
-        """Re-execute the program in this process, between two replies, once a trial start has succeeded."""
-        if self._trial is None:
-            self._trial = Trial(command_line())
-        reason = self._trial.verdict()
-        if reason is None:
-            return  # its end is a signal
-        self._trial, self._reload = None, False
-        try:
-            load(self._config)
-        except ConfigError as exc:
-            reason = str(exc)
-        if reason:
-            log(f"not reloaded: {reason}")
-            return
-        self._tier.finish()
-        # a second signal would end the new program before it is ready
-        _signal.signal(_signal.SIGHUP, _signal.SIG_IGN)
-        os.environ[ABI] = str(self._responder.abi)
-        command = command_line()
-        try:
-            os.execv(command[0], command)  # noqa: S606
-        except OSError as exc:
-            log(f"not reloaded: {command[0]}: {exc.strerror}")
-            del os.environ[ABI]
-            _signal.signal(_signal.SIGHUP, self._hangup)
-
-
-def _noted(_number: int, _frame: object) -> None:
-    """The signal's byte in the pipe is all that is wanted of it."""
-
-
-def _forget(poller: poll, fd: int) -> None:
-    try:
-        poller.unregister(fd)
-    except (KeyError, ValueError):
-        return
-
-
-def _write(data: bytes) -> None:
-    """All of it to PowerDNS, which is one system call but for the longest."""
-    while data:
-        data = data[os.write(1, data) :]
-
-
 def main() -> None:
     """The program."""
     arguments = sys.argv[1:]
-    path = DEFAULT_PATH
+    path = None
     if arguments and arguments[0].startswith("--config="):
         path = arguments[0][9:]
     elif len(arguments) == 2 and arguments[0] == "--config":
@@ -219,14 +35,7 @@ def main() -> None:
         asked = bool({"--help", "-h"} & set(arguments))
         os.write(1 if asked else 2, USAGE.encode())
         raise SystemExit(0 if asked else 2)
-    name_process(PROGRAM)
-    gc.disable()  # nothing to collect before the first answer
-    try:
-        settings = load(path)
-    except ConfigError as exc:
-        log(str(exc))
-        raise SystemExit(2) from exc
-    try:
-        Loop(settings).run()
-    except BrokenPipeError:  # PowerDNS is gone
-        raise SystemExit(0) from None
+    gc.disable()  # nothing to collect before the first answer, what is imported included
+    from geosteer.powerdns.loop import run
+
+    run(path)

@@ -138,6 +138,7 @@ class ClusterLink(Link):
                 Address(f"redis://{shown(place)}"), self.timeout, self._clock, self._greet, _nothing, self._on_push,
                 self._side_closed,
             )  # fmt: skip
+            self._side.patient = False
             self._side.connect()
         side = self._side
         if side is not None:  # it was refused at once

@@ -170,8 +170,8 @@ class Conversation:
                 raise BadReply("a reply without a request")
 
 
-def _hash(reply: Any, command: Command) -> dict[bytes, bytes]:
-    """Fields and values; in RESP2 they come as one list."""
+def _hash(reply: Any, command: Command) -> dict[str, str]:
+    """Fields and values as text; in RESP2 they come as one list. What is not UTF-8 is marked, since it can match nothing."""
     if isinstance(reply, list) and len(reply) % 2 == 0:
         _texts(reply, command)  # before any of them becomes a key
         reply = dict(zip(reply[::2], reply[1::2], strict=True))
@@ -179,7 +179,7 @@ def _hash(reply: Any, command: Command) -> dict[bytes, bytes]:
         raise _unexpected(reply, command)
     _texts(reply, command)
     _texts(reply.values(), command)
-    return reply
+    return {key.decode("utf-8", "replace"): value.decode("utf-8", "replace") for key, value in reply.items()}
 
 
 def _values(reply: Any, command: Command) -> list[bytes | None]:

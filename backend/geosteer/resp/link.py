@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hiredis import ProtocolError
+from hiredis import ProtocolError, ReplyError
 
 from geosteer.errors import BadReply
 from geosteer.resp.channel import CHUNK, Dialer, reason_of
@@ -22,6 +22,8 @@ SILENCE = 0.5
 """Seconds of silence after which Redis is sent a PING."""
 GONE = 1.0
 """Seconds without a reply after which the connection is given up."""
+PATIENCE = 10.0
+"""Seconds that one reply may take, as long as more of it arrives, while there is nothing else to answer from."""
 RESOLVED = 10.0
 """Seconds that a host name may take to be resolved."""
 TURN = 4
@@ -38,7 +40,7 @@ class Link:
 
     __slots__ = (
         "_address", "_channel", "_clock", "_conversation", "_dialer", "_entered", "_greet", "_heard", "_on_closed", "_on_open",
-        "_on_push", "_opened", "timeout",
+        "_on_push", "_opened", "_replied", "patient", "timeout",
     )  # fmt: skip
 
     def __init__(
@@ -57,6 +59,8 @@ class Link:
         self._address = address
         self.timeout = timeout
         """Seconds after which an unanswered request makes the link suspect."""
+        self.patient = True
+        """Bytes that arrive count as life, whole reply or not: there is much to read, and nothing else to answer from."""
         self._clock = clock
         self._greet, self._on_open, self._on_push, self._on_closed = greet, on_open, on_push, on_closed
         first = address.places[0]
@@ -64,6 +68,8 @@ class Link:
         self._channel: Channel | None = None
         self._conversation = Conversation(on_push)
         self._heard = 0.0
+        self._replied = 0.0
+        """When the last reply was whole."""
         self._opened: Callable[[], None] = self._enter
         self._entered = False
 
@@ -103,6 +109,13 @@ class Link:
         """Queue a request; `writable` sends it."""
         self._conversation.ask(command, handler, self._clock())
 
+    def accepts(self, reply: Any) -> bool:
+        """Whether a reply is not an error; an error ends the connection: a Redis that refuses is as good as down."""
+        if isinstance(reply, ReplyError):
+            self.close(str(reply))
+            return False
+        return True
+
     def writable(self) -> None:
         """Send what is queued, as far as it goes."""
         if self._channel is not None:
@@ -133,7 +146,10 @@ class Link:
                 return
             try:
                 if plain:
+                    unanswered = len(conversation.waiting)
                     conversation.feed(plain)
+                    if len(conversation.waiting) != unanswered:
+                        self._replied = self._heard
             except Exception as exc:  # noqa: BLE001  # whatever the other end makes fail, it must not end the program
                 if not conversation.ended:
                     name = "" if isinstance(exc, BadReply | ProtocolError) else f"{type(exc).__name__}: "
@@ -160,7 +176,9 @@ class Link:
             return now + GONE
         waiting = self._conversation.waiting
         if waiting or not self._channel.connected:
-            since = waiting[0][1] if waiting else self._heard
+            since = max(waiting[0][1], self._replied) if waiting else self._heard
+            if self.patient:
+                since = max(since, min(self._heard, since + PATIENCE))
             if now - since < GONE:
                 return since + GONE
             self._failed(OSError("no reply for a second"))
@@ -230,6 +248,11 @@ class Link:
         self._entered = False
         self._conversation.ended = True
         self._conversation = Conversation(self._on_push)
+
+
+def wrong_type(reply: Any) -> bool:
+    """Whether it is Redis's error for one key that holds something else than it should: no trouble of the server's."""
+    return isinstance(reply, ReplyError) and str(reply).startswith("WRONGTYPE")
 
 
 def ignore(_: Any) -> None:

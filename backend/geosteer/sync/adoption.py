@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from geosteer.errors import CorruptPage
 from geosteer.keys import FAMILIES, SCHEMA, TABLES, digest, root_field
+from geosteer.resp.link import wrong_type
 from geosteer.sync.generation import Generation
-from geosteer.sync.handshake import accepted
 from geosteer.sync.states import ALIEN, EMPTIED, REFUSED
 from geosteer.tables.tree import Inner, Tree, inner_digests
 
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
     from geosteer.resp.link import Link
     from geosteer.sync.leaf_requests import LeafRequests
+
+
+BATCH = 256
+"""Objects asked for in one command: some MiB of pages."""
 
 
 class Unusable(Exception):  # a state of Redis, for the log
@@ -152,8 +156,7 @@ class Adopter:
         try:
             missing = adoption.missing()
             if missing:
-                command = ("HMGET", self._object, *[name.hex() for name in missing])
-                self._link.ask(command, lambda reply: self._take_objects(adoption, missing, reply))
+                self._ask(adoption, missing)
                 return
             generation = adoption.finish()
         except CorruptPage as exc:
@@ -162,8 +165,23 @@ class Adopter:
         self._adoption = None
         self._warm(generation)
 
-    def _take_objects(self, adoption: Adoption, names: list[bytes], reply: Any) -> None:
-        if not accepted(self._link, reply) or adoption is not self._adoption:
+    def _ask(self, adoption: Adoption, names: list[bytes]) -> None:
+        """Ask for objects, in replies of a bounded size; what is missing then is looked for after the last."""
+        for at in range(0, len(names), BATCH):
+            batch, last = names[at : at + BATCH], at + BATCH >= len(names)
+            command = ("HMGET", self._object, *[name.hex() for name in batch])
+            self._link.ask(command, self._taker(adoption, batch, last=last))
+
+    def _taker(self, adoption: Adoption, names: list[bytes], *, last: bool) -> Callable[[Any], None]:
+        return lambda reply: self._take_objects(adoption, names, reply, last=last)
+
+    def _take_objects(self, adoption: Adoption, names: list[bytes], reply: Any, *, last: bool) -> None:
+        if adoption is not self._adoption:
+            return
+        if wrong_type(reply):
+            self._fail(f"{self._object}: {reply}")
+            return
+        if not self._link.accepts(reply):
             return
         try:
             for name, data in zip(names, reply, strict=True):
@@ -171,7 +189,8 @@ class Adopter:
         except (CorruptPage, TypeError, ValueError) as exc:
             self._fail(str(exc))
             return
-        self.go_on()
+        if last:
+            self.go_on()
 
     def _fail(self, reason: str) -> None:
         number = self._adoption.fields.get("generation") if self._adoption else "?"
@@ -189,6 +208,6 @@ class Adopter:
             self._in_force(generation)
 
         if fresh or came is not None:
-            self._link.ask(("PING",), lambda reply: finish() if accepted(self._link, reply) else None)
+            self._link.ask(("PING",), lambda reply: finish() if self._link.accepts(reply) else None)
         else:
             finish()

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import hiredis
+from hiredis import ReplyError
 
 from geosteer.keys import Keys
-from geosteer.resp.link import Link
+from geosteer.resp.link import Link, wrong_type
 from geosteer.sync import states
 from geosteer.sync.adoption import Adopter, Unusable
-from geosteer.sync.handshake import Handshake, accepted, all_bytes, hash_text
 from geosteer.sync.leaf_requests import LeafRequests
 from geosteer.sync.node_states import Mirror
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from geosteer.resp.url import Address
@@ -148,7 +147,7 @@ class Follower:
         self._read_dirty(pushed=False)
         self.link.ask(("TIME",), self._take_time)
         self.link.ask(
-            ("PING",), lambda reply: self._become(states.READ) if accepted(self.link, reply) else None
+            ("PING",), lambda reply: self._become(states.READ) if self.link.accepts(reply) else None
         )
 
     def _closed(self, reason: str) -> None:
@@ -174,15 +173,13 @@ class Follower:
         self.leaves.forget()
 
     def _pushed(self, push: Any) -> None:
-        if len(push) != 2 or push[0] != b"invalidate":
+        if push[0] != b"invalidate":
             return
         if push[1] is None:  # everything was dropped: FLUSHALL, or a replica's full resync
             self._dirty_all()
-        elif isinstance(push[1], list) and all_bytes(push[1]):
-            for key in push[1]:
-                self._dirty[key.decode("utf-8", "replace")] = None
-        else:
-            raise ValueError("an invalidation without keys")
+            return
+        for key in push[1]:
+            self._dirty[key.decode("utf-8", "replace")] = None
 
     def _dirty_all(self) -> None:
         keys = self.keys
@@ -216,15 +213,17 @@ class Follower:
 
     def _take_node(self, name: str, reply: Any) -> None:
         self.reading -= 1
-        if self._believed(reply) and self.mirror.set_node(name, hash_text(reply)):
+        fields = self._fields(self.keys.node(name), reply)
+        if fields is not None and self.mirror.set_node(name, fields):
             self._changed()
             self._learnt()
 
     def _take_overrides(self, reply: Any) -> None:
         self.reading -= 1
-        if not self._believed(reply):
+        fields = self._fields(self.keys.override, reply)
+        if fields is None:
             return
-        changed, bad = self.mirror.set_overrides(hash_text(reply))
+        changed, bad = self.mirror.set_overrides(fields)
         self._say(
             "override", f"override of {', '.join(sorted(bad))} cannot be read and is ignored" if bad else ""
         )
@@ -233,8 +232,14 @@ class Follower:
             self._learnt()
 
     def _take_beats(self, reply: Any, *, pushed: bool) -> None:
-        if self._believed(reply):
-            self._say_astray(self.mirror.set_beats(hash_text(reply), self._clock(), pushed=pushed))
+        beats = self._fields(self.keys.beat, reply)
+        if beats is None:
+            return
+        now, mirror = self._clock(), self.mirror
+        before = mirror.frozen(now)
+        self._say_astray(mirror.set_beats(beats, now, pushed=pushed))
+        # every other beat changes no answer, and what is remembered stays
+        if mirror.clock_stepped() or mirror.frozen(now) != before:
             self._changed()
 
     def _say_astray(self, writers: list[str]) -> None:
@@ -243,18 +248,35 @@ class Follower:
 
     def _take_time(self, reply: Any) -> None:
         """Overrides end by the clock of those who write them, not by that of this machine."""
-        if not isinstance(reply, hiredis.ReplyError):  # not allowed to ask: the next beat tells the time
+        if not isinstance(reply, ReplyError):  # not allowed to ask: the next beat tells the time
             self.mirror.set_clock(int(reply[0]) + int(reply[1]) / 1e6, self._clock())
         self._say_astray(self.mirror.ahead(self._clock()))
+        if self.mirror.clock_stepped():
+            self._changed()
 
-    def _believed(self, reply: Any) -> bool:
-        """Whether it says something of node states: no error, from a server where something is published."""
-        return accepted(self.link, reply) and self.state not in states.EMPTY
+    def _fields(self, key: str, reply: Any) -> Mapping[str, str] | None:
+        """What a reply says of node states; None: nothing, since it is an error, or nothing is published there.
+
+        A key of another type than it should be counts as absent: one damaged key does not take the others with it.
+        """
+        damaged = wrong_type(reply)
+        self._say(key, f"{key}: {reply}: counts as absent" if damaged else "")
+        if not damaged and not self.link.accepts(reply):
+            return None
+        if self.state in states.EMPTY:
+            return None
+        return {} if damaged else reply
 
     def _take_current(self, reply: Any) -> None:
-        if not accepted(self.link, reply):
+        if wrong_type(reply):
+            if self.state in states.EMPTY:
+                self._dirty_all()
+            self._adopter.drop()
+            self._cannot_adopt(f"{self.keys.current}: {reply}")
             return
-        fields = hash_text(reply)
+        if not self.link.accepts(reply):
+            return
+        fields = reply
         if fields and self.state in states.EMPTY:
             self._dirty_all()
         if self.generation is not None and fields == self.generation.fields:
@@ -284,6 +306,7 @@ class Follower:
 
     def _in_force(self, generation: Generation) -> None:
         self.generation = generation
+        self.link.patient = False
         self.mirror.forget_others(generation.model.nodes)
         self._say("current", "")
         self._become(states.IN_FORCE)
@@ -293,6 +316,45 @@ class Follower:
     def _doubt_current(self) -> None:
         """A page is missing or damaged: perhaps something newer is published."""
         self._dirty[self.keys.current] = None
+
+
+class Handshake:
+    """Logs in, selects the database and asks for pushes; remembers whether they are to be had."""
+
+    __slots__ = ("_keys", "_say", "_settings", "pushes")
+
+    def __init__(self, settings: Settings, keys: Keys, say: Callable[[str, str], None]) -> None:
+        """Args: say: takes a topic and a line for the log."""
+        self._settings, self._keys, self._say = settings, keys, say
+        self.pushes = True
+        """Changes are announced; else they are asked for."""
+
+    def greet(self, link: Link) -> None:
+        """Queue it; an error ends the connection: a Redis that refuses is as good as down."""
+        settings, keys = self._settings, self._keys
+        login = ("AUTH", settings.username or "default", settings.password) if settings.password else ()
+        link.ask(("HELLO", 3, *login), lambda reply: self._hello(link, reply))
+        if settings.address.database:
+            link.ask(("SELECT", settings.address.database), link.accepts)
+        tracking = ["CLIENT", "TRACKING", "ON", "BCAST"]
+        for prefix in (keys.current, keys.nodes, keys.beat, keys.override):
+            tracking += ["PREFIX", prefix]
+        link.ask(tracking, lambda reply: self._tracked(link, reply))
+
+    def _hello(self, link: Link, reply: Any) -> None:
+        if isinstance(reply, ReplyError) and str(reply).startswith("NOPROTO"):
+            self.pushes = False
+        else:
+            link.accepts(reply)
+
+    def _tracked(self, link: Link, reply: Any) -> None:
+        refused = isinstance(reply, ReplyError)
+        if refused and not str(reply).startswith(("NOAUTH", "NOPERM", "LOADING")):
+            if self.pushes:
+                self._say("push", f"{self._settings.address}: no pushes ({reply}); asking every second")
+            self.pushes = False
+        else:
+            link.accepts(reply)
 
 
 def _link_kind(address: Address) -> type[Link]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from geosteer.errors import CorruptPage
-from geosteer.sync.handshake import accepted
+from geosteer.resp.link import wrong_type
 from geosteer.tables.leaf_cache import LeafCache
 
 TYPE_CHECKING = False
@@ -89,13 +89,13 @@ class LeafRequests:
 
     def _take(self, mark: tuple[int, int], tree: Tree, branch: Branch, number: int, reply: Any) -> None:
         self._asked.discard(mark)
-        if accepted(self._link, reply) and not self._put(tree, branch, number, reply):
+        if (wrong_type(reply) or self._link.accepts(reply)) and not self._put(tree, branch, number, reply):
             self._damaged()
 
     def _put(self, tree: Tree, branch: Branch, number: int, data: Any) -> bool:
         try:
             if not isinstance(data, bytes):
-                raise CorruptPage("is not there")
+                raise CorruptPage("is not there" if data is None else str(data))
             self.cache.put(tree.bits, branch, number, data)
         except CorruptPage as exc:
             self._say("page", f"page {branch.digest(number).hex()}: {exc}")

@@ -19,6 +19,8 @@ ASTRAY = 3600.0
 """Seconds that a beat's time may be off the server's own, a replica's included; one that is further off is ignored."""
 LONGEST = 4096
 """Characters of a field or of its name; what is longer counts as absent."""
+STEP = 1.0
+"""Seconds by which the clock may move before answers are decided anew that are remembered until some time."""
 MISSED = 3
 """Periods without a beat after which node states count as frozen."""
 
@@ -26,7 +28,9 @@ MISSED = 3
 class Mirror:
     """Node states with their overrides, and who keeps them."""
 
-    __slots__ = ("_beats", "_clock_base", "_pushed", "_told", "_wall", "fields", "overrides", "states")
+    __slots__ = (
+        "_beats", "_clock_base", "_noted_base", "_pushed", "_told", "_wall", "fields", "overrides", "states",
+    )  # fmt: skip
 
     def __init__(self, wall: Callable[[], float] = lambda: 0.0) -> None:
         """Args: wall: this machine's own clock, seconds since 1970; 0 where it has none."""
@@ -39,6 +43,8 @@ class Mirror:
         self._beats: dict[str, tuple[str, float, float, float]] = {}
         """Writer -> its beat as read, when that was read, its period, and the time that it tells."""
         self._clock_base: float | None = None
+        self._noted_base: float | None = None
+        """The clock's base when it was last seen to have stepped."""
         self._told: float | None = None
         """The time that the server told, less the monotonic time; None: it was not asked yet, or may not be."""
         self._pushed = False
@@ -125,6 +131,14 @@ class Mirror:
         if not self._pushed:
             times = [time for *_, time in self._beats.values() if time <= when + ASTRAY]
             self._clock_base = max([when, *times]) - now
+
+    def clock_stepped(self) -> bool:
+        """Whether the clock has moved by `STEP` or more since this last said so."""
+        base, noted = self._clock_base, self._noted_base
+        if base is None or (noted is not None and abs(base - noted) < STEP):
+            return False
+        self._noted_base = base
+        return True
 
     def time(self, now: float, wall: float) -> float:
         """Seconds since 1970 at the monotonic time *now*, by the writers' clock; *wall* before anything was heard."""
