@@ -163,7 +163,7 @@ def test_a_host_that_no_proxy_names_is_asked_directly(site: HttpsServer, certifi
         ("a.example.net", {"https_proxy": "http://[2001:db8::1]:3128"}, "http://[2001:db8::1]:3128"),
         ("a.example.net", {"https_proxy": "a:1", "HTTPS_PROXY": "b:1", "ALL_PROXY": "c:1"}, "http://a:1"),
         ("a.example.net", {"HTTPS_PROXY": "b:1", "ALL_PROXY": "c:1"}, "http://b:1"),
-        ("a.example.net", {"https_proxy": "", "ALL_PROXY": "c:1"}, None),
+        ("a.example.net", {"https_proxy": "", "ALL_PROXY": "c:1"}, "http://c:1"),
         ("a.example.net", {"http_proxy": "a:1"}, None),
         ("a.example.net", {"https_proxy": "p:1", "no_proxy": "example.net"}, None),
         ("a.example.net", {"https_proxy": "p:1", "no_proxy": ".example.net"}, None),

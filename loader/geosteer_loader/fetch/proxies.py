@@ -1,7 +1,7 @@
 """Which proxy a URL is fetched through, as the environment says it and as curl reads that.
 
 `https_proxy`, else `ALL_PROXY`, names it, in either case of letters: `http://user:password@host:port`, parts of it left out at
-will. `no_proxy` names hosts that are asked directly: names with all below them, addresses, networks in CIDR form, or `*`.
+will. `no_proxy` names hosts that are asked directly: names with all below them, addresses, networks; or it is `*`.
 Source: curl(1), "ENVIRONMENT", and the option --noproxy.
 """
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 VARIABLES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
-"""In order; one that is set and empty means no proxy."""
+"""In order; one that is empty is as one that is not set."""
 
 PORTS = {"http": 1080, "https": 443}
 """Schemes that are supported -> the port where none is named (curl's)."""
@@ -58,9 +58,9 @@ def proxy_for(host: str, environ: Mapping[str, str]) -> Proxy | None:
 
     Raises: FetchFailed: what the environment says is not a proxy that can be used.
     """
-    variable = next((name for name in VARIABLES if name in environ), "")
+    variable = next((name for name in VARIABLES if environ.get(name)), "")
     value = environ.get(variable, "").strip()
-    if not value or _bypassed(host, environ.get("no_proxy", environ.get("NO_PROXY", ""))):
+    if not value or _bypassed(host, environ.get("no_proxy") or environ.get("NO_PROXY", "")):
         return None
     try:
         parts = urlsplit(value if _SCHEME.match(value) else f"http://{value}")
@@ -85,12 +85,12 @@ def proxy_for(host: str, environ: Mapping[str, str]) -> Proxy | None:
 def _bypassed(host: str, excluded: str) -> bool:
     host = host.lower().rstrip(".")
     entries = [entry.lower() for entry in re.split(r"[\s,]+", excluded) if entry]
-    if "*" in entries:
+    if entries == ["*"]:
         return True
     with suppress(ValueError):
         address = ipaddress.ip_address(host)
         return any(address in network for network in map(_network, entries) if network is not None)
-    names = [entry.strip(".") for entry in entries]
+    names = [entry.removeprefix(".").removesuffix(".") for entry in entries]
     return any(host == name or host.endswith(f".{name}") for name in names if name)
 
 
