@@ -8,7 +8,7 @@ at all is as if it were not listed.
 
 from __future__ import annotations
 
-import ipaddress
+import mmap
 import os
 import re
 import struct
@@ -23,13 +23,14 @@ from geosteer.decision.client import prefix_text
 from geosteer.errors import SourceError
 from geosteer_loader.sources.archive import HEAD, kind_of
 from geosteer_loader.sources.countries import CONTINENTS, COUNTRIES, geo_record, locate
+from geosteer_loader.sources.mmdb_data import GAP, DataSection
 from geosteer_loader.sources.mmdb_tree import RECORD_SIZES, SearchTree, tree_size
+from geosteer_loader.sources.report import Report
 from geosteer_loader.sources.source_files import open_regular, reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from geosteer_loader.sources.report import Report
     from geosteer_loader.sources.source import Progress, Row
     from geosteer_loader.sources.source_files import SourceFile
 
@@ -69,15 +70,9 @@ class MmdbSource:
 
         Raises: SourceError: not such a file.
         """
-        with self._opened() as reader:
-            try:
-                if reader.metadata().ip_version == 4:
-                    return frozenset({32})
-                # IPv4 lies within ::/96: a gap that holds it all
-                record, length = reader.get_with_prefix_len(ipaddress.IPv6Address(0))
-            except _HOSTILE as exc:
-                raise SourceError(f"{self.name}: metadata: {exc}") from exc
-        return frozenset({128}) if record is None and length <= 96 else frozenset({32, 128})
+        with open_regular(self._path()) as raw, self._opened() as reader:
+            tree = self._tree(raw, reader, Report())[0]
+        return tree.families()
 
     def rows(self, report: Report, progress: Progress | None = None) -> Iterator[Row]:
         """Networks with a place, in address order per family.
@@ -85,13 +80,14 @@ class MmdbSource:
         Raises: SourceError: not such a file, damaged, or without any country in it.
         """
         with open_regular(self._path()) as raw, self._opened() as reader:
-            tree, kind = self._tree(raw, reader, report)
+            tree, kind, records, first = self._tree(raw, reader, report)
             places: dict[int, _Place] = {}
             try:
                 for bits, start, length, pointer in tree.networks(progress):
                     place = places.get(pointer)
                     if place is None:
-                        place = places[pointer] = self._place(reader, bits, start, length)
+                        example = prefix_text(bits, start, length)
+                        place = places[pointer] = self._place(records, pointer - first, example)
                     place.networks += 1
                     if place.record is not None:
                         yield bits, start, length, place.record
@@ -102,7 +98,9 @@ class MmdbSource:
         for place in places.values():
             place.tell(report)
 
-    def _tree(self, raw: IO[bytes], reader: maxminddb.Reader, report: Report) -> tuple[SearchTree, str]:
+    def _tree(
+        self, raw: IO[bytes], reader: maxminddb.Reader, report: Report
+    ) -> tuple[SearchTree, str, DataSection, int]:
         try:
             metadata = reader.metadata()
             nodes, size, version = metadata.node_count, metadata.record_size, metadata.ip_version
@@ -119,23 +117,26 @@ class MmdbSource:
             if needed > ours.st_size:
                 raise SourceError(f"{self.name}: metadata: {nodes} nodes do not fit in the file")
             data = raw.read(needed)
+            mapped = mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ)
+            end = mapped.rfind(MARKER)
+            records = DataSection(mapped, needed + GAP, end)
+            # the reader does not see a cut in the metadata
+            DataSection(mapped, end + len(MARKER), len(mapped)).record(0)
         if 0 < built < LAST_DATE:
             report.date(built)
-        return SearchTree(data, nodes, size, 128 if version == 6 else 32), kind
+        return SearchTree(data, nodes, size, 128 if version == 6 else 32), kind, records, nodes + GAP
 
-    def _place(self, reader: maxminddb.Reader, bits: int, start: int, length: int) -> _Place:
-        """What the data of a network says, found through its first address."""
-        address = ipaddress.IPv4Address(start) if bits == 32 else ipaddress.IPv6Address(start)
+    def _place(self, records: DataSection, offset: int, example: str) -> _Place:
+        """What the data at an offset says; *example*: a network that it is of."""
         try:
-            data = reader.get(address)
-        except _HOSTILE as exc:
-            raise SourceError(f"{self.name}: {prefix_text(bits, start, length)}: {exc}") from exc
-        return _Place(data, prefix_text(bits, start, length))
+            return _Place(records.record(offset), example)
+        except (ValueError, RecursionError) as exc:
+            raise SourceError(f"{self.name}: {example}: {exc}") from exc
 
     def _opened(self) -> maxminddb.Reader:
         path = self._path()
         try:
-            return maxminddb.open_database(path)
+            return maxminddb.open_database(path, maxminddb.MODE_MMAP)  # the reader in C trusts the file
         except _HOSTILE as exc:
             reason = (
                 str(exc)

@@ -80,6 +80,16 @@ class SearchTree:
                 progress(min(steps, count), count)
                 tell = steps + _STEP
 
+    def families(self) -> frozenset[int]:
+        """Address bits of the families that it may have networks of: IPv4 lies within ::/96, which may be a gap."""
+        if self._bits == 32:
+            return frozenset({32})
+        node = 0
+        for _ in range(96):
+            if node < self._count:
+                node = self._records[2 * node]
+        return frozenset({128}) if node == self._count else frozenset({32, 128})
+
     def _ipv4_start(self) -> int:
         """The node below which IPv4 lies, or -1 if the branch ends before it."""
         node = 0

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from geosteer_loader.sources.routes import as_path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from geosteer_loader.sources.bgp_routes import as_path
 from geosteer_loader.sources.bgpdump import parse_path
 
 ASN = st.one_of(st.sampled_from([0, 1, 701, 15169, 23456, 64512, 4294967295]), st.integers(0, 0xFFFFFFFF))
@@ -23,7 +23,8 @@ EDGE = st.sampled_from(["", " ", ",", ", "])
 @st.composite
 def printed_paths(draw: st.DrawFn):
     """The text of a path, and its steps."""
-    words, steps = [], []
+    words: list[str] = []
+    steps: list[frozenset[int] | tuple[int]] = []
     for brackets, members in draw(st.lists(STEP, min_size=1, max_size=6)):
         if brackets:
             between, edge = draw(BETWEEN), draw(EDGE)
