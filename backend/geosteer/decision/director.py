@@ -44,11 +44,10 @@ class Director:
         """
         decision = Decision()
         decision.ttl = service.ttl
-        for kind in service.kinds:
-            walk = _Walk(self, service, client, look, states, now, ticket, decision, kind, trace)
-            decision.answer[kind] = walk.choose()
-            decision.refused = decision.refused or not decision.answer[kind]
-            walk.note_scope()
+        choices = [(kind,) for kind in service.kinds] if trace else service.choices
+        walk = _Walk(self, service, client, look, states, now, ticket, decision, trace)
+        for kinds in choices:
+            walk.choose(kinds)
         self._finish(decision, service, states, now)
         return decision
 
@@ -70,30 +69,16 @@ class Director:
 
 
 class _Walk:
-    """One way through the layers of a map, for one record type."""
+    """The way through the layers of a map, for one record type after the other."""
 
     __slots__ = (
-        "cells",
-        "client",
-        "decision",
-        "director",
-        "kept",
-        "kind",
-        "level",
-        "look",
-        "met",
-        "network",
-        "now",
-        "service",
-        "split",
-        "states",
-        "ticket",
-        "trace",
-    )
+        "cells", "client", "decision", "director", "kept", "kind", "layer", "level", "look", "met", "network", "now",
+        "service", "split", "states", "ticket", "trace",
+    )  # fmt: skip
 
     def __init__(
         self, director: Director, service: Service, client: Client | None, look: TableLookup,
-        states: Mapping[str, NodeState], now: float, ticket: float, decision: Decision, kind: str, trace: bool,
+        states: Mapping[str, NodeState], now: float, ticket: float, decision: Decision, trace: bool,
     ) -> None:  # fmt: skip
         self.director = director
         self.service = service
@@ -103,10 +88,15 @@ class _Walk:
         self.now = now
         self.ticket = ticket
         self.decision = decision
-        self.kind = kind
         self.trace = trace
         self.network = ""
+        self._begin("")
+
+    def _begin(self, kind: str) -> None:
+        self.kind = kind
         self.level = 0
+        self.layer = ""
+        """Whose nodes the client gets, with the key that names the client: `countries GB`."""
         self.kept: list[policy.Candidate] = []
         """Who gets the client, best first."""
         self.met: list[tuple[policy.Candidate, str]] = []
@@ -115,7 +105,31 @@ class _Walk:
         self.cells: dict[str, tuple[str, int]] = {}
         """Table -> record and prefix length, of the tables that were needed."""
 
-    def choose(self) -> tuple[Node, ...]:
+    def choose(self, kinds: tuple[str, ...]) -> None:
+        """Put down the nodes for record types that get the same, and in which prefix around the client that holds."""
+        self._begin(kinds[0])
+        nodes = self._nodes()
+        decision, client = self.decision, self.client
+        scope = 1
+        if client is not None:
+            lengths = [length for _, length in self.cells.values()]
+            if self.split:
+                lengths.append(24 if client.bits == 32 else 48)
+            scope = client.scope(max(lengths, default=1))
+        for kind in kinds:
+            decision.answer[kind] = nodes
+            if nodes:
+                decision.layer[kind] = self.layer
+            decision.asked[kind] = self.cells
+            decision.scopes[kind] = scope
+            decision.split_by[kind] = self.split
+        decision.scope = max(decision.scope, scope)
+        if self.split:
+            decision.split = True
+        if not nodes:
+            decision.refused = True
+
+    def _nodes(self) -> tuple[Node, ...]:
         """The nodes, best first; empty when the map refuses to answer."""
         area = self.service.map
         for self.level in levels(area.all_down):
@@ -125,22 +139,6 @@ class _Walk:
             if chosen is not None:
                 return chosen
         return ()
-
-    def note_scope(self) -> None:
-        """Take down in which prefix around the client this part of the answer holds."""
-        decision, client = self.decision, self.client
-        scope = 1
-        if client is not None:
-            for cell in self.cells.values():
-                scope = max(scope, cell[1])
-            if self.split:
-                scope = max(scope, 24 if client.bits == 32 else 48)
-            scope = client.scope(scope)
-        decision.asked[self.kind], decision.scopes[self.kind] = self.cells, scope
-        decision.split_by[self.kind] = self.split
-        decision.scope = max(decision.scope, scope)
-        if self.split:
-            decision.split = True
 
     def _through(self) -> tuple[Node, ...] | None:
         """From layer to layer until one keeps the client; None where no node may serve."""
@@ -157,7 +155,7 @@ class _Walk:
         self.kept = self._keepers(candidates, layer)
         if not self.kept:
             return False
-        self.decision.layer[self.kind] = layer
+        self.layer = layer
         return True
 
     def _next_best(self) -> list[policy.Candidate]:
@@ -178,7 +176,7 @@ class _Walk:
         for candidate, _ in self.met:
             if candidate is not chosen:
                 self._note_growth(candidate, chosen.share)
-        self.kept, self.decision.layer[self.kind] = [chosen], layer
+        self.kept, self.layer = [chosen], layer
 
     def _named(self) -> Iterable[tuple[str, Entries]]:
         """The map's layers that name the client, then `default`."""
@@ -205,7 +203,7 @@ class _Walk:
         for node, weight in entries:
             state = states.get(node.name, UNKNOWN)
             share, reason = node_share(node, weight, state, now, level)
-            if not reason and not node.has(kind):
+            if not reason and kind not in node.kinds:
                 reason = f"no {kind}"
             if not reason:
                 serving.append(policy.Candidate(node, weight, share))

@@ -31,9 +31,12 @@ UNKNOWN = NodeState()
 """The state of a node that nothing is known of."""
 
 
-def levels(all_down: str) -> range:
+def levels(all_down: str) -> tuple[int, ...]:
     """The levels that a map goes through; `all_down = "none"` refuses to answer where probes would have to be ignored."""
-    return range(IGNORE_PROBES) if all_down == "none" else range(len(COUNTS_AGAINST))
+    return _STRICT if all_down == "none" else _ALL
+
+
+_STRICT, _ALL = tuple(range(IGNORE_PROBES)), tuple(COUNTS_AGAINST)
 
 
 def node_share(
@@ -45,8 +48,8 @@ def node_share(
     """
     if weight <= 0:
         return 0.0, "weight 0"
-    if state.plain and not level:  # what follows would come to the same
-        return 1.0, ""
+    if state.state == "up" and not (state.override or state.came_back or state.shed or level):
+        return 1.0, ""  # what follows would come to the same
     probes, drained, put_down = COUNTS_AGAINST[level]
     if not put_down:
         return 1.0, ""

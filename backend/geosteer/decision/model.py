@@ -31,7 +31,8 @@ class Node:
     """A content server."""
 
     __slots__ = (
-        "a", "aaaa", "assume", "hostname", "location", "name", "near_km", "ramp", "vantage", "weight", "well_connected",
+        "a", "aaaa", "assume", "hostname", "kinds", "location", "name", "near_km", "ramp", "vantage", "weight",
+        "well_connected",
     )  # fmt: skip
 
     def __init__(self, name: str, spec: Mapping[str, Any]) -> None:
@@ -39,6 +40,9 @@ class Node:
         self.a = _addresses(spec.get("a"), 4)
         self.aaaa = _addresses(spec.get("aaaa"), 16)
         self.hostname = _host_name(spec.get("hostname"))
+        contents = (("A", self.a), ("AAAA", self.aaaa), ("CNAME", self.hostname))
+        self.kinds = tuple(kind for kind, content in contents if content)
+        """The record types that it can be an answer of."""
         self.weight = _number(spec.get("weight", 100))
         """Per cent."""
         place = spec.get("location")
@@ -56,7 +60,7 @@ class Node:
 
     def has(self, kind: str) -> bool:
         """Whether the node can be an answer of type A, AAAA or CNAME."""
-        return bool(self.a if kind == "A" else self.aaaa if kind == "AAAA" else self.hostname)
+        return kind in self.kinds
 
     def contents(self, kind: str) -> tuple[str, ...]:
         """The record contents of type A, AAAA or CNAME."""
@@ -93,18 +97,8 @@ class Service:
     """A name or URL that is answered by a map and a policy."""
 
     __slots__ = (
-        "cname",
-        "kinds",
-        "map",
-        "max_answers",
-        "name",
-        "near_km",
-        "policy",
-        "spare",
-        "tables",
-        "ttl",
-        "ttl_min",
-    )
+        "choices", "cname", "kinds", "map", "max_answers", "name", "near_km", "policy", "spare", "tables", "ttl", "ttl_min",
+    )  # fmt: skip
 
     def __init__(self, name: str, spec: Mapping[str, Any], maps: Mapping[str, Map]) -> None:
         self.name = name
@@ -126,6 +120,9 @@ class Service:
             else tuple(kind for kind in ("A", "AAAA") if any(node.has(kind) for node in self.map.usable))
         )
         """The record types that the service has, for every client."""
+        alike = len(self.kinds) > 1 and all(node.has("A") == node.has("AAAA") for node in self.map.usable)
+        self.choices = (self.kinds,) if alike else tuple((kind,) for kind in self.kinds)
+        """The record types again, those together for which every client has the same nodes."""
         tables = [table for _, table, _ in self.map.layers]
         tables += {"nearest": ["geo"], "path": ["path"]}.get(self.policy, [])
         self.tables: tuple[str, ...] = tuple(dict.fromkeys(tables))

@@ -81,11 +81,6 @@ class NodeState:
             shed = 0.0
         self.shed = min(shed, 1.0) if shed > 0 else 0.0  # a NaN is not above 0
 
-    @property
-    def plain(self) -> bool:
-        """Up, with nothing that takes from its share."""
-        return self.state == "up" and self.override is None and not self.came_back and not self.shed
-
     def forced(self, now: float) -> Override | None:
         """The override, while it is in force."""
         override = self.override
