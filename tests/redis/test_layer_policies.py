@@ -91,12 +91,14 @@ def configuration(**changes: Any) -> dict[str, Any]:
     for policy in POLICIES:
         services[f"{policy}.{ZONE}"] = {"map": "m", "policy": policy, "ttl": 60}
         services[f"{policy}-3.{ZONE}"] = {"map": "m", "policy": policy, "ttl": 60, "max_answers": 3}
+        services[f"{policy}-placed.{ZONE}"] = {"map": "m", "policy": policy, "country_middle": False}
         services[f"{policy}-name.{ZONE}"] = {"map": "m", "policy": policy, "ttl": 60, "answer": "cname"}
     return {
         "format": 1, "nodes": nodes, "networks": {"office": {}, "lab": {}}, "maps": {"m": {**MAP, **changes}},
         "zones": {ZONE: {"soa": {"mname": "ns1.example.net", "rname": "h.example.net"}, "ns": ["ns1.example.net"]}},
         "services": services,
         "continents": {"GB": "EU", "NL": "EU", "DE": "EU", "FR": "EU", "US": "NA", "BR": "SA", "JP": "AS"},
+        "middles": {"GB": [54, -2], "US": [39, -95]},
     }  # fmt: skip
 
 
@@ -752,3 +754,29 @@ def test_explain_of_one_type_has_the_scope_of_that_types_records(world: World) -
                 assert explained(seen, name, client, (kind,))["scope"] == scopes[kind], (client, kind)
         apart += len(set(scopes.values())) > 1
     assert apart
+
+
+@pytest.mark.parametrize(
+    ("record", "service", "node", "reason"),
+    [
+        ("GB", "nearest", "lon1", "geo has no place for the client, so its country's middle (GB) stands in"),
+        ("GB", "nearest-placed", "sin1", "geo has no place for the client, so nodes rank as in best"),
+        ("@EU", "nearest", "sin1", "geo has no place for the client, so nodes rank as in best"),
+        ("GB 40 -74", "nearest", "nyc1", None),
+    ],
+)
+def test_the_middle_of_a_country_is_named_where_it_stands_in_for_a_place(
+    redis_server: RedisServer, prefix: str, record: str, service: str, node: str, reason: str | None
+) -> None:
+    default = {"sin1": 100, "lon1": 50, "nyc1": 10}
+    tables = {"geo": {"20.0.0.0/9": record}}
+    with redis_server.client() as client:
+        client.hset(Keys(prefix).node("sin1"), "state", "up")
+    store, seen = published(redis_server, prefix, tables, order=[], default=default)
+    with store:
+        told = explained(seen, service, "20.0.0.0/24")
+    assert told["nodes"] == [node]
+    assert told["policy_reason"] == reason
+    assert {one["node"]: one["km"] is not None for one in told["candidates"]}[node] == (
+        service == "nearest" and record != "@EU"
+    )

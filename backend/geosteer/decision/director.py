@@ -243,7 +243,7 @@ class _Walk:
         return policy.groups(service, candidates, self._network(), self._place, self._lengths)
 
     def _place(self) -> tuple[float, float] | None:
-        return place_of(self._record("geo")) if self.client is not None else None
+        return place_of(self._record("geo"), self.service.middles) if self.client is not None else None
 
     def _lengths(self) -> dict[str, int]:
         return lengths_of(self._record("path")) if self.client is not None else {}

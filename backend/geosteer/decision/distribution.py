@@ -33,6 +33,7 @@ class Projection:
     def __init__(self, director: Director, service: Service, table: str) -> None:
         self._keys = director.keys
         self._layers = [(layer, entries) for layer, asked, entries in service.map.layers if asked == table]
+        self._middles = service.middles
         self.place = service.policy == "nearest" and table == "geo"
         """Whether places make a difference, not only regions."""
         lengths = service.policy == "path" and table == "path"
@@ -44,7 +45,7 @@ class Projection:
         for layer, entries in self._layers:
             seen.append(next((key for key in self._keys(layer, record) if key in entries), None))
         if self.place:
-            seen.append(place_of(record))
+            seen.append(place_of(record, self._middles))
         if self._vantages is not None:
             lengths = lengths_of(record).items()
             seen.append(tuple(sorted(item for item in lengths if item[0] in self._vantages)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from geosteer.cmodules import pack_address
+from geosteer.decision.records import NO_PLACES
 from geosteer.errors import CorruptPage
 
 TYPE_CHECKING = False
@@ -46,7 +47,7 @@ class Node:
         self.weight = _number(spec.get("weight", 100))
         """Per cent."""
         place = spec.get("location")
-        self.location = (_number(place[0], -360, 360), _number(place[1], -360, 360)) if place else None
+        self.location = _place(place) if place else None
         self.well_connected = _whole(spec.get("well_connected") or 0)
         """Weight in the round robin of last resort; 0: not used there."""
         self.assume: str | None = spec.get("assume")
@@ -97,13 +98,20 @@ class Service:
     """A name or URL that is answered by a map and a policy."""
 
     __slots__ = (
-        "choices", "cname", "kinds", "map", "max_answers", "name", "near_km", "policy", "spare", "tables", "ttl", "ttl_min",
+        "choices", "cname", "kinds", "map", "max_answers", "middles", "name", "near_km", "policy", "spare", "tables",
+        "ttl", "ttl_min",
     )  # fmt: skip
 
-    def __init__(self, name: str, spec: Mapping[str, Any], maps: Mapping[str, Map]) -> None:
+    def __init__(
+        self, name: str, spec: Mapping[str, Any], maps: Mapping[str, Map],
+        middles: Mapping[str, tuple[float, float]] = NO_PLACES,
+    ) -> None:  # fmt: skip
+        """Args: middles: country -> latitude and longitude of its middle."""
         self.name = name
         self.map = maps[spec["map"]]
         self.policy: str = spec.get("policy", "best")
+        self.middles = middles if self.policy == "nearest" and spec.get("country_middle", True) else NO_PLACES
+        """Where clients are of which the table `geo` knows the country only; empty: unknown."""
         self.ttl = _whole(spec.get("ttl", 60))
         """Seconds."""
         least = spec.get("ttl_min")
@@ -143,8 +151,9 @@ class Model:
                 )
             self.nodes = {name: Node(name, spec) for name, spec in document["nodes"].items()}
             self.maps = {name: Map(name, spec, self.nodes) for name, spec in document["maps"].items()}
+            middles = {country: _place(place) for country, place in (document.get("middles") or {}).items()}
             self.services = {
-                name: Service(name, spec, self.maps) for name, spec in document["services"].items()
+                name: Service(name, spec, self.maps, middles) for name, spec in document["services"].items()
             }
             self.continents: Mapping[str, str] = document.get("continents") or {}
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as exc:
@@ -162,6 +171,11 @@ def _number(value: Any, low: float = 0, high: float = MOST) -> float:
     if not low <= value <= high:  # neither is what is not a number
         raise ValueError(f"{value!r} is not from {low} to {high}")
     return value  # type: ignore[no-any-return]
+
+
+def _place(value: Any) -> tuple[float, float]:
+    """Latitude and longitude, degrees. Raises: ValueError, TypeError, IndexError: the value is not a list of them."""
+    return _number(value[0], -360, 360), _number(value[1], -360, 360)
 
 
 def _whole(value: Any) -> int:

@@ -25,16 +25,26 @@ def country_of(record: str) -> str:
     return "" if region.startswith("@") else region.partition("-")[0]
 
 
-def place_of(record: str) -> tuple[float, float] | None:
-    """Latitude and longitude of a `geo` record, degrees, where it has them and they are on Earth."""
+NO_PLACES: Mapping[str, tuple[float, float]] = {}
+
+
+def place_of(
+    record: str, middles: Mapping[str, tuple[float, float]] = NO_PLACES
+) -> tuple[float, float] | None:
+    """Latitude and longitude of a `geo` record, degrees, where it has them and they are on Earth.
+
+    Args: middles: country -> where its middle is, which stands in for a record that has no place; a continent has none.
+    """
     parts = record.split(" ")
-    if len(parts) != 3:
-        return None
-    try:
-        lat, lon = float(parts[1]), float(parts[2])
-    except ValueError:
-        return None
-    return (lat, lon) if on_earth(lat, lon) else None
+    if len(parts) == 3:
+        try:
+            lat, lon = float(parts[1]), float(parts[2])
+        except ValueError:
+            pass
+        else:
+            if on_earth(lat, lon):
+                return lat, lon
+    return middles.get(country_of(record)) if middles else None
 
 
 def on_earth(lat: float, lon: float) -> bool:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from geosteer.errors import ConfigError
+from geosteer.errors import ConfigError, GeosteerError
 from geosteer_loader.cli import options
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from geosteer_loader.config.config import Config
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +58,7 @@ def check_config(file: Path | None, *, backend: Path | None, offline: bool, conf
             if not offline:
                 wrong, doubtful = config.source_problems(loaded)
                 problems += wrong
-                warnings = [*warnings, *doubtful]
+                warnings = [*warnings, *doubtful, *_unplaced(loaded)]
             for warning in warnings:
                 log.warning("%s", warning)
     if backend is not None:
@@ -61,3 +68,23 @@ def check_config(file: Path | None, *, backend: Path | None, offline: bool, conf
         raise ConfigError(problems)
     for path in checked:
         click.echo(f"{path}: no problems")
+
+
+def _unplaced(config: Config) -> Iterator[str]:
+    """Services of policy `nearest` over sources that tell of many clients only the country."""
+    from geosteer.decision.model import Model
+    from geosteer_loader.impact.unplaced import SAMPLE, unplaced_rows
+    from geosteer_loader.sources.report import Report
+
+    told: dict[tuple[Path, bool], str] = {}
+    for name, service in Model(config.document).services.items():
+        for source in config.sources["geo"] if service.policy == "nearest" else ():
+            key = source.path, bool(service.middles)
+            if key not in told:
+                try:
+                    told[key] = unplaced_rows(service, source.open("geo").rows(Report()))
+                except GeosteerError:  # told otherwise, or by publish
+                    told[key] = ""
+            if told[key]:
+                sample = f"by the first {SAMPLE} networks of {source.path}"
+                yield f"{config.path}: services.{json.dumps(name)}: {told[key]} ({sample})"

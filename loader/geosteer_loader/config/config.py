@@ -27,6 +27,7 @@ from geosteer_loader.config.toml_file import parse_toml, read_text
 from geosteer_loader.config.worker import check_worker
 from geosteer_loader.config.zones import ZoneReader
 from geosteer_loader.sources.countries import CONTINENT
+from geosteer_loader.sources.geography import COUNTRY_PLACES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -121,7 +122,7 @@ def check(raw: Mapping[str, Any], path: Path, environ: Mapping[str, str], text: 
         "services": services.services,
     }
     note_missing_parts(missing_parts, parts, bool(networks or any(sources.values())), len(text.splitlines()))
-    document = {
+    document: dict[str, Any] = {
         "format": FORMAT,
         "nodes": nodes.nodes,
         "networks": {name: {} for name in networks},
@@ -130,6 +131,8 @@ def check(raw: Mapping[str, Any], path: Path, environ: Mapping[str, str], text: 
         "services": services.services,
         "continents": dict(CONTINENT),
     }
+    if any(spec["policy"] == "nearest" and spec["country_middle"] for spec in services.services.values()):
+        document["middles"] = {country: [*map(int, place)] for country, place in COUNTRY_PLACES.items()}
     return Config(
         path=path,
         redis=redis,

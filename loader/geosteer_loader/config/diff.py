@@ -13,6 +13,9 @@ _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 ABSENT = object()
 
+DERIVED = ("middles",)
+"""Sections that come and go with a setting, which is told; they are not told as a whole."""
+
 Difference = dict[str, Any]
 """`place` (`nodes.lon1.weight`), `change` (added, removed, changed), `before` and `after` (None where it is not there)."""
 
@@ -21,7 +24,11 @@ def differences(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> l
     """Every setting that differs, in the order of their places; what is wholly new or gone is one entry."""
     if before is None:
         return []
-    return list(_walk("", before, after))
+    derived = {section for section in DERIVED if not (section in before and section in after)}
+    first, second = (
+        {key: value for key, value in document.items() if key not in derived} for document in (before, after)
+    )
+    return list(_walk("", first, second))
 
 
 def line(difference: Difference) -> str:

@@ -87,5 +87,6 @@ class Service(TypedDict):
     ttl: int
     ttl_min: int | None
     near_km: Number
+    country_middle: bool
     answer: str
     max_answers: int

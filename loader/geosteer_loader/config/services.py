@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from geosteer_loader.config.dns_names import name as dns_name
 from geosteer_loader.config.hints import suggestion
 from geosteer_loader.config.maps import nodes_of
-from geosteer_loader.config.values import choice, integer, number, text
+from geosteer_loader.config.values import choice, flag, integer, number, text
 from geosteer_loader.config.zones import seconds
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def _service(table: Table, maps: Collection[str]) -> Service:
         "ttl": table.get("ttl", seconds(), 60),
         "ttl_min": table.get("ttl_min", seconds(), None),
         "near_km": table.get("near_km", number(0, 20040), 100),
+        "country_middle": table.get("country_middle", flag, True),
         "answer": table.get("answer", choice("address", "cname"), "address"),
         "max_answers": table.get("max_answers", integer(1, 8), 1),
     }

@@ -129,9 +129,12 @@ def _areas(bundle: Bundle, services: Iterable[Service], zones: Mapping[str, Any]
     for service in services:
         kinds = _kinds(bundle, service, zones)
         near = service.near_km if service.policy == "nearest" else None
-        key = (service.map.name, service.policy, near, kinds)
+        placed = bool(service.middles) or near is None
+        key = (service.map.name, service.policy, near, placed, kinds)
         if key not in areas:
             words = [service.map.name, service.policy, *([f"{near:g}"] if near is not None else [])]
+            if not placed:
+                words.append("places")
             areas[key] = Area("-".join([*words, *(kind.lower() for kind in kinds)]), [], kinds)
         areas[key].services.append(service)
     return list(areas.values())

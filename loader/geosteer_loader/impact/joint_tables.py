@@ -176,7 +176,14 @@ def service_classes(pair: tuple[Service, Service]) -> tuple[ServiceClass, Servic
     """What decides alike about a service before and after, whatever it is called."""
     first, second = (
         ServiceClass(
-            (service.map.name, service.policy, service.near_km, service.cname, service.max_answers),
+            (
+                service.map.name,
+                service.policy,
+                service.near_km,
+                bool(service.middles),
+                service.cname,
+                service.max_answers,
+            ),
             service.name,
         )
         for service in pair

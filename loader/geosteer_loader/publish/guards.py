@@ -16,6 +16,7 @@ from geosteer_loader.impact.coverage import Tally, countries, record_at
 from geosteer_loader.impact.joint_tables import Side
 from geosteer_loader.impact.measure import measure
 from geosteer_loader.impact.service_change import NOISE, Impact, moving
+from geosteer_loader.impact.unplaced import unplaced
 from geosteer_loader.impact.unserved import unserved
 from geosteer_loader.impact.vanished import Vanished, vanished
 from geosteer_loader.publish.refusals import (
@@ -91,6 +92,7 @@ def examine(config: Config, store: Store, proposal: Proposal, traffic: Traffic |
             log.warning("the impact on clients is unknown: %s", exc)
         else:
             examination.warnings += unserved(model, states, now, asking)
+            examination.warnings += unplaced(model, proposal.after, pages.get)
     return examination
 
 

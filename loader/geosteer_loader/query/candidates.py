@@ -91,7 +91,7 @@ def _candidate(
 
 def _went_by(node: Node, service: Service, decision: Decision) -> Nearness | PathLength | None:
     if service.policy == "nearest":
-        place = _place(decision)
+        place = _place(service, decision)
         away = policy.distance(place, node.location) if place else float("inf")
         return Nearness(round(away, 1) if isfinite(away) else None)
     if service.policy == "path":
@@ -100,8 +100,8 @@ def _went_by(node: Node, service: Service, decision: Decision) -> Nearness | Pat
     return None
 
 
-def _place(decision: Decision) -> tuple[float, float] | None:
-    return place_of(decision.matched.get("geo", ("", 0))[0])
+def _place(service: Service, decision: Decision) -> tuple[float, float] | None:
+    return place_of(decision.matched.get("geo", ("", 0))[0], service.middles)
 
 
 def _lengths(decision: Decision) -> dict[str, int]:
@@ -163,7 +163,11 @@ def _equals(
         by = "a hash of node and client, weighted"
     else:
         groups = policy.groups(
-            service, serving, network, lambda: _place(decision) if asker else None, lambda: _lengths(decision)
+            service,
+            serving,
+            network,
+            lambda: _place(service, decision) if asker else None,
+            lambda: _lengths(decision),
         )
         by = "a hash of node and client"
     whom = f"the client counts as {network}" if network else "nothing is known of the client"
@@ -185,7 +189,7 @@ def _alike(
         return "policy hash"
     if service.policy == "path" and asker is not None and _lengths(decision):
         return "the same path length and weight"
-    if service.policy == "nearest" and asker is not None and _place(decision) is not None:
+    if service.policy == "nearest" and asker is not None and _place(service, decision) is not None:
         places = {candidate.node.location for candidate in group}
         return "the same distance and weight" if len(places) == 1 else "about as near, and of the same weight"
     return "the same weight"

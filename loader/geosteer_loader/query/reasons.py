@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from geosteer.decision.client import prefix_text
-from geosteer.decision.records import place_of
+from geosteer.decision.records import country_of, place_of
 from geosteer_loader.query.candidates import keeps
 from geosteer_loader.query.explanation import Layer
 
@@ -78,8 +78,14 @@ def policy_reason(service: Service, decision: Decision, asker: Client | None) ->
     if asker is None:
         return "nothing is known of the client, so nodes rank as in best"
     if service.policy == "nearest" and "geo" in decision.matched:
-        known = place_of(decision.matched["geo"][0]) is not None
-        return None if known else "geo has no place for the client, so nodes rank as in best"
+        record = decision.matched["geo"][0]
+        if place_of(record) is not None:
+            return None
+        if place_of(record, service.middles) is not None:
+            return (
+                f"geo has no place for the client, so its country's middle ({country_of(record)}) stands in"
+            )
+        return "geo has no place for the client, so nodes rank as in best"
     if service.policy == "path" and "path" in decision.matched and not decision.matched["path"][0]:
         return "no vantage point has a path to the client, so nodes rank as in best"
     return None

@@ -25,6 +25,7 @@ _SECTIONS: dict[str, Any] = {
     "services": dict[str, shapes.Service],
     "networks": dict[str, Any],
     "continents": dict[str, str],
+    "middles": dict[str, list[shapes.Number]],
 }
 _REQUIRED = ("nodes", "maps", "zones", "services")
 

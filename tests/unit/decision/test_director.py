@@ -52,11 +52,13 @@ class World:
         spec: Mapping[str, Any],
         tables: Mapping[str, tiny.Entries] | None = None,
         nodes: Mapping[str, Any] = NODES,
+        middles: Mapping[str, Any] | None = None,
         **service: Any,
     ) -> None:
         document = {
             "format": 1, "nodes": nodes, "maps": {"m": {"order": ORDER, **spec}},
             "services": {"www": {"map": "m", **service}}, "continents": CONTINENTS,
+            "middles": middles,
         }  # fmt: skip
         model = Model(document)
         self.director, self.service = Director(model), model.services["www"]
@@ -403,6 +405,27 @@ def test_several_answers_are_different_nodes_best_first_and_no_more_than_there_a
 def test_nearest_goes_by_the_place_in_the_geo_record_and_without_one_by_weight(record: str, node: str):
     spec = {"default": {"lon1": 30, "ams1": 20, "nyc1": 100}}
     assert World(spec, {"geo": {"32.0.0.0/8": record}}, policy="nearest").answer(SWEEP[0])["A"] == [node]
+
+
+@pytest.mark.parametrize(
+    ("record", "node"),
+    [
+        ("GB", "lon1"), ("US-NY", "nyc1"), ("GB 91 0", "lon1"), ("GB 41 -75", "nyc1"), ("NL x y", "ams1"),
+        ("@EU", "lon2"), ("JP", "lon2"), ("", "lon2"),
+    ],
+)  # fmt: skip
+def test_the_middle_of_the_country_stands_in_for_a_place_and_a_continent_has_none(record: str, node: str):
+    spec = {"default": {"lon1": 30, "ams1": 20, "nyc1": 10, "lon2": 100}}
+    tables = {"geo": {"32.0.0.0/8": record}}
+    nodes = {**NODES, "lon2": {**NODES["lon2"], "location": [-35, 149]}}
+    middles = {"GB": [54, -2], "NL": [52, 5], "US": [39, -95]}
+    world = World(spec, tables, nodes, middles=middles, policy="nearest")
+    assert world.answer(SWEEP[0])["A"] == [node]
+    placeless = World(spec, tables, nodes, middles=middles, policy="nearest", country_middle=False)
+    assert placeless.answer(SWEEP[0])["A"] == ["nyc1" if record == "GB 41 -75" else "lon2"]
+    assert World(spec, tables, nodes, middles=middles).answer(SWEEP[0])["A"] == ["lon2"], (
+        "best asks for no place"
+    )
 
 
 def test_how_near_is_near_is_the_services_to_say():
