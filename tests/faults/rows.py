@@ -220,7 +220,9 @@ def disk_fails(scene: Scene) -> None:
 
 
 def _wrong_type(key: str) -> None:
-    @row(f"wrong type at {key}", "stale fallback" if key == "object" else "stale", may="live")
+    tiers = {"current": "stale", "object": "live fallback"}.get(key, "live")
+
+    @row(f"wrong type at {key}", tiers, may={"current": "live", "beat": "stale"}.get(key, ""))
     def of_wrong_type(scene: Scene) -> None:
         name = "{geosteer}:" + key
         with scene.client() as client:

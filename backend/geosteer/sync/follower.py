@@ -257,15 +257,13 @@ class Follower:
     def _fields(self, key: str, reply: Any) -> Mapping[str, str] | None:
         """What a reply says of node states; None: nothing, since it is an error, or nothing is published there.
 
-        A key of another type than it should be counts as absent: one damaged key does not take the others with it.
+        Of a key of the wrong type the last known content stays, since the nodes there may be down; all others stay live.
         """
         damaged = wrong_type(reply)
-        self._say(key, f"{key}: {reply}: counts as absent" if damaged else "")
-        if not damaged and not self.link.accepts(reply):
+        self._say(key, f"{key}: {reply}: its last known content counts" if damaged else "")
+        if damaged or not self.link.accepts(reply) or self.state in states.EMPTY:
             return None
-        if self.state in states.EMPTY:
-            return None
-        return {} if damaged else reply
+        return reply  # type: ignore[no-any-return]
 
     def _take_current(self, reply: Any) -> None:
         if wrong_type(reply):
