@@ -11,6 +11,7 @@ import pytest
 
 from geosteer.errors import GeosteerError, Refused, SourceError, StoreError
 from geosteer_loader.cli.main import main
+from geosteer_loader.config.config import load
 from geosteer_loader.publish.publish import Outcome, publish
 from geosteer_loader.store import functions
 from geosteer_loader.store.lease import Lease
@@ -367,12 +368,31 @@ def test_two_prefixes_in_one_redis_do_not_meet(
     }
 
 
-def test_a_server_without_functions_costs_a_warning_only(config: Config) -> None:
-    with RedisServer("--rename-command", "FUNCTION", "") as server:
-        settings = make_config(config.path.parent, server.url, geo=[config.path.parent / "geo.csv"])
-        outcome = run(settings)
-    assert outcome.generation == 1
-    assert any(warning.startswith("loading the Redis functions: ") for warning in outcome.warnings)
+@pytest.mark.parametrize("how", ["renamed", "denied"])
+def test_a_server_without_functions_costs_one_warning(config: Config, how: str) -> None:
+    folder = config.path.parent
+    args = ("--rename-command", "FUNCTION", "") if how == "renamed" else ()
+    with RedisServer(*args) as server, server.client() as client:
+        if how == "denied":
+            client.execute_command("ACL", "SETUSER", "default", "-function")
+        said = []
+        for lines in (["192.0.2.0/24,GB"], ["192.0.2.0/24,GB"], ["192.0.2.0/25,GB"], ["192.0.2.0/25,GB"]):
+            settings = make_config(folder, server.url, geo=[write_csv(folder / "geo.csv", lines)])
+            outcome = run(settings, force=["max_shrink", "max_country_change"])
+            said.append([warning for warning in outcome.warnings if "unction" in warning])
+        assert outcome.generation == 2
+    assert [len(warnings) for warnings in said] == [1, 0, 0, 0]
+    assert said[0][0].startswith("loading the Redis functions: ")
+
+
+def test_the_function_library_can_be_switched_off(config: Config) -> None:
+    path = config.path
+    path.write_text(path.read_text().replace("[redis]\n", "[redis]\nfunctions = false\n"))
+    with RedisServer() as server, server.client(protocol=2) as client:
+        path.write_text(path.read_text().replace(config.redis.url, server.url))
+        outcome = run(load(path))
+        assert (outcome.generation, outcome.warnings) == (1, [])
+        assert client.execute_command("FUNCTION", "LIST") == []
 
 
 def test_an_older_function_library_is_replaced_and_a_newer_one_is_kept(

@@ -122,7 +122,9 @@ class Link:
             try:
                 self._channel.send(self._conversation.out)
             except OSError as exc:
-                self._failed(exc)
+                self._hear_out(self._channel)
+                if self._channel is not None:
+                    self._failed(exc)
 
     def readable(self) -> None:
         """Take in what came, but no more than a turn's worth; replies and pushes go to their handlers."""
@@ -160,6 +162,15 @@ class Link:
         if self._conversation.out or self.wants_write:
             self.writable()
 
+    def _hear_out(self, channel: Channel) -> None:
+        """Take in what a server said before it closed: one that is full tells so before it is asked."""
+        try:
+            data = channel.receive()
+            if data:
+                self._conversation.feed(channel.opened(data))
+        except Exception:  # noqa: BLE001, S110  # the connection has failed already: that is what is told
+            pass
+
     def suspect_at(self) -> float | None:
         """When the link becomes suspect: its oldest request is *timeout* old; None without requests."""
         waiting = self._conversation.waiting
@@ -191,6 +202,7 @@ class Link:
 
     def close(self, reason: str) -> None:
         """Give the connection up; requests without a reply are forgotten."""
+        reason = in_words(reason)
         reason = "".join([char if char.isprintable() else "?" for char in reason[:REASON]])
         place, places = self.place, self._address.places
         self._dialer.left = []
@@ -257,3 +269,12 @@ def wrong_type(reply: Any) -> bool:
 
 def ignore(_: Any) -> None:
     """What takes a reply that has done its work by coming."""
+
+
+def in_words(error: str) -> str:
+    """An error of Redis with what it means in front, where its own words do not tell an operator."""
+    if "max number of clients" in error:
+        return f"it has no room for another client (maxclients): {error}"
+    if error.startswith("ERR unknown command") and "HELLO" in error[:40]:
+        return f"it has no HELLO, which workers need (older than Redis 6, or renamed): {error}"
+    return error

@@ -109,4 +109,7 @@ def said(exc: ssl.SSLError) -> str:
     """What OpenSSL complains of, without its file and line."""
     if isinstance(exc, ssl.SSLCertVerificationError):
         return f"TLS: its certificate: {exc.verify_message}"
-    return f"TLS: {(exc.reason or str(exc)).replace('_', ' ').lower()}"
+    reason = (exc.reason or str(exc)).replace("_", " ").lower()
+    if "certificate required" in reason:  # an alert of TLS 1.3: RFC 8446, 6.2
+        return f"TLS: it wants a client certificate (cert and key): {reason}"
+    return f"TLS: {reason}"

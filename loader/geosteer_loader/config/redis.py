@@ -10,7 +10,7 @@ from geosteer.resp.url import Address
 from geosteer_loader.config.dns_names import endpoint
 from geosteer_loader.config.secrets import secret
 from geosteer_loader.config.toml_file import read_beside
-from geosteer_loader.config.values import duration, shown, text
+from geosteer_loader.config.values import duration, flag, shown, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -49,6 +49,8 @@ class RedisSettings:
     """The client's own certificate."""
     key: Path | None = None
     """The key of `cert`."""
+    functions: bool = True
+    """Whether publish keeps the Function library there."""
 
 
 def read_redis(table: Table, base: Path, environ: Mapping[str, str] | None) -> RedisSettings:
@@ -70,6 +72,7 @@ def read_redis(table: Table, base: Path, environ: Mapping[str, str] | None) -> R
         ca=_path(table, "ca", base),
         cert=_path(table, "cert", base),
         key=_path(table, "key", base),
+        functions=table.get("functions", flag, True) if environ is not None else True,
     )
     table.finish()
     if bool(settings.cert) != bool(settings.key):

@@ -10,7 +10,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from geosteer.errors import ConfigError, GeosteerError
+from geosteer.errors import ConfigError, GeosteerError, StoreError
 from geosteer.keys import SCHEMA
 from geosteer.timestamps import format_time, maybe_time
 from geosteer_loader.impact.service_change import as_json, moving
@@ -25,6 +25,7 @@ from geosteer_loader.store import failure, functions
 from geosteer_loader.store.collector import SWEEP_EVERY, Collected, collect, sweep
 from geosteer_loader.store.lease import SECONDS, Lease
 from geosteer_loader.store.object_writer import Writer, Written
+from geosteer_loader.store.redis_errors import ConnectionLost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from geosteer_loader.store.store import Store
 
 log = logging.getLogger(__name__)
+
+NO_FUNCTIONS = "none"
+"""Stands in the field `functions` of `current` where the server did not take the Function library, and that was told."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -103,8 +107,12 @@ def publish(
         writer.write_leaves(missing.leaves)
         writer.write_inner(missing.inner)
         changed = _changed(proposal, after, writer.written)
+        warnings: list[str] = []
+        loaded = _load_functions(config, store, before, warnings)
         if changed:
-            due = _sweep_due(store, before, after)
+            if config.redis.functions and not loaded:
+                after["functions"] = NO_FUNCTIONS
+            due = loaded and _sweep_due(store, before, after)
             summary = " ".join([*changed, *(f"forced:{name}" for name in forced)])
             now = published.flip(store, lease, before, after, summary, writer.check)
             outcome = Outcome(generation=int(now["generation"]), changed=changed, written=writer.written)
@@ -116,13 +124,11 @@ def publish(
             outcome = Outcome(
                 generation=published.number(before, "generation"), changed=[], written=writer.written
             )
-            _load_functions(store, outcome)
             # A publisher that was killed after its flip may have left this to do.
             _clean(config, store, lease, outcome)
+    outcome.warnings += warnings
     _warn_unless(outcome, "removing what was noted of a failure", lambda: failure.clear(store))
-    _warn_unless(
-        outcome, "asking for the memory policy", lambda: outcome.warnings.extend(store.memory_warnings())
-    )
+    _warn_unless(outcome, "asking about the server", lambda: outcome.warnings.extend(store.server_warnings()))
     outcome.seconds = time.monotonic() - began
     return outcome
 
@@ -170,7 +176,6 @@ def _after_flip(config: Config, store: Store, lease: Lease, outcome: Outcome, du
             outcome.warnings.append(published.late(outcome.replicas, outcome.confirmed))
 
     _warn_unless(outcome, "waiting for replicas", wait)
-    _load_functions(store, outcome)  # before the collector, which looks for orphans with one
     _clean(config, store, lease, outcome)
     if due:
         _warn_unless(outcome, "looking for forgotten objects", lambda: sweep(store, lease, outcome.collected))
@@ -183,8 +188,24 @@ def _clean(config: Config, store: Store, lease: Lease, outcome: Outcome) -> None
     _warn_unless(outcome, "removing old generations", clean)
 
 
-def _load_functions(store: Store, outcome: Outcome) -> None:
-    _warn_unless(outcome, "loading the Redis functions", lambda: functions.load(store))
+def _load_functions(config: Config, store: Store, before: Mapping[str, str], warnings: list[str]) -> bool:
+    """Whether the Function library is there now; a server that does not take it is warned of until a generation notes it.
+
+    Raises: ConnectionLost.
+    """
+    if not config.redis.functions:
+        return False
+    try:
+        functions.load(store)
+    except ConnectionLost:
+        raise
+    except StoreError as exc:
+        if before.get("functions") != NO_FUNCTIONS:
+            warnings.append(
+                f"loading the Redis functions: {exc}; said once ([redis] functions = false: not tried again)"
+            )
+        return False
+    return True
 
 
 def _warn_unless(outcome: Outcome, what: str, work: Callable[[], object]) -> None:

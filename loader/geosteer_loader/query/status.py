@@ -167,7 +167,7 @@ def gather(store: Store) -> Status:
         failing_for=(_age(failed.since, now) or 0.0) if failed else None,
         maps_without_node=_empty_maps(model, nodes),
         warnings=[
-            *store.memory_warnings(),
+            *store.server_warnings(),
             *overrides.lost(overrides_in_force, model.nodes),
             *alarms(seen, checked, age or 0.0),
             *doubts(store, fields, mirror.fields, now),

@@ -80,15 +80,27 @@ def _tls(settings: RedisSettings) -> dict[str, Any]:
     return {**options, "redis_connect_func": _settle}
 
 
+_ENDED = ("EOF occurred", "Broken pipe", "reset by peer", "closed by server")
+
+
 def _settle(connection: Any) -> None:
     """Begin an encrypted connection with a question: what comes before its answer belongs to TLS.
 
     In TLS 1.3 a server sends session tickets after the handshake (RFC 8446, 4.6.1). redis-py takes them, on a connection on
     which nothing was asked yet, for leftovers of another command, and gives it up.
     """
-    connection.on_connect()
-    connection.send_command("TIME")
-    connection.read_response()
+    try:
+        connection.on_connect()
+        connection.send_command("TIME")
+        connection.read_response()
+    except redis.ConnectionError as exc:
+        # In TLS 1.3 the client's certificate is looked at after its handshake: the refusal may come too late to be read.
+        if type(exc) is redis.ConnectionError and any(word in str(exc) for word in _ENDED):
+            reason = (
+                f"it ended the connection; perhaps it wants a client certificate ([redis] cert, key): {exc}"
+            )
+            raise redis.ConnectionError(reason) from exc
+        raise
 
 
 def _sentinel(address: Address, options: dict[str, Any]) -> redis.Redis:

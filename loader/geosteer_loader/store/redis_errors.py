@@ -44,6 +44,19 @@ _OF_A_KEY = re.compile(r"^Command # \d+ \((\w+) (\{[^}\s]*\}:[^\s)]{1,300})")
 _CONNECTING = re.compile(r"^Error -?\d+ connecting to .*?\. (?=\w)")
 """The address is in the URL, which is named already."""
 
+_CONNECTION: tuple[tuple[str, str], ...] = (
+    ("max number of clients", "it has no room for another client (maxclients)"),
+    (
+        "Connection not ready",
+        "it closes new connections at once; perhaps it has no room for another client (maxclients)",
+    ),
+    ("certificate required", "it wants a client certificate ([redis] cert, key)"),
+    ("client certificate", ""),
+    ("Broken pipe", "it closed the connection; perhaps it has no room for another client (maxclients)"),
+    ("reset by peer", "it closed the connection; perhaps it has no room for another client (maxclients)"),
+)
+"""What a connection that failed says, and what that means."""
+
 _CODES = {
     "MISCONF": "it cannot save to its disk and refuses writes",
     "WRONGTYPE": "holds something that geosteer did not write",
@@ -72,7 +85,9 @@ def translated(name: str, exc: redis.RedisError, command: Sequence[object] = ())
     if isinstance(exc, redis.TimeoutError):
         return ConnectionLost(f"{name}: no answer in time: {message}")
     if isinstance(exc, redis.ConnectionError):
-        return ConnectionLost(f"{name}: {_CONNECTING.sub('cannot connect: ', message)}")
+        message = _CONNECTING.sub("cannot connect: ", message)
+        meaning = next((meaning for part, meaning in _CONNECTION if part in message), "")
+        return ConnectionLost(f"{name}: {meaning}: {message}" if meaning else f"{name}: {message}")
     meaning = _CODES.get(message.partition(" ")[0], "")
     return StoreError(f"{name}: {meaning}: {message}" if meaning else f"{name}: {message}")
 

@@ -106,12 +106,22 @@ class Store:
                 raise
             return {}
 
-    def memory_warnings(self) -> list[str]:
-        """What is wrong with the server's memory settings."""
+    def server_warnings(self) -> list[str]:
+        """What is wrong with the server: its memory settings, and that workers cannot use it."""
+        warnings = []
         policy = str(self.info("memory").get("maxmemory_policy", ""))
         if policy.startswith("allkeys"):
-            return [f"maxmemory-policy {policy} may evict all tables at once; use noeviction"]
-        return []
+            warnings.append(f"maxmemory-policy {policy} may evict all tables at once; use noeviction")
+        try:
+            self.call("HELLO")  # without a version it changes nothing
+        except ConnectionLost:
+            raise
+        except StoreError as exc:  # one who may not send it learns that it is there
+            if "unknown command" in str(exc):
+                warnings.append(
+                    "workers cannot use this Redis: it has no HELLO (older than Redis 6, or renamed)"
+                )
+        return warnings
 
     def close(self) -> None:
         """Close the connections."""
