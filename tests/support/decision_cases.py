@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-TABLES = {"geo": {"20.0.0.0/8": "GB", "30.0.0.0/8": "NL", "40.0.0.0/8": "FR"}}
+TABLES = {
+    "geo": {
+        "20.0.0.0/8": "GB",
+        "30.0.0.0/8": "NL",
+        "40.0.0.0/8": "FR",
+        "10.1.0.0/16": "NL",
+        "fd00:1::/32": "NL",
+    },
+    "nets": {"192.168.7.0/24": "office"},
+}
 DOCUMENT: dict[str, Any] = {
     "format": 1,
     "nodes": {
@@ -26,7 +35,7 @@ DOCUMENT: dict[str, Any] = {
 
 
 class Case(NamedTuple):
-    """One client and what is known of the nodes -> the node and the scope of each type."""
+    """One client network and what is known of the nodes -> the node and the scope of each type."""
 
     states: dict[str, dict[str, str]]
     overrides: dict[str, dict[str, Any]]
@@ -73,6 +82,20 @@ CASES = {
     "no ramp and a clock that is behind": Case(
         {"lon1": AHEAD}, {}, "20.1.2.0/24", {"A": ("lon1", 8), "AAAA": ("lon1", 8)}
     ),
+    "private, and named": Case({}, {}, "10.1.2.0/24", {"A": ("ams1", 16), "AAAA": ("ams1", 16)}),
+    "private, and named in a table that the map does not ask": Case(
+        {}, {}, "192.168.7.0/28", {"A": ("nyc1", 24)}
+    ),
+    "private within IPv6, and named": Case(
+        {}, {}, "::ffff:10.1.2.0/120", {"A": ("ams1", 112), "AAAA": ("ams1", 112)}
+    ),
+    "private in IPv6, and named": Case({}, {}, "fd00:1:2::/48", {"A": ("ams1", 32), "AAAA": ("ams1", 32)}),
+    "private, and nothing names it": Case({}, {}, "10.2.3.0/24", {"A": ("nyc1", 15)}),
+    "private in IPv6, and nothing names it": Case(
+        {}, {}, "fd00:2::/48", {"A": ("nyc1", 31)}
+    ),
+    "beside a private network": Case({}, {}, "11.0.0.0/24", {"A": ("nyc1", 8)}),
+    "all of IPv4 within IPv6": Case({}, {}, "::ffff:0:0/96", {"A": ("nyc1", 128)}),
     "sheds all": Case(
         {"lon1": {**UP, "shed": "1"}}, {}, "20.1.2.0/24", {"A": ("ams1", 8), "AAAA": ("ams1", 8)}
     ),

@@ -1,5 +1,5 @@
 #!lua name=geosteer
--- version 4
+-- version 5
 -- geosteer's tables for redis-cli and programs without a client library. Read-only; runs on replicas too.
 --
 --   FCALL_RO geosteer_lookup 2 '{geosteer}:current' '{geosteer}:object' ADDRESS [TABLE...]
@@ -8,7 +8,8 @@
 --   FCALL_RO geosteer_decide 4 '{geosteer}:current' '{geosteer}:object' '{geosteer}:override' '{geosteer}:node:' \
 --     SERVICE CLIENT [TYPE]
 --     a flat array: prefix, ttl, then type, node, content for each record of the answer, best first. The prefix is the one
---     around CLIENT (an address, a network, or empty where nobody is known) for which the answer holds. TYPE is A, AAAA or
+--     around CLIENT (an address, a network, or empty where nobody is known) for which the answer holds. A private client
+--     counts where a published table names it, as in DNS, and else as one of whom nothing is known. TYPE is A, AAAA or
 --     CNAME; without it all types that the service has are answered. For services of the policy `best`. The fourth key is
 --     what the keys of all nodes begin with: their names stand in the configuration, so every key that is read is one of
 --     the four or begins with the fourth, and the braces keep all of them in one slot of a Cluster.
@@ -110,7 +111,8 @@ local function carried(bytes, length)
   return bytes, 0
 end
 
--- The address that is looked up, bits in front of it, the only length there is (or nil), and the address as it is written.
+-- The address that is looked up, bits in front of it, the only length there is (or nil), the address as it is written, and
+-- the length of the network looked up.
 local function read_address(text)
   local address, length = text, nil
   local slash = string.find(text, '/', 1, true)
@@ -131,9 +133,9 @@ local function read_address(text)
   else
     length = 8 * #bytes
   end
-  if #bytes == 4 then return bytes, 0, nil, bytes end
+  if #bytes == 4 then return bytes, 0, nil, bytes, length end
   local found, front, only = carried(bytes, length)
-  return found, front, only, bytes
+  return found, front, only, bytes, length - front
 end
 
 local function show_ipv4(bytes, from)
@@ -307,6 +309,14 @@ local CONTENTS = { A = 'a', AAAA = 'aaaa', CNAME = 'hostname' }
 local RAMP_FROM = 0.05
 local ASK_STATES, GIVE_DRAINED, IGNORE_PROBES, IGNORE_DRAINS, IGNORE_ALL = 0, 1, 2, 3, 4
 local CARRIERS = { { MAPPED, 96 }, { NAT64, 96 }, { SIX_TO_FOUR, 16 }, { TEREDO, 32 } }
+-- By bytes of an address: networks whose members are not where an outside table says (RFC 1918, 3927, 4193, 4291, 6598).
+local PRIVATE = {
+  [4] = {
+    { { 0 }, 8 }, { { 10 }, 8 }, { { 100, 64 }, 10 }, { { 127 }, 8 }, { { 169, 254 }, 16 }, { { 172, 16 }, 12 },
+    { { 192, 168 }, 16 },
+  },
+  [16] = { { {}, 127 }, { { 252 }, 7 }, { { 254, 128 }, 10 } },
+}
 
 -- Configurations by their digest: what has a name made of its content never goes out of date.
 local documents, remembered = {}, {}
@@ -380,6 +390,62 @@ local function read_state(fields, override)
   }
 end
 
+-- Number of leading bits in which an address and a block agree, whose zero bytes at the end are left out.
+local function agreement(address, block)
+  local whole = { unpack(block) }
+  for at = #whole + 1, #address do whole[at] = 0 end
+  return common(address, whole)
+end
+
+-- Least length of a prefix around an address that holds none of the blocks; all of its bits where it lies in one itself.
+local function floor_of(address, blocks)
+  local least = 1
+  for _, block in ipairs(blocks) do
+    local agree = agreement(address, block[1])
+    least = math.max(least, agree >= block[2] and 8 * #address or agree + 1)
+  end
+  return least
+end
+
+-- Length of the private block that an address lies in, or nil.
+local function private_block(address)
+  for _, block in ipairs(PRIVATE[#address]) do
+    if agreement(address, block[1]) >= block[2] then return block[2] end
+  end
+  return nil
+end
+
+-- Who asks, by the rules of geosteer/decision/client.py for a client network: one of length 0 says nothing, and a private one
+-- neither, unless some table has a record of it.
+local function read_client(call, text)
+  local address, front, only, written, length = read_address(text)
+  call.front, call.only, call.written = front, only, written
+  if length == 0 then
+    -- All of IPv4 within IPv6: its members have answers of their own.
+    call.only = front > 0 and 128 or nil
+    return
+  end
+  local floor, block = #address == 16 and floor_of(address, CARRIERS) or 1, private_block(address)
+  if not block then
+    call.address, call.floor = address, math.max(floor, floor_of(address, PRIVATE[#address]))
+    return
+  end
+  local named, widest = nil, block
+  for _, name in ipairs(TABLES) do
+    local root = redis.call('HGET', call.keys[1], name .. (#address == 4 and '.v4' or '.v6'))
+    if root then
+      local cell, record = look_up(call.keys[2], root, address)
+      widest = math.max(widest, cell)
+      if record ~= '' then named = math.min(named or cell, cell) end
+    end
+  end
+  if named then -- around the prefix that has a name there are others that nothing is known of
+    call.address, call.floor = address, math.max(floor, block, named)
+  else -- and around what has no name there are prefixes that have one
+    call.only = only or front + widest
+  end
+end
+
 -- What one call knows and finds out.
 local function new_call(keys, args)
   local clock = redis.call('TIME')
@@ -394,7 +460,7 @@ local function new_call(keys, args)
   end
   if not fields[2] then fail('no configuration is published') end
   call.document = read_document(keys[2], fields[2])
-  if args[2] ~= '' then call.address, call.front, call.only, call.written = read_address(args[2]) end
+  if args[2] ~= '' then read_client(call, args[2]) end
   local said = redis.call('HGETALL', keys[3])
   for at = 1, #said, 2 do call.overrides[said[at]] = read_override(said[at + 1], call.now) end
   return call
@@ -645,24 +711,12 @@ local function choose(call, map, kind, limit)
     or walk(call, map, kind, IGNORE_ALL, limit)
 end
 
--- Length of the prefix around the client, as it was written, in which the answer holds.
+-- Length of the prefix around the client, as it was written, in which the answer holds; nil where nobody is known.
 local function scope_of(call)
-  if not call.address then return 0 end
-  local bits, length, some = 8 * #call.address, 0, false
-  for _, cell in pairs(call.matched) do length, some = math.max(length, cell.length), true end
-  if not some then length = 1 end
-  if call.split then length = math.max(length, bits == 32 and 24 or 48) end
-  if call.only then return call.only end
-  local least = 1
-  if bits == 128 then -- a wider prefix would hold addresses that are looked up as IPv4
-    for _, block in ipairs(CARRIERS) do
-      local whole = { unpack(block[1]) }
-      for at = #whole + 1, 16 do whole[at] = 0 end
-      local agree = common(call.address, whole)
-      least = math.max(least, agree >= block[2] and 128 or agree + 1)
-    end
-  end
-  return call.front + math.max(least, length)
+  if call.only or not call.address then return call.only end
+  local length = call.split and (#call.address == 4 and 24 or 48) or 1
+  for _, cell in pairs(call.matched) do length = math.max(length, cell.length) end
+  return call.front + math.max(call.floor, length)
 end
 
 local function ttl_of(call, service, map)
@@ -708,7 +762,7 @@ local function decide(keys, args)
   end
   if not asked then fail('service ' .. name .. ' has no ' .. string.sub(wanted or 'address', 1, 20)) end
   local scope = scope_of(call)
-  if call.address then answer[1] = show(mask(call.written, scope)) .. '/' .. scope end
+  if scope then answer[1] = show(mask(call.written, scope)) .. '/' .. scope end
   answer[2] = ttl_of(call, service, map)
   return answer
 end
