@@ -10,12 +10,16 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import redis
 from geosteer.cmodules import Address, pack_address
 from geosteer.decision import client as clients
+from geosteer.keys import digest
 from geosteer.timestamps import format_time
 from geosteer_loader.config.config import Config, load
+from geosteer_loader.config.redis import RedisSettings
 from geosteer_loader.publish.publish import publish
 from geosteer_loader.sources.countries import CONTINENT
 from geosteer_loader.store import functions
@@ -30,7 +34,7 @@ from support.servers import RedisServer
 from support.tiny import DOCUMENT, publish_tiny
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 LONG = bool(os.environ.get("GEOSTEER_LONG"))
@@ -482,3 +486,93 @@ def test_a_decision_is_what_the_table_of_cases_says(own_redis: RedisServer, case
     for kind, (node, scope) in case.answer.items():
         reply = client.execute_command("FCALL_RO", "geosteer_decide", 4, *KEYS, "www", case.client, kind)
         assert (reply[3].decode(), reply[0].decode().partition("/")[2]) == (node, str(scope))
+
+
+RUBBISH = (
+    "", "{", "[]", "null", "1", '"down"', "[" * 5000, "\xff", '{"state":', '{"state":["down"]}', '{"state":"down"}',
+    '{"state":"down","until":"%s-01-01T00:00:00Z"}' % ("9" * 400), '{"state":"down","until":"10000-01-01T00:00:00Z"}',
+    '{"state":"down","until":"2999-02-31T00:00:00Z"}', '{"state":"down","until":"2999-02-28T00:00:00Z"}',
+    '{"state":"down","until":0}', '{"state":"down","until":7}', '{"state":"down","until":[]}', '{"state":"down","until":{}}',
+    '{"state":"down","until":false}', '{"state":"down","until":true}', '{"state":"drain","percent":true}',
+    '{"state":"drain","percent":1e999}', '{"state":"drain","percent":%s}' % ("9" * 400), '{"state":"drain","percent":null}',
+    '{"state":"drain","percent":"5"}', '{"state":"drain","percent":-1}', '{"state":"down","why":"%s"}' % ("x" * 5000),
+)  # fmt: skip
+FIELDS = (
+    {"state": "down", "since": "9" * 400 + "-01-01T00:00:00Z"}, {"state": "up", "before": "down", "since": "9" * 400},
+    {"state": "up", "before": "down", "since": "2999-02-31T00:00:00Z"}, {"state": "9" * 400}, {"shed": "9" * 400},
+    {"state": "up", "shed": "0x1"}, {"state": "up", "shed": "nan"}, {"state": "up", "shed": "-inf"}, {"shed": "1e999"},
+    {"state": "up", "shed": "{}"}, {"state": "\xff"}, {"failing": "yes" * 999},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", RUBBISH, ids=range(len(RUBBISH)))
+def test_an_override_that_is_rubbish_counts_for_the_function_as_for_a_worker(
+    own_redis: RedisServer, text: str
+) -> None:
+    agreed(own_redis, lambda client: client.hset(KEYS[2], "lon1", text))
+
+
+@pytest.mark.parametrize("fields", FIELDS, ids=range(len(FIELDS)))
+def test_a_state_that_is_rubbish_counts_for_the_function_as_for_a_worker(
+    own_redis: RedisServer, fields: dict[str, str]
+) -> None:
+    agreed(own_redis, lambda client: client.hset(KEYS[3] + "lon1", mapping=fields))
+
+
+def agreed(server: RedisServer, write: Callable[[Any], object]) -> None:
+    client = server.client(protocol=2)
+    client.execute_command("FUNCTION", "LOAD", "REPLACE", functions.code())
+    publish_tiny(client, "geosteer")
+    write(client)
+    with connect(RedisSettings(url=server.url, prefix="geosteer")) as store:
+        Twin(server, store).agree([("www.cdn.example.net", "192.0.2.9"), ("www.cdn.example.net", "")])
+
+
+@pytest.mark.parametrize("kind", ["string", "list", "set", "stream"])
+@pytest.mark.parametrize("key", [*KEYS[:3], KEYS[3] + "lon1"])
+def test_a_key_of_another_type_is_an_error_without_a_line_of_lua(
+    own_redis: RedisServer, key: str, kind: str
+) -> None:
+    client = own_redis.client(protocol=2)
+    client.execute_command("FUNCTION", "LOAD", "REPLACE", functions.code())
+    publish_tiny(client, "geosteer")
+    client.delete(key)
+    write = {
+        "string": ("SET", "x"),
+        "list": ("RPUSH", "x"),
+        "set": ("SADD", "x"),
+        "stream": ("XADD", "*", "a", "b"),
+    }
+    command, *values = write[kind]
+    client.execute_command(command, key, *values)
+    calls: list[tuple[Any, ...]] = [("geosteer_decide", 4, *KEYS, "www.cdn.example.net", "192.0.2.9")]
+    if key in KEYS[:2]:
+        calls.append(("geosteer_lookup", 2, *KEYS[:2], "192.0.2.9"))
+    for call in calls:
+        with pytest.raises(redis.ResponseError, match="WRONGTYPE") as caught:
+            client.execute_command("FCALL_RO", *call)
+        assert "user_function" not in str(caught.value)
+
+
+@given(document=st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
+        st.sampled_from(["format", "nodes", "maps", "services", "www.cdn.example.net", "map", "default", "lon1", "a"]),
+        inner, max_size=4,
+    ),
+    max_leaves=20,
+).map(lambda inner: {"format": 1, **(inner if isinstance(inner, dict) else {"services": inner})}))  # fmt: skip
+@settings(
+    max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+)
+def test_a_document_that_is_none_is_an_error_without_a_line_of_lua(
+    own_redis: RedisServer, document: Any
+) -> None:
+    client = own_redis.client(protocol=2)
+    client.execute_command("FUNCTION", "LOAD", "REPLACE", functions.code())
+    text = json.dumps(document).encode()
+    client.hset(KEYS[1], digest(text).hex(), text)
+    client.hset(KEYS[0], mapping={"schema": 1, "config": digest(text).hex()})
+    with pytest.raises(redis.ResponseError, match=r"^geosteer: ") as caught:
+        client.execute_command("FCALL_RO", "geosteer_decide", 4, *KEYS, "www.cdn.example.net", "192.0.2.9")
+    assert "user_function" not in str(caught.value)

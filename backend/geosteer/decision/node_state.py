@@ -38,7 +38,7 @@ class Override:
         state, percent, until = data["state"], data.get("percent"), data.get("until") or None
         if percent is None:
             percent = 0 if state == "drain" else 100
-        if not isinstance(percent, int | float) or not 0 <= percent <= 100:
+        if not isinstance(percent, int | float) or isinstance(percent, bool) or not 0 <= percent <= 100:
             raise ValueError(f"no per cent: {text[:80]}")
         if not isinstance(until, str | None):
             raise ValueError(f"no time: {text[:80]}")

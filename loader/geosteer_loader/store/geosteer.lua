@@ -349,21 +349,26 @@ local function days(year, month, day)
     + math.floor((153 * months + 2) / 5) + day - 1 - 719468
 end
 
+local MONTHS = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 }
+local LONGEST_TIME, LONGEST = 40, 4096
+
 -- Seconds since 1970 of an ISO 8601 UTC time, or nil.
 local function read_time(text)
-  if type(text) ~= 'string' then return nil end
+  if type(text) ~= 'string' or #text > LONGEST_TIME then return nil end
   local year, month, day, hour, minute, second =
     string.match(text, '^(%d+)-(%d+)-(%d+)T(%d+):(%d+):(%d+%.?%d*)Z$')
   if not year then return nil end
   year, month, day = tonumber(year), tonumber(month), tonumber(day)
   hour, minute, second = tonumber(hour), tonumber(minute), tonumber(second)
-  if month < 1 or month > 12 or day < 1 or day > 31 or hour > 23 or minute > 59 or second >= 61 then return nil end
+  if year < 1 or year > 9999 or month < 1 or month > 12 or hour > 23 or minute > 59 or second >= 61 then return nil end
+  local leap = month == 2 and year % 4 == 0 and (year % 100 ~= 0 or year % 400 == 0)
+  if day < 1 or day > MONTHS[month] + (leap and 1 or 0) then return nil end
   return days(year, month, day) * 86400 + hour * 3600 + minute * 60 + second
 end
 
 -- An operator's override, while it is in force; what does not parse counts as absent.
 local function read_override(text, now)
-  if not text then return nil end
+  if not text or #text > LONGEST then return nil end
   local ok, data = pcall(cjson.decode, text)
   if not ok or type(data) ~= 'table' then return nil end
   local state, percent = data.state, given(data.percent, nil)
@@ -371,7 +376,7 @@ local function read_override(text, now)
   if percent == nil then percent = state == 'drain' and 0 or 100 end
   if type(percent) ~= 'number' or not (percent >= 0 and percent <= 100) then return nil end
   local ends = given(data['until'], nil)
-  if ends == '' then ends = nil end
+  if ends == '' or ends == false or ends == 0 or (type(ends) == 'table' and not next(ends)) then ends = nil end
   local when = read_time(ends)
   if ends ~= nil and not when then return nil end
   if when and now >= when then return nil end
@@ -381,7 +386,8 @@ end
 local function read_state(fields, override)
   local found = {}
   for at = 1, #fields, 2 do found[fields[at]] = fields[at + 1] end
-  local state, shed = found.state, tonumber(found.shed or '0') or 0
+  local state, shed = found.state, found.shed or '0'
+  shed = not string.find(shed, '[xX]') and tonumber(shed) or 0 -- hexadecimal is none
   if state ~= 'up' and state ~= 'down' then state = 'unknown' end
   if not (shed > 0) then shed = 0 end -- neither is a NaN
   return {
@@ -785,7 +791,9 @@ local function guarded(work)
   return function(keys, args)
     local ok, answer = pcall(work, keys, args)
     if ok then return answer end
-    if type(answer) == 'table' then answer = answer.err end
+    if type(answer) == 'table' then answer = string.match(tostring(answer.err), '^[^\r\n]*') end
+    -- Not ours and not Redis's: something that is published is not of the kind that it should be.
+    if string.find(tostring(answer), 'user_function', 1, true) then answer = 'geosteer: what is published cannot be used' end
     return redis.error_reply('ERR ' .. tostring(answer))
   end
 end
