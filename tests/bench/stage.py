@@ -28,7 +28,7 @@ WIDE, HOT = 100_000, 2_000
 """Clients of the two client sets."""
 STREAM = 400_000
 """Questions of a file for coprocesses; it is asked from the beginning again when it ends."""
-GUARDS = ("max_shrink", "max_country_change", "max_impact", "empty_country", "canaries")
+GUARDS = ("max_shrink", "max_country_change", "max_impact", "empty_country", "canaries", "vanished")
 PUBLISH = [
     str(ROOT / "bin" / "geosteer"), "publish", *(word for guard in GUARDS for word in ("--force", guard)), "--config",
 ]  # fmt: skip

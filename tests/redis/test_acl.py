@@ -258,7 +258,7 @@ def as_user(config: Path, user: str, password: str) -> Path:
 
 def published_config(folder: Path, server: RedisServer) -> Path:
     config = loader_config(folder, server.url)
-    config.write_text(config.read_text().replace("[nodes.ams1]", "[nodes.ams1]\nwell_connected = 3"))
+    config.write_text(config.read_text().replace("well_connected = 1", "well_connected = 3"))
     run(config, "publish")
     return config
 

@@ -176,7 +176,7 @@ def test_a_publish_that_removes_a_node_with_an_override_says_so_and_so_does_stat
     assert told not in geosteer("status")[1]
     geosteer.config.write_text(geosteer.config.read_text().replace("lon1", "lon9"))
     assert told in geosteer("plan")[1]
-    code, _, err = geosteer("publish", "--force", "max_impact")
+    code, _, err = geosteer("publish", "--force", "max_impact", "--force", "vanished")
     assert code == 0
     assert told in err
     assert ": new disks)" in err

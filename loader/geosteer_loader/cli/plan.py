@@ -31,12 +31,13 @@ from geosteer_loader.cli import options
 def plan(
     ctx: click.Context, *, clients: Path | None, full: bool, as_json: bool, config_path: Path | None
 ) -> None:
-    """Show what publish would change, and change nothing; exit 3 where a guard would refuse it.
+    """Show what publish would change, and change nothing.
 
     For each table what would be written and which addresses would get another record; how the
     configuration differs; which part of every service's clients would get another node, with all
     nodes up and as they are now; and what the guards would say. MOVED is the share of a service's
-    clients that guard max_impact limits. With --quiet nothing is shown but what guards refuse.
+    clients that guard max_impact limits. Exit 3 where a guard would
+    refuse; with --quiet nothing is shown but what guards refuse.
     """
     from geosteer_loader.cli.progress_bar import meter
     from geosteer_loader.cli.text.plan import refused, text
