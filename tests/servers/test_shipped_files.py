@@ -181,10 +181,13 @@ WORKER_MAY = [
     "HGETALL {geosteer}:beat",
     "HGETALL {geosteer}:override",
 ]
+VERDICTS = "HGETALL {geosteer}:verdict:p1"
+"""What `geosteer status` reads, and no worker."""
 READER_MAY = [
     "TIME",
     "HGETALL {geosteer}:current",
     "HGETALL {geosteer}:node:lon1",
+    VERDICTS,
     "FCALL_RO looked_up 2 {geosteer}:current {geosteer}:object",
 ]
 READER_MAY_NOT = ["CLIENT TRACKING ON", "FCALL looked_up 2 {geosteer}:current {geosteer}:object"]
@@ -195,7 +198,7 @@ WORKER_MAY_NOT = [
     "HDEL {geosteer}:object 00ff",
     "SET {geosteer}:lock me",
     "DEL {geosteer}:current",
-    "HGETALL {geosteer}:verdict:p1",
+    VERDICTS,
     "HGETALL {other}:current",
     "HKEYS {geosteer}:object",
     "KEYS *",
@@ -249,7 +252,11 @@ def refused(client: Any, command: str) -> bool:
     ("user", "may", "may_not"),
     [
         ("geosteer-worker", WORKER_MAY, WORKER_MAY_NOT),
-        ("geosteer-reader", READER_MAY, [*READER_MAY_NOT, *WORKER_MAY_NOT[1:]]),
+        (
+            "geosteer-reader",
+            READER_MAY,
+            [*READER_MAY_NOT, *[command for command in WORKER_MAY_NOT[1:] if command != VERDICTS]],
+        ),
         ("geosteer-loader", LOADER_MAY, LOADER_MAY_NOT),
     ],
 )

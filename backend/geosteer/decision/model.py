@@ -136,6 +136,16 @@ class Service:
         self.tables: tuple[str, ...] = tuple(dict.fromkeys(tables))
         """Every table that an answer may need."""
 
+    def variant(self, kind: str, max_answers: int) -> Service:
+        """The service with one record type only, and another number of nodes; of more, the next layers give some."""
+        variant = Service.__new__(Service)
+        for slot in Service.__slots__:
+            setattr(variant, slot, getattr(self, slot))
+        variant.kinds, variant.max_answers = (kind,), max_answers
+        variant.choices = (variant.kinds,)
+        variant.spare = max_answers > self.max_answers
+        return variant
+
 
 class Model:
     """Everything that the published configuration document says about decisions."""

@@ -6,7 +6,6 @@ The same tier, director and round robin as behind DNS, so that a client gets the
 from __future__ import annotations
 
 from geosteer.decision.client import Client
-from geosteer.decision.model import Service
 from geosteer.errors import GeosteerError
 from geosteer.sync.decider import NEVER, Decider, Memory
 from geosteer.sync.lookups import NotReady
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
     from geosteer.decision.decision import Decision
     from geosteer.decision.director import TableLookup
-    from geosteer.decision.model import Node
+    from geosteer.decision.model import Node, Service
     from geosteer.sync.tier import Tier
 
 REMEMBERED = 4096
@@ -248,11 +247,7 @@ class Chooser:
         if variant is None:
             if len(self._variants) >= REMEMBERED:
                 self._variants.clear()
-            variant = self._variants[key] = Service.__new__(Service)
-            for slot in Service.__slots__:
-                setattr(variant, slot, getattr(service, slot))
-            variant.kinds, variant.max_answers = (kind,), limit
-            variant.spare = limit > service.max_answers
+            variant = self._variants[key] = service.variant(kind, limit)
         return variant
 
 
