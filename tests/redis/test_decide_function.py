@@ -155,10 +155,11 @@ class Twin:
 
     def expected(self, service: str, text: str, kind: str = "", now: float | None = None) -> Any:
         """What the Director says, in the shape of a reply; "refused" for none."""
-        who = clients.from_question(RESOLVER, text, self.cells) if text else None
-        scope = who.fixed if who is not None else 0
-        if who is not None and str(who) == f"{RESOLVER}/32":  # as DNS says nothing of the client, either
-            who = None
+        who = clients.from_question(text, text, self.cells) if text else None
+        hidden = clients.from_question(RESOLVER, text) if text and who is None else None
+        scope = (
+            hidden.fixed if hidden is not None else 0
+        )  # nobody is known, as DNS says nothing of the client, either
         model = self.view.generation.model
         wanted = model.services.get(service) or model.services["*." + service.partition(".")[2]]
 

@@ -100,5 +100,5 @@ def test_a_worker_whose_clock_is_off_ends_an_override_in_time_also_before_any_be
 
 def test_a_drained_node_is_given_when_nothing_else_serves(own_redis: RedisServer, worker: Worker) -> None:
     node(own_redis, "drain", "lon1")
-    node(own_redis, "down", "ams1", "nyc1")
+    node(own_redis, "down", "--yes", "ams1", "nyc1")
     wait_until(lambda: worker.address(WWW, NETWORKS[1]) == LON)

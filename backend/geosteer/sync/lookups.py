@@ -10,6 +10,7 @@ from select import POLLERR, POLLHUP, POLLIN, POLLOUT, poll
 from geosteer.cmodules import bisect_right, socket
 from geosteer.decision.client import CARRIERS, parse
 from geosteer.errors import GeosteerError
+from geosteer.sync.states import AWAY
 from geosteer.tables.tree import SEVERAL, PageMissing
 
 TYPE_CHECKING = False
@@ -56,14 +57,18 @@ class Lookups:
         """Take in what Redis announced, before an answer: states that are being read again are waited for.
 
         Args: asked: when the question was read; nothing waits longer than the timeout after that, but a worker that knows
-            nothing yet, until `first_wait` after its start.
+            nothing yet, and is being told by Redis, until `first_wait` after its start.
         """
         follower = self._follower
         if follower.reading:
             self.wait(asked, lambda: not follower.reading)
         if follower.generation is None and follower.first:
             adopted = lambda: follower.generation is not None or follower.live  # noqa: E731
-            if not self.wait(asked, adopted) and asked > 0 and self._knows_nothing():
+            if (
+                self.wait(asked, adopted) or asked <= 0 or follower.state == AWAY
+            ):  # a server still to be reached may be down
+                return
+            if self._knows_nothing():
                 self.wait(asked, adopted, until=self._started + self.settings.first_wait)
                 self._grace = self._clock() + self.settings.timeout
 

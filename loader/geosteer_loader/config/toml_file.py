@@ -67,18 +67,18 @@ def parse_toml(text: str, path: Path) -> dict[str, Any]:
 
     Raises: ConfigError: it is not TOML (`file: line N, column M: reason`).
     """
-    if number := _HUGE_NUMBER.search(text):  # int() refuses those, without a place
-        raise ConfigError(
-            [f"{path}: {_position(text[: number.start()])}: a number of {len(number[0])} digits"]
-        )
     try:
         return tomllib.loads(text)
     except RecursionError as exc:
         raise ConfigError([f"{path}: line 1, column 1: is nested too deeply"]) from exc
     except ValueError as exc:
         match = _AT.fullmatch(str(exc))
-        if not match:
-            raise ConfigError([f"{path}: line 1, column 1: {exc}"]) from exc
+        if not match:  # int() refuses many digits, without a place
+            number = _HUGE_NUMBER.search(text)
+            place = _position(text[: number.start()] if number else "")
+            raise ConfigError(
+                [f"{path}: {place}: {f'a number of {len(number[0])} digits' if number else exc}"]
+            ) from exc
         line, column = (int(match[2]), int(match[3])) if match[2] else _end(text)
         reason = match[1] + explanation(match[1], text, line, column)
         raise ConfigError([f"{path}: line {line}, column {column}: {reason}"]) from exc

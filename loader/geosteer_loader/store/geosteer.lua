@@ -9,7 +9,7 @@
 --     SERVICE CLIENT [TYPE]
 --     a flat array: prefix, ttl, then type, node, content for each record of the answer, best first. The prefix is the one
 --     around CLIENT (an address, a network, or empty where nobody is known) for which the answer holds. A private client
---     counts where a published table names it, as in DNS, and else as one of whom nothing is known. TYPE is A, AAAA or
+--     counts as in DNS, where its own address is the resolver's. TYPE is A, AAAA or
 --     CNAME; without it all types that the service has are answered. For services of the policy `best`. The fourth key is
 --     what the keys of all nodes begin with: their names stand in the configuration, so every key that is read is one of
 --     the four or begins with the fourth, and the braces keep all of them in one slot of a Cluster.
@@ -421,8 +421,8 @@ local function private_block(address)
   return nil
 end
 
--- Who asks, by the rules of geosteer/decision/client.py for a client network: one of length 0 says nothing, and a private one
--- neither, unless some table has a record of it.
+-- Who asks, by the rules of geosteer/decision/client.py for a client network whose resolver has the same address: one of
+-- length 0 says nothing; of a private one that no table has a record of, nothing but its own network is known.
 local function read_client(call, text)
   local address, front, only, written, length = read_address(text)
   call.front, call.only, call.written = front, only, written
@@ -447,8 +447,9 @@ local function read_client(call, text)
   end
   if named then -- around the prefix that has a name there are others that nothing is known of
     call.address, call.floor = address, math.max(floor, block, named)
-  else -- and around what has no name there are prefixes that have one
+  else -- as a resolver that asks for itself; and around what has no name there are prefixes that have one
     call.only = only or front + widest
+    if math.max(unpack(address)) > 0 then call.address, call.floor = address, floor end -- 0.0.0.0 stands for nobody
   end
 end
 

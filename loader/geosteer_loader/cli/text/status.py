@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     from geosteer_loader.query.status import NodeStatus, Status, TableStatus
     from geosteer_loader.query.worker_answers import WorkerStatus
 
+LONGEST_TIME = 30
+"""Characters of a time that are shown; geosteer writes 20 to 24."""
+
 
 def text(status: Status) -> str:
     """What `geosteer status` shows."""
     parts = [
-        f"generation {status.generation}, published {status.published} ({span(status.age)} ago)",
+        f"generation {status.generation}, published {_brief(status.published)} ({span(status.age)} ago)",
         f"{status.redis}, prefix {status.prefix}",
     ]
     if status.held:
@@ -73,6 +76,12 @@ def worker_text(found: WorkerStatus) -> str:
     return "\n".join(parts)
 
 
+def _brief(time: object) -> str:
+    """A time as it stands in Redis; something damaged may be very long, and would widen a table by as much."""
+    text = str(time)
+    return text if len(text) <= LONGEST_TIME else text[: LONGEST_TIME - 3] + "..."
+
+
 def _tables(tables: Mapping[str, TableStatus]) -> list[tuple[object, ...]]:
     rows: list[tuple[object, ...]] = []
     for name, table in tables.items():
@@ -101,7 +110,7 @@ def _nodes(nodes: Mapping[str, NodeStatus]) -> list[tuple[object, ...]]:
             why = (node.excluded or "").removeprefix("down: ") or node.reason
         if node.failing:
             why = f"checks fail; {why}".removesuffix("; ")
-        rows.append((name, word, percent(node.share, 0), node.since or "", why))
+        rows.append((name, word, percent(node.share, 0), _brief(node.since or ""), why))
     return rows
 
 
@@ -109,4 +118,4 @@ def said_by(override: Mapping[str, Any]) -> str:
     """Who set an override, since and until when, and why."""
     until = f" until {override['until']}" if override.get("until") else ""
     why = f": {override['why']}" if override.get("why") else ""
-    return f"{override.get('who', '?')} since {override.get('since', '?')}{until}{why}"
+    return f"{override.get('who', '?')} since {_brief(override.get('since', '?'))}{until}{why}"
