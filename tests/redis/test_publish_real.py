@@ -66,9 +66,9 @@ def code_of(found: object) -> str | None:
 MEASURED = """
 import resource, sys
 from pathlib import Path
-from geosteer_loader.config import load
-from geosteer_loader.publish import publish
-from geosteer_loader.store import connect
+from geosteer_loader.config.config import load
+from geosteer_loader.publish.publish import publish
+from geosteer_loader.store.store import connect
 config = load(Path(sys.argv[1]))
 with connect(config.redis) as store:
     publish(config, store)
