@@ -214,6 +214,7 @@ def config(world: World, tmp_path: Path) -> Path:
         '[nodes.lon1]\na = ["192.0.2.1"]\nwell_connected = 1\n[maps.m]\ndefault = { lon1 = 1 }\n'
         '[zones."cdn.example.net"]\nns = ["ns1.example.net"]\n'
         'soa = { mname = "ns1.example.net", rname = "h.example.net" }\n'
+        '[networks.office]\nprefixes = ["203.0.113.0/24"]\n'
         f'[services."{NAME}"]\nmap = "m"\n'
     )
     return path
