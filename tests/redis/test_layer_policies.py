@@ -214,6 +214,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         made.store.close()
 
 
+@pytest.mark.no_cover  # counting lines would take longer than the test
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("policy", POLICIES)
 def test_explain_and_a_worker_agree_for_ten_thousand_clients(world: World, policy: str) -> None:
     dice = random.Random(policy)

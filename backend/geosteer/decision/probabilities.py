@@ -8,6 +8,7 @@ An answer of several nodes counts in equal parts for each of them.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import exp, expm1, log
 
 TYPE_CHECKING = False
@@ -25,6 +26,10 @@ STEP, SHORTEST = 0.25, 1e-4
 """Distance of the first points of the quadrature, and at least of the last; 1e-4 would do for a million nodes."""
 PRECISE = 1e-12
 """Results that halving the distance changes by less than this are taken."""
+
+
+REMEMBERED = 4096
+"""Races whose result is remembered."""
 
 
 class Group:
@@ -141,10 +146,11 @@ def _preceding(runners: tuple[Runner, ...], at: int, limit: int) -> list[float]:
         ]
     if limit == 1 and all(other[0] >= 1 for other in others):
         return [weight / (weight + sum(other[1] for other in others))]
-    return _race(weight, others, limit)
+    return list(_race(weight, tuple(sorted(others)), limit))
 
 
-def _race(weight: float, others: Sequence[Runner], limit: int) -> list[float]:
+@lru_cache(maxsize=REMEMBERED)  # clients are many, sets of candidates few
+def _race(weight: float, others: tuple[Runner, ...], limit: int) -> Sequence[float]:
     """The same where weights differ: an exponential race, in which a runner of weight w is there at t with 1 - exp(-w t).
 
     That fewer than k others are there when it arrives is an integral over its own time of arrival; at each time the number of
