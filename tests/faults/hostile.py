@@ -86,7 +86,7 @@ def endless_times(scene: Scene) -> None:
         states = json.dumps({"nodes": {"lon1": {"state": "up"}, "bad1": {"state": "down"}}})
         loader.run("feed", "--name", "tester", "-", stdin=states)
         loader.run("node", "auto", "nyc1")
-        loader.run("publish")
+        loader.run("publish", "--force", "vanished", "--force", "max_impact")
         left = [client.hgetall("{geosteer}:" + key) for key in ("node:lon1", "override", "beat", "current")]
         assert NO_TIME.encode() not in b" ".join(value for fields in left for value in fields.values())
         scene.generation = int(client.hget("{geosteer}:current", "generation"))

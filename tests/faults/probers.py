@@ -195,7 +195,7 @@ def _resolver_dead(how: str, mode: str) -> None:
             scene.hold(LONG)
             probed.stop()
             probed.start()
-            wait_until(lambda: "this prober cannot look" in probed.log, 20, "a prober that cannot look")
+            wait_until(lambda: "this prober cannot check" in probed.log, 20, "a prober that cannot look")
             scene.hold(LONG)
             assert [node for node in NODES if not probed.is_(node, "up")] == ["bad1"]
             scene.mending()

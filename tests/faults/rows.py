@@ -233,9 +233,12 @@ def _wrong_type(key: str) -> None:
                 assert scene.ask(COLD[0]).ttl == LAST_RESORT_TTL
                 scene.hold(0.3)
             scene.mending()
-            client.delete(name)
             if there:
-                client.restore(name, 0, there)
+                client.restore(
+                    name, 0, there, replace=True
+                )  # in one step: between two the key would be absent
+            else:
+                client.delete(name)
         scene.repaired()
 
 
