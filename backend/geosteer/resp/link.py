@@ -97,6 +97,11 @@ class Link:
         return lookup.fd if lookup is not None else -1
 
     @property
+    def resolving(self) -> bool:
+        """Whether the name of the server is still being looked up."""
+        return self._channel is None and self._dialer.lookup is not None
+
+    @property
     def wants_write(self) -> bool:
         """Whether to poll for room to write as well."""
         return self._channel is not None and self._channel.wants_write(self._conversation.out)

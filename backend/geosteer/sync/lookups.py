@@ -10,7 +10,6 @@ from select import POLLERR, POLLHUP, POLLIN, POLLOUT, poll
 from geosteer.cmodules import bisect_right, socket
 from geosteer.decision.client import CARRIERS, parse
 from geosteer.errors import GeosteerError
-from geosteer.sync.states import AWAY
 from geosteer.tables.tree import SEVERAL, PageMissing
 
 TYPE_CHECKING = False
@@ -57,7 +56,7 @@ class Lookups:
         """Take in what Redis announced, before an answer: states that are being read again are waited for.
 
         Args: asked: when the question was read; nothing waits longer than the timeout after that, but a worker that knows
-            nothing yet, and is being told by Redis, until `first_wait` after its start.
+            nothing yet, and is being told by Redis, until `first_wait` after that.
         """
         follower = self._follower
         if follower.reading:
@@ -65,12 +64,13 @@ class Lookups:
         if follower.generation is None and follower.first:
             adopted = lambda: follower.generation is not None or follower.live  # noqa: E731
             if (
-                self.wait(asked, adopted) or asked <= 0 or follower.state == AWAY
+                self.wait(asked, adopted) or asked <= 0 or follower.link.resolving
             ):  # a server still to be reached may be down
                 return
             if self._knows_nothing():
-                self.wait(asked, adopted, until=self._started + self.settings.first_wait)
-                self._grace = self._clock() + self.settings.timeout
+                until = max(asked, self._started) + self.settings.first_wait
+                self.wait(asked, adopted, until=until)
+                self._grace = max(self._clock() + self.settings.timeout, until)
 
     def _knows_nothing(self) -> bool:
         """Whether there is not even a last good state."""
