@@ -91,6 +91,23 @@ def test_setup_makes_anew_a_venv_whose_interpreter_cannot_be_used(tmp_path: Path
     assert run(folder / "python", "-c", "").returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("made", "asked", "ready"), [("", "run", True), (" run", "run", True), (" run", "", False)]
+)
+def test_setup_for_production_is_content_with_less(
+    tmp_path: Path, made: str, asked: str, ready: bool
+) -> None:
+    nowhere = checkout(tmp_path)
+    folder = tmp_path / ".venv" / "bin"
+    folder.mkdir(parents=True)
+    (folder / "python").write_text("#!/bin/sh\nexit 0\n")
+    (folder / "python").chmod(0o755)
+    stamp = run("sh", "-c", 'printf "%s %s" "$(cksum <pyproject.toml)" "$PWD"', cwd=tmp_path).stdout
+    (tmp_path / ".venv" / "geosteer.stamp").write_text(f"{stamp}{made}\n")
+    done = run(tmp_path / "bin" / "setup", *asked.split(), env=nowhere)
+    assert (done.returncode == 0, "made .venv" in done.stdout) == (ready, not ready), done.stderr
+
+
 def test_setup_uses_the_interpreter_that_it_is_told_to(tmp_path: Path) -> None:
     done = run(tmp_path / "bin" / "setup", env={**checkout(tmp_path), "PYTHON": "/nowhere/python3"})
     assert done.returncode == 1
