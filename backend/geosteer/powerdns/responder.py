@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from geosteer.decision.client import Client
     from geosteer.decision.decision import Decision
     from geosteer.decision.director import TableLookup
     from geosteer.decision.model import Service
@@ -167,21 +168,10 @@ class Responder:
     def _steer(self, entry: Entry, question: Question, line: bytes, asked: float) -> bytes:
         """A service's reply, by decision where one is to be had."""
         try:
-            client = from_question(
-                question.remote, question.subnet, lambda network: self._tier.cells(network, asked)
-            )
+            client = self._client(question, asked)
         except NotReady:
             return self._last_resort(entry)
-        ticket = self._ticket()
-
-        def find() -> Service | None:
-            generation = self._tier.generation
-            return generation.model.services.get(entry.name) if generation is not None else None
-
-        def decide(service: Service, look: TableLookup) -> Decision:
-            return self.decider.decide(service, client, look, ticket)
-
-        decision = self.decider.attempt(find, client, asked, decide)
+        decision = self._decide(entry.name, client, self._ticket(), asked)
         if decision is None:
             return self._last_resort(entry)
         if decision.refused:
@@ -201,6 +191,26 @@ class Responder:
                 ((record, _),) = matched.values()
                 self._by_record.keep((entry.name, record), self._names.template(entry, answers, decision.ttl))
         return reply
+
+    def _client(self, question: Question, asked: float) -> Client | None:
+        """Who asks. Raises: NotReady: what the tables say of a private network did not come in time."""
+        return from_question(
+            question.remote, question.subnet, lambda network: self._tier.cells(network, asked)
+        )
+
+    def _decide(
+        self, name: str, client: Client | None, ticket: float, asked: float, *, trace: bool = False
+    ) -> Decision | None:
+        """The decision for a service of what is published; None where only the last resort is left."""
+
+        def find() -> Service | None:
+            generation = self._tier.generation
+            return generation.model.services.get(name) if generation is not None else None
+
+        def decide(service: Service, look: TableLookup) -> Decision:
+            return self.decider.decide(service, client, look, ticket, trace=trace)
+
+        return self.decider.attempt(find, client, asked, decide)
 
     def _last_resort(self, entry: Entry) -> bytes:
         from geosteer.decision.round_robin import SCOPE
