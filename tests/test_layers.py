@@ -22,7 +22,7 @@ FLOORS = (
         "geosteer.process",
         "geosteer.cmodules",
     ),
-    ("geosteer.files", "geosteer.keys"),
+    ("geosteer.files", "geosteer.keys", "geosteer.counters"),
     ("geosteer.resp", "geosteer.tables", "geosteer.decision"),
     ("geosteer.zones",),
     ("geosteer.settings_fallback",),
