@@ -27,7 +27,7 @@ COPY_FORMAT = 3
 """Of the checked copy: goes up when what is checked changes."""
 _TOP = {"snapshot", "max_stale", "timeout", "first_wait", "cache", "redis", "fallback"}
 _FALLBACK = {"ttl", "zones", "servers"}
-_REDIS = {"url", "prefix", "username", "password", "password_file", "ca", "cert", "key"}
+_REDIS = {"url", "prefix", "username", "password", "password_file", "ca", "cert", "key", "tls_strict"}
 
 
 class Settings:
@@ -70,6 +70,8 @@ class Settings:
         """The parsed URL."""
         self.username: str = redis.get("username", "") or self.address.username
         self.tls = {key: os.path.join(folder, redis[key]) for key in ("ca", "cert", "key") if redis.get(key)}  # noqa: PTH118
+        if redis.get("tls_strict"):
+            self.tls["tls_strict"] = "yes"
         self.password = _secret(redis, folder, path, problems)
         if not self.password:
             self.password = _secret({"password": self.address.password}, folder, path, problems)

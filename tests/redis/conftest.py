@@ -9,10 +9,13 @@ from support.certificates import Certificates
 
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    """Of two authorities: `server`, `elsewhere` (by another name) and `client` by the first, `unknown` by a stranger."""
+    """Of three authorities: `server`, `elsewhere` (by another name) and `client` by the first, `unknown` by a stranger,
+    `homemade` by one without a key usage."""
     made = Certificates(tmp_path_factory.mktemp("certificates"))
     made.authority()
     made.authority("stranger")
+    made.authority("plain", usage=False)
+    made.sign("homemade", by="plain")
     made.sign("server")
     made.sign("elsewhere", "DNS:redis.example.net")
     made.sign("client")

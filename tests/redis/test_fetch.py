@@ -41,6 +41,22 @@ def server(certificates: Certificates) -> Iterator[HttpsServer]:
         yield running
 
 
+@pytest.mark.parametrize("strict", [False, True])
+def test_an_authority_without_key_usage_is_trusted_unless_the_source_is_strict(
+    tmp_path: Path, certificates: Certificates, strict: bool
+) -> None:
+    with HttpsServer(certificates, "homemade") as homemade:
+        homemade.put("/geo.csv", DATA)
+        source = Source(tmp_path, f"{homemade.url}/geo.csv", certificates)
+        source.settings = {"ca": str(certificates["plain"]), "tls_strict": strict}
+        if strict:
+            with pytest.raises(FetchFailed, match="key usage"):
+                source.fetch()
+        else:
+            source.fetch()
+            assert source.copy == DATA
+
+
 class Source:
     """One configured URL and its copy."""
 

@@ -18,9 +18,10 @@ class Certificates:
         self.folder = folder
         self._openssl = need("openssl")
 
-    def authority(self, name: str = "ca") -> Path:
-        """A certificate that vouches for others."""
-        self._make(name, "-subj", f"/CN=test {name}", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
+    def authority(self, name: str = "ca", *, usage: bool = True) -> Path:
+        """A certificate that vouches for others; without *usage* as `openssl req -x509` makes it, against RFC 5280."""
+        more = ("-addext", "keyUsage=critical,keyCertSign,cRLSign") if usage else ()
+        self._make(name, "-subj", f"/CN=test {name}", *more)
         return self[name]
 
     def sign(self, name: str, alternatives: str = "DNS:localhost,IP:127.0.0.1", by: str = "ca") -> Path:

@@ -31,6 +31,7 @@ password = "s3cret#word"
 ca = "tls/ca.pem"
 cert = "/etc/client.pem"
 key = "client.key"
+tls_strict = true
 [fallback]
 ttl = "15s"
 [fallback.zones."CDN.example.net."]
@@ -105,7 +106,8 @@ def test_every_setting_is_taken_and_relative_paths_begin_at_the_file(path: Path)
         "max_stale": 300, "timeout": 0.02, "first_wait": 2, "doubt": "",
         "cache": 65536, "url": "rediss://cache.example.net:6380/2", "prefix": "other",
         "username": "worker", "password": "s3cret#word",
-        "tls": {"ca": f"{folder}/tls/ca.pem", "cert": "/etc/client.pem", "key": f"{folder}/client.key"}, "fallback_ttl": 15,
+        "tls": {"ca": f"{folder}/tls/ca.pem", "cert": "/etc/client.pem", "key": f"{folder}/client.key", "tls_strict": "yes"},
+        "fallback_ttl": 15,
         "servers": [
             ("lon1", ("192.0.2.1",), ("2001:db8::1",), "lon1.cdn.example.net", 3), ("ams1", ("192.0.2.2",), (), None, 1),
         ],

@@ -75,15 +75,34 @@ class Tunnel:
         return True
 
 
+def trusting(ca: str | None, *, strict: bool = False) -> ssl.SSLContext:
+    """TLS settings that trust the authorities in the file *ca*, the system's without one.
+
+    One certificate gets one verdict on every Python: 3.13 began to be strict by default, and a node behind a private
+    authority made without a key usage would have gone down by an upgrade of Python alone. So the flags are set here. What
+    *ca* holds is trusted as it is, an authority below a root too (as in Python from 3.13 on, and in curl).
+
+    Args: strict: refuse certificates that break RFC 5280, such as authorities without a key usage extension.
+
+    Raises: OSError: the file cannot be read; ssl.SSLError, which is one too: it holds no certificates.
+    """
+    context = ssl.create_default_context(cafile=ca)
+    rules = ssl.VERIFY_X509_TRUSTED_FIRST | ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.verify_flags = rules | ssl.VERIFY_X509_STRICT if strict else rules
+    return context
+
+
 def client_context(files: Mapping[str, str]) -> ssl.SSLContext:
     """The TLS settings for the peer's certificate and our own.
 
-    Args: files: paths by name: `ca` (else the system's), and `cert` with `key` for a client certificate.
+    Args: files: paths by name: `ca` (else the system's), and `cert` with `key` for a client certificate; with `tls_strict`
+        (any text) the peer's certificate is judged as `trusting` says.
+
     Raises: TLSError: a file cannot be read or used.
     """
     ca, cert, key = files.get("ca"), files.get("cert"), files.get("key")
     try:
-        context = ssl.create_default_context(cafile=ca)
+        context = trusting(ca, strict="tls_strict" in files)
     except OSError as exc:  # an SSLError is one too
         raise TLSError(f"{ca or 'certificates of the system'}: {_unusable(exc)}") from exc
     if cert:

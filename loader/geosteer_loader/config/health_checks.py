@@ -31,7 +31,7 @@ PROFILES: dict[str, Profile] = {
 _SETTINGS = {
     "tcp": {"port"},
     "http": {"url", "status", "body", "host", "headers"},
-    "https": {"url", "status", "body", "host", "headers", "sni", "verify", "ca"},
+    "https": {"url", "status", "body", "host", "headers", "sni", "verify", "ca", "tls_strict"},
     "command": {"command"},
 }
 """Type -> the settings that not every type has."""
@@ -124,6 +124,10 @@ def _http(table: Table, scheme: str) -> dict[str, Any]:
             check["ca"] = table.get("ca", _absolute_path, None)
             if not check["verify"]:
                 table.add("ca", "has no effect with verify = false")
+        if table.get("tls_strict", flag, False):
+            check["tls_strict"] = True
+            if not check["verify"]:
+                table.add("tls_strict", "has no effect with verify = false")
     return check
 
 

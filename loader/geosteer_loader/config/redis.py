@@ -49,6 +49,8 @@ class RedisSettings:
     """The client's own certificate."""
     key: Path | None = None
     """The key of `cert`."""
+    tls_strict: bool = False
+    """Refuse a certificate that breaks RFC 5280."""
     functions: bool = True
     """Whether publish keeps the Function library there."""
 
@@ -72,6 +74,7 @@ def read_redis(table: Table, base: Path, environ: Mapping[str, str] | None) -> R
         ca=_path(table, "ca", base),
         cert=_path(table, "cert", base),
         key=_path(table, "key", base),
+        tls_strict=table.get("tls_strict", flag, False),
         functions=table.get("functions", flag, True) if environ is not None else True,
     )
     table.finish()

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from geosteer_loader.config.dns_names import endpoint
 from geosteer_loader.config.secrets import literal
-from geosteer_loader.config.values import duration, text
+from geosteer_loader.config.values import duration, flag, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from geosteer_loader.config.section import Table
 
-URLS_ONLY = ("checksum", "headers", "username", "password", "ca", "timeout")
+URLS_ONLY = ("checksum", "headers", "username", "password", "ca", "tls_strict", "timeout")
 """Settings of sources that are URLs."""
 
 REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -45,6 +45,8 @@ class Remote:
     password: str | None = field(default=None, repr=False)
     ca: Path | None = None
     """Certificates to trust; None: the system's."""
+    tls_strict: bool = False
+    """Refuse a certificate that breaks RFC 5280."""
     max_size: int = 4 << 30
     """Bytes, of what is downloaded and of what that holds."""
     timeout: float = 600
@@ -88,6 +90,7 @@ def read_remote(entry: Table, where: str, base: Path, member: str | None, max_si
         username=entry.get("username", text, None),
         password=entry.get("password", _password, None),
         ca=(base / ca).absolute() if ca else None,
+        tls_strict=entry.get("tls_strict", flag, False),
         max_size=max_size,
         timeout=entry.get("timeout", duration(1), 600),
     )

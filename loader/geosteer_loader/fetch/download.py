@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-import ssl
 from base64 import b64encode
 from dataclasses import dataclass, field
 from http.client import responses
@@ -27,11 +26,13 @@ from urllib3.exceptions import (
     SSLError,
 )
 
+from geosteer.resp.tls import trusting
 from geosteer_loader.fetch.deadline import Deadline
 from geosteer_loader.fetch.errors import FetchFailed, Useless
 from geosteer_loader.fetch.proxies import proxy_for
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
@@ -64,6 +65,8 @@ class Request:
     password: str | None = None
     ca: Path | None = None
     """Certificates to trust; None: the system's."""
+    tls_strict: bool = False
+    """Refuse a certificate that breaks RFC 5280."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +138,7 @@ class Client:
         if asked.username is not None:
             login = f"{self._expander.expand(asked.username)}:{self._expander.expand(asked.password or '')}"
             secret["Authorization"] = f"Basic {b64encode(login.encode()).decode()}"
-        context = ssl.create_default_context(cafile=str(asked.ca) if asked.ca else None)
+        context = trusting(str(asked.ca) if asked.ca else None, strict=asked.tls_strict)
         plain = {"User-Agent": "geosteer", "Accept": "*/*", "Accept-Encoding": "identity", **conditions}
         home = _origin(location)
         for _ in range(REDIRECTS + 1):

@@ -125,10 +125,11 @@ class Fetch:
     def _request(self, url: str) -> Request:
         remote = self._remote
         if not same_host(url, remote.url):  # a checksum from elsewhere: the secrets are not for that host
-            return Request(url=url, ca=remote.ca)
+            return Request(url=url, ca=remote.ca, tls_strict=remote.tls_strict)
         return Request(
-            url=url, headers=remote.headers, username=remote.username, password=remote.password, ca=remote.ca
-        )
+            url=url, headers=remote.headers, username=remote.username, password=remote.password, ca=remote.ca,
+            tls_strict=remote.tls_strict,
+        )  # fmt: skip
 
     def _adopt(self, named: Named) -> None:
         """Put the file that was downloaded into the place of the copy; the copy before is kept beside it."""

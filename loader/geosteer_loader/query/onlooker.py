@@ -107,7 +107,7 @@ class Onlooker:
         """To the same server, as the same user, for commands that a worker never sends."""
         settings = self.settings
         database = f"?db={settings.address.database}" if settings.address.database else ""
-        tls: dict[str, Any] = settings.tls
+        tls: dict[str, Any] = {**settings.tls, "tls_strict": "tls_strict" in settings.tls}
         return RedisSettings(
             url=self.redis + database,
             prefix=settings.prefix,

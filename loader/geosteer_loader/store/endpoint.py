@@ -13,9 +13,11 @@ from redis.sentinel import Sentinel
 import redis
 from geosteer.errors import ConfigError
 from geosteer.keys import Keys
+from geosteer.resp.tls import trusting
 from geosteer.resp.url import Address
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Sequence
 
     from geosteer_loader.config.config import RedisSettings
@@ -49,7 +51,7 @@ def client_for(settings: RedisSettings) -> redis.Redis:
     else:
         options.update(host=host, port=port)
     if address.tls:
-        kind = redis.SSLConnection
+        kind = _TLSConnection
         options.update(_tls(settings))
     return redis.Redis.from_pool(redis.ConnectionPool(connection_class=kind, **options))
 
@@ -77,7 +79,7 @@ def _tls(settings: RedisSettings) -> dict[str, Any]:
         "ssl_keyfile": settings.key,
     }
     options: dict[str, Any] = {name: str(path) for name, path in files.items() if path is not None}
-    return {**options, "redis_connect_func": _settle}
+    return {**options, "strict": settings.tls_strict, "redis_connect_func": _settle}
 
 
 _ENDED = ("EOF occurred", "Broken pipe", "reset by peer", "closed by server")
@@ -118,6 +120,20 @@ def _cluster(address: Address, settings: RedisSettings, options: dict[str, Any])
     slot = key_slot(Keys(settings.prefix).current.encode())
     pool = redis.ConnectionPool(connection_class=_OwnerConnection, seeds=address.places, slot=slot, **options)
     return redis.Redis.from_pool(pool)
+
+
+class _TLSConnection(redis.SSLConnection):
+    """A connection that judges certificates as workers do: redis-py's own rules are those of the Python that runs it."""
+
+    def __init__(self, *, strict: bool, **options: Any) -> None:
+        self._strict = strict
+        super().__init__(**options)
+
+    def _wrap_socket_with_ssl(self, sock: socket.socket) -> socket.socket:
+        context = trusting(self.ca_certs, strict=self._strict)
+        if self.certfile:
+            context.load_cert_chain(self.certfile, self.keyfile)
+        return context.wrap_socket(sock, server_hostname=self.host)
 
 
 class _OwnerConnection(redis.Connection):

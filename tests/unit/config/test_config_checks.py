@@ -288,3 +288,15 @@ def test_a_check_may_name_its_own_authority_by_an_absolute_path() -> None:
     ):
         text = f'[nodes.ams1.check]\ntype = "https"\nurl = "https://h/"\n{setting}\n'
         assert problems(GOOD + text) == [f"c.toml: nodes.ams1.check.ca: {reason}"]
+
+
+def test_a_check_may_be_strict_about_certificates_and_says_so_only_then() -> None:
+    strict, *plain = (
+        checks(f'type = "https"\nurl = "https://h/"\n{more}')[0]
+        for more in ("tls_strict = true", "tls_strict = false", "")
+    )
+    assert strict["tls_strict"] is True
+    assert ["tls_strict" in check for check in plain] == [False, False]
+    text = '[nodes.ams1.check]\ntype = "https"\nurl = "https://h/"\nverify = false\ntls_strict = true\n'
+    reason = "has no effect with verify = false"
+    assert problems(GOOD + text) == [f"c.toml: nodes.ams1.check.tls_strict: {reason}"]

@@ -18,7 +18,7 @@ COMMENTED = re.compile(r"^#(?=[a-z_]+ = )", re.MULTILINE)
 SETTING = re.compile(r"^(?:#|# Example: )?([a-z_]+) = ", re.MULTILINE)
 
 LOADER_SETTINGS = {
-    "url", "prefix", "username", "password", "password_file", "timeout", "ca", "cert", "key",
+    "url", "prefix", "username", "password", "password_file", "timeout", "ca", "cert", "key", "tls_strict",
     "format", "path", "vantage", "prefixes", "file", "cache", "checksum", "member", "max_size",
     "a", "aaaa", "hostname", "weight", "location", "well_connected", "capacity", "assume", "ramp", "settle", "near_km",
     "type", "status", "body", "host", "headers", "sni", "verify", "port", "command", "interval", "profile",
@@ -29,7 +29,7 @@ LOADER_SETTINGS = {
 }  # fmt: skip
 WORKER_SETTINGS = {
     "snapshot", "max_stale", "timeout", "first_wait", "cache", "url", "prefix", "username", "password", "password_file", "ca",
-    "cert",
+    "cert", "tls_strict",
     "key", "ttl", "ns", "ns_ttl", "services", "mname", "rname", "refresh", "retry", "expire", "minimum", "name", "type",
     "content", "a", "aaaa", "hostname", "weight",
 }  # fmt: skip

@@ -369,6 +369,16 @@ def test_an_unknown_authority_is_a_failure_unless_nothing_is_verified(
     assert fetch("127.0.0.1", verify=False) == Result(True)
 
 
+def test_an_authority_without_key_usage_is_good_on_every_python_unless_a_check_is_strict(
+    fetch: Callable[..., Result],
+) -> None:
+    assert fetch("127.0.0.1", tls_strict=False) == Result(True)
+    found = fetch("127.0.0.1", tls_strict=True)
+    assert found.good is False
+    assert found.reason.startswith("certificate: ")
+    assert fetch("127.0.0.1", tls_strict=True, verify=False) == Result(True)
+
+
 def test_a_certificate_that_ends_within_two_weeks_is_good_with_a_warning(
     fetch: Callable[..., Result],
 ) -> None:

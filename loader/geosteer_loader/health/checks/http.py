@@ -74,9 +74,14 @@ def request(spec: Mapping[str, Any], expand: Callable[..., str], contexts: Conte
         host=host,
         port=port,
         head=_head(quote(expand(target, lambda value: quote(value, safe="")), safe=_KEPT), headers),
-        tls=contexts.get(verify=spec.get("verify", True), ca=spec.get("ca")) if secure else None,
+        tls=_trusted(contexts, spec) if secure else None,
         server_name=(spec.get("sni") or host) if secure else None,
     )
+
+
+def _trusted(contexts: Contexts, spec: Mapping[str, Any]) -> ssl.SSLContext:
+    strict = bool(spec.get("tls_strict"))
+    return contexts.get(verify=spec.get("verify", True), ca=spec.get("ca"), strict=strict)
 
 
 async def get(
