@@ -24,6 +24,7 @@ from geosteer_loader.cli import (
     status,
     verify,
     version,
+    who,
 )
 
 
@@ -74,6 +75,7 @@ for _command in (
     shares.shares,
     mismatch.mismatch,
     completion.completion,
+    who.who,
     version.version,
 ):
     geosteer.add_command(_command)

@@ -10,18 +10,21 @@ from typing import TYPE_CHECKING
 
 from geosteer.decision.director import Director
 from geosteer.decision.distribution import Projection
-from geosteer.decision.records import region_of
+from geosteer.decision.records import country_of, region_of
+from geosteer.keys import FAMILIES
 from geosteer_loader.impact.table_diff import Pairs, paired
 from geosteer_loader.impact.traffic import networks
 from geosteer_loader.store.pages import outline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from geosteer.decision.distribution import Projected
     from geosteer.decision.model import Model, Service
     from geosteer_loader.impact.traffic import Traffic
-    from geosteer_loader.store.pages import Pages
+    from geosteer_loader.store.pages import Outline, Pages
+
+    Progress = Callable[[int, int], None]
 
 MEMORY = 1 << 16
 """Records of which it is remembered what services see in them; records with places can be millions."""
@@ -45,11 +48,17 @@ class Side:
 class Alphabet:
     """What all services see of one table, before and after, as a small number for each different view."""
 
-    def __init__(self, table: str, projections: tuple[Sequence[Projection], Sequence[Projection]]) -> None:
+    def __init__(
+        self,
+        table: str,
+        projections: tuple[Sequence[Callable[[str], Projected]], Sequence[Callable[[str], Projected]]],
+    ) -> None:
         self._projections = projections
         # Where nobody asks for places, regions are all there is to a record; and these are few.
         self._regions = table == "geo" and not any(
-            projection.place for side in projections for projection in side
+            isinstance(projection, Projection) and projection.place
+            for side in projections
+            for projection in side
         )
         self._seen: tuple[dict[str, tuple[Projected, ...]], ...] = ({}, {})
         self._letters: dict[tuple[object, ...], int] = {}
@@ -127,7 +136,17 @@ def _boundaries(number: int, table: Pairs[int]) -> Iterator[tuple[int, int, int]
 class Sweep:
     """The tables that the services ask, and how each service sees them."""
 
-    def __init__(self, pages: Pages, roots: Mapping[str, Roots], before: Side, after: Side) -> None:
+    def __init__(
+        self,
+        pages: Pages,
+        roots: Mapping[str, Roots],
+        before: Side,
+        after: Side,
+        *,
+        by_country: bool = False,
+        progress: Progress | None = None,
+    ) -> None:
+        """Args: by_country: tell clients apart by their country, too; progress: hears of leaves, done and all."""
         self._pages = pages
         self._roots = roots
         self.sides = before, after
@@ -138,30 +157,66 @@ class Sweep:
         }
         """Service -> before, after."""
         asked = {table for pair in self.services.values() for service in pair for table in service.tables}
+        self.by_country = by_country
+        if by_country:
+            asked.add("geo")
         self.tables = sorted(asked)
         self.views = list(dict.fromkeys(map(service_classes, self.services.values())))
         """Services that decide alike stand here once."""
         self.alphabets = {table: self._alphabet(table) for table in self.tables}
+        self._progress = progress
+        self._done = 0
 
-    def family(self, bits: int) -> Family:
-        """The tables of one family, swept."""
-        suffix = "v4" if bits == 32 else "v6"
-        pairs = []
-        for table in self.tables:
-            was, now = self._roots.get(f"{table}.{suffix}", (None, None))
-            old = outline(self._pages, bits, was)
-            new = old if was == now else outline(self._pages, bits, now)
-            first, second = ((new if side.after else old) for side in self.sides)
-            pairs.append(paired(self._pages, first, second, self.alphabets[table].letter))
-        return Family(bits, pairs or [Pairs(bits=bits, starts=[0], values=[0])])
+    def families(self) -> dict[str, Family]:
+        """Suffix of a family (`v4`) -> its tables, swept."""
+        outlines = {
+            suffix: [self._outlines(table, suffix, bits) for table in self.tables]
+            for suffix, bits in FAMILIES.items()
+        }
+        total = sum(len(new.leaves) for each in outlines.values() for _, new in each)
+        swept = {}
+        for suffix, bits in FAMILIES.items():
+            pairs = []
+            for table, (old, new) in zip(self.tables, outlines[suffix], strict=True):
+                first, second = ((new if side.after else old) for side in self.sides)
+                pairs.append(
+                    paired(self._pages, first, second, self.alphabets[table].letter, self._heard(total))
+                )
+                self._done += len(new.leaves)
+            swept[suffix] = Family(bits, pairs or [Pairs(bits=bits, starts=[0], values=[0])])
+        return swept
+
+    def country(self, case: Case) -> str:
+        """The country of the clients in a case, after; "" where the table names none, or nobody asked to tell."""
+        if not self.by_country:
+            return ""
+        letter = case[self.tables.index("geo")]
+        (country,) = self.alphabets["geo"].projected[letter][1][-1]
+        return str(country)
+
+    def _outlines(self, table: str, suffix: str, bits: int) -> tuple[Outline, Outline]:
+        was, now = self._roots.get(f"{table}.{suffix}", (None, None))
+        old = outline(self._pages, bits, was)
+        return old, old if was == now else outline(self._pages, bits, now)
+
+    def _heard(self, total: int) -> Callable[[int], None] | None:
+        progress, before = self._progress, self._done
+        return None if progress is None else lambda leaves: progress(before + leaves, total)
 
     def _alphabet(self, table: str) -> Alphabet:
-        projections: tuple[list[Projection], list[Projection]] = [], []
+        projections: tuple[list[Callable[[str], Projected]], list[Callable[[str], Projected]]] = [], []
         for view in self.views:
             for number, side in enumerate(self.sides):
                 service = side.model.services[view[number].name]
                 projections[number].append(Projection(Director(side.model), service, table))
+        if self.by_country and table == "geo":
+            for side_projections in projections:
+                side_projections.append(_country)
         return Alphabet(table, projections)
+
+
+def _country(record: str) -> Projected:
+    return (country_of(record),)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from geosteer.decision.distribution import Distribution, all_up
 from geosteer.decision.probabilities import distance
-from geosteer.keys import FAMILIES
 from geosteer_loader.impact.joint_tables import Case, ServiceClass, Side, Sweep, service_classes
 from geosteer_loader.impact.service_change import MOMENTS, Impact, Shift, count
 
@@ -21,9 +20,12 @@ if TYPE_CHECKING:
     from geosteer.decision.model import Model
     from geosteer.decision.node_state import NodeState
     from geosteer.decision.probabilities import Chances
-    from geosteer_loader.impact.joint_tables import Roots
+    from geosteer_loader.impact.joint_tables import Progress, Roots
     from geosteer_loader.impact.traffic import Traffic
     from geosteer_loader.store.pages import Pages
+
+    Seen = tuple[tuple[Projected, ...], tuple[Projected, ...], bool]
+    """What one service sees of every table, before and after; whether any of those that it asks says anything."""
 
 ELSEWHERE = frozenset({"geo", "bgp", "path"})
 """Tables that know of clients because others do; what `nets` has is a few prefixes of the operator's own choice."""
@@ -49,20 +51,52 @@ def measure(
 
     Raises: CorruptPage: a published page is missing or damaged. StoreError.
     """
-    sweep = Sweep(pages, roots, before, after)
-    decider = _CaseDecider(sweep, states, now)
-    impact: Impact = {name: {} for name in sweep.services}
-    families = {suffix: sweep.family(bits) for suffix, bits in FAMILIES.items()}
-    for suffix, family in families.items():
-        unit = float(1 << 80) if suffix == "v6" else 1.0
-        cases: dict[Case, float] = {}
-        for start, end, case in family.spans():
-            cases[case] = cases.get(case, 0) + (end - start)
-        decider.weigh(impact, suffix, {case: size / unit for case, size in cases.items()})
-    if traffic is not None:
-        for family in families.values():
-            decider.weigh(impact, "clients", family.weights(traffic))
-    return impact
+    return Survey(pages, roots, before, after, traffic).impact(states, now)
+
+
+class Survey:
+    """How many clients there are of each kind, found once, and decided as often as the states of the nodes change."""
+
+    def __init__(
+        self,
+        pages: Pages,
+        roots: Mapping[str, Roots],
+        before: Side,
+        after: Side,
+        traffic: Traffic | None = None,
+        *,
+        by_country: bool = False,
+        progress: Progress | None = None,
+    ) -> None:
+        """Args as of `measure`, and as of `Sweep`. Raises: CorruptPage, StoreError."""
+        self._sweep = Sweep(pages, roots, before, after, by_country=by_country, progress=progress)
+        families = self._sweep.families()
+        self._parts: list[tuple[str, dict[Case, float]]] = []
+        for suffix, family in families.items():
+            unit = float(1 << 80) if suffix == "v6" else 1.0
+            cases: dict[Case, float] = {}
+            for start, end, case in family.spans():
+                cases[case] = cases.get(case, 0) + (end - start)
+            self._parts.append((suffix, {case: size / unit for case, size in cases.items()}))
+        if traffic is not None:
+            self._parts += [("clients", family.weights(traffic)) for family in families.values()]
+
+    def impact(self, states: Mapping[str, NodeState], now: float) -> Impact:
+        """What becomes of all clients."""
+        total: Impact = {name: {} for name in self._sweep.services}
+        for impact in self.by_country(states, now).values():
+            for name, parts in impact.items():
+                for part, shift in parts.items():
+                    total[name].setdefault(part, Shift()).add(shift)
+        return total
+
+    def by_country(self, states: Mapping[str, NodeState], now: float) -> dict[str, Impact]:
+        """Alpha-2 code of a country, "" for clients of whom none is known -> what becomes of its clients."""
+        decider = _CaseDecider(self._sweep, states, now)
+        impacts: dict[str, Impact] = {}
+        for part, cases in self._parts:
+            decider.weigh(impacts, part, cases)
+        return impacts
 
 
 class _CaseDecider:
@@ -76,45 +110,48 @@ class _CaseDecider:
         ]
         self._chances: dict[tuple[object, ...], dict[str, Chances]] = {}
 
-    def weigh(self, impact: Impact, part: str, cases: Mapping[Case, float]) -> None:
-        """Add what becomes of the clients in each case to that part of the impact."""
+    def weigh(self, impacts: dict[str, Impact], part: str, cases: Mapping[Case, float]) -> None:
+        """Add what becomes of the clients in each case to that part of their country's impact."""
         for number, view in enumerate(self._sweep.views):
-            shift = self._shift(number, view, cases)
-            shift.everybody = not ELSEWHERE.intersection(self._tables(view))
-            for name, pair in self._sweep.services.items():
-                if service_classes(pair) == view:
-                    impact[name].setdefault(part, Shift()).add(shift)
+            everybody = not ELSEWHERE.intersection(self._tables(view))
+            names = [name for name, pair in self._sweep.services.items() if service_classes(pair) == view]
+            for country, shift in self._shifts(number, view, cases).items():
+                shift.everybody = everybody
+                impact = impacts.setdefault(country, {})
+                for name in names:
+                    impact.setdefault(name, {}).setdefault(part, Shift()).add(shift)
 
-    def _shift(
+    def _shifts(
         self, number: int, view: tuple[ServiceClass, ServiceClass], cases: Mapping[Case, float]
-    ) -> Shift:
-        shift = Shift()
-        grouped: dict[tuple[tuple[Projected, ...], tuple[Projected, ...], bool], float] = {}
+    ) -> dict[str, Shift]:
+        grouped: dict[str, dict[Seen, float]] = {}
         for case, size in cases.items():
             key = self._projected(number, case)
-            grouped[key] = grouped.get(key, 0.0) + size
-        anybody = any(known for _, _, known in grouped)
-        for (was, now, known), size in grouped.items():
-            shift.total += size
-            shift.known += size if known else 0.0
-            for moment in MOMENTS:
-                before, after = self._get(0, moment, view, was), self._get(1, moment, view, now)
-                apart, old, new = _compared(before, after)
-                count(shift.moved, moment, apart * size)
-                count(shift.moved_known, moment, apart * size if known else 0.0)
-                if known or not anybody:
-                    _spread(shift.before.setdefault(moment, {}), old, size)
-                    _spread(shift.after.setdefault(moment, {}), new, size)
-        return shift
+            count_of = grouped.setdefault(self._sweep.country(case), {})
+            count_of[key] = count_of.get(key, 0.0) + size
+        anybody = any(known for group in grouped.values() for _, _, known in group)
+        shifts = {}
+        for country, group in grouped.items():
+            shift = shifts[country] = Shift()
+            for (was, now, known), size in group.items():
+                shift.total += size
+                shift.known += size if known else 0.0
+                for moment in MOMENTS:
+                    before, after = self._get(0, moment, view, was), self._get(1, moment, view, now)
+                    apart, old, new = _compared(before, after)
+                    count(shift.moved, moment, apart * size)
+                    count(shift.moved_known, moment, apart * size if known else 0.0)
+                    if known or not anybody:
+                        _spread(shift.before.setdefault(moment, {}), old, size)
+                        _spread(shift.after.setdefault(moment, {}), new, size)
+        return shifts
 
     def _tables(self, view: tuple[ServiceClass, ServiceClass]) -> Iterator[str]:
         """What a service asks, before or after."""
         for side, alike in zip(self._sweep.sides, view, strict=True):
             yield from side.model.services[alike.name].tables
 
-    def _projected(
-        self, number: int, case: Case
-    ) -> tuple[tuple[Projected, ...], tuple[Projected, ...], bool]:
+    def _projected(self, number: int, case: Case) -> Seen:
         """What one service sees of every table, before and after; whether any of those that it asks says anything."""
         letters = [
             self._sweep.alphabets[table].projected[letter]

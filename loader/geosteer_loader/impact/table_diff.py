@@ -44,16 +44,27 @@ class Pairs(Generic[K]):
             yield start, self.starts[at + 1] if at < last else end, value
 
 
-def paired(pages: Pages, old: Outline, new: Outline, value: Callable[[str, str], K]) -> Pairs[K]:
+def paired(
+    pages: Pages,
+    old: Outline,
+    new: Outline,
+    value: Callable[[str, str], K],
+    progress: Callable[[int], None] | None = None,
+) -> Pairs[K]:
     """The whole space by what *value* makes of the records before and after; neighbours that are alike are merged.
 
+    Args: progress: hears how many leaves of *new* are done.
     Raises: CorruptPage: a leaf is missing or damaged. StoreError.
     """
     starts: MutableSequence[int] = array("I") if old.bits == 32 else []
     values: list[K] = []
     same = [name for before, after in _blocks(old, new) if before == after for _, name in before]
     equal = pages.each(same)
+    done = 0
     for before, after in _blocks(old, new):
+        done += len(after)
+        if progress is not None:
+            progress(done)
         stretch: Iterable[tuple[int, K]]
         if before == after:
             page = next(equal)
