@@ -116,11 +116,8 @@ def test_clients_of_a_file_are_counted_in_place_of_addresses(
     site: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clients = site.parent / "clients.txt"
-    lines = dict(
-        reversed(line.split(","))
-        for line in (site.parent / "world.csv").read_text().splitlines()
-        if "::" not in line
-    )
+    rows = [line.split(",") for line in (site.parent / "world.csv").read_text().splitlines()]
+    lines = {country: prefix for prefix, country in rows if ":" not in prefix}
     clients.write_text(f"{lines['GB']} 30\n{lines['JP']} 10\n127.0.0.1 5\n")
     found = who(site, capsys, "--clients", str(clients))
     assert list(found["parts"]) == ["clients"]
