@@ -33,7 +33,7 @@ def run_python(code: str, *arguments: str) -> str:
         [sys.executable, "-I", "-c", textwrap.dedent(code), *arguments],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -312,6 +312,48 @@ def test_a_process_may_fork_while_its_threads_begin_ask_and_hold(
         code, str(write_settings(redis_server, prefix, tmp_path, "timeout = 5000"))
     ).splitlines()
     assert lines == [f"Choice({WWW}, ['lon1'], live) live"]
+
+
+LATER_IMPORTS = """
+import ast, importlib, sys
+from geosteer import Steering
+
+def inside_functions(tree):
+    for function in ast.walk(tree):
+        if isinstance(function, ast.FunctionDef):
+            for node in ast.walk(function):
+                if isinstance(node, ast.Import):
+                    yield from (alias.name for alias in node.names)
+                elif isinstance(node, ast.ImportFrom):
+                    yield node.module
+
+before = set(sys.modules)
+for name in sorted(before):
+    if name.startswith("geosteer."):
+        with open(sys.modules[name].__file__) as stream:
+            for imported in inside_functions(ast.parse(stream.read())):
+                if imported not in before:
+                    print(name, imported)
+"""
+
+
+def test_no_thread_of_the_library_imports_anything_which_a_fork_would_leave_locked(tmp_path: Path) -> None:
+    later = {tuple(line.split()) for line in run_python(LATER_IMPORTS).splitlines()}
+    assert later == {
+        ("geosteer.cmodules", "json"),  # at import, where the C module is missing
+        ("geosteer.library.steering", "geosteer.resp.tls"),  # when it is opened, for rediss://
+        ("geosteer.resp.channel", "geosteer.resp.tls"),
+    }
+    path = tmp_path / "backend.toml"
+    path.write_text(f'snapshot = "{tmp_path}/last-good.json"\n[redis]\nurl = "rediss://127.0.0.1:1"\n')
+    code = """
+        import sys
+        from geosteer import Steering
+
+        Steering.open(sys.argv[1])
+        print("geosteer.resp.tls" in sys.modules)
+    """
+    assert run_python(code, str(path)) == "True\n"
 
 
 def test_closing_while_threads_ask_is_told_to_each_of_them(

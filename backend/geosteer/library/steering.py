@@ -22,13 +22,26 @@ to be had from the `Tier` and the `Director` below it:
 
 from __future__ import annotations
 
+import fcntl  # noqa: F401
+import logging
 import os
 import threading
+import tomllib  # noqa: F401
+import traceback  # noqa: F401
 from contextlib import contextmanager
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Self
 from weakref import WeakSet
 
+# What the modules below import when they first need it, and a lean worker never does, is imported here at once. A thread's
+# import holds the module's lock: a child forked meanwhile has the lock but not the thread, and its own import never ends.
+import geosteer.decision.round_robin
+import geosteer.resp.cluster
+import geosteer.resp.resolver
+import geosteer.resp.sentinel
+import geosteer.settings_fallback
+import geosteer.sync.last_good
+import geosteer.sync.snapshot  # noqa: F401
 from geosteer.decision.client import Client, parse
 from geosteer.library.chooser import Choice, Chooser
 from geosteer.library.poll_loop import Pump
@@ -62,6 +75,8 @@ class Steering:
     def __init__(self, settings: Settings, *, log: Callable[[str], None] | None = None) -> None:
         """Args: log: takes one line, worth an operator's reading; default: the logger `geosteer`."""
         self.settings = settings
+        if settings.address.tls:
+            import geosteer.resp.tls  # noqa: F401  # before any thread needs it, as those above; OpenSSL is large
         self._log = log or _warn
         self._running: _Running | None = None
         self._beginning = threading.Lock()
@@ -273,13 +288,14 @@ class _Running:
 def _forget() -> None:
     """In a new child process: of the threads there is only the one that forked, and connections are the parent's."""
     for steering in list(_everyone):
-        steering.forget()
+        try:
+            steering.forget()
+        except Exception:  # noqa: BLE001, S110  # a thread left it half closed; the others are to be forgotten all the same
+            pass
 
 
 os.register_at_fork(after_in_child=_forget)
 
 
 def _warn(text: str) -> None:
-    import logging
-
     logging.getLogger("geosteer").warning("%s", text)
