@@ -8,10 +8,35 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from support.data import ROOT
 from support.servers import REDIS, RedisServer, valkey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+CHECKOUT = pytest.StashKey[set[str]]()
+"""What lay in the checkout before the first test."""
+
+
+def in_checkout() -> set[str]:
+    """Names at its top, but for those that tools begin with a dot."""
+    return {path.name for path in ROOT.iterdir() if not path.name.startswith(".")}
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Remember what lies in the checkout, before xdist's workers begin."""
+    session.config.stash[CHECKOUT] = in_checkout()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
+    """A test that leaves a file in the checkout fails the run, once xdist's workers have ended."""
+    yield
+    left = in_checkout() - session.config.stash[CHECKOUT]
+    if left and not hasattr(session.config, "workerinput"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        print(f"\ntests left in the checkout: {', '.join(sorted(left))}")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -1,4 +1,4 @@
-"""What tests start is as at a terminal, however the tests themselves were started."""
+"""What tests start is as at a terminal, however the tests themselves were started; and they leave nothing behind."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ import os
 import signal
 import subprocess
 import sys
+import uuid
+
+import pytest
+
+from support.data import ROOT
 
 
 def test_a_child_ignores_neither_interrupt_nor_quit():
@@ -22,4 +27,21 @@ def test_nor_does_it_where_the_tests_ignore_them():
     shell = ["sh", "-c", 'trap "" INT QUIT; exec "$@"', "sh", *command]
     done = subprocess.run(shell, capture_output=True, text=True, timeout=60, env=env)
     assert done.returncode == 0, done.stdout
+    assert "1 passed" in done.stdout
+
+
+@pytest.mark.parametrize("processes", ["0", "1"])
+def test_a_test_that_leaves_a_file_in_the_checkout_fails_the_run(tmp_path, processes):
+    left = ROOT / f"left-{uuid.uuid4().hex}"
+    (tmp_path / "test_it.py").write_text(f"def test_it(): open({str(left)!r}, 'w').close()\n")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "conftest"]
+    command += ["-c", ROOT / "pyproject.toml", "-n", processes, tmp_path / "test_it.py"]
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    env["PYTHONPATH"] = str(ROOT / "tests")
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=env, cwd=tmp_path)
+    finally:
+        left.unlink()
+    assert done.returncode == 1, done.stdout
+    assert f"tests left in the checkout: {left.name}" in done.stdout
     assert "1 passed" in done.stdout

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from support.dns_setup import backend_toml
 from support.hostile import HostileServer
 from support.servers import wait_until
+from support.stalls import Stalls
 from support.tiny import publish_tiny
 from support.workers import Worker
 
@@ -33,6 +34,8 @@ COMMANDS = ("HELLO", "CLIENT", "HGETALL", "TIME", "PING", "HMGET", "HGET")
 """All that a worker sends, but for SELECT, whose reply is like that to CLIENT."""
 FETCHES = {"HMGET", "HGET"}
 """Asked once for each object: only a worker that starts does it here."""
+PROMPT = 3
+"""Seconds for an answer: a worker that knows nothing yet waits for one (`first_wait`); the rest is for a busy machine."""
 FALLBACK = """
 ---
 [fallback]
@@ -48,8 +51,10 @@ services = ["www"]
 class Scene:
     """One worker in front of a server that can turn hostile."""
 
-    def __init__(self, config: Path, server: HostileServer, change: Callable[[str], object]) -> None:
-        self.config, self.server, self.change = config, server, change
+    def __init__(
+        self, config: Path, server: HostileServer, change: Callable[[str], object], stalls: Stalls
+    ) -> None:
+        self.config, self.server, self.change, self.stalls = config, server, change, stalls
         self.log = ""
         self.worker = Worker(config)
         self.worker.greet()
@@ -64,7 +69,7 @@ class Scene:
         began = time.monotonic()
         (content,) = [fields[-1] for fields in self.worker.ask(WWW, subnet=GB) if "A" in fields]
         assert content in {"192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.200"}
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < PROMPT + self.stalls.longest(began)
 
     def under(self, command: str, answer: bytes) -> bool:
         """The worker answers on when it gets that answer to that command; returns whether it asked."""
@@ -98,10 +103,15 @@ class Scene:
 
 @pytest.fixture
 def scene(redis_server: RedisServer, prefix: str, tmp_path: Path) -> Iterator[Scene]:
-    with redis_server.client() as client, HostileServer(tmp_path, redis_server.socket) as server:
+    with (
+        redis_server.client() as client,
+        HostileServer(tmp_path, redis_server.socket) as server,
+        Stalls() as stalls,
+    ):
         publish_tiny(client, prefix)
         config = backend_toml(tmp_path, f"{server.url}", FALLBACK, prefix)
-        made = Scene(config, server, lambda state: client.hset(f"{{{prefix}}}:node:lon1", "state", state))
+        node = f"{{{prefix}}}:node:lon1"
+        made = Scene(config, server, lambda state: client.hset(node, "state", state), stalls)
         made.recovers()
         yield made
         made.end()
@@ -207,16 +217,15 @@ scalars = st.one_of(
 )  # fmt: skip
 
 
-def aggregates(inner: SearchStrategy[bytes]) -> SearchStrategy[bytes]:
-    members = st.lists(inner, max_size=5)
-    return st.one_of(
-        st.tuples(st.sampled_from(b"*~>"), members).map(
-            lambda made: b"%c%d\r\n%s" % (made[0], len(made[1]), b"".join(made[1]))
-        ),
-        st.tuples(st.sampled_from(b"%|"), st.lists(st.tuples(inner, inner), max_size=4)).map(
-            lambda made: b"%c%d\r\n%s" % (made[0], len(made[1]), b"".join(a + b for a, b in made[1]))
-        ),
-    )
+@st.composite
+def aggregates(draw: st.DrawFn, inner: SearchStrategy[bytes]) -> bytes:
+    """A list, set, push, map or attribute of *inner*, which stands here once: its text is part of each level's."""
+    kind = draw(st.sampled_from(b"*~>%|"))
+    if kind in b"*~>":
+        members = draw(st.lists(inner, max_size=5))
+        return b"%c%d\r\n%s" % (kind, len(members), b"".join(members))
+    pairs = draw(st.lists(st.tuples(inner, inner), max_size=4))
+    return b"%c%d\r\n%s" % (kind, len(pairs), b"".join(a + b for a, b in pairs))
 
 
 values = st.recursive(scalars, aggregates, max_leaves=12)

@@ -105,7 +105,8 @@ BAD = {
 
 
 @pytest.mark.parametrize("url", GOOD)
-def test_the_loader_goes_where_workers_go(url: str) -> None:
+def test_the_loader_goes_where_workers_go(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     settings = config_file.load(f'[redis]\nurl = "{url}"\n').redis
     assert "@" not in settings.url
     pool = client_for(settings).connection_pool

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from geosteer.errors import ConfigError
 from geosteer_loader.config import config
+from support.data import ROOT
 
 SOURCES = """
 [[sources.geo]]
@@ -63,7 +64,8 @@ def record(name: str, kind: str, content: str, ttl: int | None = None) -> str:
 
 
 def load(text: str, environ: dict[str, str] | None = None) -> config.Config:
-    """The configuration in *text*, as `c.toml` of the working directory."""
+    """The configuration in *text*, as `c.toml` of the working directory, which the caller has made its own."""
+    assert Path.cwd() != ROOT, "this would leave a file in the checkout: monkeypatch.chdir(tmp_path) first"
     Path("c.toml").write_text(text)
     return config.load(Path("c.toml"), environ or {})
 
