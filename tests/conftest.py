@@ -33,7 +33,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
     """A test that leaves a file in the checkout fails the run, once xdist's workers have ended."""
     yield
-    left = in_checkout() - session.config.stash[CHECKOUT]
+    before = session.config.stash[CHECKOUT]
+    left = in_checkout() - before
     if left and not hasattr(session.config, "workerinput"):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
         print(f"\ntests left in the checkout: {', '.join(sorted(left))}")

@@ -35,7 +35,7 @@ def test_a_test_that_leaves_a_file_in_the_checkout_fails_the_run(tmp_path, proce
     left = ROOT / f"left-{uuid.uuid4().hex}"
     (tmp_path / "test_it.py").write_text(f"def test_it(): open({str(left)!r}, 'w').close()\n")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "conftest"]
-    command += ["-c", ROOT / "pyproject.toml", "-n", processes, tmp_path / "test_it.py"]
+    command += ["-c", str(ROOT / "pyproject.toml"), "-n", processes, str(tmp_path)]
     env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
     env["PYTHONPATH"] = str(ROOT / "tests")
     try:
