@@ -34,6 +34,7 @@ FLOORS = (
     ("geosteer_loader.config",),
     ("geosteer_loader.fetch",),
     ("geosteer_loader.store", "geosteer_loader.tables"),
+    ("geosteer_loader.journal",),
     (
         "geosteer_loader.health",
         "geosteer_loader.impact",

@@ -10,6 +10,7 @@
 | `{P}:beat` | hash | writer -> `count time period` | probe, feed | none |
 | `{P}:override` | hash | node -> JSON (state, percent, until, since, who, why) | `geosteer node` | none |
 | `{P}:lock` | string | the publisher's token | publish | the lease |
+| `{P}:journal` | stream | per event: kind, at, who, subject, before, after, what, why, by | who changes answers | bounded |
 | `{P}:failure` | hash | since, when, who, guard, why: of the last publish, if it failed | publish | none |
 
 Per table, `current` has the root digests T.v4 and T.v6, and T.source, T.built, T.prefixes, T.ranges.
@@ -50,6 +51,7 @@ class Keys:
         "current",
         "failure",
         "history",
+        "journal",
         "lock",
         "nodes",
         "object",
@@ -62,6 +64,7 @@ class Keys:
         self.current = base + ":current"
         self.object = base + ":object"
         self.history = base + ":history"
+        self.journal = base + ":journal"
         self.beat = base + ":beat"
         self.override = base + ":override"
         self.lock = base + ":lock"

@@ -68,6 +68,21 @@ def test_the_last_generations_are_kept_whole_and_older_ones_go(site: Site) -> No
     assert outcome.collected.objects > 0
 
 
+def test_generations_are_kept_by_age_as_well(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    for day in range(1, 6):
+        site.publish(day, keep=2, grace=0, keep_for=3600)
+    assert [fields["generation"] for fields in site.history()] == ["1", "2", "3", "4", "5"]
+    for fields in site.history():
+        contents(site.client, fields)
+    assert site.collect(keep=2, keep_for=3600).generations == 0
+    monkeypatch.setattr("geosteer_loader.store.collector.MOST_KEPT", 4)  # however young they are
+    assert site.collect(keep=2, keep_for=3600).generations == 1
+    assert site.collect(keep=2, keep_for=0.001).generations == 2
+    assert [fields["generation"] for fields in site.history()] == ["4", "5"]
+    needed = set().union(*(needed_objects(site.client, fields) for fields in site.history()))
+    assert objects_in(site.client) == needed
+
+
 def test_a_generation_stays_as_long_as_slow_readers_may_need_it(site: Site) -> None:
     for day in range(1, 5):
         site.publish(day, keep=1, grace=600)

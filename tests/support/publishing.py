@@ -38,6 +38,7 @@ max_shrink = 1.0
 max_country_change = 1.0
 max_impact = 1.0
 keep = {keep}
+keep_for = {keep_for}
 grace = {grace}
 {more}
 """
@@ -67,6 +68,7 @@ def write_config(
     networks: Mapping[str, Sequence[str]] | None = None,
     weight: int = 100,
     keep: int = 8,
+    keep_for: float = 0,
     grace: float = 600,
     more: str = "",
 ) -> Path:
@@ -77,7 +79,7 @@ def write_config(
     path = folder / "geosteer.toml"
     path.write_text(
         SHAPE.format(
-            url=url, prefix=prefix, geo="".join(sources), networks="".join(named), weight=weight, keep=keep,
+            url=url, prefix=prefix, geo="".join(sources), networks="".join(named), weight=weight, keep=keep, keep_for=keep_for,
             grace=grace, more=more,
         )
         + ("" if "[services" in more else SERVICE)

@@ -57,12 +57,12 @@ def feed(
     settings = writers.settings(config_path)
     if file is None:
         assert forget is not None
-        with connect(settings.redis) as store:
+        with connect(settings.redis, settings.journal.max_length) as store:
             feeds.forget(store, forget)
         click.echo(f"{printable(forget)}: forgotten")
         return
     items = feeds.parse(*_read(file))
-    with connect(settings.redis) as store:
+    with connect(settings.redis, settings.journal.max_length) as store:
         posted, strangers = feeds.publish(writers.exchange(store, name, settings), items, period)
     if strangers:
         log.warning("not configured: %s", ", ".join(map(printable, strangers)))

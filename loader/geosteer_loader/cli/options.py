@@ -111,7 +111,8 @@ def connect(path: Path | None) -> Store:
     """The store that the configuration names."""
     from geosteer_loader.store import store
 
-    return store.connect(load(path).redis)
+    config = load(path)
+    return store.connect(config.redis, config.journal.max_length)
 
 
 def emit(value: Any, text: str | Callable[[], str], *, json_wanted: bool) -> None:

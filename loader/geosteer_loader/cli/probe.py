@@ -35,8 +35,8 @@ log = logging.getLogger(__name__)
 def probe(*, once: bool, period: float | None, config_path: Path | None) -> None:
     """Run the health checks and publish the results.
 
-    Nodes and checks are those that are published; of the configuration only [redis] and [prober]
-    are read here. Counters are kept in Redis, so that every run goes on from the one before.
+    Nodes and checks are those that are published; of the configuration only [redis], [prober]
+    and [journal] are read here. Counters are kept in Redis, so that every run goes on from the one before.
     With --watch, SIGTERM ends it and SIGHUP restarts it in place.
     """
     from geosteer_loader.health.prober import Prober
@@ -46,7 +46,7 @@ def probe(*, once: bool, period: float | None, config_path: Path | None) -> None
     if period is not None and not once:
         raise click.UsageError("--period is for --once: a service keeps the interval of each check")
     settings, anew = writers.settings(config_path), False
-    with connect(settings.redis) as store:
+    with connect(settings.redis, settings.journal.max_length) as store:
         exchange = writers.exchange(store, settings.prober.name, settings)
         if once:
             prober = Prober(exchange, settings.prober.control, period=period or writers.PERIOD)

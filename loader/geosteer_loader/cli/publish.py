@@ -66,7 +66,7 @@ def publish(
     except ConfigError as exc:
         _note(config_path, exc)
         raise
-    with connect(config.redis) as store:
+    with connect(config.redis, config.journal.max_length) as store:
         outcome = run(config, store, release=release, schema=schema, force=force, meter=meter)
     for warning in outcome.warnings:
         log.warning("%s", warning)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from geosteer.errors import ConfigError
 from geosteer_loader.config.completeness import note_missing_parts
-from geosteer_loader.config.limits import Guard, Prober, read_guard, read_prober
+from geosteer_loader.config.limits import Guard, Journal, Prober, read_guard, read_journal, read_prober
 from geosteer_loader.config.lint import warn_unanswerable, warn_unused
 from geosteer_loader.config.maps import read_maps
 from geosteer_loader.config.namespace import Namespace
@@ -64,6 +64,7 @@ class Config:
     document: dict[str, Any]
     """What is published for workers and probers; JSON."""
     guard: Guard
+    journal: Journal
     prober: Prober
     warnings: list[str]
     """`file: line N: place: reason`, sorted."""
@@ -103,6 +104,7 @@ def check(raw: Mapping[str, Any], path: Path, environ: Mapping[str, str], text: 
     services.read(root.table("services"), maps, nodes)
     redis = read_redis(root.table("redis"), path.parent, environ)
     guard = read_guard(root.table("guard"))
+    journal = read_journal(root.table("journal"))
     prober = read_prober(root.table("prober"))
     root.finish()
 
@@ -140,6 +142,7 @@ def check(raw: Mapping[str, Any], path: Path, environ: Mapping[str, str], text: 
         networks=networks,
         document=document,
         guard=guard,
+        journal=journal,
         prober=prober,
         warnings=problems.warnings(),
         missing_parts=missing_parts.errors(),

@@ -1,4 +1,4 @@
-"""`[guard]` and `[prober]`: what a publish may change, and how this host's prober judges."""
+"""`[guard]`, `[journal]`, `[prober]`: what a publish may change, what is kept, and how this host's prober judges."""
 
 from __future__ import annotations
 
@@ -33,10 +33,22 @@ class Guard:
     """Address -> country that table `geo` must give it."""
     keep: int = 8
     """Generations kept for rollback."""
+    keep_for: float = 0
+    """Seconds for which a superseded generation is kept, however many follow; 0: the last `keep` alone."""
     grace: float = 600
     """Seconds that a superseded generation stays whole for slow readers."""
     max_age: Mapping[str, float] = field(default_factory=lambda: MAX_AGE)
     """Table (geo, bgp, path) -> seconds: older data is a warning of `status --check`, and twice as old critical; 0: never."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Journal:
+    """How much of the past the journal holds."""
+
+    keep: float = 30 * DAY
+    """Seconds for which an event is kept."""
+    max_length: int = 100_000
+    """Events that are kept, at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,11 +79,22 @@ def read_guard(table: Table) -> Guard:
         max_impact=table.get("max_impact", share, 0.2),
         canaries=_canaries(table.table("canaries")),
         keep=table.get("keep", integer(1, 1000), 8),
+        keep_for=table.get("keep_for", duration(0), 0),
         grace=table.get("grace", duration(0), 600),
         max_age=_max_age(table),
     )
     table.finish()
     return guard
+
+
+def read_journal(table: Table) -> Journal:
+    """The journal's bounds."""
+    journal = Journal(
+        keep=table.get("keep", duration(60), 30 * DAY),
+        max_length=table.get("max_length", integer(1000, 10_000_000), 100_000),
+    )
+    table.finish()
+    return journal
 
 
 def read_prober(table: Table) -> Prober:

@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING, Any
 from geosteer.decision.model import FORMAT
 from geosteer.errors import Refused, StoreError
 from geosteer_loader.config.values import shown
-from geosteer_loader.health import heartbeat, watchlist
+from geosteer_loader.health import events, heartbeat, watchlist
 from geosteer_loader.health.commands import remove_verdicts, remove_writers, write_nodes, write_verdicts
 from geosteer_loader.health.other_writers import OtherWriters
 from geosteer_loader.health.transitions import judge
 from geosteer_loader.health.verdicts import DAY, DOWN, UP, decode
 from geosteer_loader.health.writer_report import PostResult
+from geosteer_loader.journal.events import Note
+from geosteer_loader.journal.writing import additions
+from geosteer_loader.journal.writing import note as write_note
 from geosteer_loader.store import current, node_states
+from geosteer_loader.store.redis_errors import ConnectionLost
 from geosteer_loader.store.store import texts
 
 if TYPE_CHECKING:
@@ -49,6 +53,8 @@ class Exchange:
         self._config = ""
         self._writers: set[str] = {name}
         self._last_beat: str | None = None
+        self._withdrawn = False
+        """It said that it goes, and has not beaten since."""
         self._others = OtherWriters()
         self._mine: dict[str, Verdict] = {}
         """This writer's earlier verdicts on nodes without a new one, when all was read last."""
@@ -105,12 +111,16 @@ class Exchange:
             time.sleep(self._waits.uniform(0, min(0.01 * 2**attempt, LONGEST_WAIT)))
         raise StoreError(f"{self._store.name}: others wrote node states at the same time, {TRIES} times over")
 
-    def resign(self) -> None:
-        """Withdraw the beat, if other writers keep node states. Raises: StoreError.
+    def resign(self, why: str = "went") -> None:
+        """Withdraw the beat, if other writers keep node states; the journal is told why. Raises: StoreError.
 
         A last writer's beat stays, so that workers notice that states are frozen.
         """
         beats = self._store.hash(self._store.keys.beat)
+        own = heartbeat.read(beats.get(self.name))
+        if own is not None and not own.silent(self.time()):
+            write_note(self._store, [Note(kind="prober", subject=self.name, what=why)])
+            self._withdrawn = True
         others = (heartbeat.read(text) for name, text in beats.items() if name != self.name)
         if self.name in beats and any(beat and not beat.silent(self.time()) for beat in others):
             self._store.call("HDEL", self._store.keys.beat, self.name)
@@ -133,7 +143,9 @@ class Exchange:
             return None
         if done is None:
             return None
-        posted = prepared[0]
+        posted = prepared[-1]
+        if posted.beat:
+            self._withdrawn = False
         self._last_beat = posted.beat or last
         self._states = {
             name: {**fields, **posted.judgement.changes.get(name, {})}
@@ -188,14 +200,45 @@ class Exchange:
             *remove_verdicts(keys, self.name, mine, unreadable, watched.nodes, oldest),
             *write_nodes(keys, judgement.changes),
         ]
+        notes = [
+            *events.nodes(watched, states, judgement.changes, self.name),
+            *events.removed(self._gone(watched, mine, oldest)),
+        ]
         if post.period is not None:
-            posted.beat = heartbeat.following(beats.pop(self.name, None), seconds, post.period).text()
+            notes += self._expired(beats, seconds)
+            beat = beats.pop(self.name, None)
+            notes += events.came(self.name, beat, seconds, withdrawn=self._withdrawn)
+            posted.beat = heartbeat.following(beat, seconds, post.period).text()
             commands.append(("HSET", keys.beat, self.name, posted.beat))
             removal, removed = remove_writers(keys, beats, seconds)
             commands += removal
+            notes += events.gone(removed)
             self._writers -= set(removed)
             self._others.forget(removed)
-        return posted, commands
+        return posted, [*commands, *additions(self._store, notes, seconds)]
+
+    def _gone(
+        self, watched: Watchlist, mine: Mapping[str, Verdict], oldest: float
+    ) -> dict[str, dict[str, str]]:
+        """The hashes that `remove_verdicts` removes, as they are."""
+        names = [
+            name for name, verdict in mine.items() if verdict.seen() < oldest and name not in watched.nodes
+        ]
+        if not names:
+            return {}
+        replies = self._store.pipe([("HGETALL", self._store.keys.node(name)) for name in names])
+        return {name: texts(reply) for name, reply in zip(names, replies, strict=True)}
+
+    def _expired(self, beats: Mapping[str, str], now: float) -> list[Note]:
+        """Overrides that ran out since any writer last beat: one that did tells of it."""
+        try:
+            overrides = self._store.hash(self._store.keys.override)
+        except StoreError as exc:
+            if isinstance(exc, ConnectionLost):
+                raise
+            return []  # a writer of states may not be allowed to read it
+        times = events.ended(overrides, events.last_beat(beats, now), now)
+        return list(events.expired(overrides, times))
 
     def _in_question(self, watched: Watchlist, post: Post) -> list[str]:
         """Nodes whose stored state must be read: all but those that were up and that no writer doubts."""

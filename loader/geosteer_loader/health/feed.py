@@ -11,6 +11,8 @@ from geosteer_loader.config.values import kind, printable, shown
 from geosteer_loader.health import load_shedding
 from geosteer_loader.health.verdicts import LIVES, TEXT, Verdict
 from geosteer_loader.health.writer_report import Post
+from geosteer_loader.journal.events import Note
+from geosteer_loader.journal.writing import note as write_note
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -108,6 +110,7 @@ def forget(store: Store, writer: str) -> None:
         known = ", ".join(map(printable, sorted(writers))) or "none"
         raise ConfigError([f"{printable(writer)}: no such writer; there are: {known}"])
     store.pipe([("HDEL", keys.beat, writer), ("DEL", keys.verdict(writer))])
+    write_note(store, [Note(kind="prober", subject=writer, what="forgotten by an operator")])
 
 
 def _heard(before: Verdict, item: Item, node: Subject, now: float, period: float) -> Verdict:

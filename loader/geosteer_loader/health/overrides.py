@@ -9,12 +9,14 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from geosteer.decision.node_state import Override
-from geosteer.errors import ConfigError
+from geosteer.errors import ConfigError, StoreError
 from geosteer.timestamps import format_time, maybe_time
 from geosteer_loader.config.values import printable
-from geosteer_loader.health import emptied_maps
+from geosteer_loader.health import emptied_maps, events
 from geosteer_loader.health.transitions import state_of
 from geosteer_loader.health.verdicts import AHEAD, DOWN
+from geosteer_loader.journal.reading import read as read_journal
+from geosteer_loader.journal.writing import additions
 from geosteer_loader.store import current as published
 from geosteer_loader.store.history import whoami, writable
 from geosteer_loader.store.store import texts
@@ -23,10 +25,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping, Sequence
 
     from geosteer_loader.health.emptied_maps import Emptied
-    from geosteer_loader.store.store import Store
+    from geosteer_loader.journal.events import Note
+    from geosteer_loader.store.store import Command, Store
 
 STATES = ("up", "down", "drain", "auto")
 """`auto` removes an override: the probes decide again."""
+
+TRIES = 20
+"""How often a change is tried while others change overrides."""
+
+
+class _Changed(Exception):  # not an error
+    """Somebody changed an override meanwhile: look again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,14 +117,16 @@ def override(
     known = set(document["nodes"]) | (set(overrides) if wish.state == "auto" else set())
     names = _expanded(globs, known)
     now = store.now()
-    changes = [
-        Change(node=name, before=overrides.get(name), after=_after(overrides.get(name), wish, now))
-        for name in names
-    ]
+    changes = _changes(names, overrides, wish, now)
     if consent is not None and (gone := _emptied(store, document, overrides, changes, now)):
         consent(gone)
-    _write(store, [change for change in changes if change.changed])
-    return changes
+    ran_out = _ran_out(store, overrides, now)
+    for _ in range(TRIES):
+        if _write(store, overrides, changes, ran_out, wish.why, now):
+            return changes
+        overrides = store.hash(store.keys.override)
+        changes = _changes(names, overrides, wish, now)
+    raise StoreError(f"{store.name}: others changed overrides at the same time, {TRIES} times over")
 
 
 def listed(store: Store) -> list[Listed]:
@@ -201,6 +213,13 @@ def _after(before: str | None, wish: Wish, now: float) -> str | None:
     return json.dumps(wanted, ensure_ascii=False)
 
 
+def _changes(names: Sequence[str], overrides: Mapping[str, str], wish: Wish, now: float) -> list[Change]:
+    return [
+        Change(node=name, before=overrides.get(name), after=_after(overrides.get(name), wish, now))
+        for name in names
+    ]
+
+
 def _emptied(
     store: Store,
     document: Mapping[str, Any],
@@ -244,10 +263,53 @@ def _essence(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in fields.items() if key not in {"who", "since"}}
 
 
-def _write(store: Store, changes: Sequence[Change]) -> None:
-    gone = [change.node for change in changes if change.after is None]
-    if gone:
-        store.call("HDEL", store.keys.override, *gone)
-    pairs = [word for change in changes if change.after is not None for word in (change.node, change.after)]
-    if pairs:
-        store.call("HSET", store.keys.override, *pairs)
+def _ran_out(store: Store, overrides: Mapping[str, str], now: float) -> list[Note]:
+    """What the journal was not told yet of overrides whose time is over: no writer of states has beaten since."""
+    try:
+        beats = store.hash(store.keys.beat)
+        since = events.last_beat(beats, now) if beats else 0.0
+        times = events.ended(overrides, since, now)
+        if times:
+            told = {
+                event.subject
+                for event in read_journal(store, min(times.values()))
+                if event.kind == "expired" and event.before == overrides.get(event.subject)
+            }
+            times = {name: until for name, until in times.items() if name not in told}
+    except StoreError as exc:
+        store.warn_once(f"the journal is not read: {exc}")
+        return []
+    return list(events.expired(overrides, times))
+
+
+def _write(
+    store: Store,
+    known: Mapping[str, str],
+    changes: Sequence[Change],
+    ran_out: Sequence[Note],
+    why: str,
+    now: float,
+) -> bool:
+    """Write what changes, in one step; False: the overrides are not those that are known (any more)."""
+    made = [change for change in changes if change.changed]
+    if not made:
+        return True
+    key = store.keys.override
+    gone = [change.node for change in made if change.after is None]
+    pairs = [word for change in made if change.after is not None for word in (change.node, change.after)]
+    reason = writable(why)
+    told = [events.overridden(change.node, change.before, change.after, reason) for change in made]
+
+    def prepare(run: Callable[..., Any]) -> Sequence[Command]:
+        if texts(run("HGETALL", key)) != known:
+            raise _Changed
+        return [
+            *([("HDEL", key, *gone)] if gone else []),
+            *([("HSET", key, *pairs)] if pairs else []),
+            *additions(store, [*ran_out, *told], now),
+        ]
+
+    try:
+        return store.transact((key,), prepare) is not None
+    except _Changed:
+        return False

@@ -134,7 +134,7 @@ class Prober:
         try:
             # Judged by what was seen before, in case a part of it was posted already.
             await self._call(self._exchange.post, self._watched, Post(verdicts=expired, counted=verdicts))
-            await self._call(self._exchange.resign)
+            await self._call(self._exchange.resign, "withdrew its verdicts: it is cut off")
         except StoreError as exc:
             log.warning("%s; the verdicts will expire by themselves", exc)
 

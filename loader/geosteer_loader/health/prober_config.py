@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from geosteer.errors import ConfigError
-from geosteer_loader.config.limits import Prober, read_prober
+from geosteer_loader.config.limits import Journal, Prober, read_journal, read_prober
 from geosteer_loader.config.redis import URL_VARIABLE, RedisSettings, read_redis
 from geosteer_loader.config.section import Problems, Table
 from geosteer_loader.config.toml_file import parse_toml, read_text
@@ -27,6 +27,7 @@ class Settings:
 
     redis: RedisSettings
     prober: Prober
+    journal: Journal
 
     @property
     def rule(self) -> Rule:
@@ -53,6 +54,7 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings
     settings = Settings(
         redis=read_redis(root.table("redis"), path.parent if path else Path.cwd(), environ),
         prober=read_prober(root.table("prober")),
+        journal=read_journal(root.table("journal")),
     )
     root.finish()
     if problems.errors():

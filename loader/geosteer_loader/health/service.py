@@ -191,7 +191,7 @@ class Service(Prober):
             if self._tasks and not self._connectivity.cut_off:
                 last = Post(verdicts=self._ledger.verdicts())
                 await self._call(self._exchange.post, self._watched, last)
-            await self._call(self._exchange.resign)
+            await self._call(self._exchange.resign, "was stopped")
         except StoreError as exc:
             self._troubles.trouble("redis", str(exc))
         finally:

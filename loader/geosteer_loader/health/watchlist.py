@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from geosteer.decision.model import RAMP
 from geosteer_loader.health.thresholds import Profile
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ class Subject:
     """The load at which it is full."""
     settle: float
     """Seconds between two steps of shedding."""
+    ramp: float = 0.0
+    """Seconds in which it gets its clients back after it was down."""
 
     @property
     def round(self) -> float:
@@ -110,6 +113,7 @@ def _subject(name: str, spec: Mapping[str, Any], ttl: float | None) -> Subject:
         checks=tuple(_checks(spec.get("checks") or ())),
         capacity=spec.get("capacity") or 1.0,
         settle=spec.get("settle") or ttl or SETTLE,
+        ramp=spec.get("ramp", RAMP),
     )
 
 

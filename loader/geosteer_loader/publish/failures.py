@@ -6,7 +6,9 @@ import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from geosteer.errors import ConfigError, GeosteerError
+from geosteer.errors import ConfigError, GeosteerError, Refused
+from geosteer_loader.journal import writing as journal
+from geosteer_loader.journal.events import Note
 from geosteer_loader.publish.refusals import GuardRefused, SeveralRefused
 from geosteer_loader.store import failure
 from geosteer_loader.store.redis_errors import ConnectionLost
@@ -36,11 +38,17 @@ def noted(store: Store) -> Iterator[None]:
 
 
 def note(store: Store, exc: BaseException) -> None:
-    """Write it down, if that is possible."""
+    """Write it down, if that is possible; the journal is told of a reason once, however often it comes in a row."""
+    why, guards = _reason(exc), " ".join(_guards(exc))
     try:
-        failure.note(store, _reason(exc), " ".join(_guards(exc)))
+        before = failure.read(store)
+        failure.note(store, why, guards)
     except GeosteerError as unwritten:
         log.debug("the failure could not be noted: %s", unwritten)
+        return
+    if before is None or (before.why, before.guard) != (why[: failure.LONGEST], guards):
+        kind = "refused" if isinstance(exc, Refused) else "failed"
+        journal.note(store, [Note(kind=kind, what=guards, why=why)])
 
 
 def _reason(exc: BaseException) -> str:

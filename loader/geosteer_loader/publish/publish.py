@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Any
 from geosteer.errors import ConfigError, GeosteerError, StoreError
 from geosteer.keys import SCHEMA
 from geosteer.timestamps import format_time, maybe_time
+from geosteer_loader.config.diff import differences, line
 from geosteer_loader.impact.service_change import as_json, moving
+from geosteer_loader.journal import writing as journal
+from geosteer_loader.journal.events import Note
 from geosteer_loader.percent import percent
 from geosteer_loader.progress import Silent
 from geosteer_loader.publish.failures import noted
@@ -28,14 +31,19 @@ from geosteer_loader.store.object_writer import Writer, Written
 from geosteer_loader.store.redis_errors import ConnectionLost
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from geosteer_loader.config.config import Config
     from geosteer_loader.progress import Meter
     from geosteer_loader.publish.proposal import Proposal
-    from geosteer_loader.store.store import Store
+    from geosteer_loader.store.store import Command, Store
 
 log = logging.getLogger(__name__)
+
+MOST_CHANGES = 8
+"""Changed settings that the journal names, of one publish."""
+LONGEST_CHANGE = 100
+"""Characters of each."""
 
 NO_FUNCTIONS = "none"
 """Stands in the field `functions` of `current` where the server did not take the Function library, and that was told."""
@@ -114,7 +122,8 @@ def publish(
                 after["functions"] = NO_FUNCTIONS
             due = loaded and _sweep_due(store, before, after)
             summary = " ".join([*changed, *(f"forced:{name}" for name in forced)])
-            now = published.flip(store, lease, before, after, summary, writer.check)
+            events = _events(store, proposal, summary)
+            now = published.flip(store, lease, before, after, summary, writer.check, events)
             outcome = Outcome(generation=int(now["generation"]), changed=changed, written=writer.written)
             outcome.impact = as_json(examination.impact)
             outcome.vanished = {kind: list(names) for kind, names in asdict(examination.vanished).items()}
@@ -159,6 +168,27 @@ def _changed(proposal: Proposal, after: Mapping[str, str], written: Written) -> 
     return changed
 
 
+def _events(
+    store: Store, proposal: Proposal, summary: str
+) -> Callable[[Mapping[str, str], float], Sequence[Command]]:
+    """What the journal is told of a publish: as much of what it changed as one looks through."""
+    changes = differences(proposal.known.document, proposal.document)
+    lines = [line(change).strip()[:LONGEST_CHANGE] for change in changes[:MOST_CHANGES]]
+    if len(changes) > MOST_CHANGES:
+        lines.append(f"and {len(changes) - MOST_CHANGES} more")
+
+    def events(fields: Mapping[str, str], now: float) -> Sequence[Command]:
+        note = Note(
+            kind="publish",
+            before=proposal.before.get("generation", ""),
+            after=fields["generation"],
+            what="; ".join([summary, *lines]),
+        )
+        return journal.additions(store, [note], now)
+
+    return events
+
+
 def _sweep_due(store: Store, before: Mapping[str, str], after: dict[str, str]) -> bool:
     """Whether forgotten objects are to be looked for; notes in *after* that they were."""
     now = store.now()
@@ -177,13 +207,22 @@ def _after_flip(config: Config, store: Store, lease: Lease, outcome: Outcome, du
 
     _warn_unless(outcome, "waiting for replicas", wait)
     _clean(config, store, lease, outcome)
+    _warn_unless(outcome, "trimming the journal", lambda: journal.trim(store, config.journal.keep))
     if due:
         _warn_unless(outcome, "looking for forgotten objects", lambda: sweep(store, lease, outcome.collected))
 
 
 def _clean(config: Config, store: Store, lease: Lease, outcome: Outcome) -> None:
     def clean() -> None:
-        collect(store, lease, outcome.collected, keep=config.guard.keep, grace=config.guard.grace)
+        limits = config.guard
+        collect(
+            store,
+            lease,
+            outcome.collected,
+            keep=limits.keep,
+            grace=limits.grace,
+            keep_for=limits.keep_for,
+        )
 
     _warn_unless(outcome, "removing old generations", clean)
 

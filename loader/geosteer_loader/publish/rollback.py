@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from geosteer.errors import ConfigError, StoreError
 from geosteer.keys import SCHEMA, TABLES, own_fields
 from geosteer.timestamps import format_time
+from geosteer_loader.journal.events import Note
+from geosteer_loader.journal.writing import additions
 from geosteer_loader.store import current as published
 from geosteer_loader.store.history import Entry, entries, whoami, writable
 from geosteer_loader.store.lease import Lease
@@ -18,7 +20,7 @@ from geosteer_loader.verify.wholeness import Checker
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from geosteer_loader.store.store import Store
+    from geosteer_loader.store.store import Command, Store
     from geosteer_loader.verify.wholeness import Flaw
 
 log = logging.getLogger(__name__)
@@ -70,7 +72,18 @@ def rollback(
         )
         after["restored"] = str(target.generation)
         changed = f"rollback to {target.generation}{what}"
-        now = published.flip(store, lease, before, after, changed, writer.check)
+
+        def events(fields: Mapping[str, str], now: float) -> Sequence[Command]:
+            note = Note(
+                kind="rollback",
+                before=before.get("generation", ""),
+                after=fields["generation"],
+                what=f"back to generation {target.generation}{what}, held",
+                why=why,
+            )
+            return additions(store, [note], now)
+
+        now = published.flip(store, lease, before, after, changed, writer.check, events)
         _wait(store)
         return now
 

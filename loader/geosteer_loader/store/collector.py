@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 BATCH = 500
 """Fields that one command may delete."""
 
+MOST_KEPT = 1000
+"""Generations that are kept for their age, at most: the history is read in one reply."""
+
 SWEEP_EVERY = 86400.0
 """Seconds between two looks for objects that a killed publish left behind."""
 
@@ -40,14 +43,18 @@ class Collected:
     """Objects that belonged to no generation."""
 
 
-def collect(store: Store, lease: Lease, done: Collected, *, keep: int, grace: float) -> None:
+def collect(
+    store: Store, lease: Lease, done: Collected, *, keep: int, grace: float, keep_for: float = 0.0
+) -> None:
     """Remove generations beyond the last *keep*, superseded at least *grace* seconds ago, and their objects.
+
+    Of those superseded less than *keep_for* seconds ago, `MOST_KEPT` stay as well.
 
     Raises: Refused: the lock is somebody else's by now. CorruptPage: a published table is not whole. StoreError.
     What was removed until then is in *done*.
     """
     generations = entries(store)
-    dropped = _superseded(generations, keep, grace, store.now())
+    dropped = _superseded(generations, keep, grace, store.now(), keep_for)
     if not dropped:
         return
     in_use = _kept(store, generations[len(dropped) :])
@@ -80,11 +87,14 @@ def discard(store: Store, lease: Lease, names: Iterable[str]) -> int:
     return sum(int(lease.write([deletion])[0]) for deletion in _deletions(store, dict.fromkeys(names, 0)))
 
 
-def _superseded(generations: Sequence[Entry], keep: int, grace: float, now: float) -> list[Entry]:
+def _superseded(
+    generations: Sequence[Entry], keep: int, grace: float, now: float, keep_for: float
+) -> list[Entry]:
     """The oldest generations, up to the first that has to stay."""
     old: list[Entry] = []
     for entry, successor in pairwise(generations):
-        if len(generations) - len(old) <= max(keep, 1) or now - successor.written < grace:
+        age, left = now - successor.written, len(generations) - len(old)
+        if left <= max(keep, 1) or age < grace or (age < keep_for and left <= MOST_KEPT):
             break
         old.append(entry)
     return old

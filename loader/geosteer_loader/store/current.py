@@ -94,11 +94,13 @@ def flip(
     after: Mapping[str, str],
     changed: str,
     check: Callable[[Callable[..., Any]], None],
+    also: Callable[[Mapping[str, str], float], Sequence[Command]] = lambda _fields, _now: (),
 ) -> dict[str, str]:
     """Publish *after* in place of *before*, and note it in the history; the fields as they stand then.
 
     Generation and time of publishing are added here, and both only ever rise; *after* may name a schema. *check* raises an
-    error where what *after* names is not there; it is given a function that runs a command.
+    error where what *after* names is not there; it is given a function that runs a command. *also*: the fields and the
+    primary's time -> commands that belong into the same transaction.
     Raises: LostLock. ChangedMeanwhile: `current` is no longer *before*. StoreError. Nothing was published.
     """
     now = store.now()
@@ -113,6 +115,7 @@ def flip(
             ("DEL", store.keys.current),  # whatever fields it had, those with names that are no text too
             ("HSET", store.keys.current, *(word for pair in fields.items() for word in pair)),
             entry,
+            *also(fields, now),
         ]
 
     try:

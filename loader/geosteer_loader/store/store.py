@@ -5,6 +5,7 @@ Nothing is retried behind the caller's back: a publish that fails ends, and cron
 
 from __future__ import annotations
 
+import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
@@ -23,18 +24,41 @@ Argument = str | bytes | int | float
 Command = tuple[Argument, ...]
 """A command and its arguments, for example `("HGET", key, field)`."""
 
+log = logging.getLogger(__name__)
+
+
+class Aside(tuple[Argument, ...]):
+    """A command of a transaction that the others do not need: where it is refused, they are carried out without it."""
+
+    __slots__ = ()
+
+
 BATCH = 100
 """Fields of `object` that one command may read or write."""
+
+JOURNAL_LENGTH = 100_000
+"""Events of the journal, unless the configuration says otherwise."""
+
+
+class _Refused(Exception):  # not an error: the transaction is run again
+    def __init__(self, cause: redis.ResponseError) -> None:
+        super().__init__(cause)
+        self.cause = cause
 
 
 class Store:
     """One Redis (or the primary of one), under one key prefix."""
 
-    def __init__(self, client: redis.Redis, prefix: str, name: str) -> None:
+    def __init__(
+        self, client: redis.Redis, prefix: str, name: str, journal_length: int = JOURNAL_LENGTH
+    ) -> None:
         self._client: Any = client  # redis-py leaves the calls used here without types
+        self._told: set[str] = set()
         self.keys = Keys(prefix)
         self.name = name
         """What to call it in messages: the URL, which holds no password."""
+        self.journal_length = journal_length
+        """Events that the journal may hold; whoever adds one cuts off what is older."""
 
     def call(self, *command: Argument) -> Any:
         """The reply to one command, as redis-py shapes it; texts are bytes."""
@@ -56,20 +80,66 @@ class Store:
     ) -> list[Any] | None:
         """Run in one MULTI what *prepare* returns; None: a watched key changed meanwhile, nothing was done.
 
-        *prepare* gets a function that runs a command at once, to look before it decides.
+        *prepare* gets a function that runs a command at once, to look before it decides. Where a command that stands `Aside`
+        is refused, that is logged once, and the others are run without it: *prepare* may be called a second time.
         """
-        with self._errors(), self._client.pipeline(transaction=True) as pipeline:
+        with self._errors():
+            try:
+                return self._transact(watch, prepare, whole=True)
+            except _Refused as exc:  # nothing was done: a command that cannot be queued ends the transaction
+                replies = self._transact(watch, prepare, whole=False)
+                self._unwritten(exc.cause)
+                return replies
+
+    def _transact(
+        self,
+        watch: Sequence[str],
+        prepare: Callable[[Callable[..., Any]], Sequence[Command]],
+        *,
+        whole: bool,
+    ) -> list[Any] | None:
+        with self._client.pipeline(transaction=True) as pipeline:
             pipeline.watch(*watch)
             commands = prepare(pipeline.immediate_execute_command)
+            aside = any(isinstance(command, Aside) for command in commands)
             pipeline.multi()
-            for command in commands:
+            sent = [command for command in commands if whole or not isinstance(command, Aside)]
+            for command in sent:
                 pipeline.execute_command(*command)
             try:
-                return list(pipeline.execute())
+                replies = list(pipeline.execute(raise_on_error=False))
             except redis.WatchError as exc:
                 if broken(exc):
                     raise
                 return None
+            except redis.ResponseError as exc:
+                if whole and aside:
+                    raise _Refused(exc) from exc
+                raise
+            return self._taken(pipeline, sent, replies)
+
+    def _taken(self, pipeline: Any, sent: Sequence[Command], replies: Sequence[Any]) -> list[Any]:
+        """The replies to what is not aside. Raises: redis.RedisError: one of those is an error; others were run."""
+        taken = []
+        for number, (command, reply) in enumerate(zip(sent, replies, strict=True), 1):
+            if isinstance(command, Aside):
+                if isinstance(reply, redis.RedisError):
+                    self._unwritten(reply)
+                continue
+            if isinstance(reply, Exception):
+                pipeline.annotate_exception(reply, number, command)
+                raise reply
+            taken.append(reply)
+        return taken
+
+    def _unwritten(self, exc: redis.RedisError) -> None:
+        self.warn_once(f"the journal is not written: {translated(self.name, exc)}")
+
+    def warn_once(self, text: str) -> None:
+        """Log a warning, unless this connection already did."""
+        if text not in self._told:
+            self._told.add(text)
+            log.warning("%s", text)
 
     def hash(self, key: str) -> dict[str, str]:
         """All fields of a small hash of texts. Never for `object`, which is too large for that."""
@@ -141,9 +211,9 @@ class Store:
             raise translated(self.name, exc, command) from exc
 
 
-def connect(settings: RedisSettings) -> Store:
+def connect(settings: RedisSettings, journal_length: int = JOURNAL_LENGTH) -> Store:
     """The store that the configuration names; nothing is sent yet. Raises: ConfigError: the URL cannot be used."""
-    return Store(client_for(settings), settings.prefix, settings.url)
+    return Store(client_for(settings), settings.prefix, settings.url, journal_length)
 
 
 def texts(fields: Mapping[bytes, bytes]) -> dict[str, str]:
