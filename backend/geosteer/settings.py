@@ -23,9 +23,12 @@ if TYPE_CHECKING:
 DEFAULT_PATH = "/etc/geosteer/backend.toml"
 DEFAULT_URL = "unix:///run/redis/redis.sock"
 DEFAULT_SNAPSHOT = "/var/lib/geosteer/last-good.json"
-COPY_FORMAT = 3
+DEFAULT_LOG = "/var/log/geosteer/decisions.log"
+COPY_FORMAT = 4
 """Of the checked copy: goes up when what is checked changes."""
-_TOP = {"snapshot", "max_stale", "timeout", "first_wait", "cache", "redis", "fallback"}
+_TOP = {"snapshot", "max_stale", "timeout", "first_wait", "cache", "redis", "debug", "log", "fallback"}
+_DEBUG = {"networks"}
+_LOG = {"sample", "file"}
 _FALLBACK = {"ttl", "zones", "servers"}
 _REDIS = {"url", "prefix", "username", "password", "password_file", "ca", "cert", "key", "tls_strict"}
 
@@ -34,8 +37,8 @@ class Settings:
     """A worker's settings."""
 
     __slots__ = (
-        "address", "cache", "doubt", "fallback_ttl", "first_wait", "max_stale", "modified", "password", "path", "prefix",
-        "servers", "snapshot",
+        "address", "cache", "debug_networks", "doubt", "fallback_ttl", "first_wait", "log_file", "log_sample", "max_stale",
+        "modified", "password", "path", "prefix", "servers", "snapshot",
         "timeout", "tls", "url", "username", "zones",
     )  # fmt: skip
 
@@ -48,8 +51,11 @@ class Settings:
         """
         folder = os.path.dirname(os.path.abspath(path))  # noqa: PTH100, PTH120  # pathlib costs the start too much
         redis, fallback = data.get("redis", {}), data.get("fallback", {})
+        debug, decision_log = data.get("debug", {}), data.get("log", {})
         problems = [f"{path}: {key}: unknown setting" for key in data if key not in _TOP]
         problems += [f"{path}: redis.{key}: unknown setting" for key in redis if key not in _REDIS]
+        problems += [f"{path}: debug.{key}: unknown setting" for key in debug if key not in _DEBUG]
+        problems += [f"{path}: log.{key}: unknown setting" for key in decision_log if key not in _LOG]
         problems += [f"{path}: fallback.{key}: unknown setting" for key in fallback if key not in _FALLBACK]
         self.doubt = ""
         """A warning for operators about the checked copy; "": none."""
@@ -75,6 +81,11 @@ class Settings:
         self.password = _secret(redis, folder, path, problems)
         if not self.password:
             self.password = _secret({"password": self.address.password}, folder, path, problems)
+        self.debug_networks: tuple[str, ...] = tuple(debug.get("networks", ()))
+        """Whose resolvers may ask by DNS why a client gets its answer; empty: nobody's."""
+        self.log_sample = float(decision_log.get("sample", 0))
+        """Part of the decisions that is logged, 0 to 1."""
+        self.log_file: str = os.path.join(folder, decision_log.get("file", DEFAULT_LOG))  # noqa: PTH118
         self.fallback_ttl = int(fallback.get("ttl", 10))
         self.zones: Mapping[str, Any] = {
             name.lower().rstrip("."): zone for name, zone in fallback.get("zones", {}).items()

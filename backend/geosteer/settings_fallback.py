@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from geosteer.cmodules import pack_address
+from geosteer.decision.networks import Networks
 from geosteer.decision.round_robin import RoundRobin
 from geosteer.durations import parse_duration
 from geosteer.zones import Names
@@ -31,6 +32,10 @@ def plain(data: Mapping[str, Any]) -> dict[str, Any]:
     plain_data = dict(data)
     _times(plain_data, ("max_stale", "first_wait"), "s")
     _times(plain_data, ("timeout",), "ms")
+    Networks(data.get("debug", {}).get("networks", ()))
+    sample = data.get("log", {}).get("sample", 0)
+    if isinstance(sample, bool) or not 0 <= sample <= 1:
+        raise ValueError("log.sample is not a number from 0 to 1")
     if "fallback" in plain_data:
         plain_data["fallback"] = fallback = dict(plain_data["fallback"])
         _times(fallback, ("ttl",), "s")

@@ -32,6 +32,11 @@ ca = "tls/ca.pem"
 cert = "/etc/client.pem"
 key = "client.key"
 tls_strict = true
+[debug]
+networks = ["192.0.2.0/28", "2001:db8::1"]
+[log]
+sample = 0.25
+file = "decisions.log"
 [fallback]
 ttl = "15s"
 [fallback.zones."CDN.example.net."]
@@ -93,6 +98,7 @@ def test_an_empty_file_has_all_the_defaults(path: Path):
         "max_stale": 300, "timeout": 0.05, "first_wait": 1, "doubt": "",
         "cache": 3145728, "url": "unix:///run/redis/redis.sock", "prefix": "geosteer",
         "username": "", "password": "", "tls": {}, "fallback_ttl": 10, "zones": {}, "servers": [],
+        "debug_networks": (), "log_sample": 0, "log_file": "/var/log/geosteer/decisions.log",
     }  # fmt: skip
 
 
@@ -108,6 +114,7 @@ def test_every_setting_is_taken_and_relative_paths_begin_at_the_file(path: Path)
         "username": "worker", "password": "s3cret#word",
         "tls": {"ca": f"{folder}/tls/ca.pem", "cert": "/etc/client.pem", "key": f"{folder}/client.key", "tls_strict": "yes"},
         "fallback_ttl": 15,
+        "debug_networks": ("192.0.2.0/28", "2001:db8::1"), "log_sample": 0.25, "log_file": f"{folder}/decisions.log",
         "servers": [
             ("lon1", ("192.0.2.1",), ("2001:db8::1",), "lon1.cdn.example.net", 3), ("ams1", ("192.0.2.2",), (), None, 1),
         ],
@@ -197,7 +204,11 @@ SERVER = '[[fallback.servers]]\nname = "x"\n'
     [
         "timeout", "timeout = ", 'timeout = "soon"', 'timeout = "5"', 'timeout = ""', 'timeout = "-1s"', "timeout = []",
         "max_stale = {}", 'cache = "large"', "snapshot = 5", "redis = 5", "[redis]\npassword = 5",
-        "[redis]\npassword_file = 5", "[redis]\nca = 1", "fallback = 5", "[fallback]\nttl = []", "[fallback]\nzones = 5",
+        "[redis]\npassword_file = 5", "[redis]\nca = 1", "debug = 5", "[debug]\nnetworks = 5",
+        '[debug]\nnetworks = "192.0.2.0/24"', '[debug]\nnetworks = ["192.0.2.0/33"]', '[debug]\nnetworks = ["192.0.2.0/"]',
+        '[debug]\nnetworks = ["localhost"]', "[debug]\nnetworks = [1]", "log = 5", '[log]\nsample = "1"',
+        "[log]\nsample = 1.5", "[log]\nsample = true", "[log]\nsample = nan", "[log]\nfile = 1",
+        "fallback = 5", "[fallback]\nttl = []", "[fallback]\nzones = 5",
         "[fallback]\nservers = 5", "[fallback]\nservers = [5]", '[fallback.zones."z.net"]\n',
         ZONE.replace(', rname = "r"', ""), ZONE.replace('ns = ["n"]', ""), ZONE.replace('["n"]', '"n"'),
         ZONE.replace('"m"', '"m\\nEND"'), ZONE + "services = [5]", ZONE + "services = [{}]", ZONE + 'services = ["a\\nb"]',

@@ -36,7 +36,7 @@ class Loop:
 
     def __init__(self, settings: Settings) -> None:
         self._tier = Tier(settings, below, log=log)
-        self._responder = Responder(self._tier, below, ticket, log)
+        self._responder = _kind_of_responder(settings)(self._tier, below, ticket, log)
         self._lines = Lines()
         self._reload = False
         self._trial: Trial | None = None
@@ -170,6 +170,15 @@ class Loop:
             log(f"not reloaded: {command[0]}: {exc.strerror}")
             del os.environ[ABI]
             _signal.signal(_signal.SIGHUP, self._hangup)
+
+
+def _kind_of_responder(settings: Settings) -> type[Responder]:
+    """The plain one, unless it has more to do than to answer."""
+    if not settings.debug_networks:
+        return Responder
+    from geosteer.powerdns.observed import ObservedResponder
+
+    return ObservedResponder
 
 
 def _noted(_number: int, _frame: object) -> None:

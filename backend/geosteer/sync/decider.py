@@ -184,6 +184,10 @@ class Decider:
         """The next server for each record type, from one slot of the round robin; a type that no server has is left out."""
         return self._round_robin().next(kinds)
 
+    def servers(self) -> list[Node]:
+        """Between which `last_resort` chooses."""
+        return self._round_robin().servers
+
     def _round_robin(self) -> RoundRobin:
         """That of the servers which are left as things are; one under way goes on while they are the same."""
         if self._robin is None or self._robin_version != self.version:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from geosteer_loader.config.redis import read_redis
-from geosteer_loader.config.values import YEAR, duration, integer, text
+from geosteer_loader.config.values import YEAR, duration, integer, number, prefix, text
 from geosteer_loader.config.worker_fallback import check_fallback
 
 if TYPE_CHECKING:
@@ -22,5 +22,12 @@ def check_worker(root: Table, base: Path) -> None:
     root.get("first_wait", duration(0, 60), 1)
     root.get("cache", integer(65536, 2**40), 3145728)
     read_redis(root.table("redis"), base, None)
+    debug = root.table("debug")
+    debug.each("networks", prefix)
+    debug.finish()
+    decision_log = root.table("log")
+    decision_log.get("sample", number(0, 1), 0)
+    decision_log.get("file", text, None)
+    decision_log.finish()
     check_fallback(root.table("fallback"))
     root.finish()

@@ -50,6 +50,11 @@ CASES = {
     "cache": ("cache = 1\n", "cache: must be a whole number from 65536 to 1099511627776, not 1"),
     "password": ('[redis]\npassword = "${}"\n', "redis.password: must be of the form ${NAME} to name an environment variable"),
     "loader's own": ("[redis]\ntimeout = 5\n", "redis.timeout: unknown setting"),
+    "debug network": (
+        '[debug]\nnetworks = ["192.0.2.1/24"]\n',
+        "debug.networks[1]: 192.0.2.1/24 has host bits set; the network is 192.0.2.0/24",
+    ),
+    "log sample": ("[log]\nsample = 2\n", "log.sample: must be a number from 0 to 1, not 2; 2 % is 0.02"),
     "server with nothing": (
         '[[fallback.servers]]\nname = "x"\n',
         "fallback.servers[1]: has neither an address (a, aaaa) nor a hostname",

@@ -31,7 +31,7 @@ WORKER_SETTINGS = {
     "snapshot", "max_stale", "timeout", "first_wait", "cache", "url", "prefix", "username", "password", "password_file", "ca",
     "cert", "tls_strict",
     "key", "ttl", "ns", "ns_ttl", "services", "mname", "rname", "refresh", "retry", "expire", "minimum", "name", "type",
-    "content", "a", "aaaa", "hostname", "weight",
+    "content", "a", "aaaa", "hostname", "weight", "networks", "sample", "file",
 }  # fmt: skip
 
 
