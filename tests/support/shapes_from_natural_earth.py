@@ -80,6 +80,8 @@ def convert(topology: dict[str, Any]) -> dict[str, Any]:
                 users.setdefault(number if number >= 0 else ~number, set()).add(part)
     countries = {}
     for code in sorted(COUNTRIES - {"AQ"}):
+        if code not in names and code not in BY_HAND:
+            continue
         name, *place = BY_HAND.get(code, (names.get(code, ""),))
         shape = drawn(rings.get(code, []), place)
         countries[code] = {"name": name, **shape}

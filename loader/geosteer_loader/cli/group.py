@@ -25,6 +25,7 @@ from geosteer_loader.cli import (
     verify,
     version,
     who,
+    world_map,
 )
 
 
@@ -76,6 +77,7 @@ for _command in (
     mismatch.mismatch,
     completion.completion,
     who.who,
+    world_map.world_map,
     version.version,
 ):
     geosteer.add_command(_command)

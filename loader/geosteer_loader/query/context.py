@@ -65,7 +65,7 @@ def live(store: Store) -> Context:
         cell=view.cell,
         states=view.mirror.states,
         overrides=view.mirror.overrides,
-        loads=_loads(store, generation.document),
+        loads=loads_of(store, generation.document),
         now=view.now,
         generation=published.number(generation.fields, "generation"),
         tier=LIVE,
@@ -98,7 +98,7 @@ def planned(config: Config, store: Store, meter: Callable[[str], Meter] = Silent
         cell=cell,
         states=mirror.states,
         overrides=mirror.overrides,
-        loads=_loads(store, document),
+        loads=loads_of(store, document),
         now=now,
         generation=None,
         tier=PLANNED,
@@ -117,7 +117,8 @@ def cell_of(ranges: Ranges, address: int) -> tuple[str, int]:
     return ranges.records[at], bits - host
 
 
-def _loads(store: Store, document: Mapping[str, Any]) -> dict[str, float]:
+def loads_of(store: Store, document: Mapping[str, Any]) -> dict[str, float]:
+    """Node -> its load as it was reported last, in parts of its capacity; of those reported. Raises: StoreError."""
     writers = list(store.hash(store.keys.beat))
     latest: dict[str, tuple[float, float]] = {}
     try:
