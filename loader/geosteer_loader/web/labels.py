@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import cos, hypot, sin
+from math import atan2, cos, hypot, sin
 from typing import TYPE_CHECKING
 
 from geosteer_loader.web.projection import HEIGHT, WIDTH
@@ -19,8 +19,7 @@ Point = tuple[float, float]
 
 def apart(places: Sequence[Point], radius: float) -> list[Point]:
     """A place for each round label near its own, pushed away from the others until they are *radius* twice apart."""
-    # Labels of one place begin on a small circle, or nothing would part them.
-    at = [(x + cos(2.4 * number), y + sin(2.4 * number)) for number, (x, y) in enumerate(places)]
+    at = list(places)
     for turn in range(ROUNDS):
         if turn < ROUNDS - 20:  # the last rounds only part them
             at = [
@@ -30,10 +29,13 @@ def apart(places: Sequence[Point], radius: float) -> list[Point]:
         for first in range(len(at)):
             for second in range(first):
                 (x1, y1), (x2, y2) = at[first], at[second]
-                distance = hypot(x1 - x2, y1 - y2) or 1.0
+                distance = hypot(x1 - x2, y1 - y2)
                 short = 2 * radius - distance
                 if short > 0:
-                    dx, dy = (x1 - x2) / distance * short / 2, (y1 - y2) / distance * short / 2
+                    angle = (
+                        atan2(y1 - y2, x1 - x2) if distance > 1 else 2.4 * (first + turn)
+                    )  # of one place: anywhere
+                    dx, dy = cos(angle) * short / 2, sin(angle) * short / 2
                     at[first], at[second] = (x1 + dx, y1 + dy), (x2 - dx, y2 - dy)
         at = [(min(max(x, radius), WIDTH - radius), min(max(y, radius), HEIGHT - radius)) for x, y in at]
     return at
