@@ -43,6 +43,13 @@ def name_process(program: str) -> None:
         os.close(fd)
 
 
+def connection_name(front_end: str) -> str:
+    """What `CLIENT LIST` of Redis calls this process: `geosteer/FRONT_END/HOST/PID`; other bytes would make HELLO fail."""
+    host = os.uname().nodename[:64]
+    host = "".join([char if "!" <= char <= "~" and char != "/" else "?" for char in host])
+    return f"geosteer/{front_end}/{host}/{os.getpid()}"
+
+
 def command_line() -> list[str]:
     """What this process was started with, the interpreter first."""
     return [sys.executable, *sys.orig_argv[1:]]

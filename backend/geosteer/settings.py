@@ -23,12 +23,25 @@ if TYPE_CHECKING:
 DEFAULT_PATH = "/etc/geosteer/backend.toml"
 DEFAULT_URL = "unix:///run/redis/redis.sock"
 DEFAULT_SNAPSHOT = "/var/lib/geosteer/last-good.json"
+DEFAULT_METRICS = "/run/geosteer"
 DEFAULT_LOG = "/var/log/geosteer/decisions.log"
-COPY_FORMAT = 4
+COPY_FORMAT = 5
 """Of the checked copy: goes up when what is checked changes."""
-_TOP = {"snapshot", "max_stale", "timeout", "first_wait", "cache", "redis", "debug", "log", "fallback"}
+_TOP = {
+    "snapshot",
+    "max_stale",
+    "timeout",
+    "first_wait",
+    "cache",
+    "redis",
+    "debug",
+    "log",
+    "metrics",
+    "fallback",
+}
 _DEBUG = {"networks"}
 _LOG = {"sample", "file"}
+_METRICS = {"folder"}
 _FALLBACK = {"ttl", "zones", "servers"}
 _REDIS = {"url", "prefix", "username", "password", "password_file", "ca", "cert", "key", "tls_strict"}
 
@@ -38,7 +51,7 @@ class Settings:
 
     __slots__ = (
         "address", "cache", "debug_networks", "doubt", "fallback_ttl", "first_wait", "log_file", "log_sample", "max_stale",
-        "modified", "password", "path", "prefix", "servers", "snapshot",
+        "metrics", "metrics_asked", "modified", "password", "path", "prefix", "servers", "snapshot",
         "timeout", "tls", "url", "username", "zones",
     )  # fmt: skip
 
@@ -57,6 +70,8 @@ class Settings:
         problems += [f"{path}: debug.{key}: unknown setting" for key in debug if key not in _DEBUG]
         problems += [f"{path}: log.{key}: unknown setting" for key in decision_log if key not in _LOG]
         problems += [f"{path}: fallback.{key}: unknown setting" for key in fallback if key not in _FALLBACK]
+        metrics = data.get("metrics", {})
+        problems += [f"{path}: metrics.{key}: unknown setting" for key in metrics if key not in _METRICS]
         self.doubt = ""
         """A warning for operators about the checked copy; "": none."""
         self.path = path
@@ -70,6 +85,11 @@ class Settings:
         """Seconds after the start for which questions may wait while nothing at all is known yet."""
         self.cache = int(data.get("cache", 3 << 20))
         """Bytes of decoded pages, those above the leaves included."""
+        where: str = metrics.get("folder", DEFAULT_METRICS)
+        self.metrics: str = where and os.path.join(folder, where)  # noqa: PTH118
+        """The folder for counters; "": they are not kept."""
+        self.metrics_asked = "folder" in metrics
+        """The operator named the folder; the default one need not be there."""
         self.url: str = redis.get("url", DEFAULT_URL)
         self.prefix: str = redis.get("prefix", "geosteer")
         self.address = _address(self.url, path, problems)

@@ -29,10 +29,24 @@ _TWO_FIELDS = {"MX", "SRV"}
 class Entry:
     """One name."""
 
-    __slots__ = ("above", "above_id", "kinds", "lines", "name", "ns", "service", "soa", "ttl", "zone_id")
+    __slots__ = (
+        "above",
+        "above_id",
+        "kinds",
+        "label",
+        "lines",
+        "name",
+        "ns",
+        "service",
+        "soa",
+        "ttl",
+        "zone_id",
+    )
 
     def __init__(self, name: str, zone_id: int) -> None:
         self.name = name
+        self.label = name
+        """Under which its answers are counted: the pattern that the name matches, where it is not listed itself."""
         self.zone_id = zone_id
         self.soa = END
         """Whole reply to a question for SOA."""
@@ -220,7 +234,7 @@ class Names:
         for pattern, kinds in self.globs:
             if matches(pattern, text):
                 matched = Entry(text, self.zones.get(self.zone_of(text), 1))
-                matched.kinds = kinds
+                matched.kinds, matched.label = kinds, pattern
                 return matched
         return None
 
@@ -245,6 +259,10 @@ class Names:
                 return name
             name = name.partition(".")[2]
         return ""
+
+    def zone_id(self, name: bytes) -> int:
+        """The id of the closest zone that holds a name in lower case, or 0."""
+        return self.zones.get(self.zone_of(name.decode("ascii", "replace")), 0)
 
     def line(
         self, entry: Entry, kind: str, ttl: int, content: str, *, scope: int = 0, auth: bool = True

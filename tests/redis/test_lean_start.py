@@ -35,6 +35,8 @@ MAIN = TELL + "from geosteer.powerdns.pipe import main; main()"
 GEOSTEER = {
     "geosteer",
     "geosteer.cmodules",
+    "geosteer.counters",
+    "geosteer.counters.counters",
     "geosteer.decision",
     "geosteer.decision.client",
     "geosteer.decision.decision",
@@ -78,7 +80,8 @@ GEOSTEER = {
     "geosteer.zones",
 }
 C_MODULES = {
-    "_bisect", "_blake2", "_collections", "_json", "_sha1", "_socket", "array", "errno", "gc", "math", "select",
+    "_bisect", "_blake2", "_collections", "_json", "_sha1", "_socket", "array", "errno", "gc", "math", "mmap",
+    "select",
 }  # fmt: skip
 OTHERS = {"__future__", "hiredis", "hiredis.hiredis", "hiredis.version"}
 COSTLY = {
@@ -105,6 +108,7 @@ def config(tmp_path: Path, redis_server: RedisServer, prefix: str) -> str:
     path = tmp_path / "backend.toml"
     path.write_text(
         f'snapshot = "last-good.json"\ntimeout = "5s"\n[redis]\nurl = "{redis_server.url}"\nprefix = "{prefix}"\n'
+        f'[metrics]\nfolder = "{tmp_path}"\n'
     )
     return str(path)
 

@@ -37,6 +37,8 @@ networks = ["192.0.2.0/28", "2001:db8::1"]
 [log]
 sample = 0.25
 file = "decisions.log"
+[metrics]
+folder = "counters"
 [fallback]
 ttl = "15s"
 [fallback.zones."CDN.example.net."]
@@ -96,6 +98,7 @@ def test_an_empty_file_has_all_the_defaults(path: Path):
     assert facts(settings) == {
         "path": str(path), "modified": path.stat().st_mtime, "snapshot": "/var/lib/geosteer/last-good.json",
         "max_stale": 300, "timeout": 0.05, "first_wait": 1, "doubt": "",
+        "metrics": "/run/geosteer", "metrics_asked": False,
         "cache": 3145728, "url": "unix:///run/redis/redis.sock", "prefix": "geosteer",
         "username": "", "password": "", "tls": {}, "fallback_ttl": 10, "zones": {}, "servers": [],
         "debug_networks": (), "log_sample": 0, "log_file": "/var/log/geosteer/decisions.log",
@@ -110,6 +113,7 @@ def test_every_setting_is_taken_and_relative_paths_begin_at_the_file(path: Path)
     assert known == {
         "path": str(path), "modified": path.stat().st_mtime, "snapshot": f"{folder}/state/last-good.json",
         "max_stale": 300, "timeout": 0.02, "first_wait": 2, "doubt": "",
+        "metrics": f"{folder}/counters", "metrics_asked": True,
         "cache": 65536, "url": "rediss://cache.example.net:6380/2", "prefix": "other",
         "username": "worker", "password": "s3cret#word",
         "tls": {"ca": f"{folder}/tls/ca.pem", "cert": "/etc/client.pem", "key": f"{folder}/client.key", "tls_strict": "yes"},

@@ -54,7 +54,7 @@ NANOSECONDS = 32
 ERRORS = 33
 REDIS_ERRORS = (
     "refused", "timeout", "closed", "protocol", "loading", "auth", "permission", "memory", "masterdown", "readonly", "name",
-    "tls", "wrong_type", "page", "generation", "other",
+    "tls", "frozen", "wrong_type", "page", "generation", "other",
 )  # fmt: skip
 """Kinds of trouble with Redis, a cell each."""
 FIRST_KEY = 64
@@ -64,9 +64,9 @@ ANSWER = "answer"
 the type, the first node and the layer."""
 OTHER = "other"
 """First field of a key for all other questions: then zone ("": none, or not DNS) and one of `OUTCOMES`."""
-OUTCOMES = ("static", "missing", "refused", "failed", "invalid")
+OUTCOMES = ("static", "missing", "refused", "failed", "invalid", "debug")
 """Records that are the same for everybody; no such name or type; no node may be given; nothing is known, or the program
-failed; not a question."""
+failed; not a question; an operator asked why."""
 LAST_RESORT = "last_resort"
 """Layer of the round robin without Redis."""
 

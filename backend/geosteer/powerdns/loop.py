@@ -9,8 +9,9 @@ import _signal  # type: ignore[import-not-found]  # `signal` would bring enum
 import gc
 import os
 from select import POLLIN, poll
-from time import monotonic
+from time import monotonic, time
 
+from geosteer.counters.counters import BUSY_SINCE, Counters
 from geosteer.errors import ConfigError
 from geosteer.powerdns.protocol import Lines
 from geosteer.powerdns.responder import Responder
@@ -35,7 +36,8 @@ class Loop:
     """The worker around a responder."""
 
     def __init__(self, settings: Settings) -> None:
-        self._tier = Tier(settings, below, log=log)
+        self._counters = Counters("pdns")
+        self._tier = Tier(settings, below, log=log, counters=self._counters)
         self._responder = _kind_of_responder(settings)(self._tier, below, ticket, log)
         self._lines = Lines()
         self._reload = False
@@ -56,6 +58,7 @@ class Loop:
         if rest is None:
             return
         tier, responder, lines = self._tier, self._responder, self._lines
+        self._count_in_file()
         tier.start()
         now = monotonic()
         _write(self._replies(rest, now))
@@ -63,6 +66,7 @@ class Loop:
         poller.register(0, POLLIN)
         poller.register(self._wake, POLLIN)
         wait, read, write, replies = poller.poll, os.read, os.write, responder.replies
+        cells = self._counters.cells
         decider, watched, touched, whole = responder.decider, (-1, 0), True, lines.empty
         while True:
             if touched:
@@ -85,8 +89,13 @@ class Loop:
                 data = read(0, CHUNK)
                 # the usual case first: one question, the same as before, and nothing has changed or been announced
                 if whole and decider.version == tier.version and now < decider.good_until:
-                    reply = replies.get(data)
-                    if reply is not None:
+                    remembered = replies.get(data)
+                    if remembered is not None:
+                        reply, slot = remembered
+                        try:  # before the reply: whoever has it may kill this worker at once
+                            cells[slot] += 1
+                        except ValueError:
+                            cells[slot] = 1
                         sent = write(1, reply)
                         if sent < len(reply):
                             _write(reply[sent:])
@@ -113,7 +122,8 @@ class Loop:
 
     def _replies(self, whole: list[bytes], now: float) -> bytes:
         """The replies to lines that were read at *now*."""
-        tier, responder = self._tier, self._responder
+        tier, responder, counters = self._tier, self._responder, self._counters
+        counters.cells[BUSY_SINCE] = int(now * 1e9)
         out = []
         for line in whole:
             if tier.unsettled:
@@ -121,7 +131,19 @@ class Loop:
             if responder.decider.outdated(now):
                 responder.refresh()
             out.append(responder.reply(line, now))
+            if line[:2] in {b"Q\t", b"Q"}:
+                counters.observe(monotonic() - now)
+        counters.cells[BUSY_SINCE] = 0
         return out[0] if len(out) == 1 else b"".join(out)
+
+    def _count_in_file(self) -> None:
+        """Go on counting where another worker ended."""
+        settings = self._tier.settings
+        if not settings.metrics:
+            return
+        trouble = self._counters.take_file(settings.metrics, time())
+        if trouble and (settings.metrics_asked or os.path.isdir(settings.metrics)):  # noqa: PTH112
+            log(f"metrics: {trouble}")
 
     def _watch(self, poller: poll, watched: tuple[int, int]) -> tuple[int, int]:
         """Poll what the tier wants polled now."""

@@ -32,7 +32,7 @@ class ObservedResponder(Responder):
         super().__init__(tier, random, ticket, log)
         self._operators = Networks(tier.settings.debug_networks)
 
-    def _answer(self, question: Question, line: bytes, asked: float) -> bytes:
+    def _answer(self, question: Question, line: bytes, asked: float) -> tuple[bytes, int]:
         if question.qtype in {b"ANY", b"TXT"}:
             name = service_name(question.name)
             # The client subnet counts for nothing here: anybody can send any. Without a scope (ABI 1 and 2) PowerDNS would
@@ -40,7 +40,7 @@ class ObservedResponder(Responder):
             if name is not None and self.abi >= 3 and self._operators.hold(question.remote):
                 entry = service_entry(self._names, name)
                 if entry is not None:
-                    return self._debug(entry, question, asked)
+                    return self._debug(entry, question, asked), self._other(entry.zone_id, "debug")
         return super()._answer(question, line, asked)
 
     def _debug(self, entry: Entry, question: Question, asked: float) -> bytes:

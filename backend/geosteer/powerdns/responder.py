@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from geosteer import zones
+from geosteer.counters.counters import ANSWER, HITS, LAST_RESORT, OTHER
 from geosteer.decision.client import from_question, quick
 from geosteer.powerdns.protocol import Question, version
 from geosteer.sync.decider import Decider, Memory
 from geosteer.sync.lookups import NotReady
+from geosteer.sync.tier import FALLBACK
 from geosteer.tables.tree import PageMissing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from geosteer.decision.client import Client
     from geosteer.decision.decision import Decision
@@ -42,7 +44,7 @@ class Responder:
         self._log = log
         self.abi = 3
         self.replies = Memory(REMEMBERED)
-        """Question, byte by byte with its end -> its reply, for as long as the decider says."""
+        """Question, byte by byte with its end -> its reply and where it is counted, for as long as the decider says."""
         self._by_scope = Memory(REMEMBERED)
         self._by_record = Memory(REMEMBERED)
         self.decider = Decider(tier, random, log, self.replies, self._by_scope, self._by_record)
@@ -50,6 +52,11 @@ class Responder:
         self._names_from: tuple[object, int] = (self, 0)
         """What `_names` is made of: the best that is known, and the version of the protocol."""
         self._quick: dict[bytes, tuple[str, Tree, Tree]] = {}
+        self._counters = tier.counters
+        self._zones: dict[int, str] = {}
+        """Zone by its id."""
+        self._others: dict[tuple[int, str], int] = {}
+        """Zone's id and outcome -> where it is counted."""
 
     def refresh(self) -> None:
         """Forget what is no longer true; to be called before an answer when the decider is outdated."""
@@ -65,6 +72,8 @@ class Responder:
                 from geosteer.powerdns.local_data import names_known
 
                 self._names = names_known(tier, self.abi)
+            self._zones = {number: zone for zone, number in self._names.zones.items()}
+            self._others.clear()
         self._quick.clear()
         if self.decider.steers and tier.generation is not None and self.abi >= 3:
             trees = tier.generation.trees
@@ -93,17 +102,22 @@ class Responder:
             else:
                 return zones.FAIL
         except ValueError:
+            if tag == b"Q":
+                self._counters.count(self._other(0, "invalid"))
             return zones.FAIL
         try:
-            return self._answer(question, line, asked)
+            reply, slot = self._answer(question, line, asked)
         except Exception as exc:  # noqa: BLE001  # a worker that ends makes PowerDNS say that names are not there
             self._log(f"{line!r}: {_described(exc)}")
-            return zones.FAIL_END if question.qtype == b"SOA" else zones.FAIL
+            reply = zones.FAIL_END if question.qtype == b"SOA" else zones.FAIL
+            slot = self._other(0, "failed")
+        self._counters.count(slot)
+        return reply
 
     def _quickly(self, name: bytes, subnet: bytes, line: bytes) -> bytes | None:
         """The reply for a public client whose record has been answered for this name since something changed; else None.
 
-        What `_answer` does, without the objects.
+        What `_answer` does, without the objects; it is counted.
         """
         service = self._quick.get(name)
         if service is None:
@@ -116,16 +130,20 @@ class Responder:
             record, length = (service[1] if bits == 32 else service[2]).cell(address)
         except PageMissing:
             return None
+        count = self._counters.count
+        count(HITS)
         scope = max(floor, length)
-        reply: bytes | None = self._by_scope.get((service[0], record, scope))
-        if reply is None:
+        remembered: tuple[bytes, int] | None = self._by_scope.get((service[0], record, scope))
+        if remembered is None:
             template = self._by_record.get((service[0], record))
             if template is None:
                 return None
-            reply = template[0] % ((scope,) * template[1])
-            self._by_scope.keep((service[0], record, scope), reply)
+            remembered = template[0] % ((scope,) * template[1]), template[2]
+            self._by_scope.keep((service[0], record, scope), remembered)
         if self.replies.room():
-            self.replies[line + b"\n"] = reply
+            self.replies[line + b"\n"] = remembered
+        reply, slot = remembered
+        count(slot)
         return reply
 
     def _hello(self, abi: int) -> bytes:
@@ -142,31 +160,58 @@ class Responder:
             return f"tier {tier.name}\ngeneration {number}\nzones {' '.join(self._names.zones) or 'none'}\nEND\n".encode()
         return b"commands: status\nEND\n"
 
-    def _answer(self, question: Question, line: bytes, asked: float) -> bytes:
+    def _answer(self, question: Question, line: bytes, asked: float) -> tuple[bytes, int]:
+        """The reply, and where it is counted."""
         names = self._names
         entry = names.find(question.name)
         qtype = question.qtype
         if qtype == b"SOA":
             if not names.zones:
-                return zones.FAIL_END
-            return entry.soa if entry is not None else zones.END
+                return zones.FAIL_END, self._other(0, "failed")
+            return (
+                self._static(entry.soa, entry.zone_id) if entry is not None else self._missing(question.name)
+            )
         if entry is None:
-            unknown = names.partly_known(question.name) and (qtype != b"NS" or not names.zones)
-            return zones.FAIL if unknown else zones.END
+            if names.partly_known(question.name) and (qtype != b"NS" or not names.zones):
+                return zones.FAIL, self._other(names.zone_id(question.name), "failed")
+            return self._missing(question.name)
         if entry.above and question.zone_id == b"%d" % entry.above_id:
-            return entry.above if qtype == b"ANY" else _only(entry.above, qtype, self.abi)
+            reply = entry.above if qtype == b"ANY" else _only(entry.above, qtype, self.abi)
+            return self._static(reply, entry.above_id)
         if qtype == b"NS":
-            return entry.ns
+            return self._static(entry.ns, entry.zone_id)
         if not entry.kinds:
             reply = entry.lines + zones.END
-        elif entry.service is None or not self.decider.steers:
-            reply = self._last_resort(entry)
+            return self._static(reply if qtype == b"ANY" else _only(reply, qtype, self.abi), entry.zone_id)
+        if entry.service is None or not self.decider.steers:
+            reply, slot = self._last_resort(entry)
         else:
-            reply = self._steer(entry, question, line, asked)
-        return reply if qtype == b"ANY" or reply == zones.FAIL else _only(reply, qtype, self.abi)
+            reply, slot = self._steer(entry, question, line, asked)
+        return reply if qtype == b"ANY" or reply == zones.FAIL else _only(reply, qtype, self.abi), slot
 
-    def _steer(self, entry: Entry, question: Question, line: bytes, asked: float) -> bytes:
-        """A service's reply, by decision where one is to be had."""
+    def _static(self, reply: bytes, zone_id: int) -> tuple[bytes, int]:
+        """A reply that is the same for everybody, and where it is counted."""
+        return reply, self._other(zone_id, "missing" if reply == zones.END else "static")
+
+    def _missing(self, name: bytes) -> tuple[bytes, int]:
+        """The reply where nothing is at a name, and where it is counted."""
+        return zones.END, self._other(self._names.zone_id(name), "missing")
+
+    def _other(self, zone_id: int, outcome: str) -> int:
+        """Where a question that got no node is counted. Args: zone_id: 0: outside every zone."""
+        slot = self._others.get((zone_id, outcome))
+        if slot is None:
+            slot = self._counters.slot(OTHER, self._zones.get(zone_id, ""), outcome)
+            self._others[zone_id, outcome] = slot
+        return slot
+
+    def _given(self, entry: Entry, tier: str, given: Iterable[tuple[str, str, str]]) -> int:
+        """Where an answer is counted. Args: given: record type, first node and layer of each type."""
+        words = [word for each in given for word in each]
+        return self._counters.slot(ANSWER, self._zones.get(entry.zone_id, ""), entry.label, tier, *words)
+
+    def _steer(self, entry: Entry, question: Question, line: bytes, asked: float) -> tuple[bytes, int]:
+        """A service's reply, by decision where one is to be had, and where it is counted."""
         try:
             client = self._client(question, asked)
         except NotReady:
@@ -175,7 +220,7 @@ class Responder:
         if decision is None:
             return self._last_resort(entry)
         if decision.refused:
-            return zones.FAIL
+            return zones.FAIL, self._other(entry.zone_id, "refused")
         answers = dict.fromkeys(
             (kind, content)
             for kind, nodes in decision.answer.items()
@@ -183,14 +228,20 @@ class Responder:
             for content in node.contents(kind)
         )
         reply = self._names.reply(entry, answers, decision.ttl, decision.scopes)
+        given = [
+            (kind, nodes[0].name, decision.layer[kind].partition(" ")[0])
+            for kind, nodes in decision.answer.items()
+        ]
+        slot = self._given(entry, self._tier.name, given)
         if question.qtype == b"ANY" and self.decider.lasts(decision, asked):
-            self.replies.keep(line + b"\n", reply)
+            self.replies.keep(line + b"\n", (reply, slot))
             matched = decision.matched
             alone = len(matched) == 1 and all(asked == matched for asked in decision.asked.values())
             if client is not None and alone and not decision.split:
                 ((record, _),) = matched.values()
-                self._by_record.keep((entry.name, record), self._names.template(entry, answers, decision.ttl))
-        return reply
+                template = self._names.template(entry, answers, decision.ttl)
+                self._by_record.keep((entry.name, record), (*template, slot))
+        return reply, slot
 
     def _client(self, question: Question, asked: float) -> Client | None:
         """Who asks. Raises: NotReady: what the tables say of a private network did not come in time."""
@@ -212,7 +263,8 @@ class Responder:
 
         return self.decider.attempt(find, client, asked, decide)
 
-    def _last_resort(self, entry: Entry) -> bytes:
+    def _last_resort(self, entry: Entry) -> tuple[bytes, int]:
+        """The round robin's reply, and where it is counted."""
         from geosteer.decision.round_robin import SCOPE
 
         chosen = self.decider.last_resort(entry.kinds)
@@ -223,9 +275,11 @@ class Responder:
             for content in chosen[kind].contents(kind)
         ]
         if not answers:
-            return zones.FAIL
+            return zones.FAIL, self._other(entry.zone_id, "failed")
         scopes = dict.fromkeys(entry.kinds, SCOPE)
-        return self._names.reply(entry, answers, self._tier.settings.fallback_ttl, scopes)
+        reply = self._names.reply(entry, answers, self._tier.settings.fallback_ttl, scopes)
+        given = [(kind, chosen[kind].name, LAST_RESORT) for kind in entry.kinds if kind in chosen]
+        return reply, self._given(entry, FALLBACK, given)
 
 
 def _only(reply: bytes, qtype: bytes, abi: int) -> bytes:

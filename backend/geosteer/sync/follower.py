@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from hiredis import ReplyError
 
+from geosteer.counters.counters import ERRORS, RECONNECTIONS, REDIS_ERRORS
 from geosteer.keys import Keys
+from geosteer.process import connection_name
 from geosteer.resp.link import Link, wrong_type
 from geosteer.sync import states
 from geosteer.sync.adoption import Adopter, Unusable
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
+    from geosteer.counters.counters import Counters
     from geosteer.resp.url import Address
     from geosteer.settings import Settings
     from geosteer.sync.generation import Generation
@@ -26,6 +29,8 @@ POLL_EVERY = 1.0
 """Seconds between reads where pushes cannot be had, or where what is published cannot be used."""
 STEADY = 2.0
 """Seconds that a connection must be live before the troubles of earlier ones are forgotten."""
+CLOSING = "closed"
+"""Why a connection ends that this program ends itself."""
 ELSEWHERE = 10.0
 """Seconds between attempts to find a server whose node states are not frozen, where there are several."""
 
@@ -36,7 +41,7 @@ class Follower:
     def __init__(
         self, settings: Settings, random: Callable[[int], int], clock: Callable[[], float],
         say: Callable[[str, str], None], changed: Callable[[], None], learnt: Callable[[], None],
-        wall: Callable[[], float],
+        wall: Callable[[], float], counters: Counters,
     ) -> None:  # fmt: skip
         """Make a follower that has not begun to connect.
 
@@ -47,6 +52,7 @@ class Follower:
             changed: called after every change that may change an answer, or where answers come from.
             learnt: called when something came that is worth keeping on disk.
             wall: this machine's own clock, seconds since 1970.
+            counters: take trouble with Redis, and tell the connection's name.
         """
         self.keys = keys = Keys(settings.prefix)
         self.state = states.AWAY
@@ -62,7 +68,8 @@ class Follower:
         self.address = settings.address
         self._random, self._clock = random, clock
         self._say, self._changed, self._learnt = say, changed, learnt
-        self._handshake = Handshake(settings, keys, say)
+        self._counters = counters
+        self._handshake = Handshake(settings, keys, say, counters.front_end)
         self.link = _link_kind(self.address)(
             self.address,
             settings.timeout,
@@ -137,6 +144,8 @@ class Follower:
             self.proof = self._clock()
         if after in states.LIVE and before not in states.LIVE:
             self._steady_at = self._clock() + STEADY
+            if not self.first:
+                self._counters.count(RECONNECTIONS)
         if after != before:
             self._changed()
 
@@ -154,12 +163,19 @@ class Follower:
         self.first = False
         self._steady_at = None
         self._forget_requests()
+        if reason != CLOSING:
+            from geosteer.sync.trouble import kind_of  # a worker's start needs none
+
+            self._count_error(kind_of(reason))
         self._say("link", f"{self.address}: {reason}")
         jitter = 0.5 + self._random(1024) / 2048
         self._retry_at = self._clock() + self._backoff * jitter
         self._backoff = min(2 * self._backoff, BACKOFF[1])
         self._become(states.CLOSED)
         self._changed()
+
+    def _count_error(self, kind: str) -> None:
+        self._counters.count(ERRORS + REDIS_ERRORS.index(kind))
 
     def lose(self) -> None:
         """Count the connection as lost, for an exception on the way to its end."""
@@ -260,6 +276,8 @@ class Follower:
         Of a key of the wrong type the last known content stays, since the nodes there may be down; all others stay live.
         """
         damaged = wrong_type(reply)
+        if damaged:
+            self._count_error("wrong_type")
         self._say(key, f"{key}: {reply}: its last known content counts" if damaged else "")
         if damaged or not self.link.accepts(reply) or self.state in states.EMPTY:
             return None
@@ -291,6 +309,7 @@ class Follower:
         self._adopter.go_on()
 
     def _cannot_adopt(self, reason: str) -> None:
+        self._count_error("generation")
         self._say("current", reason)
         self._become(states.REFUSED)
 
@@ -313,17 +332,20 @@ class Follower:
 
     def _doubt_current(self) -> None:
         """A page is missing or damaged: perhaps something newer is published."""
+        self._count_error("page")
         self._dirty[self.keys.current] = None
 
 
 class Handshake:
     """Logs in, selects the database and asks for pushes; remembers whether they are to be had."""
 
-    __slots__ = ("_keys", "_say", "_settings", "pushes")
+    __slots__ = ("_front_end", "_keys", "_say", "_settings", "pushes")
 
-    def __init__(self, settings: Settings, keys: Keys, say: Callable[[str, str], None]) -> None:
-        """Args: say: takes a topic and a line for the log."""
-        self._settings, self._keys, self._say = settings, keys, say
+    def __init__(
+        self, settings: Settings, keys: Keys, say: Callable[[str, str], None], front_end: str
+    ) -> None:
+        """Args: say: takes a topic and a line for the log; front_end: a part of the connection's name."""
+        self._settings, self._keys, self._say, self._front_end = settings, keys, say, front_end
         self.pushes = True
         """Changes are announced; else they are asked for."""
 
@@ -331,7 +353,9 @@ class Handshake:
         """Queue it; an error ends the connection: a Redis that refuses is as good as down."""
         settings, keys = self._settings, self._keys
         login = ("AUTH", settings.username or "default", settings.password) if settings.password else ()
-        link.ask(("HELLO", 3, *login), lambda reply: self._hello(link, reply))
+        # needs no further right; CLIENT SETNAME would
+        named = ("SETNAME", connection_name(self._front_end))
+        link.ask(("HELLO", 3, *login, *named), lambda reply: self._hello(link, reply))
         if settings.address.database:
             link.ask(("SELECT", settings.address.database), link.accepts)
         tracking = ["CLIENT", "TRACKING", "ON", "BCAST"]

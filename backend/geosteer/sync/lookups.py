@@ -8,6 +8,7 @@ from __future__ import annotations
 from select import POLLERR, POLLHUP, POLLIN, POLLOUT, poll
 
 from geosteer.cmodules import bisect_right, socket
+from geosteer.counters.counters import HITS, MISSES, TIMEOUTS, WAITS
 from geosteer.decision.client import CARRIERS, parse
 from geosteer.errors import GeosteerError
 from geosteer.tables.tree import SEVERAL, PageMissing
@@ -16,6 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from geosteer.counters.counters import Counters
     from geosteer.decision.client import Client
     from geosteer.settings import Settings
     from geosteer.sync.follower import Follower
@@ -36,8 +38,12 @@ class NotReady(GeosteerError):
 class Lookups:
     """What a tier answers from, and what it waits for."""
 
-    def __init__(self, settings: Settings, follower: Follower, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, settings: Settings, follower: Follower, clock: Callable[[], float], counters: Counters
+    ) -> None:
         self.settings = settings
+        self.counters = counters
+        """Take what this tier does, and what the front end answers."""
         self._follower = follower
         self._clock = clock
         self._v4: dict[str, Tree] = {}
@@ -79,10 +85,15 @@ class Lookups:
     def look(self, client: Client) -> Callable[[str], tuple[str, int]]:
         """A table's record and prefix length for a client, for `Director.decide`; raises PageMissing."""
         trees, bits, address = self.generation.trees if self.generation else {}, client.bits, client.address
+        count = self.counters.count
 
         def cell(table: str) -> tuple[str, int]:
             tree = trees.get((table, bits))
-            return tree.cell(address) if tree is not None else ("", 0)
+            if tree is None:
+                return "", 0
+            record = tree.cell(address)
+            count(HITS)
+            return record
 
         return cell
 
@@ -129,6 +140,7 @@ class Lookups:
                 branch, number = tree.locate(client.address)
                 if branch.slots[number] is None:
                     wanted.append((tree, branch, number))
+                    self.counters.count(MISSES)
         self.wait(asked, self._follower.leaves.ask(wanted))
         return all(branch.slots[number] is not None for _, branch, number in wanted)
 
@@ -179,12 +191,16 @@ class Lookups:
         patient = until is not None
         if until is None:
             until = max(asked + self.settings.timeout, self._grace) if asked > 0 else asked
+        waited = False
         while not done():
             follower, link, now = self._follower, self._follower.link, self._clock()
             fd, suspect = link.fd, None if patient else link.suspect_at()
             if fd < 0 or not (follower.live or follower.first):
-                return False
+                break
             left = (until if suspect is None else min(until, suspect)) - now
+            if left > 0 and not waited:
+                waited = True
+                self.counters.count(WAITS)
             poller = self._poller
             poller.register(fd, self.poll_mask()[1])
             # what has come already is taken in any case
@@ -193,8 +209,12 @@ class Lookups:
             for _, event in events:
                 self.handle(event)
             if left <= 0:
-                return done()
-        return True
+                break
+        if done():
+            return True
+        if waited:
+            self.counters.count(TIMEOUTS)
+        return False
 
     def poll_mask(self) -> tuple[int, int]:
         """File descriptor to poll, or -1, and for what."""

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from time import monotonic, time
 
+from geosteer.counters.counters import Counters
 from geosteer.errors import CorruptPage
-from geosteer.sync.follower import Follower
+from geosteer.sync.follower import CLOSING, Follower
 from geosteer.sync.lookups import Lookups
 
 TYPE_CHECKING = False
@@ -80,6 +81,7 @@ class Tier(Lookups):
     def __init__(
         self, settings: Settings, random: Callable[[int], int], *, clock: Callable[[], float] = monotonic,
         wall: Callable[[], float] = time, log: Callable[[str], None] = lambda _: None, writes: bool = True,
+        counters: Counters | None = None,
     ) -> None:  # fmt: skip
         """Make a tier that has not begun to connect.
 
@@ -87,6 +89,7 @@ class Tier(Lookups):
             random: below(n), uniform in 0..n-1.
             log: takes one line, worth an operator's reading.
             writes: may write the snapshot.
+            counters: take what it does; default: nobody reads them.
         """
         self.version = 0
         """Goes up with every change that may change an answer."""
@@ -101,8 +104,9 @@ class Tier(Lookups):
             self._log(settings.doubt)
         self._snapshot_read = False
         self._keeper = Keeper(settings.snapshot, settings.origin)
-        follower = Follower(settings, random, clock, self._say, self._changed, self._learnt, wall)
-        super().__init__(settings, follower, clock)
+        counters = counters or Counters("library")
+        follower = Follower(settings, random, clock, self._say, self._changed, self._learnt, wall, counters)
+        super().__init__(settings, follower, clock, counters)
 
     # ------------------------------------------------------------------ for the front end's loop
 
@@ -158,6 +162,13 @@ class Tier(Lookups):
             if time_of is not None and now < time_of < due:
                 due = time_of
         self.due = due
+        self._note()
+
+    def _note(self) -> None:
+        """Let others see how this worker is."""
+        generation, cache = self.generation, self._follower.leaves.cache
+        number = generation.number if generation is not None else ""
+        self.counters.note(self._wall(), number, self._name, cache.count, cache.size)
 
     def finish(self) -> None:
         """Before the end: write a snapshot that was about to be written."""
@@ -168,7 +179,8 @@ class Tier(Lookups):
     def close(self) -> None:
         """End the connection, and say nothing of it."""
         self._write_log = _silent
-        self._follower.link.close("closed")
+        self._follower.link.close(CLOSING)
+        self.counters.close()
 
     @property
     def known(self) -> Generation | LastGood | None:

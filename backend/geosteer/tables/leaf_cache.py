@@ -49,6 +49,11 @@ class LeafCache:
             self._take(branch, number, page, page.cost)
 
     @property
+    def count(self) -> int:
+        """How many leaves there are."""
+        return len(self._order)
+
+    @property
     def size(self) -> int:
         """Bytes that the leaves take, about."""
         return self._kept + self._ledger[0]

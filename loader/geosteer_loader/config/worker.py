@@ -30,4 +30,7 @@ def check_worker(root: Table, base: Path) -> None:
     decision_log.get("file", text, None)
     decision_log.finish()
     check_fallback(root.table("fallback"))
+    metrics = root.table("metrics")
+    metrics.get("folder", lambda value: value if value == "" else text(value), None)
+    metrics.finish()
     root.finish()
