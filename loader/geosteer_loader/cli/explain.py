@@ -8,6 +8,7 @@ from pathlib import Path  # noqa: TC003  # click's decorators are run, not only 
 import click
 
 from geosteer_loader.cli import names, options
+from geosteer_loader.cli.moments import MOMENT, Moment
 
 
 @click.command(
@@ -15,6 +16,8 @@ from geosteer_loader.cli import names, options
         "geosteer explain www.cdn.example.net 192.0.2.7",
         "geosteer explain www.cdn.example.net 2001:db8::/48 --type AAAA --json",
         "geosteer explain www.cdn.example.net 192.0.2.7 --backend /etc/geosteer/backend.toml",
+        "geosteer explain www.cdn.example.net 192.0.2.7 --at '2026-11-27 14:00'",
+        "geosteer explain www.cdn.example.net 192.0.2.7 --at -3h",
     )
 )
 @click.argument("name", shell_complete=names.services)
@@ -30,6 +33,20 @@ from geosteer_loader.cli import names, options
     is_flag=True,
     help="Decide as after a publish of the configuration and sources; nothing is written.",
 )
+@click.option(
+    "--at",
+    "moment",
+    metavar="TIME",
+    type=MOMENT,
+    help="As it was then: 2026-11-27 14:00 (local time, or with a zone: 2026-11-27T14:00Z), or -3h.",
+)
+@click.option(
+    "--generation",
+    metavar="N",
+    type=click.IntRange(min=1),
+    shell_complete=names.generations,
+    help="By this generation; states and overrides are those of --at, or of when it was published.",
+)
 @options.backend
 @options.as_json
 @options.common
@@ -40,11 +57,13 @@ def explain(
     qtype: str | None,
     ticket: float | None,
     plan: bool,
+    moment: Moment | None,
+    generation: int | None,
     backend: Path | None,
     as_json: bool,
     config_path: Path | None,
 ) -> None:
-    """Show how a client is answered now, and why.
+    """Show how a client is answered, and why: now, or at a time that journal and history reach back to.
 
     CLIENT is an address or a network, as in the client subnet option of a DNS question.
     """
@@ -53,7 +72,14 @@ def explain(
     from geosteer_loader.query.explain import explain as run
 
     drawn = random.random() if ticket is None else ticket  # noqa: S311  # it spreads load, it guards nothing
-    if backend is not None:
+    past = moment is not None or generation is not None
+    if past and (plan or backend is not None):
+        raise click.UsageError("--at and --generation are about the past: neither --plan nor --backend is")
+    if past:
+        from geosteer_loader.query.explain import explain_then
+
+        explanation = explain_then(options.load(config_path), name, client, moment, qtype, drawn, generation)
+    elif backend is not None:
         if plan:
             raise click.UsageError("--plan and --backend exclude each other: a worker does not plan")
         from geosteer_loader.query.worker_answers import explain_by

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from geosteer.sync.node_states import LONGEST
 from geosteer.timestamps import format_time_ms, maybe_time
+from geosteer_loader.config.values import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -114,6 +115,30 @@ class Event:
         if self.node:
             document |= {name: _object(document[name]) for name in ("before", "after")}
         return document
+
+
+def headline(event: Event) -> str:
+    """The event in a few words, on one line; control characters are shown as escape sequences."""
+    words = [event.kind, event.subject, event.what]
+    if event.kind in OVERRIDES:
+        words.append(_override_text(event.after))
+    elif event.kind in {"publish", "rollback"}:
+        words[1] = f"generation {event.after}:"
+    text = " ".join(word for word in words if word)
+    return printable(f"{text} ({event.why})" if event.why else text)
+
+
+def _override_text(text: str) -> str:
+    data = _object(text)
+    if not isinstance(data, dict):
+        return ""
+    percent = data.get("percent")
+    parts = [
+        str(data.get("state") or ""),
+        f"{percent} %" if percent is not None else "",
+        f"until {data['until']}" if data.get("until") else "",
+    ]
+    return ", ".join(filter(None, parts))
 
 
 def decode(id_: str, fields: Mapping[str, str]) -> Event:

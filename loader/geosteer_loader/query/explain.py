@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from geosteer.decision.client import from_question, prefix_text
 from geosteer.decision.director import Director
 from geosteer.errors import ConfigError
 from geosteer.keys import TABLES
-from geosteer.timestamps import format_time
+from geosteer.timestamps import format_time, format_time_ms
+from geosteer_loader.journal.events import headline
+from geosteer_loader.journal.writing import program
 from geosteer_loader.progress import Silent
 from geosteer_loader.query import candidates, context, reasons
 from geosteer_loader.query.explanation import Explanation, Match, Record
 from geosteer_loader.query.lookup import read_clients
+from geosteer_loader.query.past import Timeline
 from geosteer_loader.store import store as stores
 
 if TYPE_CHECKING:
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
     from geosteer_loader.config.config import Config
     from geosteer_loader.progress import Meter
     from geosteer_loader.query.context import Context
+    from geosteer_loader.query.past import Past
 
 
 def explain(
@@ -53,6 +58,51 @@ def explain(
     with stores.connect(config.redis) as store:
         seen = context.planned(config, store, meter) if plan else context.live(store)
         return explain_in(seen, name, client, qtype, ticket)
+
+
+def explain_then(
+    config: Config,
+    name: str,
+    client: str,
+    moment: Callable[[float], float] | None,
+    qtype: str | None = None,
+    ticket: float = 0.0,
+    generation: int | None = None,
+) -> Explanation:
+    """Why *client* got what it got at a time in the past.
+
+    Args:
+        moment: the server's time -> the one that is asked about, seconds since 1970; None: when *generation* was published.
+        generation: take this one; default: the one in force then.
+
+    Raises: OutOfReach: history or journal do not tell (any more). Else as `explain`.
+    """
+    if client:
+        read_clients([client])
+    with stores.connect(config.redis) as store:
+        timeline = Timeline(store)
+        if moment is not None:
+            time = moment(timeline.now)
+        else:
+            assert generation is not None
+            time = timeline.entry(generation).written
+        past = timeline.at(time, generation)
+        explanation = explain_in(past.context, name, client, qtype, ticket)
+        return replace(explanation, at=format_time_ms(time), notes=_notes(past))
+
+
+def _notes(past: Past) -> list[str]:
+    """What is to be known of an answer in the past."""
+    lines = [
+        f"{format_time_ms(event.time)}: {headline(event)}: may not have reached every worker, or had already"
+        for event in past.near
+    ]
+    lines += past.doubts
+    if past.program and past.program != program():
+        lines.append(
+            f"decided by the policies of geosteer {program()}; version {past.program} published that generation"
+        )
+    return lines
 
 
 def explain_in(seen: Context, name: str, client: str, qtype: str | None, ticket: float) -> Explanation:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +167,10 @@ class Explanation:
     """What an operator must hear of."""
     valid_until: str | None
     """When the answer changes by itself, ISO 8601 UTC."""
+    at: str | None = None
+    """The time that was asked about, ISO 8601 UTC with milliseconds; None: now."""
+    notes: Sequence[str] = ()
+    """What may have made a worker answer otherwise at that time, or is not certain of it; one line each."""
 
     def to_json(self) -> dict[str, Any]:
         """As `geosteer explain --json` prints it: the fields above, by their names."""

@@ -24,7 +24,7 @@ def text(explanation: Explanation) -> str:
         f"{explanation.name} {explanation.type} for {explanation.client or 'an unknown client'}",
         f"map {explanation.map}, policy {explanation.policy}, layer {_answered_by(explanation.answered_by)}",
         f"scope {explanation.scope}: {explanation.scope_reason}",
-        f"{explanation.tier}, {generation}",
+        f"{explanation.tier}, {generation}" + (f", as of {explanation.at}" if explanation.at else ""),
     ]
     if explanation.ticket is not None:
         lines.insert(2, f"drawn with ticket {explanation.ticket:.17g}; --ticket draws again with the same")
@@ -50,6 +50,7 @@ def text(explanation: Explanation) -> str:
         lines.append(click.style("refused: no node" if explanation.refused else "no answer", fg="red"))
     if explanation.valid_until:
         lines.append(f"valid until {explanation.valid_until}: an override or a ramp changes then")
+    lines += [click.style(f"note: {note}", fg="yellow") for note in explanation.notes]
     if explanation.warning:
         lines.append(click.style(f"warning: {explanation.warning}", fg="red"))
     return "\n".join(lines)

@@ -1,0 +1,265 @@
+"""What decided about clients at a time in the past: generation, node states and overrides, by history and journal.
+
+Decisions are functions of these, of the client and of the time, so that `Timeline(store).at(time).context` takes the
+place of what is published now wherever a `Context` is asked for: `explain.explain_in(context, ...)`, the web page, the
+replay of a decision log.
+
+The state of a node at T is the `after` of its last event up to T, else the `before` of its first one later, else what stands
+in Redis. Where one event's `before` is not the last one's `after`, somebody wrote past the journal, which is told.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
+
+from geosteer.errors import ConfigError, StoreError
+from geosteer.sync.node_states import Mirror
+from geosteer.timestamps import format_time_ms
+from geosteer_loader.journal.events import OVERRIDES, STATES, node_fields, node_text
+from geosteer_loader.journal.reading import read
+from geosteer_loader.query.context import LIVE, Context
+from geosteer_loader.store import current, history, node_states
+from geosteer_loader.store.generation_view import View
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from geosteer.decision.node_state import NodeState
+    from geosteer_loader.journal.events import Event
+    from geosteer_loader.store.history import Entry
+    from geosteer_loader.store.store import Store
+
+NEAR = 1.0
+"""Seconds around a moment in which an event may not have reached every worker, or had already."""
+
+ANSWERS = (*STATES, *OVERRIDES, "expired", "publish", "rollback")
+"""Kinds of events that change answers at once."""
+
+AHEAD = 1.0
+"""Seconds that a moment may be ahead of the server's clock and still count as now."""
+
+
+class OutOfReach(StoreError):
+    """History or journal do not reach back to the moment that is asked about."""
+
+    def __init__(self, text: str, since: float | None) -> None:
+        super().__init__(text)
+        self.since = since
+        """From when on they do, seconds since 1970; None: they tell nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """All that decided about clients at one moment, as far as it was written down."""
+
+    time: float
+    """Seconds since 1970, by the primary's clock."""
+    entry: Entry
+    """The generation in force, or the one that was asked for."""
+    document: Mapping[str, Any]
+    """Its configuration document."""
+    context: Context
+    """For `explain.explain_in`, with states and overrides as they were."""
+    near: Sequence[Event]
+    """Events within `NEAR` seconds: a worker may have answered without them, or with them already."""
+    doubts: Sequence[str]
+    """What is not certain: nodes whose state or override was changed past the journal around that time; one line each."""
+    program: str
+    """Version of the program that published the generation; "": not known."""
+
+    @property
+    def states(self) -> Mapping[str, NodeState]:
+        """Node -> its state, with its override."""
+        return self.context.states
+
+    @property
+    def overrides(self) -> Mapping[str, str]:
+        """Node -> JSON of its override, in force at `time` or not."""
+        return self.context.overrides
+
+
+class _Track:
+    """The events of one hash or field: what it held when."""
+
+    __slots__ = ("events", "times")
+
+    def __init__(self, events: list[Event]) -> None:
+        self.events = events
+        self.times = list(accumulate((event.time for event in events), max))
+
+    def at(self, time: float) -> str | None:
+        """What it held; None: as it stands in Redis now."""
+        place = bisect_right(self.times, time)
+        if place:
+            return self.events[place - 1].after
+        return self.events[0].before if self.events else None
+
+    def doubt(self, time: float, now: str, asked: float) -> str:
+        """Between which events it was changed by somebody whom the journal does not name; "": it was not, around *time*.
+
+        Args: now: what stands in Redis; asked: when that was read.
+        """
+        place = bisect_right(self.times, time)
+        before = self.events[place - 1] if place else None
+        after = self.events[place] if place < len(self.events) else None
+        if before is not None and after is not None and before.after != after.before:
+            return f"between {format_time_ms(before.time)} and {format_time_ms(after.time)}"
+        if before is not None and after is None and before.after != now and before.time < asked - NEAR:
+            return f"after {format_time_ms(before.time)}"
+        return ""
+
+
+class Timeline:
+    """Journal, history and what stands in Redis, read once; any number of moments can be asked for."""
+
+    def __init__(self, store: Store) -> None:
+        """Raises: StoreError."""
+        self._store = store
+        self._views: dict[str, View] = {}
+        self.now = store.now()
+        """When it was read, seconds since 1970."""
+        # States before the journal: what changes in between is then an event, whose `before` counts.
+        self._overrides_now = store.hash(store.keys.override)
+        self._hashes: dict[str, dict[str, str]] = {}
+        fields = current.read(store)
+        if "config" in fields:
+            self._read_hashes(list(current.document(store, fields)["nodes"]))
+        self.generations: Sequence[Entry] = history.entries(store)
+        """Those that are kept, oldest first."""
+        self.events: Sequence[Event] = list(read(store))
+        """The whole journal, oldest first."""
+        self._times = list(accumulate((event.time for event in self.events), max))
+        self._states = _tracks(self.events, STATES)
+        self._overrides = _tracks(self.events, OVERRIDES)
+        self._programs = {
+            event.after: event.by for event in self.events if event.kind in {"publish", "rollback"}
+        }
+
+    @property
+    def since(self) -> float | None:
+        """The first moment that can be asked for, seconds since 1970; None: there is none."""
+        if not self.events or not self.generations:
+            return None
+        return max(self._times[0], self.generations[0].written)
+
+    def at(self, time: float, generation: int | None = None) -> Past:
+        """What was in force at *time*, seconds since 1970. Args: generation: take this one, whichever was in force.
+
+        Raises: OutOfReach: journal or history do not tell. ConfigError: it lies in the future. StoreError.
+        """
+        if time > self.now + AHEAD:
+            raise ConfigError([f"{format_time_ms(time)} lies in the future"])
+        entry = self._entry(time) if generation is None else self.entry(generation)
+        self._check_reach(time)
+        view = self._view(entry)
+        names = list(view.generation.model.nodes)
+        mirror, doubts = self._mirror(names, time)
+        return Past(
+            time=time,
+            entry=entry,
+            document=view.generation.document,
+            context=Context(
+                model=view.generation.model,
+                cell=view.cell,
+                states=mirror.states,
+                overrides=mirror.overrides,
+                loads={},
+                now=time,
+                generation=entry.generation,
+                tier=LIVE,
+            ),
+            near=self.near(time),
+            doubts=doubts,
+            program=self._programs.get(str(entry.generation), ""),
+        )
+
+    def near(self, time: float, seconds: float = NEAR) -> list[Event]:
+        """Events that change answers, at most *seconds* before or after a moment."""
+        low, high = bisect_left(self._times, time - seconds), bisect_right(self._times, time + seconds)
+        return [event for event in self.events[low:high] if event.kind in ANSWERS]
+
+    def entry(self, generation: int) -> Entry:
+        """A kept generation. Raises: OutOfReach: it is not kept."""
+        for entry in self.generations:
+            if entry.generation == generation:
+                return entry
+        names = ", ".join(str(entry.generation) for entry in self.generations) or "none"
+        raise OutOfReach(f"generation {generation} is not kept; there are: {names}", self.since)
+
+    def _entry(self, time: float) -> Entry:
+        place = bisect_right([entry.written for entry in self.generations], time)
+        if not place:
+            raise self._out_of_reach(time)
+        return self.generations[place - 1]
+
+    def _check_reach(self, time: float) -> None:
+        if not self.events or time < self._times[0]:
+            raise self._out_of_reach(time)
+
+    def _out_of_reach(self, time: float) -> OutOfReach:
+        first = self.generations[0] if self.generations else None
+        kept = (
+            f"the first generation that is kept is {first.generation}, published at {format_time_ms(first.written)}"
+            if first
+            else "no generation is kept"
+        )
+        begins = f"begins at {format_time_ms(self._times[0])}" if self._times else "is empty"
+        from_then = f"; both tell from {format_time_ms(self.since)} on" if self.since is not None else ""
+        return OutOfReach(
+            f"{self._store.name}: {format_time_ms(time)} is out of reach: {kept} ([guard] keep, keep_for); "
+            f"the journal {begins} ([journal] keep, max_length){from_then}",
+            self.since,
+        )
+
+    def _view(self, entry: Entry) -> View:
+        key = entry.id
+        if key not in self._views:
+            while len(self._views) >= VIEWS:
+                del self._views[next(iter(self._views))]
+            self._views[key] = View(self._store, entry.fields)
+        return self._views[key]
+
+    def _mirror(self, names: Sequence[str], time: float) -> tuple[Mirror, list[str]]:
+        """States and overrides at that time, and where they are not certain."""
+        self._read_hashes(names)
+        mirror, doubts = Mirror(), []
+        overrides = {}
+        for name in names:
+            track = self._states.get(name, _NONE)
+            now = self._hashes[name]
+            text = track.at(time)
+            mirror.set_node(name, now if text is None else node_fields(text))
+            if doubt := track.doubt(time, node_text(now), self.now):
+                doubts.append(f"{name}: its state was written past the journal {doubt}")
+            track = self._overrides.get(name, _NONE)
+            override = track.at(time)
+            override = self._overrides_now.get(name, "") if override is None else override
+            if override:
+                overrides[name] = override
+            if doubt := track.doubt(time, self._overrides_now.get(name, ""), self.now):
+                doubts.append(f"{name}: its override was written past the journal {doubt}")
+        mirror.set_overrides(overrides)
+        return mirror, doubts
+
+    def _read_hashes(self, names: Sequence[str]) -> None:
+        """What stands in Redis of these nodes. Those that are not configured any more are not written either."""
+        unread = [name for name in names if name not in self._hashes]
+        if unread:
+            self._hashes.update(node_states.read(self._store, unread).fields)
+
+
+VIEWS = 8
+"""Generations whose pages are kept in memory."""
+
+_NONE = _Track([])
+
+
+def _tracks(events: Sequence[Event], kinds: Sequence[str]) -> dict[str, _Track]:
+    by_subject: dict[str, list[Event]] = {}
+    for event in events:
+        if event.kind in kinds:
+            by_subject.setdefault(event.subject, []).append(event)
+    return {subject: _Track(found) for subject, found in by_subject.items()}
