@@ -63,9 +63,10 @@ def explain(
     as_json: bool,
     config_path: Path | None,
 ) -> None:
-    """Show how a client is answered, and why: now, or at a time that journal and history reach back to.
+    """Show how a client is answered, and why.
 
-    CLIENT is an address or a network, as in the client subnet option of a DNS question.
+    CLIENT is an address or a network, as in the client subnet option of a DNS question. With --at or
+    --generation it is explained how that was in the past, as far as journal and history reach back.
     """
     from geosteer_loader.cli.progress_bar import meter
     from geosteer_loader.cli.text.explain import text
