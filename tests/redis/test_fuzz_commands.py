@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import redis
 from geosteer.keys import digest
 from geosteer_loader.cli.main import main
 from support.long import LONG
@@ -16,7 +18,6 @@ from support.publishing import current_of, make_config, write_csv
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import redis
     from support.servers import RedisServer
 
 ROUNDS = 400 if LONG else 12
@@ -33,7 +34,10 @@ WORDS: tuple[bytes, ...] = (
     b'{"state":"up","since":"2126-01-01T00:00:00Z","checked":"2126-01-01T00:00:00Z","expires":"2126-01-01T00:00:00Z"}',
     b'{"state":"up","load":1e400,"counters":{"a":{"state":"up","failures":1e300}},"reason":"\\ud800"}',
 )  # fmt: skip
-FIELDS = (b"state", b"since", b"shed", b"failing", b"reason", b"before", b"lon1", b"ams1", b"p", b"\xff", b"")
+FIELDS = (
+    b"state", b"since", b"shed", b"failing", b"reason", b"before", b"lon1", b"ams1", b"p", b"\xff", b"",
+    b"when", b"who", b"why", b"guard",
+)  # fmt: skip
 READ_ONLY = (
     ["status"],
     ["status", "--json"],
@@ -121,14 +125,17 @@ def test_every_command_survives_any_value_in_any_key(site: Site) -> None:
     dice = random.Random(1)
     mutable = [
         f"{{geosteer}}:{name}"
-        for name in ("override", "beat", "verdict:p", "node:lon1", "node:ams1", "node:x")
+        for name in ("override", "beat", "verdict:p", "node:lon1", "node:ams1", "node:x", "failure")
     ]
     for _ in range(ROUNDS):
         site.reset()
         for _ in range(dice.randrange(1, 8)):
             kind = dice.random()
-            if kind < 0.6:
-                site.client.hset(dice.choice(mutable), dice.choice(FIELDS), dice.choice(WORDS))
+            if kind < 0.1:
+                leave(site.client, dice.choice(mutable), dice.choice(TYPES))
+            elif kind < 0.6:
+                with contextlib.suppress(redis.ResponseError):  # of another type by now
+                    site.client.hset(dice.choice(mutable), dice.choice(FIELDS), dice.choice(WORDS))
             elif kind < 0.85:
                 named = dice.choice(
                     [*current_of(site.client), "restored", "held", "swept", "bgp.v4", "geo.v5"]
@@ -142,18 +149,78 @@ def test_every_command_survives_any_value_in_any_key(site: Site) -> None:
         site.looks()
 
 
-def test_a_key_of_another_type_is_named(site: Site) -> None:
-    for name in ("current", "override", "beat", "node:lon1", "verdict:p", "history", "object"):
-        site.reset()
-        site.client.hset("{geosteer}:beat", "p", "1 2026-02-01T00:00:00Z 5")
-        key = f"{{geosteer}}:{name}"
-        site.client.delete(key)
-        site.client.set(key, "text")
-        site.looks()
-        if name != "history":
-            code, line = site.run("status", "--check")
-            assert code == 2
-            assert key in line
+TYPES = ("string", "list", "set", "zset", "stream", "hash")
+
+
+def leave(client: redis.Redis, key: str, kind: str) -> None:
+    """What another program may leave under a name of ours."""
+    client.delete(key)
+    match kind:
+        case "string":
+            client.set(key, "text")
+        case "list":
+            client.rpush(key, "text")
+        case "set":
+            client.sadd(key, "text")
+        case "zset":
+            client.zadd(key, {"text": 1})
+        case "stream":
+            client.xadd(key, {"text": "text"})
+        case "hash":
+            client.hset(key, "text", "text")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("current", "string"),
+        ("object", "list"),
+        ("history", "hash"),
+        ("override", "set"),
+        ("beat", "zset"),
+        ("node:lon1", "stream"),
+        ("verdict:p", "string"),
+        ("verdict:feed", "list"),
+        ("lock", "hash"),
+        ("failure", "zset"),
+        ("journal", "string"),
+    ],
+)
+def test_a_key_of_another_type_is_named_and_replaced_by_who_writes_there(
+    site: Site, name: str, kind: str
+) -> None:
+    site.client.hset("{geosteer}:beat", mapping=dict.fromkeys(("p", "feed"), "1 2026-02-01T00:00:00Z 5"))
+    key = f"{{geosteer}}:{name}"
+    leave(site.client, key, kind)
+    for words in (["explain", "www.example.net", "192.0.2.0/24"], ["plan"], ["history"], ["node", "list"]):
+        assert site.run(*words)[0] in {0, 1}, words
+    if name not in {"history", "journal"}:  # which status does not read
+        code, line = site.run("status", "--check")
+        assert code == 2
+        assert key in line
+    assert site.run("status")[0] == (1 if name in {"current", "object"} else 0)  # nothing is known then
+    assert site.run("publish")[0] == 0
+    code, told = site.run("node", "drain", "lon1", "--percent", "50", "--why", "disks")
+    assert code == 0, told
+    states = site.folder / "states.json"
+    states.write_text('{"nodes": {"lon1": {"state": "up", "load": 0.5}, "ams1": {"state": "down"}}}')
+    assert site.run("feed", str(states))[0] == 0
+    code, told = site.run("status", "--json")
+    status = json.loads(told)
+    assert (code, status["foreign"]) == (0, [])
+    assert (status["nodes"]["lon1"]["state"], status["nodes"]["lon1"]["share"]) == ("up", 0.5)
+    assert status["nodes"]["ams1"]["state"] == "down"
+    assert "feed" in status["beats"]
+    assert site.run("history")[0] == 0
+    assert site.run("verify")[1].rstrip().endswith("no problems")
+    assert site.run("publish")[1].startswith("nothing changed")
+
+
+def test_a_lock_that_would_never_run_out_gets_as_long_as_ours(site: Site) -> None:
+    site.client.set("{geosteer}:lock", "by hand")
+    code, told = site.run("publish")
+    assert (code, "somebody (by hand)" in told) == (3, True)
+    assert 0 < site.client.pttl("{geosteer}:lock") <= 30_000
 
 
 def test_values_that_cannot_be_believed_are_told_by_name_and_repaired(site: Site) -> None:

@@ -56,7 +56,7 @@ class Picture:
         """
         keys, nodes = self._store.keys, list(self.generation.model.nodes)
         raw, (seconds, micro), *states = self._store.pipe(
-            [("HGETALL", keys.current), ("TIME",), *node_states.questions(keys, nodes)]
+            [("HGETALL", keys.current), ("TIME",), *node_states.questions(keys, nodes)], tolerant=True
         )
         fields = texts(raw)
         if fields != self.generation.fields:

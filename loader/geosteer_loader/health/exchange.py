@@ -19,6 +19,7 @@ from geosteer_loader.journal.events import Note
 from geosteer_loader.journal.writing import additions
 from geosteer_loader.journal.writing import note as write_note
 from geosteer_loader.store import current, node_states
+from geosteer_loader.store.foreign import discard_known
 from geosteer_loader.store.redis_errors import ConnectionLost
 from geosteer_loader.store.store import texts
 
@@ -92,7 +93,10 @@ class Exchange:
 
     def own(self) -> dict[str, Verdict]:
         """This writer's verdicts of earlier runs. Raises: StoreError."""
-        return _decoded(self._store.call("HGETALL", self._store.keys.verdict(self.name)), self.time())
+        return _decoded(
+            self._store.pipe([("HGETALL", self._store.keys.verdict(self.name))], tolerant=True)[0],
+            self.time(),
+        )
 
     def states(self, nodes: Sequence[str]) -> dict[str, dict[str, str]]:
         """The hashes of these nodes. Raises: StoreError."""
@@ -116,7 +120,7 @@ class Exchange:
 
         A last writer's beat stays, so that workers notice that states are frozen.
         """
-        beats = self._store.hash(self._store.keys.beat)
+        beats = self._store.hash(self._store.keys.beat, tolerant=True)
         own = heartbeat.read(beats.get(self.name))
         if own is not None and not own.silent(self.time()):
             write_note(self._store, [Note(kind="prober", subject=self.name, what=why)])
@@ -162,14 +166,9 @@ class Exchange:
         if not whole:
             writers.remove(self.name)
         nodes = list(watched.nodes) if whole else self._in_question(watched, post)
-        now, beats, *rest = self._store.pipe(
-            [
-                ("TIME",),
-                ("HGETALL", keys.beat),
-                *(("HGETALL", keys.verdict(name)) for name in writers),
-                *(("HGETALL", keys.node(name)) for name in nodes),
-            ]
-        )
+        read = [keys.beat, *map(keys.verdict, writers), *map(keys.node, nodes)]
+        now, beats, *rest = self._store.pipe([("TIME",), *(("HGETALL", key) for key in read)], tolerant=True)
+        discard_known(self._store, read)
         seconds = self._hear(int(now[0]) + int(now[1]) / 1e6)
         beats = texts(beats)
         if not beats.keys() <= self._writers:
@@ -187,8 +186,8 @@ class Exchange:
         for name, fields in verdicts_by.items():
             self._others.update(name, fields)
         stored = {name: self._others.verdicts(name, seconds) for name in verdicts_by}
-        read = {name: texts(reply) for name, reply in zip(nodes, rest[len(writers) :], strict=True)}
-        states = {name: read[name] if name in read else self._states[name] for name in watched.nodes}
+        fresh = {name: texts(reply) for name, reply in zip(nodes, rest[len(writers) :], strict=True)}
+        states = {name: fresh[name] if name in fresh else self._states[name] for name in watched.nodes}
         counted = {**mine, **(post.verdicts if post.counted is None else post.counted)}
         judgement = judge(watched, {**stored, self.name: counted}, states, self._rule, seconds)
         posted = PostResult(judgement, states, _doubles(self.name, beats.get(self.name), last_beat))
@@ -226,13 +225,13 @@ class Exchange:
         ]
         if not names:
             return {}
-        replies = self._store.pipe([("HGETALL", self._store.keys.node(name)) for name in names])
+        replies = self._store.pipe([("HGETALL", self._store.keys.node(name)) for name in names], tolerant=True)
         return {name: texts(reply) for name, reply in zip(names, replies, strict=True)}
 
     def _expired(self, beats: Mapping[str, str], now: float) -> list[Note]:
         """Overrides that ran out since any writer last beat: one that did tells of it."""
         try:
-            overrides = self._store.hash(self._store.keys.override)
+            overrides = self._store.hash(self._store.keys.override, tolerant=True)
         except StoreError as exc:
             if isinstance(exc, ConnectionLost):
                 raise

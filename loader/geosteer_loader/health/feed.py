@@ -105,7 +105,7 @@ def forget(store: Store, writer: str) -> None:
     Raises: ConfigError: there is no such writer (the text has the names that exist). StoreError: Redis failed.
     """
     keys = store.keys
-    writers = store.hash(keys.beat)
+    writers = store.hash(keys.beat, tolerant=True)
     if writer not in writers and not store.call("EXISTS", keys.verdict(writer)):
         known = ", ".join(map(printable, sorted(writers))) or "none"
         raise ConfigError([f"{printable(writer)}: no such writer; there are: {known}"])

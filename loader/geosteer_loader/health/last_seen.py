@@ -29,9 +29,9 @@ class LastCheck(NamedTuple):
 def last_checks(store: Store, now: float) -> dict[str, LastCheck]:
     """The last look at every node that ever had a verdict; *now* is the primary's time. Raises: StoreError."""
     keys = store.keys
-    writers = sorted(store.hash(keys.beat))
+    writers = sorted(store.hash(keys.beat, tolerant=True))
     last_checks_by_node: dict[str, LastCheck] = {}
-    for fields in store.pipe([("HGETALL", keys.verdict(name)) for name in writers]):
+    for fields in store.pipe([("HGETALL", keys.verdict(name)) for name in writers], tolerant=True):
         for name, text in fields.items():
             verdict, node = decode(text), name.decode(errors="replace")
             if verdict is None or verdict.state is None or not verdict.believable(now):

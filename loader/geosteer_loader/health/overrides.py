@@ -18,6 +18,7 @@ from geosteer_loader.health.verdicts import AHEAD, DOWN
 from geosteer_loader.journal.reading import read as read_journal
 from geosteer_loader.journal.writing import additions
 from geosteer_loader.store import current as published
+from geosteer_loader.store.foreign import discard_known
 from geosteer_loader.store.history import whoami, writable
 from geosteer_loader.store.store import texts
 
@@ -112,7 +113,7 @@ def override(
     if problems := wish.problems():
         raise ConfigError(problems)
     document = published.document(store, published.read(store))
-    overrides = store.hash(store.keys.override)
+    overrides = store.hash(store.keys.override, tolerant=True)
     # An override may outlive its node; `auto` has to reach it.
     known = set(document["nodes"]) | (set(overrides) if wish.state == "auto" else set())
     names = _expanded(globs, known)
@@ -120,11 +121,12 @@ def override(
     changes = _changes(names, overrides, wish, now)
     if consent is not None and (gone := _emptied(store, document, overrides, changes, now)):
         consent(gone)
+    discard_known(store, [store.keys.override])
     ran_out = _ran_out(store, overrides, now)
     for _ in range(TRIES):
         if _write(store, overrides, changes, ran_out, wish.why, now):
             return changes
-        overrides = store.hash(store.keys.override)
+        overrides = store.hash(store.keys.override, tolerant=True)
         changes = _changes(names, overrides, wish, now)
     raise StoreError(f"{store.name}: others changed overrides at the same time, {TRIES} times over")
 
@@ -134,7 +136,7 @@ def listed(store: Store) -> list[Listed]:
     document = published.document(store, published.read(store))
     now = store.now()
     rows = []
-    for node, text in sorted(store.hash(store.keys.override).items()):
+    for node, text in sorted(store.hash(store.keys.override, tolerant=True).items()):
         try:
             until = Override.read(text).until
             fields: dict[str, Any] | None = _fields(text)
@@ -148,7 +150,7 @@ def listed(store: Store) -> list[Listed]:
 def read(store: Store, now: float) -> dict[str, dict[str, Any]]:
     """Every override in force at *now* as its JSON says, by node; what cannot be read is left out, as workers do."""
     in_force = {}
-    for name, text in store.hash(store.keys.override).items():
+    for name, text in store.hash(store.keys.override, tolerant=True).items():
         try:
             until = Override.read(text).until
         except (ValueError, ArithmeticError):
@@ -232,7 +234,7 @@ def _emptied(
     if not taken:
         return []
     nodes = list(document["nodes"])
-    replies = store.pipe([("HGETALL", store.keys.node(name)) for name in nodes])
+    replies = store.pipe([("HGETALL", store.keys.node(name)) for name in nodes], tolerant=True)
     down = {name for name, reply in zip(nodes, replies, strict=True) if state_of(texts(reply)) == DOWN}
     up = {name for name, text in overrides.items() if _fields(text).get("state") == "up"}
     out = {name for name, text in overrides.items() if _takes_out(text, now)}
@@ -266,7 +268,7 @@ def _essence(fields: Mapping[str, Any]) -> dict[str, Any]:
 def _ran_out(store: Store, overrides: Mapping[str, str], now: float) -> list[Note]:
     """What the journal was not told yet of overrides whose time is over: no writer of states has beaten since."""
     try:
-        beats = store.hash(store.keys.beat)
+        beats = store.hash(store.keys.beat, tolerant=True)
         since = events.last_beat(beats, now) if beats else 0.0
         times = events.ended(overrides, since, now)
         if times:

@@ -26,6 +26,7 @@ from geosteer_loader.publish.refusals import Held
 from geosteer_loader.store import current as published
 from geosteer_loader.store import failure, functions
 from geosteer_loader.store.collector import SWEEP_EVERY, Collected, collect, sweep
+from geosteer_loader.store.foreign import discard_any
 from geosteer_loader.store.lease import SECONDS, Lease
 from geosteer_loader.store.object_writer import Writer, Written
 from geosteer_loader.store.redis_errors import ConnectionLost
@@ -100,6 +101,8 @@ def publish(
     """
     began = time.monotonic()
     with noted(store), Lease(store, lease_seconds) as lease:
+        keys = store.keys
+        discard_any(store, (keys.current, keys.object, keys.history, keys.failure, keys.journal))
         before = published.read(store, repairing=True)
         if before.get("held") and not release:
             raise Held(store.name, before["held"])

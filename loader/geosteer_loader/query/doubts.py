@@ -33,10 +33,10 @@ def doubts(
     Raises: StoreError.
     """
     keys = store.keys
-    beats = store.hash(keys.beat)
+    beats = store.hash(keys.beat, tolerant=True)
     kinds = (
         [f"current: {line} (geosteer publish repairs it)" for line in current.doubts(fields)],
-        list(_overrides(store.hash(keys.override))),
+        list(_overrides(store.hash(keys.override, tolerant=True))),
         list(_nodes(nodes, now)),
         [
             f"beat {writer[:80]}: cannot be believed: {beats[writer][:80]!r} (its writer repairs it; or HDEL)"
@@ -93,7 +93,7 @@ def _verdicts_if_permitted(store: Store, writers: list[str], now: float) -> list
 
 
 def _verdicts(store: Store, writers: list[str], now: float) -> Iterator[str]:
-    replies = store.pipe([("HGETALL", store.keys.verdict(writer)) for writer in writers])
+    replies = store.pipe([("HGETALL", store.keys.verdict(writer)) for writer in writers], tolerant=True)
     for writer, reply in zip(writers, replies, strict=True):
         for node, text in texts(reply).items():
             verdict = decode(text)

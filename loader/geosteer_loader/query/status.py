@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from geosteer.decision.layer_walk import node_share
@@ -17,6 +17,7 @@ from geosteer_loader.health.last_seen import alarms, last_checks
 from geosteer_loader.query.doubts import doubts
 from geosteer_loader.store import current as published
 from geosteer_loader.store import failure, node_states
+from geosteer_loader.store.foreign import told
 from geosteer_loader.store.lease import holder
 from geosteer_loader.store.redis_errors import NotPermitted
 
@@ -117,6 +118,8 @@ class Status:
     warnings: list[str]
     unknown: list[str]
     """What the user of Redis may not read, and the command that would."""
+    foreign: list[str] = field(default_factory=list)
+    """Keys that hold what geosteer did not write, and who replaces it; they are shown as if they were not there."""
 
     def to_json(self) -> dict[str, Any]:
         """As `geosteer status --json` prints it: the fields above, by their names."""
@@ -173,6 +176,7 @@ def gather(store: Store) -> Status:
             *doubts(store, fields, mirror.fields, now),
         ],
         unknown=reader.unknown,
+        foreign=[told(key) for key in sorted(store.foreign)],
     )
 
 
@@ -243,7 +247,7 @@ def _there(store: Store, roots: list[str], table: str, reader: _Reader) -> bool:
 
 def _beats(store: Store, now: float) -> dict[str, BeatStatus]:
     beats = {}
-    for writer, text in sorted(store.hash(store.keys.beat).items()):
+    for writer, text in sorted(store.hash(store.keys.beat, tolerant=True).items()):
         beat = heartbeat.read(text)
         if beat is not None:
             age = now - beat.time

@@ -39,7 +39,7 @@ def read(store: Store, *, repairing: bool = False) -> dict[str, str]:
     Args: repairing: for publishing anew, whatever stands there.
     Raises: SchemaUnknown: a newer geosteer published with a meaning that this one does not know.
     """
-    fields = store.hash(store.keys.current)
+    fields = store.hash(store.keys.current, tolerant=repairing)
     schema = number(fields, "schema", SCHEMA)
     if schema > SCHEMA:
         raise SchemaUnknown(store.name, fields["schema"], SCHEMA)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from geosteer.timestamps import format_time, maybe_time
+from geosteer_loader.store.foreign import discard_known
 from geosteer_loader.store.history import whoami
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ def note(store: Store, why: str, guard: str = "") -> None:
     """Write that a publish failed. Raises: StoreError."""
     key = store.keys.failure
     now = format_time(store.now())
-    since = store.hash(key).get("since", "")
+    since = store.hash(key, tolerant=True).get("since", "")
+    discard_known(store, [key])
     fields = {
         "since": since if maybe_time(since) is not None else now,
         "when": now,
@@ -51,7 +53,7 @@ def clear(store: Store) -> None:
 
 def read(store: Store) -> Failure | None:
     """What is left of the last publish, if that failed; values are cut, whoever wrote them. Raises: StoreError."""
-    fields = store.hash(store.keys.failure)
+    fields = store.hash(store.keys.failure, tolerant=True)
     if not fields:
         return None
     words = {name: fields.get(name, "")[:LONGEST] for name in Failure.__slots__}

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from geosteer.errors import CorruptPage, GeosteerError, StoreError
 from geosteer.timestamps import format_time
+from geosteer_loader.store.foreign import discard_known
 from geosteer_loader.store.redis_errors import ConnectionLost
 from geosteer_loader.store.refusals import ChangedMeanwhile, Locked, LostLock
 
@@ -52,12 +53,23 @@ class Lease:
                 "token": secrets.token_hex(8),
             }
         ).encode()
-        if not store.call("SET", store.keys.lock, self.value, "NX", "PX", self._milliseconds):
-            raise Locked(store.name, holder(store))
+        if not self._take():
+            who = holder(store)
+            if store.keys.lock not in store.foreign:
+                # Every lock of ours runs out; one that does not was written by hand, and gets as long as ours have.
+                store.call("PEXPIRE", store.keys.lock, self._milliseconds, "NX")
+                raise Locked(store.name, who)
+            discard_known(store, [store.keys.lock])
+            if not self._take():
+                raise Locked(store.name, holder(store))
         # A thread, since building a table may take minutes in calls that do not return in between.
         self._renewer = threading.Thread(target=self._renew, name="lease", daemon=True)
         self._renewer.start()
         return self
+
+    def _take(self) -> bool:
+        lock = self._store.keys.lock
+        return bool(self._store.call("SET", lock, self.value, "NX", "PX", self._milliseconds))
 
     def __exit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
@@ -118,7 +130,7 @@ class Lease:
 
 def holder(store: Store) -> str:
     """The running publisher and since when, in text; "": none."""
-    value = store.call("GET", store.keys.lock)
+    (value,) = store.pipe([("GET", store.keys.lock)], tolerant=True)
     if value is None:
         return ""
     try:

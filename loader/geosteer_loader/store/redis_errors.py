@@ -9,6 +9,7 @@ from redis.exceptions import NoPermissionError
 
 import redis
 from geosteer.errors import StoreError
+from geosteer_loader.store import foreign
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,7 +77,7 @@ def translated(name: str, exc: redis.RedisError, command: Sequence[object] = ())
     message = _QUOTED.sub("", str(exc)).rstrip(".")
     words = list(quoted.groups()) if quoted else [str(word) for word in command[:2]]
     if message.startswith("WRONGTYPE") and len(words) > 1:
-        return StoreError(f"{name}: {words[1]}: {_CODES['WRONGTYPE']}: {message}")
+        return StoreError(f"{name}: {foreign.told(words[1])}: {message}")
     if isinstance(exc, NoPermissionError):
         return NotPermitted(name, " ".join(words), message)
     for kind, meaning in _CLASSES:

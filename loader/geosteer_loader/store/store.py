@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import redis
 from geosteer.errors import StoreError
 from geosteer.keys import Keys
+from geosteer_loader.store import foreign
 from geosteer_loader.store.endpoint import client_for
 from geosteer_loader.store.redis_errors import ConnectionLost, broken, translated
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from geosteer_loader.config.config import RedisSettings
+
+log = logging.getLogger(__name__)
 
 Argument = str | bytes | int | float
 Command = tuple[Argument, ...]
@@ -59,21 +62,30 @@ class Store:
         """What to call it in messages: the URL, which holds no password."""
         self.journal_length = journal_length
         """Events that the journal may hold; whoever adds one cuts off what is older."""
+        self.foreign: set[str] = set()
+        """Keys that were seen to hold something of another type, and were read as empty."""
 
     def call(self, *command: Argument) -> Any:
         """The reply to one command, as redis-py shapes it; texts are bytes."""
         with self._errors(command[:2]):
             return self._client.execute_command(*command)
 
-    def pipe(self, commands: Sequence[Command]) -> list[Any]:
-        """The replies to several commands sent at once, without MULTI; the first error is raised."""
+    def pipe(self, commands: Sequence[Command], *, tolerant: bool = False) -> list[Any]:
+        """The replies to several commands sent at once, without MULTI; the first error is raised.
+
+        Args: tolerant: a key that holds something of another type is read as empty (`foreign.EMPTY`), which is logged.
+        """
         if not commands:
             return []
         with self._errors():
             pipeline = self._client.pipeline(transaction=False)
             for command in commands:
                 pipeline.execute_command(*command)
-            return list(pipeline.execute())
+            replies = list(pipeline.execute(raise_on_error=False))
+        for number, (command, reply) in enumerate(zip(commands, replies, strict=True)):
+            if isinstance(reply, Exception):
+                replies[number] = self._instead(command, reply, tolerant=tolerant)
+        return replies
 
     def transact(
         self, watch: Sequence[str], prepare: Callable[[Callable[..., Any]], Sequence[Command]]
@@ -141,10 +153,10 @@ class Store:
             self._told.add(text)
             log.warning("%s", text)
 
-    def hash(self, key: str) -> dict[str, str]:
-        """All fields of a small hash of texts. Never for `object`, which is too large for that."""
+    def hash(self, key: str, *, tolerant: bool = False) -> dict[str, str]:
+        """All fields of a small hash of texts, as `pipe` reads them. Never for `object`, which is too large for that."""
         assert key != self.keys.object
-        return texts(self.call("HGETALL", key))
+        return texts(self.pipe([("HGETALL", key)], tolerant=tolerant)[0])
 
     def now(self) -> float:
         """The primary's clock, seconds since 1970."""
@@ -202,6 +214,16 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _instead(self, command: Command, error: Exception, *, tolerant: bool) -> Any:
+        key = str(command[1]) if len(command) > 1 else ""
+        if not tolerant or command[0] not in foreign.EMPTY or not foreign.is_wrong_type(error):
+            with self._errors(command[:2]):
+                raise error
+        if key not in self.foreign:
+            self.foreign.add(key)
+            log.warning("%s: %s", self.name, foreign.told(key))
+        return foreign.EMPTY[command[0]]
 
     @contextmanager
     def _errors(self, command: Sequence[object] = ()) -> Iterator[None]:

@@ -35,6 +35,7 @@ def judge(
     """
     critical = [f"map {name} has no serving node" for name in status.maps_without_node]
     critical += [f"table {name} is incomplete" for name, table in status.tables.items() if not table.there]
+    critical += status.foreign
     critical += [f"no {what} is published" for what in ("zone", "service") if not getattr(status, f"{what}s")]
     if not any(node.serving for node in status.nodes.values()):
         critical.append("no node is serving")

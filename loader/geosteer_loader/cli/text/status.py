@@ -52,7 +52,8 @@ def text(status: Status) -> str:
             for name, beat in status.beats.items()
         ]
         parts += ["", columns(("WRITER", "BEATS", "LAST", ""), rows)]
-    troubles = [f"map {name} has no serving node" for name in status.maps_without_node] + status.warnings
+    troubles = [f"map {name} has no serving node" for name in status.maps_without_node]
+    troubles += status.foreign + status.warnings
     troubles += [f"{name}: {node.warning}" for name, node in status.nodes.items() if node.warning]
     parts += ["", *(click.style(line, fg="red") for line in troubles)] if troubles else []
     parts += [f"not known to this user of Redis: {what}" for what in status.unknown]
