@@ -225,7 +225,9 @@ class Exchange:
         ]
         if not names:
             return {}
-        replies = self._store.pipe([("HGETALL", self._store.keys.node(name)) for name in names], tolerant=True)
+        replies = self._store.pipe(
+            [("HGETALL", self._store.keys.node(name)) for name in names], tolerant=True
+        )
         return {name: texts(reply) for name, reply in zip(names, replies, strict=True)}
 
     def _expired(self, beats: Mapping[str, str], now: float) -> list[Note]:
