@@ -19,8 +19,8 @@ from geosteer_loader.journal.events import Note
 from geosteer_loader.journal.writing import additions
 from geosteer_loader.journal.writing import note as write_note
 from geosteer_loader.store import current, node_states
-from geosteer_loader.store.foreign import discard_known
 from geosteer_loader.store.redis_errors import ConnectionLost
+from geosteer_loader.store.replacing import discard_known
 from geosteer_loader.store.store import texts
 
 if TYPE_CHECKING:

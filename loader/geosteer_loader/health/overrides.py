@@ -18,8 +18,8 @@ from geosteer_loader.health.verdicts import AHEAD, DOWN
 from geosteer_loader.journal.reading import read as read_journal
 from geosteer_loader.journal.writing import additions
 from geosteer_loader.store import current as published
-from geosteer_loader.store.foreign import discard_known
 from geosteer_loader.store.history import whoami, writable
+from geosteer_loader.store.replacing import discard_known
 from geosteer_loader.store.store import texts
 
 if TYPE_CHECKING:

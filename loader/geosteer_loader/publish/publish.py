@@ -26,10 +26,10 @@ from geosteer_loader.publish.refusals import Held
 from geosteer_loader.store import current as published
 from geosteer_loader.store import failure, functions
 from geosteer_loader.store.collector import SWEEP_EVERY, Collected, collect, sweep
-from geosteer_loader.store.foreign import discard_any
 from geosteer_loader.store.lease import SECONDS, Lease
 from geosteer_loader.store.object_writer import Writer, Written
 from geosteer_loader.store.redis_errors import ConnectionLost
+from geosteer_loader.store.replacing import discard_any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence

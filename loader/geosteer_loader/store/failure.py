@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from geosteer.timestamps import format_time, maybe_time
-from geosteer_loader.store.foreign import discard_known
 from geosteer_loader.store.history import whoami
+from geosteer_loader.store.replacing import discard_known
 
 if TYPE_CHECKING:
     from geosteer_loader.store.store import Store

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from geosteer.errors import CorruptPage, GeosteerError, StoreError
 from geosteer.timestamps import format_time
-from geosteer_loader.store.foreign import discard_known
 from geosteer_loader.store.redis_errors import ConnectionLost
 from geosteer_loader.store.refusals import ChangedMeanwhile, Locked, LostLock
+from geosteer_loader.store.replacing import discard_known
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
