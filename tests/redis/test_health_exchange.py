@@ -178,9 +178,9 @@ def test_between_rounds_only_the_nodes_in_question_are_read(place: Place) -> Non
         def __getattr__(self, name: str) -> Any:
             return getattr(self._store, name)
 
-        def pipe(self, commands: Any) -> Any:
+        def pipe(self, commands: Any, *, tolerant: bool = False) -> Any:
             self.read = [command[1] for command in commands if len(command) > 1 and ":node:" in command[1]]
-            return self._store.pipe(commands)
+            return self._store.pipe(commands, tolerant=tolerant)
 
     exchange, other = place.exchange("lon"), place.exchange("ams")
     place.say(exchange, n1="up", n2="up", n3="up", n4="up")

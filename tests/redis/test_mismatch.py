@@ -236,7 +236,7 @@ def test_the_command_tells_text_and_json(
     assert json.loads(capsys.readouterr().out)["differ_share"] == 0.5
     assert main([*words, "--json", "--plan"]) == 0
     assert json.loads(capsys.readouterr().out)["differ_share"] == 0, "the file's map knows one node"
-    monkeypatch.setattr("sys.stdin", io.StringIO("3 20.0.0.1 22.0.0.1\n"))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\xef\xbb\xbf3 20.0.0.1 22.0.0.1\n")))
     assert main(["mismatch", NAME, "-", "--json", "--config", str(config)]) == 0
     assert json.loads(capsys.readouterr().out)["clients"] == 3
 

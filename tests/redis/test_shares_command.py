@@ -157,7 +157,7 @@ def test_nodes_to_plan_with_can_be_named(shares: Shares) -> None:
 
 
 def test_demand_may_come_from_another_command(shares: Shares, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO("  12 GB\n   3 NL\n"))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\xef\xbb\xbf  12 GB\n   3 NL\n")))
     code, out, _ = shares("--offline", demand="-")
     assert code == 0
     assert out.startswith("demand 15, ")

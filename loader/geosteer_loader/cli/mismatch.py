@@ -64,7 +64,8 @@ def mismatch(
 
 def _pairs(path: Path, shown: Meter) -> Iterator[Pair]:
     from geosteer_loader.query.mismatch import pairs_of, read_pairs
+    from geosteer_loader.sources.source_files import lines_of
 
     if str(path) == "-":
-        return read_pairs(enumerate(sys.stdin, 1), Path("stdin"))
+        return read_pairs(lines_of(sys.stdin.buffer, "stdin"), Path("stdin"))
     return pairs_of(path, shown.progress)

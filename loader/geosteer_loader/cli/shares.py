@@ -100,10 +100,10 @@ def shares(
 
 def _regions(path: Path) -> list[Region]:
     from geosteer_loader.shares.demand import read_demand
-    from geosteer_loader.sources.source_files import lines
+    from geosteer_loader.sources.source_files import lines, lines_of
 
     if str(path) == "-":
-        return read_demand(enumerate(sys.stdin, 1), Path("stdin"))
+        return read_demand(lines_of(sys.stdin.buffer, "stdin"), Path("stdin"))
     return read_demand(lines(path), path)
 
 

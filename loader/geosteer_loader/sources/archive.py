@@ -10,6 +10,7 @@ import gzip
 import lzma
 import struct
 import tarfile
+import tempfile
 import zipfile
 import zlib
 from contextlib import contextmanager
@@ -30,6 +31,9 @@ NAMED = 5
 
 HEAD = 512
 """Bytes by which a format is recognised: a tar header (POSIX.1, ustar)."""
+
+COPIED = 1 << 20
+"""Bytes that are copied at a time."""
 
 _TAR, _ZIP = "tar", "zip"
 _BZIP2_BLOCKS = (b"1AY&SY", b"\x17rE8P\x90")
@@ -112,7 +116,11 @@ def open_packed(raw: IO[bytes], member: str | None = None, limit: int = LIMIT) -
         elif inside:
             raise ValueError(f"the member {member} is an archive itself ({archive})")
         else:
-            entry = _zip_member(raw, member, depth) if archive == _ZIP else _tar_member(layer, member)
+            entry = (
+                _zip_member(_seekable(raw, layer, depth, limit), member)
+                if archive == _ZIP
+                else _tar_member(layer, member)
+            )
             layer, inside = Layer(entry, limit), True
     raise ValueError(f"is compressed more than {DEPTH} times")
 
@@ -123,7 +131,7 @@ def open_member(raw: IO[bytes], member: str, limit: int = LIMIT) -> Layer:
     for depth in range(DEPTH):
         archive = kind_of(layer.head())
         if archive == _ZIP:
-            return Layer(_zip_member(raw, member, depth), limit)
+            return Layer(_zip_member(_seekable(raw, layer, depth, limit), member), limit)
         if archive == _TAR:
             return Layer(_tar_member(layer, member), limit)
         inflated = _inflated(layer, archive, limit)
@@ -194,9 +202,18 @@ def _tar_member(layer: Layer, member: str | None) -> _Readable:
     raise ValueError(_absent(member, names))
 
 
-def _zip_member(raw: IO[bytes], member: str | None, depth: int) -> _Readable:
-    if depth:  # its directory is at the end, and a stream has none to look at
-        raise ValueError("is compressed (zip) inside another compression, which cannot be read")
+def _seekable(raw: IO[bytes], layer: Layer, depth: int, limit: int) -> IO[bytes]:
+    """A zip archive as a file: its directory is at the end. A copy without name where it comes out of something else."""
+    if not depth and raw.seekable():
+        return raw
+    copy = tempfile.TemporaryFile()  # noqa: SIM115  # the member is read from it; it ends with it
+    bounded = Layer(layer, limit)
+    while chunk := bounded.read(COPIED):
+        copy.write(chunk)
+    return copy
+
+
+def _zip_member(raw: IO[bytes], member: str | None) -> _Readable:
     archive = zipfile.ZipFile(raw)
     entries = [entry for entry in archive.infolist() if not entry.is_dir()]
     chosen = [entry for entry in entries if _matches(entry.filename, member or "*")]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import stat
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
 from geosteer.errors import SourceError
 from geosteer_loader.sources.archive import LIMIT, damaged, open_packed
@@ -13,7 +14,6 @@ from geosteer_loader.sources.archive import LIMIT, damaged, open_packed
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from io import BufferedReader
-    from pathlib import Path
 
     from geosteer_loader.sources.source import Progress
 
@@ -84,15 +84,21 @@ def chunks(
     with open_regular(path) as raw:
         with reading(path):
             size = path.stat().st_size
-            stream = open_packed(raw, member, limit)
-        while True:
-            with reading(path):
-                chunk = stream.read1(CHUNK)  # not `read`: that would lose what precedes a cut
-            if not chunk:
-                return
+        for chunk in _unpacked(raw, path, member, limit):
             yield chunk
             if progress is not None:
                 progress(raw.tell(), size)
+
+
+def _unpacked(raw: IO[bytes], path: Path, member: str | None, limit: int) -> Iterator[bytes]:
+    with reading(path):
+        stream = open_packed(raw, member, limit)
+    while True:
+        with reading(path):
+            chunk = stream.read1(CHUNK)  # not `read`: that would lose what precedes a cut
+        if not chunk:
+            return
+        yield chunk
 
 
 def lines(
@@ -102,9 +108,19 @@ def lines(
 
     Raises: SourceError: as `chunks`, or a line is longer than any real one.
     """
+    return _lines(chunks(path, progress, member, limit), path)
+
+
+def lines_of(stream: IO[bytes], name: str) -> Iterator[tuple[int, str]]:
+    """The same of a stream, such as standard input, which messages call *name*; a zip archive cannot be read so."""
+    path = Path(name)
+    return _lines(_unpacked(stream, path, None, LIMIT), path)
+
+
+def _lines(pieces: Iterator[bytes], path: Path) -> Iterator[tuple[int, str]]:
     number = 0
     pending = b""
-    for chunk in chunks(path, progress, member, limit):
+    for chunk in pieces:
         *whole, pending = (pending + chunk).split(b"\n")
         for line in whole:
             number += 1

@@ -80,6 +80,8 @@ PACKED: dict[str, tuple[Callable[[bytes], bytes], str | None]] = {
     "zip": (lambda data: zipped(x_data=data), None),
     "zip and member": (lambda data: zipped(README_txt=b"read me", x__x_data=data), "*.data"),
     "tar": (lambda data: tar(a_txt=b"read me", x__x_data=data), "*.data"),
+    "zip.gz": (lambda data: gzip.compress(zipped(x_data=data)), None),
+    "zip.xz and member": (lambda data: lzma.compress(zipped(a_txt=b"a", x__x_data=data)), "*.data"),
     "tar.gz": (lambda data: gzip.compress(tar(x__x_data=data)), "x/x.data"),
     "tar.bz2": (lambda data: bz2.compress(tar(x__x_data=data)), "x.data"),
     "tar.xz": (lambda data: lzma.compress(tar(x__x_data=data)), "?.data"),
@@ -113,9 +115,10 @@ REFUSED = {
     "not an archive": (CSV, "*.csv", "is not an archive: it has no member *.csv"),
     "compressed, no archive": (gzip.compress(CSV), "*.csv", "is not an archive: it has no member *.csv"),
     "archive in an archive": (tar(x_tar=tar(x_csv=CSV)), "*.tar", "the member *.tar is an archive itself (tar)"),
-    "zip in gzip": (
-        gzip.compress(zipped(x_csv=CSV)), None, "is compressed (zip) inside another compression, which cannot be read",
+    "bomb of a zip in gzip": (
+        gzip.compress(b"PK\x03\x04" + bytes(200_000)), None, "holds more than max_size, 100000 bytes",
     ),
+    "zip in gzip cut off": (gzip.compress(zipped(x_csv=CSV)[:-9]), None, "damaged: File is not a zip file"),
     "cut off": (gzip.compress(CSV * 100)[:-9], None, "the compressed data ends in the middle"),
     "zip cut off": (zipped(x_csv=CSV)[:-9], None, "damaged: File is not a zip file"),
     "bomb": (gzip.compress(bytes(200_000)), None, "holds more than max_size, 100000 bytes"),
