@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +12,7 @@ from geosteer_loader.config.config import Config, load
 from geosteer_loader.publish.plan import plan
 from geosteer_loader.publish.publish import publish
 from geosteer_loader.store.store import connect
-from support.data import ROOT
+from support.data import ROOT, small
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,10 +25,9 @@ PARTS = ("nodes", "zones", "services")
 @pytest.fixture
 def example(tmp_path: Path, own_redis: RedisServer) -> Path:
     """The shipped file and what it reads, for a Redis of our own."""
-    shutil.copy(ROOT / "conf" / "sample.csv", tmp_path)
     path = tmp_path / "geosteer.toml"
     text = (ROOT / "conf" / "geosteer.toml").read_text()
-    path.write_text(text.replace("unix:///run/redis/redis.sock", own_redis.url))
+    path.write_text(small(text).replace("unix:///run/redis/redis.sock", own_redis.url))
     return path
 
 

@@ -7,6 +7,7 @@ every problem that the file has, each with its place. What is allowed but looks 
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -167,7 +168,7 @@ def redis_alone(path: Path, environ: Mapping[str, str] = os.environ) -> RedisSet
 def source_problems(config: Config) -> tuple[list[str], list[str]]:
     """What `load` does not look at: problems and warnings of the sources' content, `file: line N: place: reason`."""
     problems = Problems(str(config.path), read_text(config.path))
-    check_sources(config.sources, problems)
+    check_sources(config.sources, problems, time.time())
     return problems.errors(), problems.warnings()
 
 

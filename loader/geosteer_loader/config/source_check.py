@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from geosteer.errors import SourceError
 from geosteer_loader.config.sources import missing_source
+from geosteer_loader.sources.builtin import FORMAT, BuiltinSource, stale
 from geosteer_loader.sources.formats import source_of
 from geosteer_loader.sources.report import Report
 from geosteer_loader.sources.source_files import SourceFile
@@ -58,8 +59,11 @@ class _Beginning(SourceFile):
             raise _EnoughError
 
 
-def check_sources(sources: Mapping[str, Sequence[SourceConfig]], problems: Problems) -> None:
-    """Note what is wrong with the sources; a URL whose copy is not there yet is a warning."""
+def check_sources(sources: Mapping[str, Sequence[SourceConfig]], problems: Problems, now: float) -> None:
+    """Note what is wrong with the sources; a URL whose copy is not there yet is a warning, and an old built-in table.
+
+    Args: now: seconds since 1970.
+    """
     for table, listed in sources.items():
         for source in listed:
             place = f"{source.place}.path"
@@ -70,6 +74,10 @@ def check_sources(sources: Mapping[str, Sequence[SourceConfig]], problems: Probl
                 problems.warn(place, "is not fetched yet, so that its content cannot be checked")
             elif wrong := wrong_content(table, source):
                 problems.add(place, wrong)
+            elif source.format == FORMAT and (
+                old := stale(BuiltinSource(SourceFile(source.path)).date(), now)
+            ):
+                problems.warn(source.place, old)
 
 
 def wrong_content(table: str, source: SourceConfig, seconds: float = SECONDS) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from geosteer_loader.config.url_sources import copy_name, file_or_url, read_remote, unset
 from geosteer_loader.config.values import choice, label, size, text
 from geosteer_loader.sources.archive import LIMIT
+from geosteer_loader.sources.builtin import FORMAT, SHIPPED
 from geosteer_loader.sources.formats import FORMATS, open_source
 
 if TYPE_CHECKING:
@@ -77,12 +78,14 @@ def missing_source(source: SourceConfig, environ: Mapping[str, str] = os.environ
 def _sources(table: Table, name: str, base: Path, cache: Path) -> tuple[SourceConfig, ...]:
     sources: list[SourceConfig] = []
     for entry in table.tables(name):
-        where = entry.require("path", file_or_url, "")
+        format_ = entry.require("format", choice(*FORMATS.get(name, ())), "")
+        shipped = format_ == FORMAT and "path" not in entry
+        where = str(SHIPPED) if shipped else entry.require("path", file_or_url, "")
         member = entry.get("member", text, None)
         max_size = entry.get("max_size", size, LIMIT)
         remote = read_remote(entry, where, base, member, max_size)
         source = SourceConfig(
-            format=entry.require("format", choice(*FORMATS.get(name, ())), ""),
+            format=format_,
             path=cache / copy_name(remote) if remote else Path(base / where).absolute(),
             vantage=entry.require("vantage", label, None) if name == "path" else None,
             place=entry.place,

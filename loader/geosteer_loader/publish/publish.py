@@ -23,6 +23,7 @@ from geosteer_loader.publish.failures import noted
 from geosteer_loader.publish.guards import examine, guard
 from geosteer_loader.publish.proposal import lacking, propose
 from geosteer_loader.publish.refusals import Held
+from geosteer_loader.sources.builtin import stale_published
 from geosteer_loader.store import current as published
 from geosteer_loader.store import failure, functions
 from geosteer_loader.store.collector import SWEEP_EVERY, Collected, collect, sweep
@@ -139,6 +140,7 @@ def publish(
             # A publisher that was killed after its flip may have left this to do.
             _clean(config, store, lease, outcome)
     outcome.warnings += warnings
+    outcome.warnings += stale_published({**proposal.before, **after}, store.now())
     _warn_unless(outcome, "removing what was noted of a failure", lambda: failure.clear(store))
     _warn_unless(outcome, "asking about the server", lambda: outcome.warnings.extend(store.server_warnings()))
     outcome.seconds = time.monotonic() - began

@@ -15,6 +15,7 @@ from geosteer.timestamps import maybe_time
 from geosteer_loader.health import heartbeat, overrides
 from geosteer_loader.health.last_seen import alarms, last_checks
 from geosteer_loader.query.doubts import doubts
+from geosteer_loader.sources.builtin import stale_published
 from geosteer_loader.store import current as published
 from geosteer_loader.store import failure, node_states
 from geosteer_loader.store.foreign import told
@@ -171,6 +172,7 @@ def gather(store: Store) -> Status:
         maps_without_node=_empty_maps(model, nodes),
         warnings=[
             *store.server_warnings(),
+            *stale_published(fields, now),
             *overrides.lost(overrides_in_force, model.nodes),
             *alarms(seen, checked, age or 0.0),
             *doubts(store, fields, mirror.fields, now),

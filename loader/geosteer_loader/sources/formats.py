@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from geosteer_loader.sources.source import Source
 
 FORMATS: dict[str, tuple[str, ...]] = {
-    "geo": ("mmdb", "nerd", "csv"),
+    "geo": ("builtin", "mmdb", "nerd", "csv"),
     "bgp": ("pyasn", "prefix2as", "bgpdump", "mrt"),
     "path": ("bgpdump", "mrt"),
 }
@@ -54,6 +54,10 @@ def source_of(table: str, format: str, file: SourceFile) -> Source:  # noqa: A00
         from geosteer_loader.sources.rbldnsd import NerdSource
 
         return NerdSource(file)
+    if format == "builtin":
+        from geosteer_loader.sources.builtin import BuiltinSource
+
+        return BuiltinSource(file)
     if format == "csv":
         from geosteer_loader.sources.csv import CsvSource
 

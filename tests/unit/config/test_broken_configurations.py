@@ -14,7 +14,13 @@ from geosteer.errors import ConfigError
 from geosteer_loader.config import config, toml_file
 from support.data import ROOT
 
-SHIPPED = (ROOT / "conf" / "geosteer.toml").read_text(encoding="utf-8")
+SHIPPED = (
+    (ROOT / "conf" / "geosteer.toml")
+    .read_text(encoding="utf-8")
+    .replace('format = "builtin"', 'format = "csv"')
+    .replace('# Example: path = "GeoLite2-Country.mmdb"', 'path = "sample.csv"')
+)
+"""With a source that has a path."""
 
 
 @pytest.fixture(autouse=True)
@@ -531,17 +537,17 @@ CHOICES = {
     "unknown format": (
         'format = "csv"',
         'format = "maxmind"',
-        'line +0: sources.geo[1].format: must be "mmdb" or "nerd" or "csv", not "maxmind"',
+        'line +0: sources.geo[1].format: must be "builtin" or "mmdb" or "nerd" or "csv", not "maxmind"',
     ),
     "format of another table": (
         'format = "csv"',
         'format = "pyasn"',
-        'line +0: sources.geo[1].format: must be "mmdb" or "nerd" or "csv", not "pyasn"',
+        'line +0: sources.geo[1].format: must be "builtin" or "mmdb" or "nerd" or "csv", not "pyasn"',
     ),
     "typo in a format": (
         'format = "csv"',
         'format = "mmbd"',
-        'line +0: sources.geo[1].format: must be "mmdb" or "nerd" or "csv", not "mmbd"; did you mean "mmdb"?',
+        'line +0: sources.geo[1].format: must be "builtin" or "mmdb" or "nerd" or "csv", not "mmbd"; did you mean "mmdb"?',
     ),
     "unknown kind of check": (
         'type = "http"',
@@ -901,7 +907,7 @@ ELSEWHERE = {
         'path = "http://example.net/a.mmdb"',
         "line +0: sources.geo[1].path: must be a file or an https:// URL",
     ),
-    "no path": ('path = "sample.csv"', "", "line +-6: sources.geo[1].path: is missing"),
+    "no path": ('path = "sample.csv"', "", "line +-7: sources.geo[1].path: is missing"),
     "literal password of a source": (
         'path = "sample.csv"',
         'path = "https://example.net/a"\nusername = "x"\npassword = "hunter2"',
