@@ -178,7 +178,11 @@ def test_what_is_published_is_called_old_only_where_it_is_the_built_in_table(sou
     assert stale_published(fields, FEBRUARY) == []
 
 
-def test_the_configuration_needs_no_path_for_it_and_takes_one(tmp_path: Path) -> None:
+def test_the_configuration_needs_no_path_for_it_and_takes_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
     def sources(more: str) -> tuple[SourceConfig, ...]:
         return load(GOOD + f'[[sources.geo]]\nformat = "builtin"\n{more}\n').sources["geo"]
 
