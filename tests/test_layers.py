@@ -24,7 +24,7 @@ FLOORS = (
     ),
     ("geosteer.files", "geosteer.keys", "geosteer.counters"),
     ("geosteer.resp", "geosteer.tables", "geosteer.decision"),
-    ("geosteer.zones",),
+    ("geosteer.zones", "geosteer.decision_log"),
     ("geosteer.settings_fallback",),
     ("geosteer.settings",),
     ("geosteer.sync",),

@@ -342,6 +342,8 @@ def test_no_thread_of_the_library_imports_anything_which_a_fork_would_leave_lock
     assert later == {
         ("geosteer.cmodules", "json"),  # at import, where the C module is missing
         ("geosteer.library.steering", "geosteer.resp.tls"),  # when it is opened, for rediss://
+        ("geosteer.library.steering", "geosteer.library.recorded"),  # the same, for [log]
+        ("geosteer.library.new_chooser", "geosteer.library.recorded"),
         ("geosteer.resp.channel", "geosteer.resp.tls"),
     }
     path = tmp_path / "backend.toml"

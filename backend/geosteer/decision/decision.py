@@ -14,8 +14,8 @@ class Decision:
     """Which nodes one client gets for one service."""
 
     __slots__ = (
-        "answer", "asked", "layer", "loud", "matched", "memo", "refused", "scope", "scopes", "split", "split_by", "trace",
-        "ttl", "valid_until",
+        "answer", "asked", "declined", "layer", "loud", "matched", "memo", "refused", "scope", "scopes", "split", "split_by",
+        "trace", "ttl", "valid_until",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -47,6 +47,8 @@ class Decision:
         """What an operator must hear of, "" if nothing."""
         self.trace: list[dict[str, Any]] = []
         """Candidates met, with the reason why not; filled on request."""
+        self.declined: list[tuple[str, str, float]] = []
+        """Record type, name and share of candidates that may serve but do not keep this client; filled on request."""
 
 
 def note_change(decision: Decision, when: float) -> None:

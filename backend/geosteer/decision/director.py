@@ -230,6 +230,9 @@ class _Walk:
                         return keepers
                 else:
                     self.met.append((candidate, layer))
+                    if self.trace:
+                        declined = self.kind, candidate.node.name, candidate.share
+                        self.decision.declined.append(declined)
         return keepers
 
     def _ranked(self, candidates: list[policy.Candidate]) -> policy.Groups:

@@ -151,6 +151,9 @@ class Chooser:
             raise NoService(name)
         return latest, decision
 
+    def close(self) -> None:
+        """Nothing will be asked any more."""
+
     @property
     def able(self) -> bool:
         """Whether there is anything to choose from now."""

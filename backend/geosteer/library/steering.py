@@ -43,7 +43,7 @@ import geosteer.settings_fallback
 import geosteer.sync.last_good
 import geosteer.sync.snapshot  # noqa: F401
 from geosteer.decision.client import Client, parse
-from geosteer.library.chooser import Choice, Chooser
+from geosteer.library.new_chooser import new_chooser
 from geosteer.library.poll_loop import Pump
 from geosteer.process import below, ticket
 from geosteer.settings import DEFAULT_PATH, Settings, load
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from geosteer.decision.decision import Decision
     from geosteer.decision.director import Director
     from geosteer.decision.model import Service
+    from geosteer.library.chooser import Choice
 
     Asker = str | IPv4Address | IPv6Address | IPv4Network | IPv6Network | Client | None
 
@@ -72,9 +73,14 @@ class Steering:
     After a fork, the child starts its own thread and connection with its first question.
     """
 
-    def __init__(self, settings: Settings, *, log: Callable[[str], None] | None = None) -> None:
-        """Args: log: takes one line, worth an operator's reading; default: the logger `geosteer`."""
+    def __init__(
+        self, settings: Settings, *, log: Callable[[str], None] | None = None, front_end: str = "library"
+    ) -> None:
+        """Args: log: takes one line, worth an operator's reading; default: the logger `geosteer`; front_end: for the logs."""
         self.settings = settings
+        self._front_end = front_end
+        if settings.log_sample > 0:
+            import geosteer.library.recorded  # before any thread needs it, as those above
         if settings.address.tls:
             import geosteer.resp.tls  # noqa: F401  # before any thread needs it, as those above; OpenSSL is large
         self._log = log or _warn
@@ -89,12 +95,14 @@ class Steering:
         settings: Settings | str | os.PathLike[str] = DEFAULT_PATH,
         *,
         log: Callable[[str], None] | None = None,
+        front_end: str = "library",
     ) -> Self:
         """From settings, or the path of a `backend.toml`.
 
         Raises: ConfigError: the file is missing, is not TOML, or says what cannot be used.
         """
-        return cls(settings if isinstance(settings, Settings) else load(os.fspath(settings)), log=log)
+        read = settings if isinstance(settings, Settings) else load(os.fspath(settings))
+        return cls(read, log=log, front_end=front_end)
 
     def decide(
         self, service: str, client: Asker = None, *, path: str = "", limit: int = 0, wait: bool = True
@@ -201,7 +209,7 @@ class Steering:
             if self._closed:
                 raise RuntimeError(_CLOSED)
             if self._running is None:
-                self._running = _Running(self.settings, self._log)
+                self._running = _Running(self.settings, self._log, self._front_end)
             return self._running
 
 
@@ -211,10 +219,10 @@ _everyone: WeakSet[Steering] = WeakSet()
 class _Running:
     """A tier with its thread, in one process; `with` it, a thread has it to itself."""
 
-    def __init__(self, settings: Settings, log: Callable[[str], None]) -> None:
+    def __init__(self, settings: Settings, log: Callable[[str], None], front_end: str) -> None:
         self.lock = threading.RLock()  # a log callback may ask questions from within
         self.tier = Tier(settings, below, log=log)
-        self.chooser = Chooser(self.tier, below, ticket, log)
+        self.chooser = new_chooser(self.tier, below, ticket, log, front_end)
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self.pump = Pump(self.tier, (self._wake_read,))
         self._ended = False
@@ -280,6 +288,7 @@ class _Running:
     def abandon(self) -> None:
         """Close what is open without logging."""
         self._ended = True
+        self.chooser.close()
         self.tier.close()
         os.close(self._wake_read)
         os.close(self._wake_write)

@@ -196,11 +196,15 @@ class Loop:
 
 def _kind_of_responder(settings: Settings) -> type[Responder]:
     """The plain one, unless it has more to do than to answer."""
-    if not settings.debug_networks:
-        return Responder
-    from geosteer.powerdns.observed import ObservedResponder
+    if settings.log_sample > 0:
+        from geosteer.powerdns.logged import LoggedResponder
 
-    return ObservedResponder
+        return LoggedResponder
+    if settings.debug_networks:
+        from geosteer.powerdns.observed import ObservedResponder
+
+        return ObservedResponder
+    return Responder
 
 
 def _noted(_number: int, _frame: object) -> None:

@@ -98,14 +98,14 @@ class WSGI:
 def asgi(*arguments: str) -> ASGI:
     """From the arguments of `geosteer-http`. Raises: ConfigError."""
     options = Options(arguments, ANSWERS)
-    steering = Steering.open(options.config)
+    steering = Steering.open(options.config, front_end="http")
     return ASGI(steering, redirector(steering, options))
 
 
 def wsgi(*arguments: str) -> WSGI:
     """From the arguments of `geosteer-http`. Raises: ConfigError."""
     options = Options(arguments, ANSWERS)
-    return WSGI(redirector(Steering.open(options.config), options))
+    return WSGI(redirector(Steering.open(options.config, front_end="http"), options))
 
 
 def redirector(steering: Steering, options: Options) -> Redirector:

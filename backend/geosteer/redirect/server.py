@@ -74,7 +74,7 @@ def application() -> ASGI:
     if multiprocessing.parent_process() is not None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the parent reloads, and may share its process group
     options = _options(json.loads(os.environ[ARGUMENTS]))
-    steering = Steering.open(options.config, log=log)
+    steering = Steering.open(options.config, log=log, front_end="http")
     return ASGI(steering, redirector(steering, options))
 
 

@@ -8,7 +8,7 @@ import sys
 from time import monotonic
 
 from geosteer.errors import ConfigError
-from geosteer.library.chooser import Chooser
+from geosteer.library.new_chooser import new_chooser
 from geosteer.library.poll_loop import Pump
 from geosteer.process import (
     below,
@@ -62,7 +62,7 @@ class Loop:
         self._wake, self._wake_end = os.pipe()
         self._tier = Tier(settings, below, log=log)
         self._rewriter = Rewriter(
-            Chooser(self._tier, below, ticket, log), options.target, options.routes,
+            new_chooser(self._tier, below, ticket, log, "squid"), options.target, options.routes,
             status=options.choice("status", STATUSES, "302"), rewrite="rewrite" in options, by_path=options.by_path,
         )  # fmt: skip
 

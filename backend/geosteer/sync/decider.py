@@ -155,12 +155,16 @@ class Decider:
         ticket: float,
         *,
         trace: bool = False,
+        now: float | None = None,
     ) -> Decision:
-        """The decision as things are; an operator hears of what is loud, once. Raises: PageMissing."""
+        """The decision as things are; an operator hears of what is loud, once. Raises: PageMissing.
+
+        Args: trace: keep the candidates met; now: seconds since 1970, by the tier's clock if it is None.
+        """
         tier = self.tier
         assert tier.generation is not None
         decision = tier.generation.director.decide(
-            service, client, look, tier.mirror.states, tier.now(), ticket, trace=trace
+            service, client, look, tier.mirror.states, tier.now() if now is None else now, ticket, trace=trace
         )
         if decision.loud != self._loud:
             self._loud = decision.loud
