@@ -281,7 +281,7 @@ def configured(server: RedisServer, name: str, folder: Path, user: str) -> Path:
     text = small((ROOT / "conf" / name).read_text())
     login = f'url = "{server.url}"\nusername = "{user}"\npassword = "CHANGE-{user.rpartition("-")[2]}"'
     text = re.sub("(?m)^url = .*unix:.*", login, text, count=1)
-    text = re.sub("(?m)^#snapshot = .*", 'snapshot = "last-good.json"', text)
+    text = re.sub("(?m)^#?snapshot = .*", 'snapshot = "last-good.json"', text)
     (folder / name).write_text(text)
     return folder / name
 
