@@ -256,6 +256,17 @@ VANISHING = {
         ("[maps.", "[nodes.fra1]\na = ['192.0.2.9']\nwell_connected = 1\n[maps."),
         "node fra1",
     ),
+    "a static record": (
+        (
+            'ns = ["ns1.example.net"]',
+            'ns = ["ns1.example.net"]\nrecords = [{ name = "ns1", type = "A", content = "192.0.2.53" }]',
+        ),
+        "record ns1.cdn.example.net A",
+    ),
+    "a service's type": (
+        ('a = ["192.0.2.3"]', 'a = ["192.0.2.3"]\naaaa = ["2001:db8::3"]'),
+        "record www.cdn.example.net AAAA",
+    ),
     "a table": (("[maps.", '[[sources.bgp]]\nformat = "pyasn"\npath = "as.dat"\n[maps.'), "table bgp"),
     "several": (
         (
@@ -285,6 +296,14 @@ def test_what_would_be_gone_altogether_is_named_and_refused_until_forced(site: S
     assert outcome.vanished == found["vanished"]
     (_, entry), *_ = site.client.xrevrange("{geosteer}:history")
     assert entry[b"changed"].endswith(b" forced:vanished")
+
+
+def test_texts_come_and_go_and_a_record_may_get_another_content(site: Site) -> None:
+    ns = 'ns = ["ns1.example.net"]'
+    records = '{ name = "ns1", type = "A", content = "192.0.2.53" }'
+    text = '{ name = "_acme-challenge", type = "TXT", content = "x" }'
+    site.publish(DAY, (ns, f"{ns}\nrecords = [{records}, {text}]"))
+    assert site.plan(DAY, (ns, f"{ns}\nrecords = [{records.replace('53', '54')}]"))["refused"] == []
 
 
 def test_a_node_that_nothing_uses_may_go(site: Site) -> None:

@@ -1,4 +1,4 @@
-"""What would be gone altogether: zones, services, nodes in use and whole tables that a publish would take away."""
+"""What would be gone altogether: zones, services, nodes in use, tables and records that a publish would take away."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from geosteer.decision.model import Model
 from geosteer.keys import TABLES, own_fields, roots
+from geosteer.zones import absolute
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
 SHOWN = 8
 """Names of each kind that a message has; the others are counted."""
@@ -24,13 +25,18 @@ class Vanished:
     nodes: tuple[str, ...] = ()
     """Only those that a service's map lets be chosen, or that serve as a last resort."""
     tables: tuple[str, ...] = ()
+    records: tuple[str, ...] = ()
+    """Name and type (`ns1.a.example A`): static records but TXT, which come and go, of zones that stay; types of services."""
 
     def __bool__(self) -> bool:
-        return bool(self.zones or self.services or self.nodes or self.tables)
+        return bool(self.zones or self.services or self.nodes or self.tables or self.records)
 
     def __str__(self) -> str:
         """In words, for example `zone a.example; nodes ams1, lon1; table bgp`."""
-        kinds = {"zone": self.zones, "service": self.services, "node": self.nodes, "table": self.tables}
+        kinds = {
+            "zone": self.zones, "service": self.services, "node": self.nodes, "table": self.tables,
+            "record": self.records,
+        }  # fmt: skip
         return "; ".join(_listed(kind, names) for kind, names in kinds.items() if names)
 
 
@@ -48,11 +54,16 @@ def vanished(
     tables = _gone(_tables(before), _tables(after))
     if published is None:
         return Vanished(tables=tables)
+    before_model, after_model = Model(published), Model(planned)
     return Vanished(
         zones=_gone(published.get("zones") or (), planned["zones"]),
         services=_gone(published["services"], planned["services"]),
-        nodes=_gone(_in_use(Model(published)), planned["nodes"]),
+        nodes=_gone(_in_use(before_model), planned["nodes"]),
         tables=tables,
+        records=_gone(
+            [*_static(published, planned["zones"]), *_answers(before_model, after_model)],
+            {*_static(planned, planned["zones"]), *_answers(after_model, before_model)},
+        ),
     )
 
 
@@ -64,6 +75,21 @@ def _in_use(model: Model) -> Iterable[str]:
     for service in model.services.values():
         yield from (node.name for node, weight in service.map.everyone if weight > 0)
     yield from (node.name for node in model.nodes.values() if node.well_connected)
+
+
+def _static(document: Mapping[str, Any], zones: Collection[str]) -> Iterator[str]:
+    """Static records of those of its zones that are in *zones*."""
+    for zone, spec in (document.get("zones") or {}).items():
+        for record in spec.get("records") or () if zone in zones else ():
+            if record["type"] != "TXT":
+                yield f"{absolute(record['name'], zone)} {record['type']}"
+
+
+def _answers(model: Model, other: Model) -> Iterator[str]:
+    """What services have that are in both models, and answer with the same kind of record."""
+    for name, service in model.services.items():
+        if name in other.services and other.services[name].cname == service.cname:
+            yield from (f"{name} {kind}" for kind in service.kinds)
 
 
 def _gone(names: Iterable[str], left: Collection[str]) -> tuple[str, ...]:

@@ -93,7 +93,7 @@ class Plan:
     moved: dict[str, float]
     """Service -> share of its clients that would get another node, 0..1: the figure that guard `max_impact` limits."""
     vanished: dict[str, list[str]]
-    """`zones`, `services`, `nodes`, `tables` -> names of those published that would not be any more."""
+    """`zones`, `services`, `nodes`, `tables`, `records` -> names of those published that would not be any more."""
     refused: list[dict[str, str]]
     """What the guards would say: `guard`, `finding`."""
     warnings: list[str]

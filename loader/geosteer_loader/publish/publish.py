@@ -69,7 +69,7 @@ class Outcome:
     impact: dict[str, Any] = field(default_factory=dict)
     """What became of the clients, as `geosteer plan` tells it."""
     vanished: dict[str, list[str]] = field(default_factory=dict)
-    """What is gone altogether: `zones`, `services`, `nodes`, `tables` -> names, as `geosteer plan` tells it."""
+    """What is gone altogether: `zones`, `services`, `nodes`, `tables`, `records` -> names, as `geosteer plan` tells it."""
     seconds: float = 0.0
 
     def to_json(self) -> dict[str, Any]:

@@ -116,14 +116,14 @@ class ImpactTooHigh(GuardRefused):
 
 
 class GoneAltogether(GuardRefused):
-    """A zone, a service, a node in use or a whole table that is published would not be any more."""
+    """A zone, a service, a node in use, a whole table or a record that is published would not be any more."""
 
     guard = "vanished"
 
     def __init__(self, gone: Vanished) -> None:
         super().__init__(f"would be gone: {gone}")
         self.zones, self.services = gone.zones, gone.services
-        self.nodes, self.tables = gone.nodes, gone.tables
+        self.nodes, self.tables, self.records = gone.nodes, gone.tables, gone.records
         """Their names."""
 
 
