@@ -50,6 +50,23 @@ def connection_name(front_end: str) -> str:
     return f"geosteer/{front_end}/{host}/{os.getpid()}"
 
 
+def waited_for_processor() -> float:
+    """Seconds for which this thread was ready to run and got no processor, since it began (proc(5), schedstat).
+
+    Returns: 0 where the kernel does not tell.
+    """
+    try:
+        fd = os.open("/proc/thread-self/schedstat", os.O_RDONLY)
+    except OSError:
+        return 0.0
+    try:
+        return int(os.read(fd, 100).split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0
+    finally:
+        os.close(fd)
+
+
 def command_line() -> list[str]:
     """What this process was started with, the interpreter first."""
     return [sys.executable, *sys.orig_argv[1:]]

@@ -37,6 +37,8 @@ _FEW = 5
 """Values that are due up to which each is looked at by itself."""
 _SHORT = 255
 """Bytes of a text up to which many are looked at together."""
+_USUAL = 128
+"""Bytes of a text and its header, on average, up to which all of them are looked at together: a turn has many replies."""
 _HEADERS = {size: b"$%d" % size for size in range(_SHORT + 1)}
 
 
@@ -120,11 +122,12 @@ def _short_texts(data: bytes, at: int, due: int) -> tuple[int, int]:
     Returns: how many whole ones there are, at most *due*, and where they end; none where one of them is long or holds a line
     end.
     """
-    pieces = data[at:].split(b"\r\n", 2 * due)
+    part = data[at : at + _USUAL * due]
+    pieces = part.split(b"\r\n", 2 * due)
     count = (len(pieces) - 1) >> 1  # the last piece is not known to be whole
     if not count or pieces[: 2 * count : 2] != [*map(_HEADERS.get, map(len, pieces[1 : 2 * count : 2]))]:
         return 0, at
-    return count, len(data) - len(b"\r\n".join(pieces[2 * count :]))
+    return count, at + len(part) - len(b"\r\n".join(pieces[2 * count :]))
 
 
 class Conversation:

@@ -190,11 +190,13 @@ class Link:
             return now
         if self._channel is None:
             return now + GONE
-        waiting = self._conversation.waiting
-        if waiting or not self._channel.connected:
-            since = max(waiting[0][1], self._replied) if waiting else self._heard
-            if self.patient:
-                since = max(since, min(self._heard, since + PATIENCE))
+        if self._conversation.waiting or not self._channel.connected:
+            since = self._silent_since()
+            if now - since >= GONE:
+                self.readable()  # what stood still may have been this process, and the reply is here
+                if self._channel is None:
+                    return now
+                since = self._silent_since()
             if now - since < GONE:
                 return since + GONE
             self._failed(OSError("no reply for a second"))
@@ -204,6 +206,12 @@ class Link:
             self.writable()
             return now + GONE
         return self._heard + SILENCE
+
+    def _silent_since(self) -> float:
+        """Since when something has been waited for, and nothing came."""
+        waiting = self._conversation.waiting
+        since = max(waiting[0][1], self._replied) if waiting else self._heard
+        return max(since, min(self._heard, since + PATIENCE)) if self.patient else since
 
     def close(self, reason: str) -> None:
         """Give the connection up; requests without a reply are forgotten."""

@@ -11,6 +11,7 @@ from geosteer.cmodules import bisect_right, socket
 from geosteer.counters.counters import HITS, MISSES, TIMEOUTS, WAITS
 from geosteer.decision.client import CARRIERS, parse
 from geosteer.errors import GeosteerError
+from geosteer.process import waited_for_processor
 from geosteer.tables.tree import SEVERAL, PageMissing
 
 TYPE_CHECKING = False
@@ -50,8 +51,11 @@ class Lookups:
         self._v6: dict[str, Tree] = {}
         self._poller = poll()
         self._started = clock()
-        self._grace = 0.0
-        """Until then questions may wait in any case: one that waited for the first generation still needs its pages."""
+        self._begun: tuple[float, float] | None = None
+        """Of the question that waited for the first generation: when it was asked, and `waited_for_processor` then.
+
+        Its pages may take as long: None where that is over.
+        """
 
     @property
     def generation(self) -> Generation | None:
@@ -68,15 +72,33 @@ class Lookups:
         if follower.reading:
             self.wait(asked, lambda: not follower.reading)
         if follower.generation is None and follower.first:
-            adopted = lambda: follower.generation is not None or follower.live  # noqa: E731
-            if (
-                self.wait(asked, adopted) or asked <= 0 or follower.link.resolving
-            ):  # a server still to be reached may be down
-                return
-            if self._knows_nothing():
-                until = max(asked, self._started) + self.settings.first_wait
-                self.wait(asked, adopted, until=until)
-                self._grace = max(self._clock() + self.settings.timeout, until)
+            self._wait_first(asked)
+
+    def _wait_first(self, asked: float) -> None:
+        """Wait for the first generation: where nothing else is known, as long as Redis goes on telling it."""
+        follower = self._follower
+        adopted = lambda: follower.generation is not None or follower.live  # noqa: E731
+        if asked > 0:
+            self._begun = max(asked, self._started), waited_for_processor()
+        # a server whose name is still looked up may be down
+        if (
+            not self.wait(asked, adopted)
+            and asked > 0
+            and not follower.link.resolving
+            and self._knows_nothing()
+        ):
+            self.wait(asked, adopted, patient=True)
+
+    def _first_until(self) -> float:
+        """Until when the question that waited for the first generation may wait (monotonic); 0.0 where that is over.
+
+        Time in which this process got no processor does not count: where many workers start at once, what is slow is the
+        machine and not Redis.
+        """
+        if self._begun is None:
+            return 0.0
+        asked, waited = self._begun
+        return asked + self.settings.first_wait + waited_for_processor() - waited
 
     def _knows_nothing(self) -> bool:
         """Whether there is not even a last good state."""
@@ -183,17 +205,20 @@ class Lookups:
                     self.fetch(client, (table,), asked)
         raise NotReady(f"{text}: Redis did not answer in time")
 
-    def wait(self, asked: float, done: Callable[[], bool], *, until: float | None = None) -> bool:
+    def wait(self, asked: float, done: Callable[[], bool], *, patient: bool = False) -> bool:
         """Handle Redis until *done* or until the question's time is over; not at all on a link that is away or suspect.
 
-        Args: until: monotonic time that counts instead of the question's, on a suspect link too.
+        Args: patient: the time of a first question counts, on a suspect link too; so it does for the pages that it needs.
         """
-        patient = until is not None
-        if until is None:
-            until = max(asked + self.settings.timeout, self._grace) if asked > 0 else asked
         waited = False
+        patient = patient or (self._begun is not None and asked > 0 and self.generation is not None)
+        until = asked + self.settings.timeout if asked > 0 else asked
         while not done():
             follower, link, now = self._follower, self._follower.link, self._clock()
+            if patient and until <= now:
+                until = self._first_until()
+                if until <= now:
+                    patient, self._begun = False, None
             fd, suspect = link.fd, None if patient else link.suspect_at()
             if fd < 0 or not (follower.live or follower.first):
                 break
