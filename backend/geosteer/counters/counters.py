@@ -19,6 +19,7 @@ from geosteer.cmodules import bisect_right
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from mmap import mmap
 
 FRONT_ENDS = ("pdns", "http", "squid", "library")
 """Each has a folder of its own, since each may run as another user."""
@@ -58,6 +59,8 @@ REDIS_ERRORS = (
 )  # fmt: skip
 """Kinds of trouble with Redis, a cell each."""
 FIRST_KEY = 64
+LONG_AGO = 1e9
+"""Seconds that no clock of a running machine shows."""
 
 ANSWER = "answer"
 """First field of a key for questions that got nodes: then zone (in DNS), service, tier, and for each record type of the answer
@@ -85,18 +88,30 @@ class Damaged(ValueError):
 class Counters:
     """What one worker counts; in memory alone until a file is taken."""
 
-    __slots__ = ("_end", "_fd", "_path", "_slots", "_total", "cells", "front_end")
+    __slots__ = ("_end", "_fd", "_map", "_path", "_slots", "_total", "cells", "front_end")
 
     def __init__(self, front_end: str) -> None:
         """Args: front_end: one of `FRONT_ENDS`."""
         self.front_end = front_end
         self._fd = -1
+        self._map: mmap | None = None
         self._path = ""
         self._slots: dict[tuple[str, ...], int] = {}
         self._end = 0
         """Bytes of the keys."""
         self._total = 0
         self.cells: memoryview[int] = memoryview(bytearray(CELL_BYTES)).cast("Q")
+
+    def start(self, folder: str, now: float, log: Callable[[str], None], *, asked: bool) -> None:
+        """Count in a file below *folder*, or in memory where that cannot be, after one line in the log.
+
+        Args: folder: "": in memory; asked: the operator named it. Else it need not be there, and what is not a program of ours
+            leaves it alone.
+        """
+        if folder and (asked or self.front_end != "library"):
+            trouble = self.take_file(folder, now)
+            if trouble and (asked or os.path.isdir(folder)):  # noqa: PTH112
+                log(f"metrics: {trouble}")
 
     def take_file(self, folder: str, now: float) -> str:
         """Count in the first file below *folder* that no other worker holds; returns why that cannot be, "" if it is done.
@@ -112,7 +127,7 @@ class Counters:
             try:
                 fd = _open(path)
             except OSError as exc:
-                if exc.errno == ENOENT and not number and _make_folder(folder, own):
+                if exc.errno == ENOENT and not number and _make_folder(own):
                     return self.take_file(folder, now)
                 trouble = trouble or f"{path}: {exc.strerror}"
                 if exc.errno in {ENOENT, ENOTDIR, ENOSPC, EROFS}:
@@ -146,8 +161,18 @@ class Counters:
         except ValueError:
             self.cells[slot] = 1
 
+    def begin(self, asked: float) -> None:
+        """A question of that monotonic time is being worked on."""
+        self.cells[BUSY_SINCE] = int(asked * 1e9) if 0 < asked < LONG_AGO else 0
+
+    def end(self) -> None:
+        """It is answered, or given up."""
+        self.cells[BUSY_SINCE] = 0
+
     def observe(self, seconds: float) -> None:
         """Count the time of a question that was not answered from memory."""
+        if not 0 <= seconds < LONG_AGO:  # the time of a question is its caller's word
+            seconds = 0.0
         self.count(BUCKETS + bisect_right(BOUNDS, seconds))
         try:
             self.cells[NANOSECONDS] += int(seconds * 1e9)
@@ -173,17 +198,22 @@ class Counters:
                 del held[self._path]
             os.close(self._fd)
             self._fd = -1
+            cells, self.cells = self.cells, memoryview(bytearray(CELL_BYTES)).cast("Q")
+            cells.release()
+            if self._map is not None:
+                self._map.close()  # not later: it has a descriptor too, and to close that would cost the next holder its lock
+                self._map = None
 
     def _adopt(self, fd: int, now: float) -> None:
         """Go on counting in a file that is locked. Raises: OSError; Damaged."""
-        from mmap import mmap
+        from mmap import mmap  # no start needs it that counts in memory
 
         if os.fstat(fd).st_size < CELL_BYTES:
             if os.pread(fd, CELL_BYTES, 0).strip(b"\0"):
                 raise Damaged("is damaged")
             os.posix_fallocate(fd, 0, CELL_BYTES)  # to touch what a full disk has no room for would be SIGBUS
-        # it duplicates the descriptor, so the lock lasts no longer than the cells
-        cells = memoryview(mmap(fd, CELL_BYTES)).cast("Q")
+        mapped = mmap(fd, CELL_BYTES)
+        cells = memoryview(mapped).cast("Q")
         text = os.pread(fd, KEY_BYTES, CELL_BYTES)
         keys, end = read_keys(cells, text)
         for at in range(PID, BUSY_SINCE + 1):
@@ -192,7 +222,7 @@ class Counters:
         cells[MARK] = MAGIC
         self._slots = {key: slot for slot, key in enumerate(keys, FIRST_KEY)}
         self._end = end
-        self.cells = cells
+        self.cells, self._map = cells, mapped
         self._total = sum(cells[FIRST_KEY : FIRST_KEY + len(keys)]) + cells[OVERFLOW]
 
     def _add(self, key: tuple[str, ...]) -> int:
@@ -258,20 +288,10 @@ def _open(path: str) -> int:
     return fd
 
 
-def _make_folder(folder: str, own: str) -> bool:
+def _make_folder(own: str) -> bool:
     """Make a front end's folder where the one above it is there; whether that could be done."""
     try:
         os.mkdir(own, 0o755)  # noqa: PTH102
-    except OSError:
-        return False
-    return os.path.isdir(folder)  # noqa: PTH112
-
-
-def open_counters(folder: str, front_end: str, now: float, log: Callable[[str], None]) -> Counters:
-    """Counters in a file below *folder*, or in memory where that cannot be, after one line in the log; "": in memory."""
-    counters = Counters(front_end)
-    if folder:
-        trouble = counters.take_file(folder, now)
-        if trouble:
-            log(f"metrics: {trouble}")
-    return counters
+    except OSError:  # another worker may have made it at the same time
+        return os.path.isdir(own)  # noqa: PTH112
+    return True

@@ -5,6 +5,9 @@ The same tier, director and round robin as behind DNS, so that a client gets the
 
 from __future__ import annotations
 
+from time import monotonic
+
+from geosteer.counters.counters import ANSWER, LAST_RESORT, OTHER, OVERFLOW
 from geosteer.decision.client import Client
 from geosteer.errors import GeosteerError
 from geosteer.sync.decider import NEVER, Decider, Memory
@@ -32,7 +35,7 @@ class NoService(GeosteerError, LookupError):
 class Choice:
     """The nodes for one client of one service."""
 
-    __slots__ = ("decision", "kind", "made", "nodes", "service", "tier", "ttl")
+    __slots__ = ("decision", "kind", "made", "nodes", "service", "slot", "tier", "ttl")
 
     def __init__(
         self, service: str, nodes: tuple[Node, ...], kind: str, tier: str, ttl: int, decision: Decision | None
@@ -51,6 +54,8 @@ class Choice:
         """With layer, scope and tables; None in the tier `fallback`."""
         self.made: dict[object, object] = {}
         """What front ends made of it, each under a key of its own, kept for as long as the choice itself is."""
+        self.slot = OVERFLOW
+        """The cell in which it is counted."""
 
     @property
     def node(self) -> Node | None:
@@ -71,6 +76,7 @@ class Chooser:
         self._tier = tier
         self._ticket = ticket
         self._settled = False
+        self._counters = tier.counters
         self._services: dict[str, Service | None] = {}
         self._variants: dict[tuple[str, str, int], Service] = {}
         self._by_client = Memory(REMEMBERED)
@@ -101,7 +107,27 @@ class Chooser:
         key = (name, limit, client.bits, client.address) if client is not None else (name, limit)
         remembered: Choice | None = self._by_client.get(key)
         if remembered is not None:
+            self._counters.count(remembered.slot)
             return remembered
+        counters = self._counters
+        counters.begin(asked)
+        try:
+            choice = self._choose(name, client, key, asked, path, limit, wait=wait)
+        except NoService:
+            counters.count(counters.slot(OTHER, "", "missing"))
+            counters.observe(monotonic() - asked)
+            raise
+        finally:
+            counters.end()
+        counters.count(choice.slot)
+        counters.observe(monotonic() - asked)
+        return choice
+
+    def _choose(
+        self, name: str, client: Client | None, key: tuple[object, ...], asked: float, path: str, limit: int,
+        *, wait: bool,
+    ) -> Choice:  # fmt: skip
+        """As `choose`, where nothing is remembered for this client under *key*."""
         service = self._service(name)
         if service is None:
             return self._unlisted(name, client)
@@ -117,7 +143,7 @@ class Chooser:
         def make(variant: Service, look: TableLookup) -> tuple[Choice, bool]:
             return self._chosen(variant, _seen_by_hashes(variant, client, path), look, asked)
 
-        outcome = decider.attempt(find, client, asked, make, wait=wait)
+        outcome = self._decider.attempt(find, client, asked, make, wait=wait)
         if outcome is None:
             return self._last_resort(latest.name, latest.kinds, _kind(latest.kinds, client))
         choice, for_all_paths = outcome
@@ -183,6 +209,8 @@ class Chooser:
         decision = self._decider.decide(service, client, look, ticket)
         (kind,) = service.kinds
         choice = Choice(service.name, decision.answer[kind], kind, self._tier.name, decision.ttl, decision)
+        layer = decision.layer.get(kind, "").partition(" ")[0]
+        choice.slot = self._slot(choice, service.name, layer, nobody="refused")
         if not self._decider.lasts(decision, asked):
             return choice, False
         if decision.split:
@@ -190,13 +218,21 @@ class Chooser:
         self._by_record.keep(key, choice)
         return choice, True
 
-    def _last_resort(self, name: str, kinds: tuple[str, ...], kind: str) -> Choice:
-        """One slot of the round robin serves all record types, as in DNS."""
+    def _slot(self, choice: Choice, service: str, layer: str, *, nobody: str) -> int:
+        """Where a choice is counted. Args: service: as it is configured; nobody: the outcome without a node."""
+        if choice.node is None:
+            return self._counters.slot(OTHER, "", nobody)
+        return self._counters.slot(ANSWER, "", service, choice.tier, choice.kind, choice.node.name, layer)
+
+    def _last_resort(self, name: str, kinds: tuple[str, ...], kind: str, pattern: str = "") -> Choice:
+        """One slot of the round robin serves all record types, as in DNS. Args: pattern: that the name matches, if any."""
         chosen = self._decider.last_resort(kinds)
         if kind not in chosen and chosen:
             kind = next(iter(chosen))
         nodes = (chosen[kind],) if kind in chosen else ()
-        return Choice(name, nodes, kind, FALLBACK, self._tier.settings.fallback_ttl, None)
+        choice = Choice(name, nodes, kind, FALLBACK, self._tier.settings.fallback_ttl, None)
+        choice.slot = self._slot(choice, pattern or name, LAST_RESORT, nobody="failed")
+        return choice
 
     # ------------------------------------------------------------------ what is known
 
@@ -237,9 +273,11 @@ class Chooser:
                     )  # fmt: skip
                     if matches(absolute(pattern, zone), name):
                         kinds = ("CNAME",) if cname else ("A", "AAAA")
-                        return self._last_resort(name, kinds, _kind(kinds, client))
+                        return self._last_resort(name, kinds, _kind(kinds, client), pattern)
         if tier.known is None:
-            return Choice(name, (), "", FALLBACK, tier.settings.fallback_ttl, None)
+            choice = Choice(name, (), "", FALLBACK, tier.settings.fallback_ttl, None)
+            choice.slot = self._counters.slot(OTHER, "", "failed")
+            return choice
         raise NoService(name)
 
     def _variant(self, service: Service, kind: str, limit: int) -> Service:

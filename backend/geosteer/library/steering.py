@@ -24,12 +24,13 @@ from __future__ import annotations
 
 import fcntl  # noqa: F401
 import logging
+import mmap  # noqa: F401
 import os
 import threading
 import tomllib  # noqa: F401
 import traceback  # noqa: F401
 from contextlib import contextmanager
-from time import monotonic, sleep
+from time import monotonic, sleep, time
 from typing import TYPE_CHECKING, Self
 from weakref import WeakSet
 
@@ -41,7 +42,9 @@ import geosteer.resp.resolver
 import geosteer.resp.sentinel
 import geosteer.settings_fallback
 import geosteer.sync.last_good
-import geosteer.sync.snapshot  # noqa: F401
+import geosteer.sync.snapshot
+import geosteer.sync.trouble  # noqa: F401
+from geosteer.counters.counters import Counters
 from geosteer.decision.client import Client, parse
 from geosteer.library.new_chooser import new_chooser
 from geosteer.library.poll_loop import Pump
@@ -76,7 +79,12 @@ class Steering:
     def __init__(
         self, settings: Settings, *, log: Callable[[str], None] | None = None, front_end: str = "library"
     ) -> None:
-        """Args: log: takes one line, worth an operator's reading; default: the logger `geosteer`; front_end: for the logs."""
+        """Make one that has not begun to connect.
+
+        Args:
+            log: takes one line, worth an operator's reading; default: the logger `geosteer`.
+            front_end: under which it is counted, and named to Redis; `library` counts only where the settings name a folder.
+        """
         self.settings = settings
         self._front_end = front_end
         if settings.log_sample > 0:
@@ -221,7 +229,9 @@ class _Running:
 
     def __init__(self, settings: Settings, log: Callable[[str], None], front_end: str) -> None:
         self.lock = threading.RLock()  # a log callback may ask questions from within
-        self.tier = Tier(settings, below, log=log)
+        counters = Counters(front_end)
+        counters.start(settings.metrics, time(), log, asked=settings.metrics_asked)
+        self.tier = Tier(settings, below, log=log, counters=counters)
         self.chooser = new_chooser(self.tier, below, ticket, log, front_end)
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self.pump = Pump(self.tier, (self._wake_read,))

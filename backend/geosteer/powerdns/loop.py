@@ -11,7 +11,7 @@ import os
 from select import POLLIN, poll
 from time import monotonic, time
 
-from geosteer.counters.counters import BUSY_SINCE, Counters
+from geosteer.counters.counters import Counters
 from geosteer.errors import ConfigError
 from geosteer.powerdns.protocol import Lines
 from geosteer.powerdns.responder import Responder
@@ -58,7 +58,8 @@ class Loop:
         if rest is None:
             return
         tier, responder, lines = self._tier, self._responder, self._lines
-        self._count_in_file()
+        settings = tier.settings
+        self._counters.start(settings.metrics, time(), log, asked=settings.metrics_asked)
         tier.start()
         now = monotonic()
         _write(self._replies(rest, now))
@@ -123,7 +124,7 @@ class Loop:
     def _replies(self, whole: list[bytes], now: float) -> bytes:
         """The replies to lines that were read at *now*."""
         tier, responder, counters = self._tier, self._responder, self._counters
-        counters.cells[BUSY_SINCE] = int(now * 1e9)
+        counters.begin(now)
         out = []
         for line in whole:
             if tier.unsettled:
@@ -133,17 +134,8 @@ class Loop:
             out.append(responder.reply(line, now))
             if line[:2] in {b"Q\t", b"Q"}:
                 counters.observe(monotonic() - now)
-        counters.cells[BUSY_SINCE] = 0
+        counters.end()
         return out[0] if len(out) == 1 else b"".join(out)
-
-    def _count_in_file(self) -> None:
-        """Go on counting where another worker ended."""
-        settings = self._tier.settings
-        if not settings.metrics:
-            return
-        trouble = self._counters.take_file(settings.metrics, time())
-        if trouble and (settings.metrics_asked or os.path.isdir(settings.metrics)):  # noqa: PTH112
-            log(f"metrics: {trouble}")
 
     def _watch(self, poller: poll, watched: tuple[int, int]) -> tuple[int, int]:
         """Poll what the tier wants polled now."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import _signal  # type: ignore[import-not-found]  # `signal` would bring enum
 import os
 import sys
-from time import monotonic
+from time import monotonic, time
 
+from geosteer.counters.counters import Counters
 from geosteer.errors import ConfigError
 from geosteer.library.new_chooser import new_chooser
 from geosteer.library.poll_loop import Pump
@@ -60,7 +61,7 @@ class Loop:
         self._config = settings.path
         self._reload = False
         self._wake, self._wake_end = os.pipe()
-        self._tier = Tier(settings, below, log=log)
+        self._tier = Tier(settings, below, log=log, counters=Counters("squid"))
         self._rewriter = Rewriter(
             new_chooser(self._tier, below, ticket, log, "squid"), options.target, options.routes,
             status=options.choice("status", STATUSES, "302"), rewrite="rewrite" in options, by_path=options.by_path,
@@ -71,6 +72,7 @@ class Loop:
         tier, rewriter, requests = self._tier, self._rewriter, Requests()
         pump = Pump(tier, (0, self._wake))
         self._catch_hangup()
+        tier.counters.start(tier.settings.metrics, time(), log, asked=tier.settings.metrics_asked)
         tier.start()
         while True:
             pump.arm()

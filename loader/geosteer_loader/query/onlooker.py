@@ -7,6 +7,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from geosteer import settings as worker_settings
+from geosteer.counters.counters import Counters
 from geosteer.decision.client import Client
 from geosteer.decision.round_robin import last_resort
 from geosteer.errors import StoreError
@@ -38,7 +39,9 @@ class Onlooker:
         self.settings = settings
         self.troubles: list[str] = []
         """What a worker would log, oldest first."""
-        self.tier = Tier(settings, below, log=self.troubles.append, writes=False)
+        self.tier = Tier(
+            settings, below, log=self.troubles.append, writes=False, counters=Counters("command")
+        )
 
     def look(self, seconds: float = PATIENCE) -> None:
         """Follow Redis until what is published steers, or the time is over."""

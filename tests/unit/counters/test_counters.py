@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import signal
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from geosteer.counters import counters as layout
-from geosteer.counters.counters import Counters, open_counters
+from geosteer.counters.counters import Counters
 from geosteer.counters.reading import read_file, read_folder
 
 NOW = 1_800_000_000.5
@@ -205,7 +206,8 @@ def test_a_damaged_file_is_told_and_left_and_the_next_one_counts(tmp_path: Path,
     workers, damaged = read_folder(tmp_path)
     assert (workers, [file.path for file in damaged]) == ([], [str(first)])
     log: list[str] = []
-    counters = open_counters(str(tmp_path), "pdns", NOW, log.append)
+    counters = Counters("pdns")
+    counters.start(str(tmp_path), NOW, log.append, asked=True)
     counters.count(counters.slot(*KEY))
     assert len(log) == 1
     assert str(first) in log[0]
@@ -266,7 +268,8 @@ def test_what_others_put_there_is_left_alone(tmp_path: Path, trap: str):
         path.touch()
         path.chmod(0o666)
     log: list[str] = []
-    counters = open_counters(str(tmp_path), "pdns", NOW, log.append)
+    counters = Counters("pdns")
+    counters.start(str(tmp_path), NOW, log.append, asked=True)
     counters.count(counters.slot(*KEY))
     assert len(log) == 1
     workers, damaged = read_folder(tmp_path)
@@ -284,7 +287,8 @@ def test_where_there_is_no_file_it_is_said_once_and_counted_in_memory(tmp_path: 
     elif folder == "full":
         where = Path("/dev/full")
     log: list[str] = []
-    counters = open_counters(str(where), "pdns", NOW, log.append)
+    counters = Counters("pdns")
+    counters.start(str(where), NOW, log.append, asked=True)
     counters.count(counters.slot(*KEY))
     counters.note(NOW, "1", "live", 0, 0)
     assert len(log) == 1
@@ -317,3 +321,34 @@ def test_reading_in_the_same_process_keeps_the_lock(tmp_path: Path):
         assert counters.cells[layout.PID] == os.getpid()
     finally:
         kill(other)
+
+
+def test_a_file_that_was_closed_and_taken_again_keeps_its_lock(tmp_path: Path):
+    """A descriptor that is closed late, with the memory that it maps, would cost the new holder the lock."""
+    first = taken(tmp_path)
+    first.count(first.slot(*KEY))
+    first.close()
+    second = taken(tmp_path)
+    first.count(first.slot(*KEY))  # to memory
+    del first
+    gc.collect()
+    other = child(tmp_path, 1, "a")
+    try:
+        assert [worker.pid for worker in read_folder(tmp_path)[0]] == [os.getpid(), other.pid]
+    finally:
+        kill(other)
+    second.close()
+    assert [worker.pid for worker in read_folder(tmp_path)[0]] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("front_end", "asked", "counts"),
+    [("library", False, False), ("library", True, True), ("http", False, True)],
+)
+def test_a_library_counts_only_where_it_was_asked_to(
+    tmp_path: Path, front_end: str, asked: bool, counts: bool
+):
+    counters = Counters(front_end)
+    counters.start(str(tmp_path), NOW, pytest.fail, asked=asked)
+    assert (len(read_folder(tmp_path)[0]) == 1) == counts
+    counters.close()
