@@ -214,7 +214,7 @@ class Chooser:
         if not self._decider.lasts(decision, asked):
             return choice, False
         if decision.split:
-            return choice, not isinstance(client, _ByPath)
+            return choice, not isinstance(client, ByPath)
         self._by_record.keep(key, choice)
         return choice, True
 
@@ -295,7 +295,7 @@ class Chooser:
 _NOBODY = Client(32, 0, 0)
 
 
-class _ByPath(Client):
+class ByPath(Client):
     """A client whom the policy `hash` knows by the path that it asks for, so that one object lives on few nodes.
 
     Which clients a node keeps still depends on their network.
@@ -327,7 +327,7 @@ def _kind(kinds: tuple[str, ...], client: Client | None) -> str:
 
 
 def _seen_by_hashes(service: Service, client: Client | None, path: str) -> Client | None:
-    return _ByPath(client, path) if path and service.policy == "hash" else client
+    return ByPath(client, path) if path and service.policy == "hash" else client
 
 
 __all__ = ["Choice", "Chooser", "NoService", "NotReady"]
