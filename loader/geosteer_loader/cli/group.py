@@ -25,6 +25,7 @@ from geosteer_loader.cli import (
     status,
     verify,
     version,
+    web,
     who,
     world_map,
 )
@@ -80,6 +81,7 @@ for _command in (
     completion.completion,
     who.who,
     world_map.world_map,
+    web.web,
     version.version,
 ):
     geosteer.add_command(_command)

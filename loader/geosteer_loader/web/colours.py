@@ -12,6 +12,10 @@ COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")
 """Of Okabe and Ito, "Color Universal Design", 2008. Twelve hues cannot be told apart without colour vision; these can."""
 
 
+SLOTS = 2 * len(COLOURS)
+"""Colours plain, then colours hatched."""
+
+
 @dataclass(frozen=True, slots=True)
 class Style:
     """How one node is drawn."""
@@ -26,11 +30,26 @@ class Style:
 def styles(
     nodes: Iterable[str], leaders: Mapping[str, Iterable[str]], neighbours: Sequence[tuple[str, str]]
 ) -> dict[str, Style]:
-    """A style for each node; those that lead in neighbouring countries get different ones, as far as twelve go.
+    """A style for each node. Up to twelve nodes have one of their own each, whatever the map says.
+
+    Of more, those that lead in neighbouring countries get different ones, as far as that goes.
 
     Args: leaders: country -> the nodes that may have most of its clients; neighbours: countries with a common border.
     """
     names = sorted(nodes)
+    slots = dict(zip(names, range(SLOTS), strict=False))
+    if len(names) > SLOTS:
+        slots = _spread(names, leaders, neighbours)
+    return {
+        name: Style(number, slots[name] % len(COLOURS), slots[name] >= len(COLOURS))
+        for number, name in enumerate(names, 1)
+    }
+
+
+def _spread(
+    names: Sequence[str], leaders: Mapping[str, Iterable[str]], neighbours: Sequence[tuple[str, str]]
+) -> dict[str, int]:
+    """The nodes with most neighbours first, each takes the slot that fewest of its neighbours have, then fewest of all."""
     touching: dict[str, set[str]] = {name: set() for name in names}
     for first, second in neighbours:
         for one in leaders.get(first, ()):
@@ -39,18 +58,13 @@ def styles(
                     touching[one].add(other)
                     touching[other].add(one)
     slots: dict[str, int] = {}
-    used = [0] * (2 * len(COLOURS))
+    used = [0] * SLOTS
     for name in sorted(names, key=lambda each: (-len(touching[each]), each)):
         near = [slots[other] for other in touching[name] if other in slots]
-        slot = min(
-            range(len(used)), key=lambda each: (near.count(each), used[each], _alike(each, near), each)
-        )
+        slot = min(range(SLOTS), key=lambda each: (near.count(each), used[each], _alike(each, near), each))
         slots[name] = slot
         used[slot] += 1
-    return {
-        name: Style(number, slots[name] % len(COLOURS), slots[name] >= len(COLOURS))
-        for number, name in enumerate(names, 1)
-    }
+    return slots
 
 
 def _alike(slot: int, near: Sequence[int]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +17,10 @@ from geosteer_loader.store.pages import Pages
 from geosteer_loader.web.picture import Picture, node_styles, picture
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from geosteer.decision.node_state import NodeState
+    from geosteer_loader.query.past import Timeline
     from geosteer_loader.store.store import Store
 
 
@@ -36,6 +38,8 @@ class Moment:
     """Node -> its load in parts of its capacity."""
     now: float
     """Seconds since 1970, by Redis."""
+    doubts: Sequence[str] = ()
+    """Of the past: what is not certain, one line each."""
 
     @property
     def generation(self) -> int:
@@ -55,6 +59,29 @@ def live(store: Store) -> Moment:
         overrides=overrides.read(store, now),
         loads=loads_of(store, document),
         now=now,
+    )
+
+
+def past(timeline: Timeline, at: float) -> Moment:
+    """As it was. Args: at: seconds since 1970.
+
+    Raises: OutOfReach: history or journal do not tell. ConfigError: it lies in the future. StoreError.
+    """
+    then = timeline.at(at)
+    return Moment(
+        fields=then.entry.fields,
+        document=then.document,
+        states=then.states,
+        overrides={
+            name: said
+            for name, text in then.overrides.items()
+            if name in then.states
+            and then.states[name].forced(at)
+            and isinstance(said := json.loads(text), dict)
+        },
+        loads={},
+        now=at,
+        doubts=then.doubts,
     )
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from geosteer_loader.query.who import PartShare
     from geosteer_loader.web.colours import Style
 
+ALL_UP = MOMENTS[0]
 MOST_NUMBERS = 60
 """Nodes whose numbers are on the map; of more, only their dots are."""
 RADIUS = 88
@@ -93,15 +94,14 @@ class Picture:
 
 
 def node_styles(nodes: Iterable[str], countries: Mapping[str, Mapping[str, Shift]]) -> dict[str, Style]:
-    """Styles that hold whatever state the nodes are in, as far as colours go: nodes keep theirs during an outage."""
+    """Styles by who leads where while all nodes serve: during an outage nodes keep them."""
     leaders: dict[str, set[str]] = {}
     for country, parts in countries.items():
         for shift in parts.values():
-            for moment in MOMENTS:
-                for side in (shift.before, shift.after):
-                    amounts = side.get(moment)
-                    if amounts:
-                        leaders.setdefault(country, set()).add(max(sorted(amounts), key=amounts.__getitem__))
+            for side in (shift.before, shift.after):
+                amounts = side.get(ALL_UP)
+                if amounts:
+                    leaders.setdefault(country, set()).add(max(sorted(amounts), key=amounts.__getitem__))
     return styles(nodes, leaders, world().neighbours)
 
 
