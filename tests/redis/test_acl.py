@@ -18,6 +18,7 @@ from geosteer_loader.config.config import load
 from geosteer_loader.store import functions
 from geosteer_loader.store.lease import Lease
 from geosteer_loader.store.store import connect
+from geosteer_loader.web.observer import Observer
 from support.constellations import SentinelServer
 from support.data import ROOT
 from support.dns_setup import backend_toml
@@ -240,6 +241,7 @@ def test_the_check_of_a_primary_is_allowed_to_a_worker_and_functions_to_a_reader
 READING = (
     ("status",), ("status", "--json"), ("status", "--check"), ("lookup", "192.0.2.1"), ("explain", WWW, "192.0.2.1"),
     ("explain", WWW, "192.0.2.1", "--json"), ("history",), ("history", "--json"), ("verify",), ("node", "list"),
+    ("who", WWW), ("map", WWW),
 )  # fmt: skip
 BY_HAND = {"hget", "fcall_ro", "ping"}
 """What the README shows with redis-cli, beside the commands that only read."""
@@ -254,6 +256,19 @@ def as_user(config: Path, user: str, password: str) -> Path:
     found = config.with_name(f"{user}.toml")
     found.write_text(text)
     return found
+
+
+def look_at_the_page(config: Path) -> None:
+    """Ask for all that `geosteer web` shows."""
+    page = Observer(lambda: load(config, {}))
+    try:
+        assert page.now(WWW)["ok"]
+        assert page.timeline()["since"]
+        assert page.past(WWW, time.time())["ok"]
+        assert page.journal(None)["events"]
+        assert page.plan(WWW)["after"]
+    finally:
+        page.close()
 
 
 def published_config(folder: Path, server: RedisServer) -> Path:
@@ -276,6 +291,7 @@ def test_a_reader_may_run_every_command_that_only_reads_and_nothing_else(
     with Watch(server) as watch:
         for words in READING:
             run(reader, *words, codes=(0, 1) if "--check" in words else (0,))
+        look_at_the_page(reader)
         reader.write_text(reader.read_text().replace(server.tcp_url, f"{server.tcp_url}/1"))
         run(reader, "status", codes=(1,))
         asked, denied = watch.commands(), watch.denied()

@@ -37,6 +37,7 @@ SHAPE = """
 [redis]
 url = "{url}"
 prefix = "{prefix}"
+timeout = 3
 [[sources.geo]]
 format = "csv"
 path = "{geo}"
