@@ -323,6 +323,7 @@ def scenarios() -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
     }  # fmt: skip
 
 
+@pytest.mark.no_cover
 @pytest.mark.timeout(7200)  # a long run: every boundary, on a machine with other work
 @pytest.mark.parametrize("name", scenarios())
 def test_it_agrees_with_the_director_at_the_boundaries_of_real_tables(
@@ -433,6 +434,7 @@ def test_a_new_configuration_counts_at_once_though_the_old_one_is_remembered(own
         client.execute_command(*call)
 
 
+@pytest.mark.no_cover
 def test_every_country_is_found_in_every_way_of_writing_its_record(own_redis: RedisServer) -> None:
     client = own_redis.client(protocol=2)
     client.execute_command("FUNCTION", "LOAD", functions.code())

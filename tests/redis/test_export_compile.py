@@ -131,6 +131,7 @@ conditions = st.sampled_from(
 )
 
 
+@pytest.mark.no_cover
 @settings(max_examples=60, deadline=None)
 @given(
     st.sampled_from(["best", "best", "nearest", "weighted", "hash"]), weights, weights, weights,
@@ -305,6 +306,7 @@ def test_any_value_comes_back(tmp_path: Path, value: Any) -> None:
     assert encode("x") == b"Ax"
 
 
+@pytest.mark.no_cover
 def test_the_real_country_table_is_in_it_whole(tmp_path: Path, own_redis: RedisServer) -> None:
     config = make_config(tmp_path, own_redis.url, geo=[shared("country-2026-02-01.mmdb")])
     with connect(config.redis) as store:

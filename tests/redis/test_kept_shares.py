@@ -85,6 +85,7 @@ def shown(config: Path, node: str) -> float:
     return float(json.loads(command(config, "status", "--json"))["nodes"][node]["share"])
 
 
+@pytest.mark.no_cover
 def test_a_node_keeps_the_share_of_its_clients_that_status_shows(
     world: tuple[RedisServer, Worker, Path],
 ) -> None:

@@ -414,6 +414,7 @@ def test_a_schema_that_this_program_cannot_write_is_bad_usage(
     assert current_of(site.client)["schema"] == "1"
 
 
+@pytest.mark.no_cover
 def test_a_real_days_change_moves_few_clients_and_the_numbers_add_up(
     tmp_path: Path, own_redis: RedisServer
 ) -> None:

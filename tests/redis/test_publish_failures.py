@@ -78,6 +78,7 @@ def forget_sweep(client: Any) -> None:
     client.hset("{geosteer}:current", "swept", "2020-01-01T00:00:00Z")
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("lose_reply", [False, True], ids=["never arrives", "loses its reply"])
 def test_a_connection_that_dies_at_any_command_leaves_a_whole_generation(
     tmp_path: Path, own_redis: RedisServer, lose_reply: bool
@@ -162,6 +163,7 @@ with connect(config.redis) as store:
 """
 
 
+@pytest.mark.no_cover
 def test_publishers_killed_at_odd_moments_leave_whole_tables_of_real_data(
     tmp_path: Path, own_redis: RedisServer
 ) -> None:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from geosteer_loader.store.store import Command
     from support.servers import RedisServer
 
+pytestmark = pytest.mark.no_cover
+
 
 def test_memory_does_not_grow_over_a_thousand_publishes(tmp_path: Path, own_redis: RedisServer) -> None:
     client = own_redis.client()

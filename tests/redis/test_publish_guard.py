@@ -174,6 +174,7 @@ def test_a_tally_of_a_damaged_table_is_an_error() -> None:
         Tally(lambda _name: b"junk", country_of).count("ab")
 
 
+@pytest.mark.no_cover
 def test_a_days_real_change_passes_all_guards_and_half_a_database_does_not(
     tmp_path: Path, own_redis: RedisServer
 ) -> None:

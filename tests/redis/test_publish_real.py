@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from support.servers import RedisServer
 
+pytestmark = pytest.mark.no_cover
+
 
 def publish_day(folder: Path, server: RedisServer, name: str) -> Outcome:
     config = make_config(folder, server.url, geo=[shared(name)])

@@ -272,6 +272,7 @@ def test_the_command_says_what_is_wrong_and_ends_with_1(
     assert json.loads(capsys.readouterr().out)["problems"][0]["where"].startswith("geo.v4 ")
 
 
+@pytest.mark.no_cover
 def test_real_data_of_overlapping_sources_verifies(tmp_path: Path, own_redis: RedisServer) -> None:
     own = write_csv(tmp_path / "own.csv", ["8.8.8.0/25,NL", "2001:4860::/33,DE", "10.0.0.0/8,GB"])
     config = make_config(tmp_path, own_redis.url, geo=[shared("country-2026-02-01.mmdb"), own])

@@ -48,6 +48,7 @@ def export(config: Path, folder: Path, *more: str) -> int:
     return main(["export", "gdnsd", str(folder), "--config", str(config), *more])
 
 
+@pytest.mark.no_cover
 @pytest.mark.timeout(3000)
 def test_at_the_boundaries_of_real_data_it_answers_as_the_director_does(
     own_redis: RedisServer, tmp_path: Path

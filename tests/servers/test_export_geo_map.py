@@ -87,6 +87,7 @@ def export(config: Path, folder: Path, *more: str) -> int:
     return main(["export", "geo-map", str(folder), "--config", str(config), *more])
 
 
+@pytest.mark.no_cover
 def test_at_the_boundaries_of_real_data_it_names_the_node_that_the_director_names(
     own_redis: RedisServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -52,6 +52,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, 
         yield path, server
 
 
+@pytest.mark.no_cover
 @pytest.mark.timeout(3000)
 def test_at_every_boundary_of_real_data_it_answers_as_the_director_does(
     published: tuple[Path, RedisServer], tmp_path: Path

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.no_cover
+
 NEWER, OLDER = "country-2026-02-01.mmdb", "country-2026-01-31.mmdb"
 
 

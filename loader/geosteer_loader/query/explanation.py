@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+
+def _fields(
+    told: Layer | Nearness | PathLength | Candidate | Equals | Match | Record | Explanation,
+) -> dict[str, Any]:
+    """By their names; unlike `dataclasses.asdict` without a copy of everything within, which would take most of the time."""
+    return {name: getattr(told, name) for name in told.__slots__}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,11 +92,13 @@ class Candidate:
 
     def to_json(self) -> dict[str, Any]:
         """The fields above; without `chance` where it is None, and with those of `went_by` in its place."""
-        document = asdict(self)
-        went_by = document.pop("went_by")
+        document = _fields(self)
+        del document["went_by"]
         if self.chance is None:
             del document["chance"]
-        return {**document, **(went_by or {})}
+        if self.went_by is not None:
+            document.update(_fields(self.went_by))
+        return document
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,4 +183,11 @@ class Explanation:
 
     def to_json(self) -> dict[str, Any]:
         """As `geosteer explain --json` prints it: the fields above, by their names."""
-        return {**asdict(self), "candidates": [candidate.to_json() for candidate in self.candidates]}
+        return {
+            **_fields(self),
+            "layers": [_fields(layer) for layer in self.layers],
+            "matched": {table: _fields(match) for table, match in self.matched.items()},
+            "candidates": [candidate.to_json() for candidate in self.candidates],
+            "equals": [_fields(group) for group in self.equals],
+            "answer": [_fields(record) for record in self.answer],
+        }

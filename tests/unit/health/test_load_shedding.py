@@ -21,6 +21,8 @@ from support.long import LONG
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+pytestmark = pytest.mark.no_cover
+
 TTL = 60
 FEED = 10
 CLIENTS = 600

@@ -173,6 +173,7 @@ def random_weights(rng: random.Random) -> dict[str, int]:
     return {name: rng.choice([0, 100, 100, 200]) for name in chosen}
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("policy", ["best", "weighted", "hash", "nearest", "path"])
 def test_chances_are_what_the_director_gives_to_many_clients(policy: str) -> None:
     rng = random.Random(policy)

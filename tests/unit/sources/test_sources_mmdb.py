@@ -92,6 +92,7 @@ def plain(data: Any) -> str:
     return where
 
 
+@pytest.mark.no_cover
 def test_every_edge_of_the_country_database_is_what_the_reader_says():
     assert disagreements(shared("country-2026-02-01.mmdb"), plain) == []
 

@@ -129,6 +129,7 @@ def test_withdrawn_codes_of_a_nerd_zone_are_what_took_their_place_by_code_and_by
     ]
 
 
+@pytest.mark.no_cover
 def test_the_nerd_zone_of_a_day_gives_the_ranges_of_the_same_days_database():
     zone = flatten([open_source("geo", "nerd", shared("zz.countries-2026-02-01.rbldnsd"))], Report())
     database = flatten([open_source("geo", "mmdb", shared("country-2026-02-01.mmdb"))], Report())

@@ -52,6 +52,7 @@ def test_every_edge_of_a_small_table_is_found_as_a_linear_reading_finds_it(bits:
     check_table(bits, data.draw(tables.small_tables(bits)), data.draw(addresses))
 
 
+@pytest.mark.no_cover
 @FAMILIES
 @settings(max_examples=12, deadline=None)
 @given(data=st.data())

@@ -133,6 +133,7 @@ def test_a_leaf_that_is_not_here_is_asked_for_and_only_that_one(shape: str, bits
         whole.cell(0)
 
 
+@pytest.mark.no_cover
 def test_the_country_database_says_at_every_edge_what_its_reader_says(shape: str):
     path = shared("country-2026-02-01.mmdb")
     with maxminddb.open_database(path) as reader:
@@ -152,6 +153,7 @@ def test_the_country_database_says_at_every_edge_what_its_reader_says(shape: str
             assert wrong == []
 
 
+@pytest.mark.no_cover
 def test_the_prefixes_of_the_country_database_are_the_widest_with_one_record():
     table = tables.merged(country_ranges(shared("country-2026-02-01.mmdb"), 32))
     whole = tiny.whole_tree(32, page_builder.build(32, *table))
