@@ -113,7 +113,7 @@ async def scene_kept(server: NameServer) -> None:
     port = await serve()
     probes = Probes(time.time)
     clock = [1000.0]
-    probes._connector._resolver = Resolver(lambda: clock[0])
+    probes._resolver = Resolver(lambda: clock[0])
     subject = node("good.example", kind="http", port=port, timeout=2)
     assert await looks(probes, subject) == Result(True)
     server.mode = "hang"
@@ -190,3 +190,23 @@ def test_a_literal_address_needs_no_look_up() -> None:
 
     (found,) = looked_up(lookup, "2001:db8::1").found
     assert (found.family, found.host, found.address[1]) == (socket.AF_INET6, "2001:db8::1", 80)
+
+
+@pytest.mark.parametrize("kind", ["tcp", "http"])
+def test_a_name_still_being_looked_up_when_the_check_ends_says_nothing_of_the_node(kind: str) -> None:
+    """Both time limits, of the look-up and of the check, may end at once where the prober gets no processor."""
+    go_on = threading.Event()
+    probes = Probes(time.time)
+    probes._resolver = Resolver(time.monotonic, lambda _: go_on.wait(20) and [])
+
+    async def stalled() -> Result:
+        task = asyncio.create_task(looks(probes, node("lon1.example.net", kind=kind, timeout=0.2)))
+        await asyncio.sleep(0.05)
+        time.sleep(0.3)  # the whole prober stands still
+        return await task
+
+    try:
+        found = asyncio.run(stalled())
+    finally:
+        go_on.set()
+    assert found == Result(None, "this prober cannot check: lon1.example.net did not resolve in time")

@@ -35,10 +35,12 @@ class CannotCheck(Exception):
 
 
 class Connector:
-    """Connects to hosts within a check's timeout."""
+    """Connects to the hosts of one check within its timeout."""
 
     def __init__(self, resolver: Resolver) -> None:
         self._resolver = resolver
+        self.unresolved = ""
+        """The name that was still being looked up when the check was ended, which says nothing of the node."""
 
     async def open(self, host: str, port: int, timeout: float) -> tuple[socket.socket, str]:
         """A connection to a name or a literal address, and a warning ("": none); the caller closes it.
@@ -48,6 +50,9 @@ class Connector:
         """
         try:
             endpoints = await self._resolver.resolve(host, port, timeout)
+        except asyncio.CancelledError:
+            self.unresolved = host
+            raise
         except NoSuchName as exc:
             raise Unreachable(Result(False, str(exc))) from exc
         except CannotResolve as exc:

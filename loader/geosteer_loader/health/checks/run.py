@@ -37,15 +37,19 @@ class Probes:
         self._environ = environ
         self._secrets = Expander(environ)
         self._contexts = Contexts()
-        self._connector = Connector(Resolver(monotonic))
+        self._resolver = Resolver(monotonic)
 
     async def probe(self, node: Subject, check: Check) -> Result:
         """Make one check of a node; never longer than its timeout, and without an error."""
-        began = monotonic()
+        began, connector = monotonic(), Connector(self._resolver)
         try:
             async with asyncio.timeout(check.timeout):
-                result = await self._probe(node, check)
+                result = await self._probe(connector, node, check)
         except TimeoutError:
+            if connector.unresolved:
+                # The shorter limit of the look-up ended in the same moment: this prober stood still for a while.
+                reason = f"{connector.unresolved} did not resolve in time"
+                return Result(None, f"this prober cannot check: {reason}")
             if monotonic() - began > check.timeout + LATE:
                 return Result(None, "this prober stood still meanwhile")
             return Result(False, f"no answer in {check.timeout:g} s")
@@ -63,27 +67,27 @@ class Probes:
             return gateway.reachable()
         try:
             async with asyncio.timeout(timeout):
-                return bool((await self._control(target, timeout)).good)
+                return bool((await self._control(Connector(self._resolver), target, timeout)).good)
         except (TimeoutError, Unset, CannotCheck, ValueError):
             return False
 
-    async def _probe(self, node: Subject, check: Check) -> Result:
+    async def _probe(self, connector: Connector, node: Subject, check: Check) -> Result:
         spec = check.spec
         if check.kind == "tcp":
-            return await tcp.connect(self._connector, node.addresses, spec["port"], check.timeout)
+            return await tcp.connect(connector, node.addresses, spec["port"], check.timeout)
         if check.kind == "command":
             command = [self._secrets.expand(word) for word in spec["command"]]
             return await plugin.run(command, dict(self._environ))
         asked = http.request(spec, self._secrets.expand, self._contexts)
         body = self._secrets.expand(spec.get("body") or "")
         wanted = Wanted(statuses=spec.get("status") or (), body=body)
-        return await http.check(self._connector, asked, wanted, check.timeout, self._now)
+        return await http.check(connector, asked, wanted, check.timeout, self._now)
 
-    async def _control(self, target: str, timeout: float) -> Result:
+    async def _control(self, connector: Connector, target: str, timeout: float) -> Result:
         if "://" in target:
             spec = {"url": target, "verify": False}
             asked = http.request(spec, self._secrets.expand, self._contexts)
-            result, _ = await http.get(self._connector, asked, Wanted(), timeout)
+            result, _ = await http.get(connector, asked, Wanted(), timeout)
             return result
         host, _, port = target.rpartition(":")
-        return await tcp.connect(self._connector, [host.strip("[]")], int(port), timeout)
+        return await tcp.connect(connector, [host.strip("[]")], int(port), timeout)
