@@ -222,7 +222,7 @@ def script(place: Place, clock: float = 0.0) -> list[str]:
         "from pathlib import Path\n"
         "from geosteer_loader.cli.probe import probe\n"
         "logging.basicConfig(level=logging.INFO)\n"
-        "probe.main(['--watch', '--config', sys.argv[1]], standalone_mode=False)\n"
+        "probe.main(['--watch', '--config', *sys.argv[1:]], standalone_mode=False)\n"
     )
     return [sys.executable, "-c", code]
 
@@ -292,28 +292,35 @@ def test_a_service_that_was_started_with_interrupts_ignored_ignores_them(place: 
     assert process.wait(5) == 0
 
 
-def test_a_service_begins_anew_in_place_on_sighup_unless_its_file_is_wrong(
-    place: Place, tmp_path: Any
+def test_a_service_begins_anew_in_place_on_sighup_unless_its_file_or_its_program_is_wrong(
+    place: Place, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def main() -> None:
         async with switches(1) as ports:
             place.publish(document({"n": [tcp(ports[0].port)]}))
+            modules = tmp_path / "modules"
+            modules.mkdir()
+            monkeypatch.setenv("PYTHONPATH", str(modules))
             process = service(place, tmp_path)
             log, path = tmp_path / "log", tmp_path / "probe.toml"
             try:
                 await until(lambda: place.state("n") == "up")
                 text = path.read_text()
+                (modules / "click.py").write_text("raise ImportError")
+                process.send_signal(signal.SIGHUP)
+                await until(lambda: "ends with exit code 1" in log.read_text(), 60)
+                (modules / "click.py").unlink()
                 path.write_text(text + "forget = 'soon'\n")
                 process.send_signal(signal.SIGHUP)
                 await until(lambda: "prober.forget" in log.read_text())
                 path.write_text(text.replace('"lon"', '"ams"'))
                 process.send_signal(signal.SIGHUP)
-                await until(lambda: place.client.hexists(place.keys.beat, "ams"), 20)
+                await until(lambda: place.client.hexists(place.keys.beat, "ams"), 60)
                 assert process.poll() is None
             finally:
                 process.terminate()
             assert process.wait(5) == 0
-            assert "continuing with the previous settings" in log.read_text()
+            assert log.read_text().count("continuing with the previous settings") == 2
             assert "Traceback" not in log.read_text()
 
     asyncio.run(main())

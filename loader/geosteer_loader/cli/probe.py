@@ -6,13 +6,13 @@ import asyncio
 import logging
 import os
 import signal
-import sys
 from pathlib import Path  # noqa: TC003  # click's decorators are run, not only read
 from typing import TYPE_CHECKING
 
 import click
 
 from geosteer.errors import GeosteerError
+from geosteer.process import Trial, command_line
 from geosteer_loader.cli import options, writers
 from geosteer_loader.cli.durations import DURATION
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from geosteer_loader.health.service import Service
 
 log = logging.getLogger(__name__)
+
+TRIAL_SECONDS = 20.0
+"""How long the program may take to start and print its help, before a restart in its place is refused."""
 
 
 @click.command(
@@ -54,22 +57,42 @@ def probe(*, once: bool, period: float | None, config_path: Path | None) -> None
         else:
             anew = asyncio.run(_serve(Service(exchange, settings.prober.control), config_path))
     if anew:
-        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  # itself once more
+        command = command_line()
+        os.execv(command[0], command)  # noqa: S606  # itself once more
 
 
 async def _serve(service: Service, path: Path | None) -> bool:
     """Watch until a signal ends it; whether to restart in place (SIGHUP), with the file as it is now."""
     anew = False
+    trial: asyncio.Task[str] | None = None
 
-    def restart() -> None:
-        nonlocal anew
+    async def refusal() -> str:
+        """Why it cannot restart now, "" if it can: exec cannot be taken back, so file and program are tried before."""
         try:
             writers.settings(path)
         except GeosteerError as exc:
-            log.warning("%s; continuing with the previous settings", exc)
+            return str(exc)
+        program = Trial(command_line(), TRIAL_SECONDS)
+        while (reason := program.verdict()) is None:
+            await asyncio.sleep(0.05)
+        return reason
+
+    def tried(ended: asyncio.Task[str]) -> None:
+        nonlocal anew, trial
+        trial = None
+        if ended.cancelled():
+            return
+        if reason := ended.result():
+            log.warning("%s; continuing with the previous settings", reason)
             return
         anew = True
         service.stop()
+
+    def restart() -> None:
+        nonlocal trial
+        if trial is None:
+            trial = asyncio.ensure_future(refusal())
+            trial.add_done_callback(tried)
 
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, service.stop)
