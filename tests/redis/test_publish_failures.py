@@ -19,6 +19,7 @@ from geosteer_loader.store.object_writer import Writer
 from geosteer_loader.store.redis_errors import ConnectionLost
 from geosteer_loader.store.store import connect
 from support.data import shared
+from support.long import LONG
 from support.publishing import (
     contents,
     current_of,
@@ -175,7 +176,7 @@ def test_publishers_killed_at_odd_moments_leave_whole_tables_of_real_data(
         folder.mkdir()
         configs[day] = write_config(folder, own_redis.url, geo=[source], keep=1, grace=0)
     run(make_config(tmp_path, own_redis.url, geo=[sources[1]], keep=1, grace=0))
-    for number in range(6):
+    for number in range(6 if LONG else 4):
         process = subprocess.Popen(
             [sys.executable, "-c", KILLED, str(configs[2 - number % 2])], stdout=subprocess.PIPE
         )

@@ -8,6 +8,7 @@ import random
 import subprocess
 import threading
 import time
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import maxminddb
@@ -19,6 +20,7 @@ from geosteer.sync.tier import Tier
 from support.countries_config import NAME, address_of, write_config
 from support.data import ROOT, shared
 from support.dns_setup import backend_toml
+from support.long import LONG
 from support.servers import PowerDNS, RedisServer, addresses, scope
 from support.workers import Worker
 
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.no_cover
 
+STEP = 1 if LONG else 5
+"""Of every so manieth network the boundaries are looked up."""
 NEWER, OLDER = "country-2026-02-01.mmdb", "country-2026-01-31.mmdb"
 
 
@@ -67,7 +71,7 @@ def test_every_boundary_agrees_with_the_database(
     tier = Tier(load(str(backend_toml(tmp_path, redis, "timeout = 1000"))), random.Random(1).randrange)
     tier.start()
     checked = 0
-    for network, _ in reader:
+    for network, _ in islice(reader, 0, None, STEP):
         bits = network.max_prefixlen
         first, last = int(network.network_address), int(network.broadcast_address)
         for value in (first - 1, first, last, last + 1):
@@ -77,7 +81,7 @@ def test_every_boundary_agrees_with_the_database(
                 assert record == country(reader, text), text
                 assert 0 < length <= bits
                 checked += 1
-    assert checked > 900_000
+    assert checked > 900_000 / STEP
 
 
 def test_powerdns_gives_each_client_its_country(
@@ -142,7 +146,7 @@ def test_twenty_workers_see_one_of_both_databases_while_they_are_published_in_tu
     for thread in threads:
         thread.start()
     try:
-        for turn in range(1, 6):
+        for turn in range(1, 6 if LONG else 4):
             publish(configs[turn % 2])
     finally:
         done.set()

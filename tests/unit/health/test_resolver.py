@@ -197,7 +197,12 @@ def test_a_name_still_being_looked_up_when_the_check_ends_says_nothing_of_the_no
     """Both time limits, of the look-up and of the check, may end at once where the prober gets no processor."""
     go_on = threading.Event()
     probes = Probes(time.time)
-    probes._resolver = Resolver(time.monotonic, lambda _: go_on.wait(20) and [])
+
+    def lookup(_host: str) -> list[Endpoint]:
+        go_on.wait(20)
+        return []
+
+    probes._resolver = Resolver(time.monotonic, lookup)
 
     async def stalled() -> Result:
         task = asyncio.create_task(looks(probes, node("lon1.example.net", kind=kind, timeout=0.2)))

@@ -19,6 +19,7 @@ from geosteer_loader.impact.measure import measure
 from geosteer_loader.impact.traffic import Traffic, networks
 from geosteer_loader.store.pages import Pages
 from support import tiny
+from support.long import LONG
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -179,7 +180,7 @@ def test_chances_are_what_the_director_gives_to_many_clients(policy: str) -> Non
     rng = random.Random(policy)
     clients = 1500
     records = {"geo": "GB 12 0", "path": "lon1=3 ams1=3 fra1=2", "bgp": "", "nets": ""}
-    for _ in range(20):
+    for _ in range(20 if LONG else 8):
         weights = {
             "countries": {"GB": random_weights(rng)},
             "continents": {"EU": random_weights(rng)},

@@ -54,7 +54,6 @@ def refused(chunks: list[bytes]) -> bool:
     return False
 
 
-@pytest.mark.no_cover
 @given(streams, st.lists(st.integers(0, 1 << 16), max_size=8))
 def test_every_byte_of_good_replies_is_passed_on_and_every_reply_is_seen_to_end(
     replies: list[bytes], cuts: list[int]

@@ -21,6 +21,7 @@ from geosteer_loader.sources.formats import open_source
 from geosteer_loader.sources.report import Report
 from geosteer_loader.tables.flatten import flatten
 from support.data import shared
+from support.long import LONG
 from support.mmdb_writer import Database
 
 if TYPE_CHECKING:
@@ -43,8 +44,8 @@ def found(ranges: dict[int, Ranges], address: str) -> str:
     return family.records[bisect_right(family.starts, int(parsed)) - 1]
 
 
-def disagreements(path: Path, oracle) -> list[str]:
-    """Addresses at and beside the edges of networks and ranges where the table is not what `get` says.
+def disagreements(path: Path, oracle, every: int = 1) -> list[str]:
+    """Addresses at and beside the edges, or every so manieth, of networks and ranges where the table is not what `get` says.
 
     Left out are IPv6 addresses that carry an IPv4 one: clients there are looked up as IPv4.
     """
@@ -57,7 +58,7 @@ def disagreements(path: Path, oracle) -> list[str]:
                 continue
             last = (1 << bits) - 1
             edges = {edge for start in ranges[bits].starts for edge in (max(start - 1, 0), start)} | {last}
-            for edge in sorted(edges):
+            for edge in sorted(edges)[::every]:
                 data, length = reader.get_with_prefix_len(kind(edge))
                 network = edge >> (bits - length) << (bits - length)
                 for address in {edge, network, network + (1 << (bits - length)) - 1, max(network - 1, 0)}:
@@ -94,7 +95,8 @@ def plain(data: Any) -> str:
 
 @pytest.mark.no_cover
 def test_every_edge_of_the_country_database_is_what_the_reader_says():
-    assert disagreements(shared("country-2026-02-01.mmdb"), plain) == []
+    """At every edge in a long run, else at every fifth."""
+    assert disagreements(shared("country-2026-02-01.mmdb"), plain, 1 if LONG else 5) == []
 
 
 @pytest.mark.parametrize("name", [

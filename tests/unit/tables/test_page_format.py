@@ -13,6 +13,7 @@ from geosteer.errors import CorruptPage
 from geosteer.keys import digest
 from geosteer.tables import page_builder, page_format
 from support import tables
+from support.long import examples
 
 if TYPE_CHECKING:
     from support.tables import Table
@@ -52,9 +53,8 @@ def test_every_edge_of_a_small_table_is_found_as_a_linear_reading_finds_it(bits:
     check_table(bits, data.draw(tables.small_tables(bits)), data.draw(addresses))
 
 
-@pytest.mark.no_cover
 @FAMILIES
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=examples(12), deadline=None)
 @given(data=st.data())
 def test_every_edge_of_a_table_of_many_pages_is_found_as_a_linear_reading_finds_it(
     bits: int, data: st.DataObject
