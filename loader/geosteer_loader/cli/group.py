@@ -13,6 +13,7 @@ from geosteer_loader.cli import (
     export,
     feed,
     history,
+    init,
     lookup,
     mismatch,
     node,
@@ -62,6 +63,7 @@ def geosteer(ctx: click.Context) -> None:
 
 
 for _command in (
+    init.init,
     check_config.check_config,
     plan.plan,
     publish.publish,
