@@ -43,6 +43,8 @@ _DEBUG = {"networks"}
 _LOG = {"sample", "file"}
 _METRICS = {"folder"}
 _FALLBACK = {"ttl", "zones", "servers"}
+LONGEST_PASSWORD = 1 << 16
+"""Characters that are read of a password file."""
 _REDIS = {"url", "prefix", "username", "password", "password_file", "ca", "cert", "key", "tls_strict"}
 
 
@@ -224,13 +226,17 @@ def _address(url: str, path: str, problems: list[str]) -> Address:
         return Address(DEFAULT_URL)
 
 
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # nobody may ever write to a FIFO
+
+
 def _secret(redis: Mapping[str, Any], folder: str, path: str, problems: list[str]) -> str:
     """The password: as written, `${NAME}` from the environment, or a file's first line."""
     if "password_file" in redis:
         where = os.path.join(folder, redis["password_file"])  # noqa: PTH118
         try:
-            with open(where, encoding="utf-8") as file:  # noqa: PTH123
-                return file.readline().strip()
+            with open(where, encoding="utf-8", opener=_at_once) as file:
+                return file.readline(LONGEST_PASSWORD).removeprefix("\ufeff").strip()
         except (OSError, ValueError) as exc:
             problems.append(
                 f"{path}: redis.password_file: {where}: {getattr(exc, 'strerror', None) or 'not text'}"

@@ -139,6 +139,14 @@ def test_tables_after_the_part_keep_their_place(tmp_path: Path) -> None:
     assert worker_fallback.merged(MORE, text, "f") == text
 
 
+def test_a_byte_order_mark_stays_and_does_not_matter() -> None:
+    before = "timeout = 20\n[fallback]\n"
+    assert (
+        worker_fallback.merged(MORE, f"\ufeff{before}", "f")
+        == f"\ufeff{worker_fallback.merged(MORE, before, 'f')}"
+    )
+
+
 def test_the_shipped_example_is_a_file_that_it_can_write_to(tmp_path: Path) -> None:
     file = tmp_path / "backend.toml"
     file.write_text(worker_fallback.merged(MORE, (ROOT / "conf" / "backend.toml").read_text(), "f"))

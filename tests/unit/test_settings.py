@@ -161,6 +161,11 @@ def test_a_variable_that_is_not_set_is_named(path: Path, monkeypatch: pytest.Mon
 def test_a_password_may_come_from_the_first_line_of_a_file(path: Path):
     (path.parent / "secret").write_text("from a file \nnot this\n")
     assert written(path, '[redis]\npassword_file = "secret"').password == "from a file"
+    (path.parent / "secret").write_text("\ufefffrom an editor\r\n")
+    assert written(path, '[redis]\npassword_file = "secret"').password == "from an editor"
+    (path.parent / "secret").unlink()
+    os.mkfifo(path.parent / "secret")
+    assert not written(path, '[redis]\npassword_file = "secret"').password
 
 
 def test_a_password_file_that_cannot_be_read_is_named(path: Path):

@@ -129,7 +129,7 @@ def _password(table: Table, base: Path, environ: Mapping[str, str] | None) -> st
     if path is None or environ is None:
         return password
     try:
-        password = read_beside(path).strip("\r\n")
+        password = read_beside(path).partition("\n")[0].strip()  # as workers read it
     except ValueError as exc:
         table.add("password_file", f"{path} {exc}")
         return None

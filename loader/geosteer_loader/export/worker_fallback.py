@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from geosteer.errors import ConfigError, StoreError
 from geosteer_loader.config.dns_names import zone_of
+from geosteer_loader.sources.source_files import BYTE_ORDER_MARK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -75,13 +76,15 @@ def merged(document: Mapping[str, Any], before: str, name: str) -> str:
     Args: before: the file's text, "" for a new file; name: what to call the file.
     Raises: ConfigError: the text is not TOML, or its part [fallback] cannot be separated from the rest. StoreError: as `text`.
     """
+    plain = before.removeprefix(BYTE_ORDER_MARK)
+    mark = before[: len(before) - len(plain)]
     try:
-        old = tomllib.loads(before)
+        old = tomllib.loads(plain)
     except tomllib.TOMLDecodeError as exc:
         raise ConfigError([f"{name}: {exc}"]) from exc
     had = old.pop("fallback", None)
     part = text(document, had.get("ttl") if isinstance(had, dict) else None)
-    others, at = _without(before.splitlines())
+    others, at = _without(plain.splitlines())
     lines = [*others[:at], *part.splitlines(), *([""] if at < len(others) else []), *others[at:]]
     merged_text = "\n".join(lines) + "\n"
     try:
@@ -94,7 +97,7 @@ def merged(document: Mapping[str, Any], before: str, name: str) -> str:
                 f"{name}: fallback: cannot be separated from the rest of the file: write it as tables [fallback...] of its own"
             ]
         )
-    return merged_text
+    return mark + merged_text
 
 
 def _without(lines: Sequence[str]) -> tuple[Lines, int]:
