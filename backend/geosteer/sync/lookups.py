@@ -229,7 +229,7 @@ class Lookups:
             poller = self._poller
             poller.register(fd, self.poll_mask()[1])
             # what has come already is taken in any case
-            events = poller.poll(left * 1000 + 0.5 if left > 0 else 0)
+            events = poller.poll(min(left, 60.0) * 1000 + 0.5 if left > 0 else 0)
             poller.unregister(fd)
             for _, event in events:
                 self.handle(event)
