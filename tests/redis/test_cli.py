@@ -21,6 +21,7 @@ from geosteer_loader.store.lease import Lease
 from geosteer_loader.store.store import connect
 from support.publishing import current_of, make_config, write_config, write_csv
 from support.servers import wait_until
+from support.tiny import publish_tiny
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -627,3 +628,18 @@ def test_on_a_terminal_tables_fit_and_long_diffs_are_folded_elsewhere_all_is_sho
 
 def unstyled(text: str) -> str:
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text).replace("\r\n", "\n")
+
+
+def test_a_node_is_put_down_though_the_rest_of_the_file_is_broken_and_its_lists_are_gone(
+    redis_server: RedisServer, prefix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with redis_server.client() as client:
+        publish_tiny(client, prefix)
+    config = tmp_path / "geosteer.toml"
+    config.write_text(
+        f'[redis]\nurl = "{redis_server.url}"\nprefix = "{prefix}"\n[networks.x]\nfile = "none.txt"\n[zones."a b"]\n[maps.m]\n'
+    )
+    for command in (["status"], ["node", "down", "lon1"], ["node", "list"], ["history"], ["journal"]):
+        assert main([*command, "--config", str(config)]) == 0, command
+    assert main(["publish", "--config", str(config)]) == 2
+    assert "none.txt" in capsys.readouterr().err

@@ -11,8 +11,8 @@ from click.testing import CliRunner
 from geosteer.errors import ConfigError
 from geosteer_loader.cli.feed import feed
 from geosteer_loader.cli.probe import probe
+from geosteer_loader.config.host import load
 from geosteer_loader.health.feed import Item, parse, publish
-from geosteer_loader.health.prober_config import load
 from support.health import Place, document, tcp
 
 if TYPE_CHECKING:

@@ -54,7 +54,7 @@ def feed(
         raise click.BadParameter(str(exc), param_hint="--name") from exc
     if (file is None) == (forget is None):
         raise click.UsageError("give either a FILE or --forget WRITER")
-    settings = writers.settings(config_path)
+    settings = options.host_config(config_path)
     if file is None:
         assert forget is not None
         with connect(settings.redis, settings.journal.max_length) as store:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from geosteer_loader.config.config import Config
+    from geosteer_loader.config.host import HostConfig
     from geosteer_loader.store.store import Store
 
 P = ParamSpec("P")
@@ -107,11 +108,21 @@ def load(path: Path | None) -> Config:
     return config.load(config_file(path))
 
 
+def host_config(path: Path | None) -> HostConfig:
+    """What a command needs of the configuration that works on what is published; its file may be absent.
+
+    Raises: ConfigError.
+    """
+    from geosteer_loader.config import host
+
+    return host.load(default_file() if path is None else path)
+
+
 def connect(path: Path | None) -> Store:
-    """The store that the configuration names."""
+    """The store that the configuration names. Raises: ConfigError."""
     from geosteer_loader.store import store
 
-    config = load(path)
+    config = host_config(path)
     return store.connect(config.redis, config.journal.max_length)
 
 

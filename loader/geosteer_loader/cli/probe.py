@@ -48,7 +48,7 @@ def probe(*, once: bool, period: float | None, config_path: Path | None) -> None
 
     if period is not None and not once:
         raise click.UsageError("--period is for --once: a service keeps the interval of each check")
-    settings, anew = writers.settings(config_path), False
+    settings, anew = options.host_config(config_path), False
     with connect(settings.redis, settings.journal.max_length) as store:
         exchange = writers.exchange(store, settings.prober.name, settings)
         if once:
@@ -69,7 +69,7 @@ async def _serve(service: Service, path: Path | None) -> bool:
     async def refusal() -> str:
         """Why it cannot restart now, "" if it can: exec cannot be taken back, so file and program are tried before."""
         try:
-            writers.settings(path)
+            options.host_config(path)
         except GeosteerError as exc:
             return str(exc)
         program = Trial(command_line(), TRIAL_SECONDS)

@@ -82,7 +82,7 @@ def _published(config_path: Path | None) -> _Found:
     from geosteer_loader.query import status as state
     from geosteer_loader.store.store import connect
 
-    config = options.load(config_path)
+    config = options.host_config(config_path)
     with connect(config.redis) as store:
         gathered = state.gather(store)
     return _Found(

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from geosteer_loader.cli import options
-
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from geosteer_loader.config.host import HostConfig
     from geosteer_loader.health.exchange import Exchange
-    from geosteer_loader.health.prober_config import Settings
     from geosteer_loader.health.writer_report import PostResult
     from geosteer_loader.store.store import Store
 
@@ -18,20 +14,12 @@ PERIOD = 60.0
 """Seconds between two runs from cron, unless `--period` says otherwise."""
 
 
-def settings(path: Path | None) -> Settings:
-    """What a prober reads of the configuration. Raises: ConfigError."""
-    from geosteer_loader.health import prober_config
-
-    if path is None:
-        path = options.default_file()
-    return prober_config.load(path)
-
-
-def exchange(store: Store, name: str, settings: Settings) -> Exchange:
+def exchange(store: Store, name: str, config: HostConfig) -> Exchange:
     """The exchange of the writer with that name."""
     from geosteer_loader.health.exchange import Exchange
+    from geosteer_loader.health.transitions import Rule
 
-    return Exchange(store, name, settings.rule)
+    return Exchange(store, name, Rule(rule=config.prober.rule, forget=config.prober.forget))
 
 
 def summary(posted: PostResult) -> str:
