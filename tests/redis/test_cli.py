@@ -639,7 +639,7 @@ def test_a_node_is_put_down_though_the_rest_of_the_file_is_broken_and_its_lists_
     config.write_text(
         f'[redis]\nurl = "{redis_server.url}"\nprefix = "{prefix}"\n[networks.x]\nfile = "none.txt"\n[zones."a b"]\n[maps.m]\n'
     )
-    for command in (["status"], ["node", "down", "lon1"], ["node", "list"], ["history"], ["journal"]):
+    for command in (["status"], ["node", "down", "lon1"], ["node", "list"], ["history"]):
         assert main([*command, "--config", str(config)]) == 0, command
     assert main(["publish", "--config", str(config)]) == 2
     assert "none.txt" in capsys.readouterr().err

@@ -27,7 +27,7 @@ from geosteer_loader.cli import names, options
 @options.as_json
 @options.common
 def who(*, service: str, clients: Path | None, full: bool, as_json: bool, config_path: Path | None) -> None:
-    """Show which node serves which part of a service's clients now.
+    """Show what part of the clients each node serves.
 
     By country, with the nodes as they are now. Without --clients, address space known to the
     tables is counted: addresses of IPv4, and /48s of IPv6.
