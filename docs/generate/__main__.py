@@ -46,6 +46,10 @@ def write_pages(folder: Path) -> None:
     programs = [page for page in man_pages() if page.section != 7]
     for page in programs:
         (folder / f"{page.name}.md").write_text(to_markdown(page))
+    listed = "\n".join(page.name for page in programs if page.section == 1 and page.name != "geosteer")
+    (folder / "commands.md").write_text(
+        f"# Commands\n\nAlso as manual pages.\n\n```{{toctree}}\n:maxdepth: 1\n\n{listed}\n```\n"
+    )
     for name, text in reference.pages().items():
         (folder / f"{name}.md").write_text(text)
 
