@@ -17,15 +17,15 @@ version = release = tomllib.loads((HERE.parent / "pyproject.toml").read_text())[
 extensions = ["myst_parser"]
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 4
-# Pages of the repository itself, which links from here may name.
-suppress_warnings = ["myst.xref_missing"]
+# Links to files of the repository itself; blocks of code that are cut short.
+suppress_warnings = ["myst.xref_missing", "misc.highlighting_failure"]
 exclude_patterns = ["generate"]
 html_theme = "furo"
 html_title = f"geosteer {version}"
 html_copy_source = False
 
 
-def setup(app):  # noqa: D103, ANN001, ANN201  # Sphinx calls it
+def setup(app):  # noqa: D103  # Sphinx calls it
     import runpy
 
     folder = HERE / "reference"
@@ -34,7 +34,7 @@ def setup(app):  # noqa: D103, ANN001, ANN201  # Sphinx calls it
     app.connect("source-read", _take_up)
 
 
-def _take_up(app, page, source):  # noqa: ANN001, ANN202
+def _take_up(_, page, source):
     """Pages that no list of index.md names yet stand in its last one."""
     if page == "index":
         named = set(source[0].split())
