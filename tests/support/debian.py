@@ -130,7 +130,9 @@ def newer(packages: list[Path], into: Path) -> list[Path]:
         subprocess.run(["dpkg-deb", "--raw-extract", package, tree], check=True)
         control = tree / "DEBIAN/control"
         control.write_text(control.read_text().replace("-1~deb", "-2~deb"))
-        subprocess.run(["dpkg-deb", "-Zgzip", "-z1", "--build", tree, target], check=True, capture_output=True)
+        subprocess.run(
+            ["dpkg-deb", "-Zgzip", "-z1", "--build", tree, target], check=True, capture_output=True
+        )
         shutil.rmtree(tree)
         made.append(target)
     return made
