@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 PATIENCE = 2.0
 """Seconds for which Redis may stay silent until it is told as not live: a worker that starts would answer without it then."""
+FOUND = {"redis+sentinel", "redis+cluster"}
+"""Schemes of which the server is asked for first."""
 ATTEMPTS = 20
 """Times that a page is waited for, each for the worker's `timeout`."""
 
@@ -63,10 +65,8 @@ class Onlooker:
     @property
     def redis(self) -> str:
         """The server that it reads from, or tries to, as a URL without user and password."""
-        scheme = self.settings.address.scheme
-        if scheme == "unix":
-            return str(self.settings.address)
-        return f"{'rediss' if scheme == 'rediss' else 'redis'}://{shown(self.tier.place)}"
+        address = self.settings.address
+        return f"redis://{shown(self.tier.place)}" if address.scheme in FOUND else str(address)
 
     def servers(self) -> list[Node]:
         """Those of the round robin of last resort, as a worker without Redis has them."""
@@ -109,10 +109,13 @@ class Onlooker:
     def connection(self) -> RedisSettings:
         """To the same server, as the same user, for commands that a worker never sends."""
         settings = self.settings
-        database = f"?db={settings.address.database}" if settings.address.database else ""
+        # By the name that the settings have, which is the one in the server's certificate.
+        url = settings.address.public
+        if settings.address.scheme in FOUND:
+            url = f"{self.redis}?db={settings.address.database}"
         tls: dict[str, Any] = {**settings.tls, "tls_strict": "tls_strict" in settings.tls}
         return RedisSettings(
-            url=self.redis + database,
+            url=url,
             prefix=settings.prefix,
             username=settings.username or None,
             password=settings.password or None,
