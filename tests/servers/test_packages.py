@@ -102,7 +102,8 @@ def test_the_tutorial_leads_to_the_right_answers_within_two_minutes(
     printed = []
     for number, commands in enumerate(others, 2):
         began = time.monotonic()
-        printed.append("".join(system.sh(block) for block in commands))
+        # The last step tells what it finds, such as that the country table is old, by its exit code.
+        printed.append("".join(system.sh(block, check=number < 6) for block in commands))
         if number <= 4:
             spent += time.monotonic() - began
     print(f"the tutorial's commands up to the first answers: {spent:.0f} s")
