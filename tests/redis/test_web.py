@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,61 +18,16 @@ from geosteer_loader.query.who import who
 from geosteer_loader.store.store import connect
 from geosteer_loader.web.moment import clients_of, drawn, live
 from geosteer_loader.web.observer import Observer
-from support.data import ROOT
-from support.front_servers import Server, ask, raw
-from support.servers import RedisServer, free_port, wait_until
+from support.front_servers import raw
+from support.servers import wait_until
+from support.web_site import HERE, Site
 from support.world import DOWNLOADS, SERVICE, write_world
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from support.front_servers import Reply
-
-HERE = "127.0.0.1"
-
-
-class Site:
-    """A published world of its own Redis, and the page over it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.redis = RedisServer()
-        self.redis.start()
-        self.config = write_world(folder, self.redis.url)
-        self.publish()
-        self.port = free_port()
-        self.started = time.time()
-        command = [
-            ROOT / ".venv/bin/geosteer",
-            "web",
-            "--config",
-            self.config,
-            "--listen",
-            f"{HERE}:{self.port}",
-        ]
-        self.server = Server([str(word) for word in command]).ready(self.port)
-
-    def publish(self, *options: str) -> None:
-        config = load(self.config, {})
-        with connect(config.redis) as store:
-            publish(config, store, force=options)
-
-    def run(self, *words: str) -> None:
-        assert main([*words, "--config", str(self.config)]) == 0
-
-    def get(self, path: str, **options: Any) -> Reply:
-        return ask(self.port, path, **{"host": f"{HERE}:{self.port}", "client": HERE, **options})
-
-    def api(self, path: str) -> dict[str, Any]:
-        reply = self.get(path)
-        assert reply["content-type"] == "application/json"
-        found: dict[str, Any] = reply.json()
-        return found
-
-    def close(self) -> None:
-        self.server.close()
-        self.redis.close()
+    from support.servers import RedisServer
 
 
 @pytest.fixture(scope="module")

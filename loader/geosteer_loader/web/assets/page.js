@@ -462,7 +462,7 @@ function view(name) {
 // ---- what is done ----------------------------------------------------------------------------------------------------
 
 function pick(code, focus = false) {
-  if (!shapes.has(code)) return;
+  if (!shapes.has(code) || (code === seen.picked && !focus)) return;
   seen.picked = code;
   for (const [other, shape] of shapes) shape.setAttribute("tabindex", other === code ? "0" : "-1");
   if (focus) shapes.get(code).focus({ preventScroll: true });
@@ -492,9 +492,11 @@ function region(box) {
   drawDetail();
 }
 
-$("countries").addEventListener("pointerover", (event) => pick(event.target.id.slice(2)));
-$("countries").addEventListener("click", (event) => pick(event.target.id.slice(2)));
-$("countries").addEventListener("focusin", (event) => { if (event.target.id.slice(2) !== seen.picked) pick(event.target.id.slice(2)); });
+// Not on the map itself: an element of SVG that listens for the focus gets it.
+const frame = $("map").parentElement;
+frame.addEventListener("pointerover", (event) => pick(event.target.id.slice(2)));
+frame.addEventListener("click", (event) => pick(event.target.id.slice(2)));
+frame.addEventListener("focusin", (event) => pick(event.target.id.slice(2)));
 $("map").addEventListener("keydown", (event) => {
   const arrow = ARROWS[event.key];
   if (arrow) {
