@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.data import ROOT
+from support.dns_setup import backend_toml
 from support.front_servers import AMERICAN, BRITISH, DUTCH, TABLES, ask, raw, start_http
+from support.hostile import HostileServer
 from support.servers import free_port, wait_until
 from support.steering import document, republish, set_state, write_settings
 from support.tiny import publish_tiny
@@ -303,6 +305,38 @@ def test_state_changes_and_outages_show_in_the_next_answer(own_redis: RedisServe
         assert sum("//lon1." in reply["location"] for reply in found) == 10
         own_redis.start()
         wait_until(lambda: ask(port, "/.geosteer/health").json()["tier"] == "live")
+
+
+CORRUPT = {
+    "huge times": b"*2\r\n$400\r\n" + b"9" * 400 + b"\r\n$1\r\n0\r\n",
+    "list as a key": b"%1\r\n*1\r\n+a\r\n+b\r\n",
+    "not the protocol": b"HTTP/1.1 400 Bad Request\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("command", ["HGETALL", "PING"])
+def test_health_does_not_say_live_while_redis_answers_nonsense(
+    own_redis: RedisServer, tmp_path: Path, command: str
+) -> None:
+    with own_redis.client() as client:
+        publish_tiny(client, "geosteer", tables=TABLES)
+    with HostileServer(tmp_path, own_redis.socket) as hostile:
+        settings = backend_toml(tmp_path, hostile.url, "max_stale = 1")
+        server, port = start_http(settings)
+        with server:
+            for number, answer in enumerate(CORRUPT.values()):
+                wait_until(lambda: ask(port, "/.geosteer/health").json() == {"tier": "live", "generation": 1})
+                hostile.answer, hostile.command = answer, command
+                hostile.clients[-1].shutdown(socket.SHUT_RDWR)  # so that all is asked again
+                if command == "HGETALL":  # without PING a connection is live for a moment
+                    wait_until(lambda: ask(port, "/.geosteer/health").json()["tier"] == "fallback")
+                    reply = ask(port, "/.geosteer/health")
+                    assert reply.status == 200, "there is something to redirect to"
+                    assert ask(port)["cache-control"] == "private, max-age=10"
+                hostile.command = ""
+                set_state(own_redis, "geosteer", "lon1", "down" if number % 2 else "up")
+                wait_until(lambda: ("//lon1." in ask(port)["location"]) != bool(number % 2))  # noqa: B023
+            assert "Traceback" not in server.log
 
 
 def test_options_reach_the_answers_of_every_process(config: Path, tmp_path: Path) -> None:
