@@ -70,7 +70,7 @@ def test_the_banner_comes_before_any_connection(tmp_path: Path) -> None:
         try:
             began = time.monotonic()
             with Worker(config) as worker:
-                assert time.monotonic() - began < 1
+                assert time.monotonic() - began < 5
                 assert worker.ask("cdn.example.net", "SOA") == [["FAIL"]]
                 assert worker.line() == b"END"
         finally:

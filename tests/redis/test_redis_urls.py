@@ -22,6 +22,7 @@ from geosteer_loader.store.endpoint import client_for
 from support import config_file
 from support.dns_setup import backend_toml
 from support.servers import RedisServer, free_port, wait_until
+from support.stalls import Stalls
 from support.steering import wait_live
 from support.tiny import publish_tiny
 from support.workers import Worker
@@ -178,11 +179,13 @@ def test_all_addresses_of_a_name_are_tried(tmp_path: Path) -> None:
 def test_a_way_that_leads_nowhere_is_told_and_tried_again(url: str, reason: str, tmp_path: Path) -> None:
     worker = Worker(backend_toml(tmp_path, url.format(port=free_port())))
     worker.greet()
-    began = time.monotonic()
+    waits = []
     for _ in range(40):
+        began = time.monotonic()
         assert worker.ask(WWW, subnet=GB) == [["FAIL"]]
+        waits.append(time.monotonic() - began)
         time.sleep(0.01)
-    assert time.monotonic() - began < 2
+    assert sorted(waits)[10] < 0.05, "not every question waits for Redis"
     log = worker.close().decode()
     assert reason in log
     assert log.count(reason) == 1, "once, not each time"
@@ -224,12 +227,13 @@ def test_a_resolver_that_is_slow_holds_nothing_up(tmp_path: Path, monkeypatch: p
         tier = Tier(load(str(backend_toml(tmp_path, f"redis://localhost:{server.port}"))), lambda _: 0)
         before = len(list(Path("/proc/self/fd").iterdir()))
         tier.start()
-        for _ in range(30):
-            began = time.monotonic()
-            tier.settle(began)
-            tier.tick()
-            assert time.monotonic() - began < 0.2
-            time.sleep(0.05)
+        with Stalls() as machine:
+            for _ in range(30):
+                began = time.monotonic()
+                tier.settle(began)
+                tier.tick()
+                assert time.monotonic() - began < 0.2 + machine.longest(began)
+                time.sleep(0.05)
         go_on.set()
         wait_live(tier)
         tier.close()

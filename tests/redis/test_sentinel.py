@@ -19,6 +19,7 @@ from support.constellations import SentinelServer, Watched
 from support.dns_setup import backend_toml
 from support.publishing import current_of, write_config, write_csv
 from support.servers import RedisServer, free_port, wait_until
+from support.stalls import Stalls
 from support.tiny import publish_tiny
 from support.workers import Worker
 
@@ -117,8 +118,10 @@ def test_sentinels_that_are_dead_or_know_nothing_are_passed_over(server_program:
             time.sleep(0.3)
             client.hset("{geosteer}:node:lon1", "state", "down")
             began = time.monotonic()
-            wait_until(lambda: worker.address(WWW, GB) == "192.0.2.2", 5)
-            assert time.monotonic() - began < 0.5, "the sentinel that was right is asked first"
+            with Stalls() as machine:
+                wait_until(lambda: worker.address(WWW, GB) == "192.0.2.2", 5)
+                lasted = time.monotonic() - began - machine.longest()
+            assert lasted < 0.5, "the sentinel that was right is asked first"
         frozen.thaw()
 
 

