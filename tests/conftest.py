@@ -7,13 +7,20 @@ import uuid
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from support.data import ROOT
+from support.long import LONG
 from support.servers import REDIS, RedisServer, valkey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+
+# Properties that say no number of examples: hypothesis's own of 100 in a long run, else a part. A time for one example would
+# fail where the machine has other work.
+settings.register_profile("usual", max_examples=100 if LONG else 40, deadline=None)
+settings.load_profile("usual")
 
 CHECKOUT = pytest.StashKey[set[str]]()
 """What lay in the checkout before the first test."""

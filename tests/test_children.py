@@ -25,7 +25,7 @@ def test_nor_does_it_where_the_tests_ignore_them():
     command += [__file__, "-k", test_a_child_ignores_neither_interrupt_nor_quit.__name__]
     env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
     shell = ["sh", "-c", 'trap "" INT QUIT; exec "$@"', "sh", *command]
-    done = subprocess.run(shell, capture_output=True, text=True, timeout=60, env=env)
+    done = subprocess.run(shell, capture_output=True, text=True, timeout=240, env=env)
     assert done.returncode == 0, done.stdout
     assert "1 passed" in done.stdout
 
@@ -39,7 +39,7 @@ def test_a_test_that_leaves_a_file_in_the_checkout_fails_the_run(tmp_path, proce
     env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
     env["PYTHONPATH"] = str(ROOT / "tests")
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=env, cwd=tmp_path)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=240, env=env, cwd=tmp_path)
     finally:
         left.unlink()
     assert done.returncode == 1, done.stdout
