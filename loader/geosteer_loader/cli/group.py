@@ -9,6 +9,7 @@ import click
 from geosteer_loader.cli import (
     check_config,
     completion,
+    doctor,
     explain,
     export,
     feed,
@@ -64,6 +65,7 @@ def geosteer(ctx: click.Context) -> None:
 
 for _command in (
     init.init,
+    doctor.doctor,
     check_config.check_config,
     plan.plan,
     publish.publish,
