@@ -194,7 +194,7 @@ def _system(answers: Answers, place: Place) -> Iterator[File]:
     user = answers.system_user
     yield File(
         path=place.etc("sysusers.d", "geosteer.conf"),
-        text=f'u {user} - "geosteer: publishes and probes" /var/lib/geosteer /usr/sbin/nologin\n',
+        text=f'u {user} - "geosteer publishes and probes" /var/lib/geosteer /usr/sbin/nologin\n',
     )
     yield File(
         path=place.etc("tmpfiles.d", "geosteer.conf"),
