@@ -28,6 +28,7 @@ COMMAND = [
 CALLS: dict[str, tuple[str, ...]] = {
     "check-config": ("check-config",),
     "completion": ("completion", "bash"),
+    "doctor": ("doctor", "none"),
     "explain": ("explain", "www.cdn.example.net", "192.0.2.1"),
     "export": ("export", "fallback", "fallback.toml"),
     "feed": ("feed", "states.json"),
@@ -55,7 +56,10 @@ SERVICES = {"web"}
 
 def arguments(config: Path, words: tuple[str, ...]) -> list[str]:
     """A command line with the configuration, where the command has one."""
-    return [*words, *(() if words[0] in {"completion", "init", "version"} else ("--config", str(config)))]
+    return [
+        *words,
+        *(() if words[0] in {"completion", "doctor", "init", "version"} else ("--config", str(config))),
+    ]
 
 
 def call(
