@@ -139,6 +139,7 @@ def test_all_that_the_loader_does_is_allowed_and_nothing_is_allowed_that_it_does
         run(config, "explain", WWW, "192.0.2.1", "--plan")
         run(config, "node", "down", "lon1", "--for", "1h")
         run(config, "node", "auto", "lon1")
+        run(config, "journal", "--check")
         run(config, "probe", "--once")
         feed = tmp_path / "feed.json"
         feed.write_text('{"nodes": {"lon1": {"state": "up", "load": 0.9}}}')
@@ -242,6 +243,7 @@ READING = (
     ("status",), ("status", "--json"), ("status", "--check"), ("lookup", "192.0.2.1"), ("explain", WWW, "192.0.2.1"),
     ("explain", WWW, "192.0.2.1", "--json"), ("history",), ("history", "--json"), ("verify",), ("node", "list"),
     ("who", WWW), ("map", WWW),
+    ("journal",), ("journal", "--check"), ("explain", WWW, "192.0.2.1", "--at", "now"), ("history", "--diff", "1", "1"),
 )  # fmt: skip
 BY_HAND = {"hget", "fcall_ro", "ping"}
 """What the README shows with redis-cli, beside the commands that only read."""

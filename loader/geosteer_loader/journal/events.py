@@ -119,13 +119,17 @@ class Event:
 
 def headline(event: Event) -> str:
     """The event in a few words, on one line; control characters are shown as escape sequences."""
-    words = [event.kind, event.subject, event.what]
+    return " ".join(word for word in (printable(event.kind), printable(event.subject), told(event)) if word)
+
+
+def told(event: Event) -> str:
+    """What an event tells, without its kind and subject, on one line; control characters as escape sequences."""
+    text = event.what
     if event.kind in OVERRIDES:
-        words.append(_override_text(event.after))
+        text = " ".join(filter(None, (text, _override_text(event.after))))
     elif event.kind in {"publish", "rollback"}:
-        words[1] = f"generation {event.after}:"
-    text = " ".join(word for word in words if word)
-    return printable(f"{text} ({event.why})" if event.why else text)
+        text = f"generation {event.after}: {text}"
+    return printable(f"{text}: {event.why}" if text and event.why else text or event.why)
 
 
 def _override_text(text: str) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from geosteer_loader.journal.events import decode
 from geosteer_loader.store.store import texts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from geosteer_loader.journal.events import Event
     from geosteer_loader.store.store import Store
@@ -71,6 +72,18 @@ def follow(store: Store, after: str, sleep: Callable[[float], None] = time.sleep
             yield decode(last, texts(fields))
         if len(entries) < BATCH:
             sleep(FOLLOW)
+
+
+def select(
+    events: Iterable[Event], globs: Sequence[str] = (), kinds: Collection[str] = ()
+) -> Iterator[Event]:
+    """Those of the *kinds* (none: of all), about nodes that one of the *globs* matches (none: about anything)."""
+    for event in events:
+        if kinds and event.kind not in kinds:
+            continue
+        if globs and not (event.node and any(fnmatchcase(event.node, glob.lower()) for glob in globs)):
+            continue
+        yield event
 
 
 def _id(moment: float | None, default: str) -> str:

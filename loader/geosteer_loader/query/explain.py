@@ -88,14 +88,18 @@ def explain_then(
             time = timeline.entry(generation).written
         past = timeline.at(time, generation)
         explanation = explain_in(past.context, name, client, qtype, ticket)
-        return replace(explanation, at=format_time_ms(time), notes=_notes(past))
+        return replace(explanation, at=format_time_ms(time), notes=notes(past))
 
 
-def _notes(past: Past) -> list[str]:
+def notes(past: Past) -> list[str]:
     """What is to be known of an answer in the past."""
     lines = [
         f"{format_time_ms(event.time)}: {headline(event)}: may not have reached every worker, or had already"
         for event in past.near
+    ]
+    lines += [
+        f"{format_time_ms(until)}: the override of {node} ends then, by each worker's own clock"
+        for node, until in past.endings()
     ]
     lines += past.doubts
     if past.program and past.program != program():

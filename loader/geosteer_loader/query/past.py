@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
 from geosteer.errors import ConfigError, StoreError
@@ -80,6 +80,16 @@ class Past:
         """Node -> JSON of its override, in force at `time` or not."""
         return self.context.overrides
 
+    def endings(self, seconds: float = NEAR) -> list[tuple[str, float]]:
+        """Nodes whose override ends by itself at most *seconds* before or after, and when."""
+        return [
+            (name, state.override.until)
+            for name, state in self.states.items()
+            if state.override is not None
+            and state.override.until is not None
+            and abs(state.override.until - self.time) <= seconds
+        ]
+
 
 class _Track:
     """The events of one hash or field: what it held when."""
@@ -107,9 +117,18 @@ class _Track:
         after = self.events[place] if place < len(self.events) else None
         if before is not None and after is not None and before.after != after.before:
             return f"between {format_time_ms(before.time)} and {format_time_ms(after.time)}"
-        if before is not None and after is None and before.after != now and before.time < asked - NEAR:
-            return f"after {format_time_ms(before.time)}"
-        return ""
+        return self.changed_since(now, asked) if after is None else ""
+
+    def changed_since(self, now: str, asked: float) -> str:
+        """The same, for the time after the last event."""
+        last = self.events[-1] if self.events else None
+        if last is None or last.after == now or last.time >= asked - NEAR:
+            return ""
+        return f"after {format_time_ms(last.time)}"
+
+    def gaps(self) -> list[tuple[Event, Event]]:
+        """Events that follow each other, of which the second does not begin with what the first ended with."""
+        return [(before, after) for before, after in pairwise(self.events) if before.after != after.before]
 
 
 class Timeline:
@@ -188,6 +207,25 @@ class Timeline:
                 return entry
         names = ", ".join(str(entry.generation) for entry in self.generations) or "none"
         raise OutOfReach(f"generation {generation} is not kept; there are: {names}", self.since)
+
+    def tracks(self) -> dict[str, Mapping[str, _Track]]:
+        """What the journal follows -> node -> its events; generations under ""."""
+        generations = _Track([event for event in self.events if event.kind in {"publish", "rollback"}])
+        return {"generation": {"": generations}, "state": self._states, "override": self._overrides}
+
+    def unexplained(self) -> list[str]:
+        """Where what stands in Redis is not what the last event says, one line each. Raises: StoreError."""
+        self._read_hashes(list(self._states))
+        lines = [
+            f"state of {name}: changed past the journal {when}"
+            for name, track in self._states.items()
+            if (when := track.changed_since(node_text(self._hashes[name]), self.now))
+        ]
+        return lines + [
+            f"override of {name}: changed past the journal {when}"
+            for name, track in self._overrides.items()
+            if (when := track.changed_since(self._overrides_now.get(name, ""), self.now))
+        ]
 
     def _entry(self, time: float) -> Entry:
         place = bisect_right([entry.written for entry in self.generations], time)
