@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from geosteer_loader.store.store import Store
     from support.servers import RedisServer
 
-SECONDS, WORKERS, PAUSE = (90.0, 4, 0.004) if LONG else (4.0, 3, 0.006)
+SECONDS, WORKERS, PAUSE = (60.0, 4, 0.004) if LONG else (4.0, 3, 0.006)
 AT_LEAST = 10_000 if LONG else 300
 """Answers; a loaded machine makes fewer."""
 TOLERANCE = 0.1
@@ -206,6 +206,7 @@ def sides(timeline: Timeline, answer: dict[str, Any], tolerance: float) -> Itera
             yield from (until - 0.001, until)
 
 
+@pytest.mark.timeout(1800)
 def test_what_workers_answered_is_explained_later(scene: Scene) -> None:
     answers = recorded(scene)
     live = [answer for answer in answers if answer["tier"] == "live"]

@@ -148,6 +148,7 @@ class Timeline:
             self._read_hashes(list(current.document(store, fields)["nodes"]))
         self.generations: Sequence[Entry] = history.entries(store)
         """Those that are kept, oldest first."""
+        self._written = [entry.written for entry in self.generations]
         self.events: Sequence[Event] = list(read(store))
         """The whole journal, oldest first."""
         self._times = list(accumulate((event.time for event in self.events), max))
@@ -228,7 +229,7 @@ class Timeline:
         ]
 
     def _entry(self, time: float) -> Entry:
-        place = bisect_right([entry.written for entry in self.generations], time)
+        place = bisect_right(self._written, time)
         if not place:
             raise self._out_of_reach(time)
         return self.generations[place - 1]
