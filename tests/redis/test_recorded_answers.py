@@ -234,7 +234,11 @@ def test_what_workers_answered_is_explained_later(scene: Scene) -> None:
             outcomes["beside an event"] += 1
             assert notes(past), answer  # it says so
             continue
-        wrong.append(answer)
+        distances = sorted(
+            (round(event.time - answer["before"], 3), event.kind, event.subject)
+            for event in timeline.near(answer["before"], 2)
+        )
+        wrong.append((answer, decided(past, answer), past.entry.generation, past.endings(), distances))
     print(
         f"{len(live)} of {len(answers)} live answers: {dict(outcomes)}, {len(wrong)} differ; clock {behind:.4f} s behind"
     )

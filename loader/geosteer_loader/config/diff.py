@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -28,31 +29,41 @@ def differences(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> l
     first, second = (
         {key: value for key, value in document.items() if key not in derived} for document in (before, after)
     )
-    return list(_walk("", first, second))
+    return [
+        {
+            "place": place(keys),
+            "change": "added" if was is ABSENT else "removed" if now is ABSENT else "changed",
+            "before": None if was is ABSENT else was,
+            "after": None if now is ABSENT else now,
+        }
+        for keys, was, now in walk(first, second)
+    ]
 
 
 def line(difference: Difference) -> str:
     """One difference as a line: `nodes.lon1.weight: 100 -> 50`."""
-    place, before, after = difference["place"], difference["before"], difference["after"]
+    where, before, after = difference["place"], difference["before"], difference["after"]
     if difference["change"] == "added":
-        return f"+ {place}: {_text(after)}"
+        return f"+ {where}: {value_text(after)}"
     if difference["change"] == "removed":
-        return f"- {place}: {_text(before)}"
-    return f"  {place}: {_text(before)} -> {_text(after)}"
+        return f"- {where}: {value_text(before)}"
+    return f"  {where}: {value_text(before)} -> {value_text(after)}"
 
 
-def _walk(place: str, before: object, after: object) -> Iterator[Difference]:
+def walk(
+    before: object, after: object, keys: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], Any, Any]]:
+    """Every setting that differs: its keys from the outside in, and what it was and is; `ABSENT`: it is not there."""
     if isinstance(before, dict) and isinstance(after, dict):
         for key in sorted(before.keys() | after.keys()):
-            yield from _walk(_at(place, key), before.get(key, ABSENT), after.get(key, ABSENT))
+            yield from walk(before.get(key, ABSENT), after.get(key, ABSENT), (*keys, key))
     elif before != after:
-        change = "added" if before is ABSENT else "removed" if after is ABSENT else "changed"
-        yield {
-            "place": place,
-            "change": change,
-            "before": None if before is ABSENT else before,
-            "after": None if after is ABSENT else after,
-        }
+        yield keys, before, after
+
+
+def place(keys: Iterable[str]) -> str:
+    """The keys of a setting as the file spells them: `nodes.lon1.weight`."""
+    return reduce(_at, keys, "")
 
 
 def _at(place: str, key: str) -> str:
@@ -60,13 +71,15 @@ def _at(place: str, key: str) -> str:
     return f"{place}.{quoted}" if place else quoted
 
 
-def _text(value: object) -> str:
+def value_text(value: object) -> str:
     """A value much as TOML writes it, without empty settings."""
     if isinstance(value, dict):
         inside = ", ".join(
-            f"{_at('', key)} = {_text(inner)}" for key, inner in value.items() if inner not in (None, [], {})
+            f"{_at('', key)} = {value_text(inner)}"
+            for key, inner in value.items()
+            if inner not in (None, [], {})
         )
         return f"{{ {inside} }}" if inside else "{}"
     if isinstance(value, list):
-        return f"[{', '.join(map(_text, value))}]"
+        return f"[{', '.join(map(value_text, value))}]"
     return "none" if value is None else json.dumps(value, ensure_ascii=False)

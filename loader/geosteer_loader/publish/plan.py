@@ -151,10 +151,10 @@ def _table(name: str, proposal: Proposal, pages: Pages, warnings: list[str]) -> 
         new = outline(pages, bits, after.get(field))
         try:
             old = new if before.get(field) == after.get(field) else outline(pages, bits, before.get(field))
-            families[suffix] = _family(suffix, pages, old, new)
+            families[suffix] = family_plan(suffix, pages, old, new)
         except CorruptPage as exc:
             warnings.append(f"{field}: cannot be compared with what is published: {exc}")
-            families[suffix] = _family(suffix, pages, outline(pages, bits, None), new)
+            families[suffix] = family_plan(suffix, pages, outline(pages, bits, None), new)
     return TablePlan(
         state=_state(name, proposal),
         prefixes=[published.number(fields, f"{name}.prefixes") for fields in (before, after)],
@@ -173,7 +173,8 @@ def _state(name: str, proposal: Proposal) -> str:
     return "changed" if any(was != now for was, now in roots) else "same content"
 
 
-def _family(suffix: str, pages: Pages, old: Outline, new: Outline) -> FamilyPlan:
+def family_plan(suffix: str, pages: Pages, old: Outline, new: Outline) -> FamilyPlan:
+    """What differs between one family of a table before and after. Raises: CorruptPage, StoreError."""
     unit, left_out = UNITS[suffix]
     fresh = new.names - old.names
     moved: Counter[tuple[str, str]] = Counter()

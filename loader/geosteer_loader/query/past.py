@@ -91,6 +91,16 @@ class Past:
         ]
 
 
+def kept_generation(entries: Sequence[Entry], generation: int) -> Entry:
+    """The one with that number. Raises: OutOfReach: it is not kept; the text has those that are."""
+    for entry in entries:
+        if entry.generation == generation:
+            return entry
+    names = ", ".join(str(entry.generation) for entry in entries) or "none"
+    since = entries[0].written if entries else None
+    raise OutOfReach(f"generation {generation} is not kept; there are: {names}", since)
+
+
 class _Track:
     """The events of one hash or field: what it held when."""
 
@@ -203,11 +213,7 @@ class Timeline:
 
     def entry(self, generation: int) -> Entry:
         """A kept generation. Raises: OutOfReach: it is not kept."""
-        for entry in self.generations:
-            if entry.generation == generation:
-                return entry
-        names = ", ".join(str(entry.generation) for entry in self.generations) or "none"
-        raise OutOfReach(f"generation {generation} is not kept; there are: {names}", self.since)
+        return kept_generation(self.generations, generation)
 
     def tracks(self) -> dict[str, Mapping[str, _Track]]:
         """What the journal follows -> node -> its events; generations under ""."""
