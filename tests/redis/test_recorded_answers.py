@@ -181,7 +181,7 @@ def recorded(scene: Scene) -> list[dict[str, Any]]:
         with (folder / "answers").open("w") as out:
             workers.append(subprocess.Popen(command, stdout=out, env=environ))
     files = [scene.folder / f"worker{seed}" / "answers" for seed in range(WORKERS)]
-    wait_until(lambda: all(file.stat().st_size for file in files), what="answers of every worker")
+    wait_until(lambda: all(file.stat().st_size for file in files), what="answers of every worker", seconds=60)
     scene.play(SECONDS)
     assert [worker.wait(60) for worker in workers] == [0] * WORKERS
     return [json.loads(line) for file in files for line in file.open()]
