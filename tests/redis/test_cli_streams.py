@@ -33,6 +33,7 @@ CALLS: dict[str, tuple[str, ...]] = {
     "export": ("export", "fallback", "fallback.toml"),
     "feed": ("feed", "states.json"),
     "history": ("history",),
+    "journal": ("journal",),
     "init": ("init", "--dry-run", "--zone", "cdn.example.net", "--node", "lon1=192.0.2.1"),
     "lookup": ("lookup", "192.0.2.1"),
     "map": ("map", "www.cdn.example.net"),
