@@ -31,7 +31,7 @@ pytestmark = [
 NAME = "www.cdn.example.net"
 CLIENTS = {"81.128.0.0/24": "192.0.2.1", "8.8.8.0/24": "198.51.100.1"}
 """Networks in GB and US, and the node of the tutorial for each."""
-INSTALLED = ("geosteer-backend", "geosteer-loader")
+INSTALLED = ("geosteer-backend", "geosteer-http", "geosteer-loader")
 
 
 @pytest.fixture(scope="module", params=debian.RELEASES)
@@ -125,6 +125,31 @@ def test_each_owner_keeps_his_folder(system: debian.System) -> None:
     system.run("systemctl", "enable", "--now", "geosteer-publish.timer", "geosteer-probe")
 
 
+def test_the_redirector_runs_from_its_package(
+    system: debian.System, packages: tuple[list[Path], list[Path], list[str]]
+) -> None:
+    first, _, _ = packages
+    install(system, first, "geosteer-http")
+    settings = system.sh(
+        "sed 's|/var/lib/geosteer-worker|/var/lib/geosteer-http|' /etc/geosteer/backend.toml"
+    )
+    system.write("/etc/geosteer/http.toml", settings, 0o640)
+    groups = "[Service]\nSupplementaryGroups=redis\n"
+    system.write("/etc/systemd/system/geosteer-http.service.d/geosteer-redis.conf", groups)
+    system.sh(
+        "chgrp geosteer /etc/geosteer/http.toml; systemctl daemon-reload; systemctl start geosteer-http"
+    )
+    ask = (
+        "import http.client as h; c = h.HTTPConnection('127.0.0.1', 8302, timeout=5); "
+        f"c.request('GET', '/a?b', headers={{'Host': '{NAME}', 'X-Forwarded-For': '8.8.8.8'}}); "
+        "r = c.getresponse(); print(r.status, r.getheader('Location'))"
+    )
+    wait_until(lambda: system.run("python3", "-c", ask, check=False).returncode == 0, 20, "an HTTP answer")
+    assert system.run("python3", "-c", ask).stdout.split()[0] == "302"
+    assert "nyc1" in system.run("python3", "-c", ask).stdout
+    system.run("systemctl", "stop", "geosteer-http")
+
+
 def test_an_upgrade_under_load_loses_no_answer_and_runs_the_new_code(
     system: debian.System, packages: tuple[list[Path], list[Path], list[str]]
 ) -> None:
@@ -159,10 +184,10 @@ def test_an_upgrade_under_load_loses_no_answer_and_runs_the_new_code(
 
 def test_a_removal_warns_while_powerdns_is_set_up_and_a_purge_leaves_nothing(system: debian.System) -> None:
     system.run("systemctl", "disable", "--now", "geosteer-publish.timer", "geosteer-probe")
-    done = system.run("dpkg", "--remove", "geosteer-loader", "geosteer-backend")
+    done = system.run("dpkg", "--remove", "geosteer-http", "geosteer-loader", "geosteer-backend")
     assert "PowerDNS is set up to run geosteer-pipe" in done.stdout + done.stderr
     assert (system.root / "etc/geosteer/backend.toml").exists()
-    system.run("dpkg", "--purge", "geosteer-loader", "geosteer-backend")
+    system.run("dpkg", "--purge", "geosteer-http", "geosteer-loader", "geosteer-backend")
     system.sh("rm -f /root/*.deb; systemctl daemon-reload")
     left = system.sh("find / -xdev -name '*geosteer*' ! -path '/proc/*'")
     assert left == ""
