@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import re
 import subprocess
+import tomllib
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -172,6 +174,20 @@ def test_every_setting_that_is_named_is_there(paper: Path) -> None:
             assert table[2] is None or re.search(rf"^#? *{table[2]} *=", conf, re.MULTILINE), span
         for word in re.findall(r"(?<![\w/.\-])[a-z]+(?:_[a-z]+)+(?![\w/(])", span):
             assert re.search(rf"\b{word}\b", conf + code) or word in ELSEWHERE, span
+
+
+@papers
+def test_every_block_of_settings_or_commands_can_be_read(paper: Path) -> None:
+    for language, block in re.findall(
+        r"^```(toml|json|sh)\n(.*?)^```", paper.read_text(), re.DOTALL | re.MULTILINE
+    ):
+        if language == "toml":
+            tomllib.loads(block)
+        elif language == "json":
+            json.loads(block)
+        else:
+            checked = subprocess.run(["sh", "-n"], input=block, capture_output=True, text=True)
+            assert (checked.returncode, checked.stderr) == (0, ""), block
 
 
 def test_each_room_stands_in_the_list_of_changes() -> None:
