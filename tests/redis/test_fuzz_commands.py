@@ -5,19 +5,22 @@ from __future__ import annotations
 import contextlib
 import json
 import random
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import redis
+from geosteer.errors import GeosteerError
 from geosteer.keys import digest
 from geosteer_loader.cli.main import main
+from geosteer_loader.config.config import load
+from geosteer_loader.web.observer import Observer
 from support.long import LONG
 from support.publishing import current_of, make_config, write_csv
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from support.servers import RedisServer
 
 ROUNDS = 400 if LONG else 12
@@ -53,6 +56,9 @@ READ_ONLY = (
     ["verify"],
     ["verify", "--json"],
     ["export", "fallback", "-"],
+    ["who", "www.example.net", "--json"],
+    ["who", "www.example.net"],
+    ["map", "www.example.net"],
 )
 MORE = """
 [nodes.nyc1]
@@ -109,6 +115,21 @@ class Site:
             assert code in codes, (words, told[-500:])
             assert "Traceback" not in told
             assert "Error(" not in told
+        self.page()
+
+    def page(self) -> None:
+        """All that `geosteer web` shows comes as JSON, or is refused in words."""
+        page = Observer(lambda: load(Path(self.config), {}))
+        for ask in (
+            lambda: page.now("www.example.net"),
+            page.timeline,
+            lambda: page.past("www.example.net", time.time()),
+            lambda: page.journal(None),
+            lambda: page.plan("www.example.net"),
+        ):
+            with contextlib.suppress(GeosteerError):
+                assert json.dumps(ask()).encode(errors="replace")
+        page.close()
 
     def publish_document(self, text: bytes) -> None:
         """Put other bytes in the place of the published configuration, under their right digest."""

@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 
 README = (ROOT / "README.md").read_text()
 REDIS = (ROOT / "docs" / "redis.md").read_text()
+MAP = (ROOT / "docs" / "map.md").read_text()
 COMMANDS = ROOT / ".venv" / "bin"
 
 
-def session() -> list[tuple[str, list[str]]]:
-    """Commands of the session with the lines that each prints."""
-    block = re.search(r"<!-- session.*?-->\n```console\n(.*?)```", REDIS, re.DOTALL)
+def session(paper: str) -> list[tuple[str, list[str]]]:
+    """Commands of a paper's session with the lines that each prints."""
+    block = re.search(r"<!-- session.*?-->\n```console\n(.*?)```", paper, re.DOTALL)
     assert block
     steps: list[tuple[str, list[str]]] = []
     for line in block[1].splitlines():
@@ -31,7 +32,7 @@ def session() -> list[tuple[str, list[str]]]:
     return steps
 
 
-def test_the_session_with_redis_cli_prints_what_it_shows(own_redis: RedisServer) -> None:
+def test_the_sessions_print_what_they_show(own_redis: RedisServer) -> None:
     env = {
         **os.environ,
         "GEOSTEER_REDIS_URL": own_redis.url,
@@ -48,7 +49,7 @@ def test_the_session_with_redis_cli_prints_what_it_shows(own_redis: RedisServer)
         return done.stdout.splitlines()
 
     run("geosteer publish")
-    steps = session()
+    steps = session(REDIS)
     assert len(steps) > 8
     for command, shown in steps:
         printed = run(command)
@@ -58,6 +59,21 @@ def test_the_session_with_redis_cli_prints_what_it_shows(own_redis: RedisServer)
             assert printed[0].startswith(begin), command
         else:
             assert printed == shown, command
+    run("redis-cli DEL '{geosteer}:node:lon1'")
+    for command, shown in session(MAP):
+        printed = run(command)
+        assert re.fullmatch(pattern(shown), "".join(f"{line.rstrip()}\n" for line in printed)), (
+            command,
+            printed,
+        )
+
+
+def pattern(shown: list[str]) -> str:
+    """What a command has to print: `...` is left out, alone on a line any number of lines."""
+    lines = [
+        "(?:.*\n)*" if line == "..." else re.escape(line).replace(r"\.\.\.", ".*") + "\n" for line in shown
+    ]
+    return "".join(lines)
 
 
 def test_every_file_that_it_names_is_there() -> None:

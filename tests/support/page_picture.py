@@ -5,6 +5,7 @@ cd tests && ../.venv/bin/python -m support.page_picture
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -22,6 +23,7 @@ SIZE = 1180, 820
 
 def main() -> int:
     """Take the picture of a small world, one node of which is down; 1 where it is too large."""
+    os.environ |= {"LOGNAME": "ann", "SUDO_USER": "ann"}  # not whoever makes it
     with tempfile.TemporaryDirectory() as folder:
         site = Site(Path(folder))
         try:

@@ -30,26 +30,24 @@ class Style:
 def styles(
     nodes: Iterable[str], leaders: Mapping[str, Iterable[str]], neighbours: Sequence[tuple[str, str]]
 ) -> dict[str, Style]:
-    """A style for each node. Up to twelve nodes have one of their own each, whatever the map says.
+    """A style for each node: up to twelve have one of their own each.
 
-    Of more, those that lead in neighbouring countries get different ones, as far as that goes.
+    Nodes that lead in neighbouring countries get different colours, or at least styles, as far as that goes.
 
     Args: leaders: country -> the nodes that may have most of its clients; neighbours: countries with a common border.
     """
     names = sorted(nodes)
-    slots = dict(zip(names, range(SLOTS), strict=False))
-    if len(names) > SLOTS:
-        slots = _spread(names, leaders, neighbours)
+    slots = _slots(names, leaders, neighbours)
     return {
         name: Style(number, slots[name] % len(COLOURS), slots[name] >= len(COLOURS))
         for number, name in enumerate(names, 1)
     }
 
 
-def _spread(
+def _slots(
     names: Sequence[str], leaders: Mapping[str, Iterable[str]], neighbours: Sequence[tuple[str, str]]
 ) -> dict[str, int]:
-    """The nodes with most neighbours first, each takes the slot that fewest of its neighbours have, then fewest of all."""
+    """Each node takes the slot that fewest of its neighbours have, then fewest of all, then of a colour that they have not."""
     touching: dict[str, set[str]] = {name: set() for name in names}
     for first, second in neighbours:
         for one in leaders.get(first, ()):
@@ -59,7 +57,9 @@ def _spread(
                     touching[other].add(one)
     slots: dict[str, int] = {}
     used = [0] * SLOTS
-    for name in sorted(names, key=lambda each: (-len(touching[each]), each)):
+    # Where there is a slot for each, by name: then a node keeps its own when another is added behind it.
+    ordered = names if len(names) <= SLOTS else sorted(names, key=lambda each: (-len(touching[each]), each))
+    for name in ordered:
         near = [slots[other] for other in touching[name] if other in slots]
         slot = min(range(SLOTS), key=lambda each: (near.count(each), used[each], _alike(each, near), each))
         slots[name] = slot

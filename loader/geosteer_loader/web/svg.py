@@ -143,8 +143,8 @@ def _marker(node: PictureNode) -> Iterator[str]:
 
 def _badge(node: PictureNode, x: int, y: int) -> str:
     number = (
-        f'<text x="{x}" y="{y + 38}" font-size="105" font-weight="700" text-anchor="middle" stroke="none" '
-        f'fill="{INK}">{node.number}</text>'
+        f'<text x="{x}" y="{y + 38}" font-size="105" font-weight="700" text-anchor="middle" stroke="#fff" '
+        f'stroke-width="34" stroke-linejoin="round" paint-order="stroke" fill="{INK}">{node.number}</text>'
     )
     if node.excluded is None:
         return f'<circle cx="{x}" cy="{y}" r="{RADIUS - 12}" fill="#fff"/>{number}'

@@ -107,6 +107,14 @@ def test_twelve_nodes_look_different_each() -> None:
     assert not any(look.hatched for look in styles([f"n{number}" for number in range(6)], {}, ()).values())
 
 
+def test_neighbours_have_different_colours_while_these_go_round() -> None:
+    leaders = {"FR": ["a"], "DE": ["g"], "ES": ["b"], "BR": ["c"], "US": ["d"], "CN": ["e"], "AU": ["f"]}
+    looks = styles("abcdefg", leaders, world().neighbours)
+    assert looks["g"].hatched
+    assert looks["g"].colour != looks["a"].colour
+    assert [looks[name].colour for name in "abcdef"] == [0, 1, 2, 3, 4, 5]
+
+
 @given(
     st.dictionaries(
         st.sampled_from(sorted(COUNTRIES)), st.sampled_from([f"n{number:02}" for number in range(40)])

@@ -154,7 +154,7 @@ function drawMarks() {
     const r = 8 * unit;
     if (node.excluded) markers.push(make("rect", null, { class: "badge", x: lx - r, y: ly - r, width: 2 * r, height: 2 * r }), cross(lx, ly, r));
     else markers.push(make("circle", null, { class: "badge", cx: lx, cy: ly, r }));
-    markers.push(make("text", node.number, { x: lx, y: ly + 3.8 * unit, "font-size": 10.5 * unit }));
+    markers.push(make("text", node.number, { x: lx, y: ly + 3.8 * unit, "font-size": 10.5 * unit, "stroke-width": 3.5 * unit }));
   }
   for (const shape of shapes.values()) if (shape.tagName === "circle") shape.setAttribute("r", (room ? 3 : 2.6) * unit);
   $("numbers").replaceChildren(...numbers);
