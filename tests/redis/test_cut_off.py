@@ -31,7 +31,6 @@ def example(tmp_path: Path, own_redis: RedisServer) -> Path:
     return path
 
 
-@pytest.mark.no_cover
 def test_the_shipped_file_cut_off_at_every_line_publishes_no_outage(example: Path) -> None:
     whole = example.read_text().splitlines(keepends=True)
     full = load(example, {})

@@ -60,7 +60,6 @@ def site(tmp_path: Path, own_redis: RedisServer) -> Iterator[Site]:
     made.store.close()
 
 
-@pytest.mark.no_cover
 def test_one_flipped_bit_in_any_object_is_found_and_never_gone_back_to(site: Site) -> None:
     dice = random.Random(1)
     names = sorted(objects_in(site.client))

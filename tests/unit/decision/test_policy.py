@@ -81,6 +81,7 @@ def test_a_share_does_not_count_in_a_draw():
     assert firsts == {"a": 2000, "b": 1000, "c": 1000}
 
 
+@pytest.mark.no_cover
 def test_all_orders_of_a_draw_without_replacement_have_exactly_their_part():
     weights = {"a": 1, "b": 2, "c": 3, "d": 4}
     candidates = [candidate(name, weight) for name, weight in weights.items()]

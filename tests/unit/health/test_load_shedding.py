@@ -21,8 +21,6 @@ from support.long import LONG
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-pytestmark = pytest.mark.no_cover
-
 TTL = 60
 FEED = 10
 CLIENTS = 600
@@ -129,6 +127,7 @@ def spread_after(loop: Loop, node: str) -> float:
     return max(settled) - min(settled)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(("demand", "policy"), CASES)
 def test_a_node_settles_within_15_steps_whatever_its_demand(demand: float, policy: str) -> None:
     loop = lone(demand, policy)
@@ -143,6 +142,7 @@ def test_a_node_settles_within_15_steps_whatever_its_demand(demand: float, polic
     assert set(loop.sheds("large")) == {0.0}
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("demand", [0.8, 1.1, 1.5, 2.0])
 def test_loads_that_arrive_a_feed_late_do_not_make_it_swing(demand: float) -> None:
     loop = lone(demand, "best", late=1)
