@@ -134,6 +134,8 @@ def test_all_that_the_loader_does_is_allowed_and_nothing_is_allowed_that_it_does
         run(config, "publish", "--release")
         run(config, "status")
         run(config, "status", "--check", codes=(0, 1))
+        run(config, "workers", "--redis")
+        run(config, "replay", "/dev/null")
         run(config, "lookup", "192.0.2.1")
         run(config, "explain", WWW, "192.0.2.1")
         run(config, "explain", WWW, "192.0.2.1", "--plan")
@@ -244,6 +246,7 @@ READING = (
     ("explain", WWW, "192.0.2.1", "--json"), ("history",), ("history", "--json"), ("verify",), ("node", "list"),
     ("who", WWW), ("map", WWW),
     ("journal",), ("journal", "--check"), ("explain", WWW, "192.0.2.1", "--at", "now"), ("history", "--diff", "1", "1"),
+    ("workers", "--redis"),
 )  # fmt: skip
 BY_HAND = {"hget", "fcall_ro", "ping"}
 """What the README shows with redis-cli, beside the commands that only read."""
@@ -402,7 +405,7 @@ COMMANDS = {
     "HSET {}:current a b": "l", "HSET {}:object a b": "l", "HDEL {}:object a": "l", "HSET {}:node:lon1 a b": "l",
     "HSET {}:override a b": "l", "DEL {}:verdict:lon": "l", "SET {}:lock x NX PX 10": "l", "SET outside x": "",
     "GET outside": "", "KEYS *": "", "SCAN 0": "", "RANDOMKEY": "", "DBSIZE": "", "FLUSHALL": "", "FLUSHDB": "",
-    "CONFIG GET *": "", "DEBUG SLEEP 0": "", "SHUTDOWN NOSAVE": "", "CLIENT LIST": "", "CLIENT KILL TYPE normal": "",
+    "CONFIG GET *": "", "DEBUG SLEEP 0": "", "SHUTDOWN NOSAVE": "", "CLIENT LIST": "lr", "CLIENT KILL TYPE normal": "",
     "MONITOR": "", "EVAL return(1) 0": "", "EVAL_RO return(1) 0": "", "SCRIPT FLUSH": "", "FUNCTION FLUSH": "",
     "FUNCTION DELETE geosteer": "", "FUNCTION DUMP": "", "REPLICAOF NO ONE": "", "ACL LIST": "", "SUBSCRIBE x": "",
     "PSUBSCRIBE *": "", "PUBLISH x y": "", "RENAME {}:current {}:x": "", "EXISTS {}:current": "", "TYPE {}:current": "",

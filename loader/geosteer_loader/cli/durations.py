@@ -12,11 +12,15 @@ class Duration(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # gene
 
     name = "time"
 
+    def __init__(self, low: float = 1) -> None:
+        """Args: low: the least that is taken, seconds."""
+        self._low = low
+
     def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Seconds, above 0."""
+        """Seconds."""
         try:
             plain = isinstance(value, str) and value.isascii() and value.isdigit()
-            return float(duration(1)(int(value) if plain else value))
+            return float(duration(self._low)(int(value) if plain else value))
         except ValueError as exc:
             self.fail(str(exc), param, ctx)
 

@@ -30,6 +30,7 @@ from geosteer_loader.cli import (
     version,
     web,
     who,
+    workers,
     world_map,
 )
 
@@ -75,6 +76,7 @@ for _command in (
     rollback.rollback,
     verify.verify,
     status.status,
+    workers.workers,
     lookup.lookup,
     explain.explain,
     replay.replay,
