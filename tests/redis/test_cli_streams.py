@@ -49,6 +49,7 @@ CALLS: dict[str, tuple[str, ...]] = {
     "verify": ("verify",),
     "version": ("version",),
     "who": ("who", "www.cdn.example.net"),
+    "workers": ("workers", "--redis"),
 }
 """Each command as it is called here."""
 SERVICES = {"web"}

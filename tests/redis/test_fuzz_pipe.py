@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from faults.scene import NETWORKS, Scene, network
+from geosteer.powerdns.logged import LoggedResponder
 from geosteer.powerdns.responder import Responder
 from geosteer.process import below, ticket
 from geosteer.settings import load
@@ -109,6 +110,7 @@ class Lines:
                     b"\\009",
                     b"\\.",
                     b"_",
+                    b"_geosteer",
                     b"WwW",
                     b"\xc3\xa9",
                     b"-",
@@ -187,14 +189,24 @@ def test_any_lines_get_one_reply_each_and_leave_nothing_behind(config: Path) -> 
     assert b"Traceback" not in log
 
 
-@pytest.fixture(scope="module")
-def responder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Responder]:
+WATCHED = '---[debug]\nnetworks = ["0.0.0.0/0", "::/0"]\n[log]\nsample = 0.5\nfile = "decisions.log"\n'
+"""Settings by which everybody is told why, and half of all decisions is logged."""
+
+
+@pytest.fixture(
+    scope="module", params=[(Responder, ""), (LoggedResponder, WATCHED)], ids=["plain", "watched"]
+)
+def responder(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Responder]:
+    make, more = request.param
     with RedisServer() as server, server.client() as client:
         publish_tiny(client, "geosteer")
-        tier = Tier(load(str(backend_toml(tmp_path_factory.mktemp("fuzz"), server, "timeout = 5000"))), below)
+        config = backend_toml(tmp_path_factory.mktemp("fuzz"), server, f"timeout = 5000\n{more}")
+        tier = Tier(load(str(config)), below)
         tier.start()
         tier.wait(tier._clock(), lambda: tier.name == "live")
-        made = Responder(tier, below, ticket, refuse)
+        made = make(tier, below, ticket, refuse)
         made.refresh()
         yield made
         tier.close()
@@ -211,6 +223,7 @@ FIELD = st.one_of(
     st.ip_addresses().map(lambda ip: f"{ip}".encode()),
     st.builds(lambda ip, size: f"{ip}/{size}".encode(), st.ip_addresses(), st.integers(-1, 130)),
     st.from_regex(rb"\A[a-z0-9*._\\-]{0,60}\.cdn\.example\.net\Z"),
+    st.from_regex(rb"\A([a-z0-9*._\\-]{1,9}\.)?_geosteer\.(www\.|cname\.)?cdn\.example\.net\Z"),
     st.sampled_from((b"SOA", b"NS", b"ANY", b"A", b"AAAA", b"TXT")),
 )
 

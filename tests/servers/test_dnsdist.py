@@ -40,7 +40,8 @@ def pdns(redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     with redis.client() as client:
         publish_tiny(client, "geosteer", document(), TABLES)
     settings = {"proxy-protocol-from": "127.0.0.1"}
-    with Behind(backend_toml(tmp_path_factory.mktemp("dnsdist"), redis), settings=settings) as server:
+    more = '---[debug]\nnetworks = ["127.0.0.9"]\n'
+    with Behind(backend_toml(tmp_path_factory.mktemp("dnsdist"), redis, more), settings=settings) as server:
         yield server
 
 
@@ -119,6 +120,17 @@ def test_many_clients_in_any_order_all_get_their_own_answers(dnsdist: Dnsdist) -
     for _ in range(600):
         subnet, address = dice.choice(networks)
         assert addresses(dnsdist.query(WWW, subnet=subnet)) == [address], subnet
+
+
+def test_only_operators_are_told_why_whatever_the_cache_holds(dnsdist: Dnsdist) -> None:
+    for number in range(3):
+        name = f"{number}{random.randrange(10**9)}._geosteer.{WWW}"
+        for subnet in (None, "192.0.2.0/24", "127.0.0.9/32"):
+            for _ in range(2):
+                (answer,) = dnsdist.query(name, "TXT", subnet=subnet, source="127.0.0.9").answer
+                assert "resolver=127.0.0.9" in answer.to_text()
+        for subnet in (None, "192.0.2.0/24", "127.0.0.9/32"):
+            assert dnsdist.query(name, "TXT", subnet=subnet, source="127.0.0.20").answer == []
 
 
 def test_a_static_name_is_kept_once_for_everybody(dnsdist: Dnsdist, pdns: PowerDNS) -> None:

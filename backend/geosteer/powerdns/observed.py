@@ -48,7 +48,7 @@ class ObservedResponder(Responder):
 
         One TXT record with many strings: PowerDNS would shuffle several.
         """
-        here = Entry(question.name.decode("ascii"), entry.zone_id)
+        here = Entry(question.name.decode("ascii", "replace"), entry.zone_id)
         scope = 128 if ":" in (question.subnet or "") else 32
         content = " ".join([quoted(text) for text in self._told(entry, question, asked)])
         return self._names.line(here, "TXT", 0, content, scope=scope) + zones.END
