@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from geosteer.powerdns.observed import ObservedResponder
-from geosteer.powerdns.responder import REMEMBERED
-from geosteer.sync.recording import Recorder, RecordingDecider, SampledMemory
+from geosteer.sync.recording import Recorder, RecordingDecider
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,15 +30,14 @@ class LoggedResponder(ObservedResponder):
     ) -> None:
         super().__init__(tier, random, ticket, log)
         self._recorder = Recorder(tier, FRONT_END, ticket, log)
-        self._sampler = self._recorder.sampler
-        self.replies = SampledMemory(REMEMBERED, self._sampler)
+        self.sampler = self._recorder.sampler
         self._deciding = RecordingDecider(tier, random, log, self.replies, self._by_scope, self._by_record)
         self.decider = self._deciding
         self._service = ""
 
     def reply(self, line: bytes, asked: float) -> bytes:
         """As `Responder.reply`."""
-        sampler = self._sampler
+        sampler = self._recorder.sampler
         sampler.left -= 1
         if sampler.left > 0:
             return super().reply(line, asked)

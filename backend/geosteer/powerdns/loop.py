@@ -67,7 +67,7 @@ class Loop:
         poller.register(0, POLLIN)
         poller.register(self._wake, POLLIN)
         wait, read, write, replies = poller.poll, os.read, os.write, responder.replies
-        cells = self._counters.cells
+        cells, sampler = self._counters.cells, responder.sampler
         decider, watched, touched, whole = responder.decider, (-1, 0), True, lines.empty
         while True:
             if touched:
@@ -91,6 +91,10 @@ class Loop:
                 # the usual case first: one question, the same as before, and nothing has changed or been announced
                 if whole and decider.version == tier.version and now < decider.good_until:
                     remembered = replies.get(data)
+                    if sampler is not None and remembered is not None:
+                        sampler.left -= 1
+                        if sampler.left <= 0:
+                            remembered = None  # to be decided anew, and logged
                     if remembered is not None:
                         reply, slot = remembered
                         try:  # before the reply: whoever has it may kill this worker at once

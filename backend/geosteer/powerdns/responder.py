@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from geosteer.decision.decision import Decision
     from geosteer.decision.director import TableLookup
     from geosteer.decision.model import Service
+    from geosteer.decision_log.sampler import Sampler
     from geosteer.sync.tier import Tier
     from geosteer.tables.tree import Tree
     from geosteer.zones import Entry
@@ -43,6 +44,8 @@ class Responder:
         self._ticket = ticket
         self._log = log
         self.abi = 3
+        self.sampler: Sampler | None = None
+        """Says which decisions are logged, if any are; whoever answers from `replies` counts it down."""
         self.replies = Memory(REMEMBERED)
         """Question, byte by byte with its end -> its reply and where it is counted, for as long as the decider says."""
         self._by_scope = Memory(REMEMBERED)

@@ -18,27 +18,6 @@ if TYPE_CHECKING:
     from geosteer.decision.model import Node, Service
     from geosteer.sync.tier import Tier
 
-_get = dict.get
-
-
-class SampledMemory(Memory):
-    """Counts what it gives, and keeps silent when the next decision is to be logged: then it has to be made."""
-
-    __slots__ = ("_sampler",)
-
-    def __init__(self, limit: int, sampler: Sampler) -> None:
-        super().__init__(limit)
-        self._sampler = sampler
-
-    def get(self, key: object, default: object = None) -> object:
-        """The value, or None."""
-        value = _get(self, key, default)
-        if value is None:
-            return None
-        sampler = self._sampler
-        sampler.left -= 1
-        return value if sampler.left > 0 else None
-
 
 class RecordingDecider(Decider):
     """Keeps the last decision with all that went into it, on request."""
