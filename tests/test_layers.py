@@ -44,7 +44,7 @@ FLOORS = (
     ),
     ("geosteer_loader.publish",),
     ("geosteer_loader.query",),
-    ("geosteer_loader.web", "geosteer_loader.install"),
+    ("geosteer_loader.metrics", "geosteer_loader.web", "geosteer_loader.install"),
     ("geosteer_loader.cli",),
 )
 """Packages and modules directly below `geosteer` and `geosteer_loader`, the ground floor first; those on one floor do not

@@ -37,6 +37,7 @@ CALLS: dict[str, tuple[str, ...]] = {
     "init": ("init", "--dry-run", "--zone", "cdn.example.net", "--node", "lon1=192.0.2.1"),
     "lookup": ("lookup", "192.0.2.1"),
     "map": ("map", "www.cdn.example.net"),
+    "metrics": ("metrics",),
     "mismatch": ("mismatch", "www.cdn.example.net", "pairs.txt"),
     "node": ("node", "drain", "lon1"),
     "plan": ("plan",),

@@ -212,6 +212,7 @@ class Counters:
             if os.pread(fd, CELL_BYTES, 0).strip(b"\0"):
                 raise Damaged("is damaged")
             os.posix_fallocate(fd, 0, CELL_BYTES)  # to touch what a full disk has no room for would be SIGBUS
+            os.fchmod(fd, 0o644)  # whatever the umask: the exporter runs as another user
         mapped = mmap(fd, CELL_BYTES)
         cells = memoryview(mapped).cast("Q")
         text = os.pread(fd, KEY_BYTES, CELL_BYTES)
@@ -292,6 +293,7 @@ def _make_folder(own: str) -> bool:
     """Make a front end's folder where the one above it is there; whether that could be done."""
     try:
         os.mkdir(own, 0o755)  # noqa: PTH102
+        os.chmod(own, 0o755)  # noqa: PTH101, S103
     except OSError:  # another worker may have made it at the same time
         return os.path.isdir(own)  # noqa: PTH112
     return True

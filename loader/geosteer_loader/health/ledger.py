@@ -24,6 +24,10 @@ class _Tally:
     reason: str = ""
     """Of the last result that was not good."""
     warning: str = ""
+    seconds: float | None = None
+    """How long the last probe took."""
+    ends: float | None = None
+    """When the certificate that was last shown ends."""
 
 
 @dataclass(slots=True)
@@ -92,7 +96,10 @@ class Ledger:
         health = step(tally.health if tally else None, result.good, check.profile)
         reason = result.reason if not result.good else tally.reason if tally else ""
         entry.verdict = None
-        entry.tallies[check.label] = _Tally(health, now, reason[:TEXT], result.warning[:TEXT])
+        ends = result.ends if result.ends is not None or tally is None else tally.ends
+        entry.tallies[check.label] = _Tally(
+            health, now, reason[:TEXT], result.warning[:TEXT], result.seconds, ends
+        )
         if was_good and not result.good:
             entry.turned, entry.saved = now, (healths, entry.state, entry.since)
         elif entry.good:
@@ -144,7 +151,10 @@ class Ledger:
             failing=entry.failing,
             reason=entry.reason,
             warning="; ".join(tally.warning for tally in entry.tallies.values() if tally.warning)[:TEXT],
-            counters={label: Counter(tally.health, tally.checked) for label, tally in entry.tallies.items()},
+            counters={
+                label: Counter(tally.health, tally.checked, tally.seconds, tally.ends)
+                for label, tally in entry.tallies.items()
+            },
         )
 
     def verdicts(self) -> dict[str, Verdict]:
@@ -180,5 +190,8 @@ class Ledger:
 def _entry(known: Verdict | None) -> _Entry:
     if known is None or known.state is None:
         return _Entry()
-    tallies = {label: _Tally(counter.health, counter.checked) for label, counter in known.counters.items()}
+    tallies = {
+        label: _Tally(counter.health, counter.checked, seconds=counter.seconds, ends=counter.ends)
+        for label, counter in known.counters.items()
+    }
     return _Entry(tallies=tallies, state=known.state, since=known.since, reason=known.reason)

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from geosteer.timestamps import format_time_ms, maybe_time
+from geosteer.timestamps import format_time, format_time_ms, maybe_time
 from geosteer_loader.config.values import YEAR
 from geosteer_loader.health.thresholds import Health
 
@@ -38,6 +38,10 @@ class Counter:
     health: Health
     checked: float
     """Seconds since 1970."""
+    seconds: float | None = None
+    """How long the last probe took; None: not known."""
+    ends: float | None = None
+    """When the certificate that the server last showed ends, seconds since 1970; None: it showed none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,12 +150,17 @@ def _text(value: object) -> str:
 
 def _counter_out(counter: Counter) -> dict[str, Any]:
     health = counter.health
-    return {
+    data: dict[str, Any] = {
         "state": UP if health.up else DOWN,
         "failures": health.failures,
         "successes": health.successes,
         "checked": format_time_ms(counter.checked),
     }
+    if counter.seconds is not None:
+        data["seconds"] = round(counter.seconds, 3)
+    if counter.ends is not None:
+        data["certificate_ends"] = format_time(counter.ends)
+    return data
 
 
 def _counter_in(value: Any) -> Counter | None:
@@ -161,7 +170,9 @@ def _counter_in(value: Any) -> Counter | None:
     checked = maybe_time(value.get("checked"))
     if checked is None or failures is None or successes is None:
         return None
-    return Counter(Health(value["state"] == UP, max(int(failures), 0), max(int(successes), 0)), checked)
+    seconds, ends = _number(value.get("seconds")), maybe_time(value.get("certificate_ends"))
+    health = Health(value["state"] == UP, max(int(failures), 0), max(int(successes), 0))
+    return Counter(health, checked, seconds if seconds is None or 0 <= seconds < YEAR else None, ends)
 
 
 def _number(value: object) -> float | None:

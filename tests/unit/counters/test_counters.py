@@ -352,3 +352,14 @@ def test_a_library_counts_only_where_it_was_asked_to(
     counters.start(str(tmp_path), NOW, pytest.fail, asked=asked)
     assert (len(read_folder(tmp_path)[0]) == 1) == counts
     counters.close()
+
+
+def test_the_exporter_may_read_the_files_whatever_the_umask_of_the_worker(tmp_path: Path):
+    before = os.umask(0o077)
+    try:
+        counters = taken(tmp_path)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "pdns").stat().st_mode & 0o777 == 0o755
+    assert (tmp_path / "pdns" / "0.counters").stat().st_mode & 0o777 == 0o644
+    counters.close()

@@ -25,10 +25,11 @@ def judged(certificate: bytes | None, now: float) -> Result:
         return Result(True)
     shown = datetime.fromtimestamp(end, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     if end < now:
-        return Result(False, f"certificate expired on {shown}")
+        return Result(False, f"certificate expired on {shown}", ends=end)
     if end - now < EXPIRY:
-        return Result(True, warning=f"certificate ends in {(end - now) / 86400:.0f} days, {shown}")
-    return Result(True)
+        warning = f"certificate ends in {(end - now) / 86400:.0f} days, {shown}"
+        return Result(True, warning=warning, ends=end)
+    return Result(True, ends=end)
 
 
 def not_after(certificate: bytes) -> float | None:

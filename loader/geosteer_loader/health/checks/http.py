@@ -124,7 +124,8 @@ async def check(
     if not result.good:
         return result
     judged = certificate.judged(shown, now())
-    return Result(judged.good, judged.reason, "; ".join(filter(None, (judged.warning, result.warning))))
+    warning = "; ".join(filter(None, (judged.warning, result.warning)))
+    return Result(judged.good, judged.reason, warning, ends=judged.ends)
 
 
 async def _opened(

@@ -52,14 +52,15 @@ class Probes:
                 return Result(None, f"this prober cannot check: {reason}")
             if monotonic() - began > check.timeout + LATE:
                 return Result(None, "this prober stood still meanwhile")
-            return Result(False, f"no answer in {check.timeout:g} s")
+            return Result(False, f"no answer in {check.timeout:g} s", seconds=monotonic() - began)
         except (Unset, CannotCheck) as exc:
             return Result(None, str(exc))
         except Exception:  # one check must not end the others; the log has the traceback
             log.exception("%s: %s: unexpected error", node.name, check.label)
             return Result(None, "unexpected error in the check, see the log")
         redact = self._secrets.redact
-        return Result(result.good, redact(result.reason), redact(result.warning))
+        reason, warning = redact(result.reason), redact(result.warning)
+        return Result(result.good, reason, warning, seconds=monotonic() - began, ends=result.ends)
 
     async def answers(self, target: str, timeout: float) -> bool:
         """Whether a control target, `gateway`, `host:port` or a URL, answers anything at all."""

@@ -1,0 +1,1 @@
+"""Metrics for Prometheus: what workers on this host have counted, and what Redis knows."""
