@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 PATIENCE = 4.0
-"""Seconds after which a question counts as not answered: twice PowerDNS's pipe-timeout, and a worker's start."""
+"""Seconds after which a question counts as not answered: whoever asked has asked again."""
 
 
 @dataclass(frozen=True, slots=True)

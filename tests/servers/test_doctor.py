@@ -450,7 +450,7 @@ def test_a_healthy_chain_has_nothing_wrong(chain: Installed, capsys: pytest.Capt
     told = json.loads(capsys.readouterr().out)
     assert told["ok"] is True
     links = told["links"]
-    assert {link["link"] for link in links if link["state"] != "ok"} <= {"data"}, links
+    assert {link["link"] for link in links if link["state"] != "ok"} <= {"data", "worker"}, links
     assert {
         "redis login (worker)",
         "rights (loader)",

@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 ROLES = ("worker", "loader", "reader", "replica", "admin")
 """Users of Redis, each with a password of its own."""
 
-PIPE_TIMEOUT = 5000
-"""Milliseconds: PowerDNS 4.9 does not survive a worker that is slower at boot."""
-
 PACKAGED = "geosteer-publish.service"
 """The unit by which a Debian package is known to have brought units, users and folders."""
 
@@ -123,7 +120,6 @@ def _servers(answers: Answers, place: Place, passwords: Mapping[str, str]) -> It
         "local-address": ",".join(answers.listen),
         "local-port": answers.port,
         "pipe-command": command,
-        "pipe-timeout": PIPE_TIMEOUT,
     }.items():
         pdns = re.sub(rf"(?m)^{key}=.*", f"{key}={value}", pdns)
     if not place.system:
@@ -211,9 +207,5 @@ def _system(answers: Answers, place: Place) -> Iterator[File]:
     )
     yield File(
         path=place.etc("logrotate.d", "geosteer"),
-        text=(
-            "# Logs of workers that write decisions to a file ([log] in backend.toml).\n"
-            "/var/log/geosteer/*.log {\n    weekly\n    rotate 8\n    compress\n    delaycompress\n    missingok\n"
-            "    notifempty\n    copytruncate\n}\n"
-        ),
+        text=samples.read("geosteer.logrotate").replace(" pdns ", f" {answers.pdns_user} "),
     )

@@ -147,4 +147,12 @@ class Scene:
     @property
     def publish(self) -> str:
         """The command that publishes."""
-        return f"geosteer publish --config {self.loader_file}"
+        return (
+            "systemctl start geosteer-publish"
+            if self._timed
+            else f"geosteer publish --config {self.loader_file}"
+        )
+
+    @property
+    def _timed(self) -> bool:
+        return self.place.system and self.host.unit("geosteer-publish.service") is not None
