@@ -18,8 +18,8 @@ from geosteer_loader.query.who import who
 from geosteer_loader.store.store import connect
 from geosteer_loader.web.moment import clients_of, drawn, live
 from geosteer_loader.web.observer import Observer
-from support.front_servers import raw
-from support.servers import wait_until
+from support.front_servers import Server, ask, raw
+from support.servers import free_port, wait_until
 from support.web_site import HERE, Site
 from support.world import DOWNLOADS, SERVICE, write_world
 
@@ -209,6 +209,17 @@ def test_a_page_without_any_picture_says_why(tmp_path: Path) -> None:
 def test_an_address_that_is_taken_is_told(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["web", "--listen", f"{HERE}:{site.port}", "--config", str(site.config)]) == 2
     assert f"--listen {HERE}:{site.port}" in capsys.readouterr().err
+
+
+def test_sigterm_ends_it_in_good_order(site: Site) -> None:
+    port = free_port()
+    server = Server([*site.command, "--listen", f"{HERE}:{port}"]).ready(port)
+    assert ask(port, "/", host="localhost", client=HERE).status == 200
+    server.stop()
+    try:
+        assert (server.process.returncode, "Traceback" in server.log) == (0, False)
+    finally:
+        server.close()
 
 
 def many_nodes(text: str) -> str:

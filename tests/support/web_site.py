@@ -33,9 +33,8 @@ class Site:
         self.publish()
         self.port = free_port()
         self.started = time.time()
-        where = f"{HERE}:{self.port}"
-        command = [str(ROOT / ".venv/bin/geosteer"), "web", "--config", str(self.config), "--listen", where]
-        self.server = Server(command).ready(self.port)
+        self.command = [str(ROOT / ".venv/bin/geosteer"), "web", "--config", str(self.config)]
+        self.server = Server([*self.command, "--listen", f"{HERE}:{self.port}"]).ready(self.port)
 
     @property
     def url(self) -> str:

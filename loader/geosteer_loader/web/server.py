@@ -63,7 +63,11 @@ def serve(load: Callable[[], Config], listen: Sequence[str], hosts: Sequence[str
             timeout_graceful_shutdown=2,
         )
     )
-    server.run(sockets)
+    try:
+        server.run(sockets)
+    except SystemExit:  # uvicorn raises SIGTERM once more when it has ended: that is what it was asked for
+        if not server.started:
+            raise
     if not server.started:
         raise ConfigError(["the server could not start"])
 

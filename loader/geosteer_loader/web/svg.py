@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from html import escape
+import html
 from typing import TYPE_CHECKING
 
+from geosteer_loader.config.values import printable
 from geosteer_loader.percent import percent
 from geosteer_loader.web.colours import COLOURS
 from geosteer_loader.web.picture import RADIUS
@@ -28,6 +29,11 @@ FONT = "font-family=\"system-ui, 'DejaVu Sans', Arial, sans-serif\""
 def svg(picture: Picture, part: str) -> str:
     """The file. Args: part: `v4`, `v6` or `clients`."""
     return "\n".join(_lines(picture, part)) + "\n"
+
+
+def escape(text: str) -> str:
+    """Text as it may stand in XML, which knows no control characters."""
+    return html.escape(printable(text))
 
 
 def patterns() -> Iterator[str]:

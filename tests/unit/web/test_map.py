@@ -13,6 +13,7 @@ from geosteer_loader.sources.countries import COUNTRIES
 from geosteer_loader.web.colours import COLOURS, styles
 from geosteer_loader.web.labels import apart
 from geosteer_loader.web.projection import HEIGHT, MIDDLE, WIDTH, project
+from geosteer_loader.web.svg import escape
 from geosteer_loader.web.world import world
 from support import shapes_from_natural_earth as converter
 
@@ -141,3 +142,7 @@ def test_numbers_do_not_cover_each_other(places: list[tuple[float, float]]) -> N
     for x, y in labels:
         assert 80 <= x <= WIDTH - 80
         assert 80 <= y <= HEIGHT - 80
+
+
+def test_whatever_a_name_holds_the_file_stays_xml() -> None:
+    assert escape("a\x00\x1b[1m<b>&\ud800") == "a\\x00\\x1b[1m&lt;b&gt;&amp;\\ud800"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from geosteer_loader.cli.text.formatting import columns, terminal_width
+from geosteer_loader.config.values import printable
 from geosteer_loader.percent import percent
 
 if TYPE_CHECKING:
@@ -25,20 +26,27 @@ def text(found: Who, *, full: bool = False) -> str:
     """Nodes and countries of each part; what is long is folded on a terminal unless *full*."""
     head = f"{found.service}: map {found.map}, policy {found.policy}, generation {found.generation}, nodes as of {found.time}"
     parts = [line for part, share in found.parts.items() for line in _part(TITLE[part], share, full=full)]
-    return "\n".join([head, *(parts or ["no clients are known"])])
+    return "\n".join([printable(head), *(parts or ["no clients are known"])])
 
 
 def _part(title: str, part: PartShare, *, full: bool) -> Iterator[str]:
     yield ""
     yield click.style(f"{title}: {amount(part.clients)}", bold=True)
     yield columns(
-        ("NODE", "SHARE"), [(node, percent(share, 2)) for node, share in part.nodes.items()], full=full
+        ("NODE", "SHARE"),
+        [(printable(node), percent(share, 2)) for node, share in part.nodes.items()],
+        full=full,
     )
     yield ""
     whole = full or terminal_width() is None
     shown = part.countries if whole else part.countries[:COUNTRIES]
     rows = [
-        (line.country or "-", amount(line.clients), percent(line.share, 2), _nodes(line.nodes, full=whole))
+        (
+            printable(line.country) or "-",
+            amount(line.clients),
+            percent(line.share, 2),
+            _nodes(line.nodes, full=whole),
+        )
         for line in shown
     ]
     yield columns(("COUNTRY", "CLIENTS", "SHARE", "NODES"), rows, full=full)
@@ -48,7 +56,7 @@ def _part(title: str, part: PartShare, *, full: bool) -> Iterator[str]:
 
 def _nodes(nodes: Mapping[str, float], *, full: bool) -> str:
     shown = list(nodes.items())[: None if full else NODES]
-    text = ", ".join(f"{node} {percent(share)}" for node, share in shown)
+    text = ", ".join(f"{printable(node)} {percent(share)}" for node, share in shown)
     return text + ", ..." * (len(shown) < len(nodes)) if nodes else "none"
 
 
