@@ -41,13 +41,11 @@ def release(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def packages(
-    release: str, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[list[Path], list[Path], list[str]]:
-    """Two builds of this checkout, the second for an upgrade; and what lintian says of the first."""
+def packages(release: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Path], list[Path]]:
+    """Two builds of this checkout, the second for an upgrade."""
     folder = tmp_path_factory.mktemp("packages")
     first = debian.build(release, folder / "1")
-    return first, debian.newer(first, folder / "2"), debian.lintian(release)
+    return first, debian.newer(first, folder / "2")
 
 
 @pytest.fixture(scope="module")
@@ -81,15 +79,15 @@ def steps() -> list[tuple[str, list[str]]]:
     ]
 
 
-def test_lintian_finds_no_error(packages: tuple[list[Path], list[Path], list[str]]) -> None:
-    _, _, words = packages
-    assert [line for line in words if line.startswith("E:")] == []
+@pytest.mark.usefixtures("packages")
+def test_lintian_finds_no_error(release: str) -> None:
+    assert [line for line in debian.lintian(release) if line.startswith("E:")] == []
 
 
 def test_the_tutorial_leads_to_the_right_answers_within_two_minutes(
-    system: debian.System, packages: tuple[list[Path], list[Path], list[str]]
+    system: debian.System, packages: tuple[list[Path], list[Path]]
 ) -> None:
-    first, _, _ = packages
+    first, _ = packages
     for path in first:
         shutil.copy(path, system.root / "root")
     (install, *_), *others = (commands for _, commands in steps())
@@ -126,9 +124,9 @@ def test_each_owner_keeps_his_folder(system: debian.System) -> None:
 
 
 def test_the_redirector_runs_from_its_package(
-    system: debian.System, packages: tuple[list[Path], list[Path], list[str]]
+    system: debian.System, packages: tuple[list[Path], list[Path]]
 ) -> None:
-    first, _, _ = packages
+    first, _ = packages
     install(system, first, "geosteer-http")
     settings = system.sh(
         "sed 's|/var/lib/geosteer-worker|/var/lib/geosteer-http|' /etc/geosteer/backend.toml"
@@ -151,15 +149,16 @@ def test_the_redirector_runs_from_its_package(
 
 
 def test_an_upgrade_under_load_loses_no_answer_and_runs_the_new_code(
-    system: debian.System, packages: tuple[list[Path], list[Path], list[str]]
+    system: debian.System, packages: tuple[list[Path], list[Path]]
 ) -> None:
-    _, second, _ = packages
+    _, second = packages
     prober = system.sh("systemctl show -P MainPID geosteer-probe")
     workers = system.sh("pgrep -x geosteer-pipe || grep -lx geosteer-pipe /proc/[0-9]*/comm")
     script = (
         "while [ ! -e /tmp/enough ]; do n=$((n + 1));"
         f" a=$(dig @127.0.0.1 +short +tries=3 +time=2 +subnet=81.128.$((n % 250)).0/24 {NAME} A);"
-        ' case $a in 192.0.2.1) ;; *192.0.2.1) echo again;; *) echo "wrong: $a";; esac; done; echo "asked $n"'
+        " case $a in 192.0.2.1) ;; 198.51.100.1) echo elsewhere;; *192.0.2.1) echo again;;"
+        ' *) echo "wrong: $a";; esac; done; echo "asked $n"'
     )
     load = subprocess.Popen(system.enter("sh", "-c", script), stdout=subprocess.PIPE, text=True)
     try:
@@ -169,11 +168,15 @@ def test_an_upgrade_under_load_loses_no_answer_and_runs_the_new_code(
     finally:
         system.sh("touch /tmp/enough")
         said, _ = load.communicate(timeout=60)
-    # On a busy machine a worker's new start may take longer than PowerDNS lets a question wait; a client asks again.
-    asked = re.fullmatch(r"(?:again\n)*asked (\d+)\n", said)
+    # On a busy machine a worker's new start may take longer than PowerDNS lets a question wait, and then its client asks
+    # again; or longer than a first question waits for Redis, and then it gets a node of the last resort.
+    asked = re.fullmatch(r"(?:again\n|elsewhere\n)*asked (\d+)\n", said)
     assert asked, said
     assert int(asked[1]) > 20
-    print(f"upgrade: {asked[1]} asked, {said.count('again')} of them more than once")
+    print(
+        f"upgrade: {asked[1]} asked, {said.count('again')} of them more than once, {said.count('elsewhere')} last resort"
+    )
+    assert said.count("elsewhere") <= 2
     assert "-2~deb" in system.sh("dpkg-query -W -f '${Version} ' geosteer-loader geosteer-backend")
     assert system.sh("pgrep -x geosteer-pipe || grep -lx geosteer-pipe /proc/[0-9]*/comm") == workers
     log = system.sh("journalctl -b -o cat -u pdns")
