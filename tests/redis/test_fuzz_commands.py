@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import random
+import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,9 @@ WORDS: tuple[bytes, ...] = (
     b'{"state":"up","since":"2126-01-01T00:00:00Z","checked":"2126-01-01T00:00:00Z","expires":"2126-01-01T00:00:00Z"}',
     b'{"state":"up","load":1e400,"counters":{"a":{"state":"up","failures":1e300}},"reason":"\\ud800"}',
 )  # fmt: skip
+ESCAPES = "\x1b]0;x\x07\x1b[2J\x9b2J\u202e"
+OBEYED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]")
+"""What a terminal acts upon; tests see no colours."""
 FIELDS = (
     b"state", b"since", b"shed", b"failing", b"reason", b"before", b"lon1", b"ams1", b"p", b"\xff", b"",
     b"when", b"who", b"why", b"guard",
@@ -114,6 +118,7 @@ class Site:
             code, told = self.run(*words)
             assert code in codes, (words, told[-500:])
             assert "Traceback" not in told
+            assert not OBEYED.search(told), (words, told[-500:])
             assert "Error(" not in told
         self.page()
 
@@ -189,6 +194,29 @@ def leave(client: redis.Redis, key: str, kind: str) -> None:
             client.xadd(key, {"text": "text"})
         case "hash":
             client.hset(key, "text", "text")
+
+
+def test_no_value_in_redis_commands_a_terminal(site: Site) -> None:
+    words = ESCAPES.encode()
+    said = json.dumps(
+        {"state": "drain", "percent": 5, "who": ESCAPES, "why": ESCAPES, "since": "2026-02-01T00:00:00Z"}
+    )
+    site.client.hset("{geosteer}:override", mapping={b"lon1": said, words: said})
+    site.client.hset("{geosteer}:node:ams1", mapping={"state": "down", "reason": words, "since": words})
+    site.client.hset("{geosteer}:beat", words, "1 2026-02-01T00:00:00Z 5")
+    site.client.hset(
+        "{geosteer}:failure", mapping=dict.fromkeys(("since", "when", "who", "guard", "why"), words)
+    )
+    site.client.hset("{geosteer}:current", mapping={"held": words, "geo.built": words, words: words})
+    site.client.execute_command(
+        "XADD", "{geosteer}:history", "*", "generation", "1", "who", words, "held", words
+    )
+    site.looks()
+    for command in (["publish"], ["node", "list"], ["node", "down", "*"], ["feed", "--forget", "x"]):
+        assert not OBEYED.search(site.run(*command)[1]), command
+    told = site.run("status", "--json")[1]
+    assert ESCAPES in json.loads(told)["failure"]["why"]
+    assert site.run("status", "--check")[1].count("\n") == 1
 
 
 @pytest.mark.parametrize(

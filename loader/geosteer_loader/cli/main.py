@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from geosteer.errors import ConfigError, GeosteerError
-from geosteer_loader.cli.output import Output, open_missing_streams
+from geosteer_loader.cli.output import Output, harmless, open_missing_streams
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,7 +75,7 @@ def _terminate(_signal: int, _frame: FrameType | None) -> None:
 
 def _complain(lines: Sequence[str], code: int, prefix: str = "geosteer: ") -> int:
     for line in lines:
-        print(f"{prefix}{line}", file=sys.stderr)
+        print(f"{prefix}{harmless(line)}", file=sys.stderr)
     return code
 
 

@@ -12,6 +12,7 @@ import click
 from geosteer.errors import Refused
 from geosteer_loader.cli import names, options
 from geosteer_loader.cli.durations import DURATION
+from geosteer_loader.cli.output import harmless
 from geosteer_loader.health.overrides import STATES, Wish
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def _consent(emptied: Sequence[Emptied]) -> None:
     """Ask whether maps may lose their last node. Raises: Refused: there is no terminal to ask on, or the answer is no."""
     if sys.stdin.isatty() and sys.stderr.isatty():
         for line in emptied:
-            click.echo(str(line), err=True)
+            click.echo(harmless(str(line)), err=True)
         if click.confirm("Proceed anyway?", err=True):
             return
         raise Refused("nothing was changed")

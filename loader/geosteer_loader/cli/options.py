@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import click
 
 from geosteer.errors import ConfigError
+from geosteer_loader.cli.output import harmless, harmless_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -129,14 +130,14 @@ def connect(path: Path | None) -> Store:
 def emit(value: Any, text: str | Callable[[], str], *, json_wanted: bool) -> None:
     """Print a result: *value* as JSON, or the text."""
     if json_wanted:
-        text = json.dumps(value, indent=2, ensure_ascii=False)
-    shown = text if isinstance(text, str) else text()
-    click.echo(shown.encode(errors="replace").decode())  # JSON in Redis may name halves of characters
+        click.echo(harmless_json(json.dumps(value, indent=2, ensure_ascii=False)))
+    else:
+        click.echo(harmless(text if isinstance(text, str) else text()))
 
 
 class _Format(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record)
+        text = harmless(super().format(record))
         return f"warning: {text}" if record.levelno >= logging.WARNING else text
 
 

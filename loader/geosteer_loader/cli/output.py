@@ -4,11 +4,32 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+_OBEYED = re.compile(
+    r"\x1b\[[0-9;]*m|[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
+"""A colour, or a character that a terminal acts upon (ECMA-48) or that turns the order of others around (UAX 9)."""
+
+
+def harmless(text: str) -> str:
+    """Lines that a terminal shows and does not obey, whoever wrote what they quote: of its commands only colours stay."""
+    if text.isprintable():
+        return text
+    return _OBEYED.sub(lambda found: found[0] if found[0][1:] else ascii(found[0])[1:-1], text)
+
+
+def harmless_json(text: str) -> str:
+    """The same for JSON, which stays the same value (RFC 8259, 7)."""
+    if text.isprintable():
+        return text
+    return _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)  # JSON has no raw escape character
 
 
 def open_missing_streams() -> bool:

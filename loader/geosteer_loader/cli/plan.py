@@ -8,6 +8,7 @@ import click
 
 from geosteer.errors import Refused
 from geosteer_loader.cli import options
+from geosteer_loader.cli.output import harmless
 
 
 @click.command(
@@ -53,6 +54,6 @@ def plan(
     if not ctx.meta.get(options.QUIET):
         options.emit(planned.to_json(), lambda: text(planned, full=full), json_wanted=as_json)
     elif planned.refused:
-        click.echo("\n".join(refused(planned)), err=True)
+        click.echo(harmless("\n".join(refused(planned))), err=True)
     if planned.refused:
         ctx.exit(Refused.exit_code)

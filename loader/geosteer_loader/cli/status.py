@@ -10,6 +10,7 @@ import click
 from geosteer.errors import GeosteerError
 from geosteer_loader.cli import options
 from geosteer_loader.cli.durations import DURATION
+from geosteer_loader.cli.output import harmless
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,7 +65,7 @@ def status(
             options.emit(found.json, found.text, json_wanted=as_json)
             return
         code, line = found.judge(max_age)
-    click.echo(line)
+    click.echo(harmless(line).replace("\n", "\\n"))
     ctx.exit(code)
 
 
