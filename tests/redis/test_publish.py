@@ -364,7 +364,7 @@ def test_two_prefixes_in_one_redis_do_not_meet(
     assert set(client.keys()) == {
         f"{{{prefix}}}:{key}".encode()
         for prefix in ("geosteer", "other")
-        for key in ("current", "object", "history")
+        for key in ("current", "object", "history", "journal")
     }
 
 
