@@ -55,8 +55,9 @@ def test_what_it_writes_answers_clients_of_real_countries_rightly(
 ) -> None:
     program = "redis-server" if server == "redis" else valkey()
     with Installed(f"--server={server}", program=program) as host:
-        said = capsys.readouterr().out
+        said, warned = capsys.readouterr()
         assert f"geosteer publish --config {host.folder}/geosteer.toml" in said
+        assert "the built-in country table is of 2026-02-01" in warned, "publish says that it is old"
         networks = clients(list(RIGHT))
         answers = {country: host.ask(f"www.{ZONE}", network) for country, network in networks.items()}
         assert answers == {country: [NODES[node][0]] for country, node in RIGHT.items()}

@@ -35,6 +35,9 @@ SHIPPED = Path(__file__).with_name("data") / "countries.csv.xz"
 MONTH = 31 * 86400
 """Seconds after which the data is called old: registries give out new space every day."""
 
+OLD_DATA = "the built-in country table is of "
+"""How what is said of an old table begins."""
+
 ADVICE = "name a newer source in [[sources.geo]] (MaxMind, IPinfo, DB-IP), or upgrade geosteer, which brings a newer table"
 """What to do about an old table."""
 
@@ -109,7 +112,7 @@ def stale(built: float, now: float) -> str:
         return ""
     day = datetime.fromtimestamp(built, UTC).date().isoformat()
     days = int((now - built) / 86400)
-    return f"the built-in country table is of {day}, {days} days old: {ADVICE}"
+    return f"{OLD_DATA}{day}, {days} days old: {ADVICE}"
 
 
 def stale_published(fields: Mapping[str, str], now: float) -> list[str]:

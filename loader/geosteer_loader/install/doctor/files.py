@@ -10,7 +10,7 @@ from geosteer.errors import ConfigError
 from geosteer_loader.config import config
 from geosteer_loader.install.doctor.link import good, unknown, warning, wrong
 from geosteer_loader.install.files import ROLES
-from geosteer_loader.sources.builtin import FORMAT
+from geosteer_loader.sources.builtin import OLD_DATA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +42,8 @@ def configurations(scene: Scene) -> Iterator[Link]:
             else:
                 yield good("configuration", f"{path}: no problems")
             for line in doubtful:
-                yield _source(scene, line)
+                if OLD_DATA not in line:  # told of what is published
+                    yield warning("data", line, scene.publish)
     worker = scene.worker_file
     if not worker.exists():
         yield wrong(
@@ -66,14 +67,6 @@ def configurations(scene: Scene) -> Iterator[Link]:
             f'write prefix = "{first}" into [redis] of {worker}',
             "workers never see what is published",
         )
-
-
-def _source(scene: Scene, line: str) -> Link:
-    if FORMAT in str(line) or "built-in" in line:
-        return warning(
-            "data", line, f"name a newer source in {scene.loader_file}", "clients are placed by old data"
-        )
-    return warning("data", line, scene.publish)
 
 
 def modes(scene: Scene) -> Iterator[Link]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from geosteer.errors import StoreError
 from geosteer_loader.install.doctor.link import good, warning, wrong
 from geosteer_loader.query.status import gather
+from geosteer_loader.sources.builtin import OLD_DATA
 from geosteer_loader.store.store import connect
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def _ages(scene: Scene, status: Status) -> Iterator[Link]:
     newer = f"name a newer source in {scene.loader_file} and {scene.publish}"
     old = False
     for line in status.warnings:
-        if "built-in country table" in line:
+        if OLD_DATA in line:
             old = True
             yield warning("data", line, newer, "clients are placed by old data")
     for name, table in status.tables.items():
