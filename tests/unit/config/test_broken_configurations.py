@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import re
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -480,7 +481,8 @@ ADDRESSES = {
     "mapped network": (
         '"203.0.113.0/24"',
         '"::ffff:203.0.113.0/120"',
-        "line +0: networks.partner-isp.prefixes[1]: ::ffff:cb00:7100/120 never matches: its clients are looked up by their IPv4 address",
+        # Python 3.13 and later write it with dots.
+        f"line +0: networks.partner-isp.prefixes[1]: {ip_network('::ffff:203.0.113.0/120')} never matches: its clients are looked up by their IPv4 address",
     ),
     "network in two": (
         "[nodes.lon1]",
