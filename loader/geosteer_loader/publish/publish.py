@@ -140,7 +140,11 @@ def publish(
             # A publisher that was killed after its flip may have left this to do.
             _clean(config, store, lease, outcome)
     outcome.warnings += warnings
-    outcome.warnings += stale_published({**proposal.before, **after}, store.now())
+    _warn_unless(
+        outcome,
+        "asking for the time",
+        lambda: outcome.warnings.extend(stale_published({**proposal.before, **after}, store.now())),
+    )
     _warn_unless(outcome, "removing what was noted of a failure", lambda: failure.clear(store))
     _warn_unless(outcome, "asking about the server", lambda: outcome.warnings.extend(store.server_warnings()))
     outcome.seconds = time.monotonic() - began
