@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
-from geosteer.errors import GeosteerError, Refused, SourceError, StoreError
+from geosteer.errors import Refused, SourceError, StoreError
 from geosteer_loader.cli.main import main
 from geosteer_loader.config.config import load
 from geosteer_loader.publish.publish import Outcome, publish
@@ -343,15 +343,16 @@ def test_what_a_newer_geosteer_published_is_left_alone(config: Config, own_redis
         run(config)
 
 
-@pytest.mark.parametrize("key", ["current", "object", "history", "lock"])
-def test_a_key_of_another_type_is_an_error_and_nothing_is_published(
-    config: Config, own_redis: RedisServer, key: str
-) -> None:
+@pytest.mark.parametrize("key", ["current", "object", "history", "journal", "lock"])
+def test_a_key_of_another_type_is_replaced(config: Config, own_redis: RedisServer, key: str) -> None:
     client = own_redis.client()
     client.sadd(f"{{geosteer}}:{key}", "x")
-    with pytest.raises(GeosteerError):
-        run(config)
-    assert client.type("{geosteer}:current") in {b"none", b"set"}
+    assert run(config).generation == 1
+    kinds = {
+        name: client.type(f"{{geosteer}}:{name}") for name in ("current", "object", "history", "journal")
+    }
+    assert kinds == {"current": b"hash", "object": b"hash", "history": b"stream", "journal": b"stream"}
+    assert not client.exists("{geosteer}:lock")
 
 
 def test_two_prefixes_in_one_redis_do_not_meet(
