@@ -164,3 +164,11 @@ def test_a_share_does_not_shrink_by_itself(percent: int, shed: float, after: int
     state.override = Override("drain", percent)
     assert state.share(SINCE + after, 1000) <= state.share(SINCE + after + step, 1000)
     assert format_time(state.since) == "2026-02-01T00:00:00Z"
+
+
+@pytest.mark.parametrize("before", [0.0, 0.1, 1.0])
+def test_without_a_ramp_a_node_is_back_at_once_even_by_a_clock_that_is_behind(before: float):
+    state = NodeState()
+    state.update({"state": "up", "since": "2026-02-01T00:00:00Z", "before": "down"})
+    assert state.share(state.since - before, 0) == 1.0
+    assert not state.ramping(state.since - before, 0)
