@@ -67,6 +67,24 @@ def waited_for_processor() -> float:
         os.close(fd)
 
 
+def described(exc: BaseException) -> str:
+    """An unexpected exception with its traceback, as one text.
+
+    `traceback` is imported when it comes to that only. Where it cannot be, for want of descriptors or memory, the places are
+    told without it: what describes a failure must not be one.
+    """
+    try:
+        import traceback
+
+        return "".join(traceback.format_exception(exc)).strip()
+    except Exception:  # noqa: BLE001
+        places, trace = [], exc.__traceback__
+        while trace is not None:
+            places.append(f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}")
+            trace = trace.tb_next
+        return f"{type(exc).__name__}: {exc} at {' > '.join(places)}"
+
+
 def command_line() -> list[str]:
     """What this process was started with, the interpreter first."""
     return [sys.executable, *sys.orig_argv[1:]]

@@ -6,6 +6,7 @@ from geosteer import zones
 from geosteer.counters.counters import ANSWER, HITS, LAST_RESORT, OTHER
 from geosteer.decision.client import from_question, quick
 from geosteer.powerdns.protocol import Question, version
+from geosteer.process import described
 from geosteer.sync.decider import Decider, Memory
 from geosteer.sync.lookups import NotReady
 from geosteer.sync.tier import FALLBACK
@@ -111,7 +112,7 @@ class Responder:
         try:
             reply, slot = self._answer(question, line, asked)
         except Exception as exc:  # noqa: BLE001  # a worker that ends makes PowerDNS say that names are not there
-            self._log(f"{line!r}: {_described(exc)}")
+            self._log(f"{line!r}: {described(exc)}")
             reply = zones.FAIL_END if question.qtype == b"SOA" else zones.FAIL
             slot = self._other(0, "failed")
         self._counters.count(slot)
@@ -290,10 +291,3 @@ def _only(reply: bytes, qtype: bytes, abi: int) -> bytes:
     at = 5 if abi >= 3 else 3
     records = [line for line in reply.split(b"\n")[:-2] if line.split(b"\t", at + 1)[at] in {qtype, b"CNAME"}]
     return b"".join([line + b"\n" for line in records]) + zones.END
-
-
-def _described(exc: BaseException) -> str:
-    """An unexpected exception with its traceback, as one text; `traceback` is imported when it comes to that only."""
-    import traceback
-
-    return "".join(traceback.format_exception(exc)).strip()

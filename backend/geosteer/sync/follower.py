@@ -164,9 +164,7 @@ class Follower:
         self._steady_at = None
         self._forget_requests()
         if reason != CLOSING:
-            from geosteer.sync.trouble import kind_of  # a worker's start needs none
-
-            self._count_error(kind_of(reason))
+            self._count_error(_kind_of(reason))
         self._say("link", f"{self.address}: {reason}")
         jitter = 0.5 + self._random(1024) / 2048
         self._retry_at = self._clock() + self._backoff * jitter
@@ -377,6 +375,15 @@ class Handshake:
             self.pushes = False
         else:
             link.accepts(reply)
+
+
+def _kind_of(reason: str) -> str:
+    """One of `REDIS_ERRORS`; "other" where the module that tells it cannot be loaded, for want of descriptors."""
+    try:
+        from geosteer.sync.trouble import kind_of  # a worker's start needs none
+    except (OSError, ImportError):
+        return "other"
+    return kind_of(reason)
 
 
 def _link_kind(address: Address) -> type[Link]:

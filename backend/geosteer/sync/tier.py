@@ -9,6 +9,7 @@ from time import monotonic, time
 
 from geosteer.counters.counters import Counters
 from geosteer.errors import CorruptPage
+from geosteer.process import described
 from geosteer.sync.follower import CLOSING, Follower
 from geosteer.sync.lookups import Lookups
 
@@ -103,6 +104,7 @@ class Tier(Lookups):
         if settings.doubt:
             self._log(settings.doubt)
         self._snapshot_read = False
+        self._prepared = False
         self._keeper = Keeper(settings.snapshot, settings.origin)
         counters = counters or Counters("library")
         follower = Follower(settings, random, clock, self._say, self._changed, self._learnt, wall, counters)
@@ -156,6 +158,9 @@ class Tier(Lookups):
     def _tick(self, now: float, *, idle: bool) -> None:
         due = self._follower.tick(now)
         self._rename()
+        if idle and not self._prepared and self.generation is not None:
+            self._prepared = True
+            _prepare()
         if self._keeper.wanted(now, idle=idle):
             self._save(now)
         for time_of in (self._stale_ends(), self.mirror.frozen_at(), self._keeper.due):
@@ -282,11 +287,20 @@ class Tier(Lookups):
 
     def stumble(self, exc: BaseException) -> None:
         """After an unexpected exception start over on a new connection; each kind is logged once."""
-        self._say(_kind(exc), _described(exc))
+        self._say(_kind(exc), described(exc))
         try:
             self._follower.link.close(f"unexpected {type(exc).__name__}")
         except Exception:  # noqa: BLE001  # what went wrong may stand in the way here too; the timer comes again
             self._follower.lose()
+
+
+def _prepare() -> None:
+    """Load what a lost connection needs: when it is lost there may be no descriptor left to load it by."""
+    try:
+        import geosteer.decision.round_robin
+        import geosteer.sync.trouble  # noqa: F401
+    except (OSError, ImportError):
+        return
 
 
 def _silent(_text: str) -> None:
@@ -300,10 +314,3 @@ def _kind(exc: BaseException) -> str:
         trace = trace.tb_next
     where = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else ""
     return f"{type(exc).__name__} {where}"
-
-
-def _described(exc: BaseException) -> str:
-    """An unexpected exception with its traceback, as one text; `traceback` is imported when it comes to that only."""
-    import traceback
-
-    return "".join(traceback.format_exception(exc)).strip()

@@ -152,7 +152,11 @@ def test_a_server_that_takes_no_connections_counts_as_no_answer_after_the_timeou
 
 def test_an_address_that_this_machine_has_no_way_to_says_nothing_of_the_node() -> None:
     """In a network namespace of its own, where there is not even a loopback."""
-    code = "import test_checks as t; print(t.run(t.subject('192.0.2.1', '2001:db8::1', type='tcp', port=80)))"
+    code = """
+import test_checks as t
+result = t.run(t.subject('192.0.2.1', '2001:db8::1', type='tcp', port=80))
+print((result.good, result.reason))
+"""
     command = [need("unshare"), "-rn", sys.executable, "-c", code]
     done = subprocess.run(
         command,
@@ -163,7 +167,7 @@ def test_an_address_that_this_machine_has_no_way_to_says_nothing_of_the_node() -
     )
     if "unshare" in done.stderr:
         pytest.skip(f"no namespaces here: {done.stderr.strip()}")
-    assert done.stdout.strip() == str(Result(None, "this prober cannot check: Network is unreachable"))
+    assert done.stdout.strip() == str((None, "this prober cannot check: Network is unreachable"))
 
 
 def test_running_out_of_file_descriptors_says_nothing_of_the_node() -> None:
