@@ -220,3 +220,16 @@ def test_nobody_serving_and_no_zone_are_critical(site: Site) -> None:
     code, line = monitoring.judge(replace(found, zones=0, services=0, nodes={}, maps_without_node=[]))
     assert code == 2
     assert line.startswith("CRITICAL - no zone is published; no service is published; no node is serving; ")
+
+
+def test_the_built_in_table_is_never_too_old_since_nobody_can_renew_it(site: Site) -> None:
+    site.publish()
+    for name in ("lon1", "lon2", "ams1"):
+        site.client.hset(
+            f"{{geosteer}}:node:{name}", mapping={"state": "up", "since": "2026-02-01T00:00:00Z"}
+        )
+    site.age(300)
+    assert monitoring.judge(site.status())[0] == 2
+    site.client.hset("{geosteer}:current", "geo.source", '[{"format": "builtin"}]')
+    code, line = monitoring.judge(site.status())
+    assert (code, "the built-in country table is of" in line) == (1, True)

@@ -66,10 +66,11 @@ ANSWER = "answer"
 """First field of a key for questions that got nodes: then zone (in DNS), service, tier, and for each record type of the answer
 the type, the first node and the layer."""
 OTHER = "other"
-"""First field of a key for all other questions: then zone ("": none, or not DNS) and one of `OUTCOMES`."""
-OUTCOMES = ("static", "missing", "refused", "failed", "invalid", "debug")
-"""Records that are the same for everybody; no such name or type; no node may be given; nothing is known, or the program
-failed; not a question; an operator asked why."""
+"""First field of a key for all other questions: then zone ("": none, or not DNS) and the outcome.
+
+`static`: records that are the same for everybody; `missing`: no such name or type; `refused`: no node may be given; `failed`:
+nothing is known, or the program failed; `invalid`: not a question; `debug`: an operator asked why.
+"""
 LAST_RESORT = "last_resort"
 """Layer of the round robin without Redis."""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from geosteer_loader.cli.text.formatting import span
 from geosteer_loader.config.limits import MAX_AGE
 from geosteer_loader.config.values import printable
+from geosteer_loader.sources.builtin import FORMAT as BUILTIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,8 +31,8 @@ def judge(
 
     Args:
         max_age: tables with data older than so many seconds are a warning, in place of *limits*.
-        limits: the same by table (0: never). Twice as old is critical, and so is old data while publishes fail, or a failure
-            that lasts longer than the lowest of them.
+        limits: the same by table (0: never). Twice as old is critical, but for the built-in table, and so is old data while
+            publishes fail, or a failure that lasts longer than the lowest of them.
     """
     critical = [f"map {name} has no serving node" for name in status.maps_without_node]
     critical += [f"table {name} is incomplete" for name, table in status.tables.items() if not table.there]
@@ -71,7 +72,9 @@ def _ages(status: Status, max_age: float | None, limits: Mapping[str, float]) ->
         limit = (limits.get(name) or None) if max_age is None else max_age
         if name == "nets" or table.age is None or limit is None or table.age <= limit:
             continue
-        grave = max_age is None and (table.age > 2 * limit or status.failure is not None)
+        # an operator who begins with the built-in table cannot have a newer one of it
+        shipped = any(source.get("format") == BUILTIN for source in table.source)
+        grave = max_age is None and not shipped and (table.age > 2 * limit or status.failure is not None)
         told = f" (max_age {span(limit)})" if max_age is None else ""
         yield CRITICAL if grave else WARNING, f"table {name} is {span(table.age)} old{told}"
 
