@@ -330,6 +330,7 @@ def test_every_setting_in_the_shipped_pdns_conf_is_explained() -> None:
         "geosteer-publish.service",
         "geosteer-probe.service",
         "geosteer-http.service",
+        "geosteer-metrics.service",
         "geosteer-web.service",
         "geosteer-publish.timer",
     ],
@@ -346,7 +347,9 @@ def test_systemd_finds_no_fault_in_the_shipped_units(unit: str, tmp_path: Path) 
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("unit", ["geosteer-publish", "geosteer-probe", "geosteer-http", "geosteer-web"])
+@pytest.mark.parametrize(
+    "unit", ["geosteer-publish", "geosteer-probe", "geosteer-http", "geosteer-metrics", "geosteer-web"]
+)
 def test_the_shipped_units_are_hardened_as_the_readme_says(unit: str) -> None:
     program = shutil.which("systemd-analyze")
     if program is None:
