@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 QUESTIONS, KILLS = (100_000, 20) if LONG else (3_000, 6)
 THREADS = 3
 UNDER_WAY = 24
-"""Questions that wait for an answer at the same time, over so many sockets: """
+"""Questions that wait for an answer at the same time."""
 SOCKETS = 4
 PATIENCE = 30.0
-"""Seconds without any answer that end the test. No question is sent twice: both might be answered, and counted."""
+"""Seconds without any answer after which the test fails. No question is sent twice: both might be answered, and counted."""
 SERVICES = ("www.example.net", "img.example.net")
 """Each is a zone, so that a worker gets one question per client's question. Below a zone PowerDNS asks for the SOA first, and
 where a worker dies over that, it waits `pipe-timeout` for a reply of the next one, which it has not asked."""
@@ -40,7 +40,7 @@ NODES = {b"\xc0\x00\x02\x01": "lon1", b"\xc0\x00\x02\x02": "ams1", b"\xc0\x00\x0
 CLIENTS = {"2001:db8:a::/64": "lon1", "2001:db8:b::/64": "ams1", "2001:db8:c::/64": "nyc1"}
 """First network of 65,536 whose clients get the same node. Every other question comes from a network that asks only once, the
 rest from a few that ask all the time: workers have a way of their own for what they remember."""
-REGULARS = 8
+REGULARS = 4
 EMPTY = "empty"
 """PowerDNS takes the silence of a worker that was killed while idle for an empty answer; no worker has seen that question."""
 
@@ -101,7 +101,7 @@ def ask(server: PowerDNS, killer: Killer) -> Given:
                 waiting[mark] = service, node
                 client = asked // len(kinds)
                 if client % 2:
-                    client %= REGULARS
+                    client %= 2 * REGULARS
                 senders[asked % SOCKETS].send(struct.pack("!H", mark) + wire + struct.pack("!H", client))
                 asked += 1
             ready = poller.poll(PATIENCE * 1000)
