@@ -63,6 +63,7 @@ def test_certificates_that_are_put_right_are_used_without_a_restart(
             wait_until(lambda: worker.ask(WWW, subnet=GB) != [["FAIL"]], 3)
 
 
+@pytest.mark.quiet
 def test_a_peer_that_never_shakes_hands_holds_nothing_up(certificates: Certificates, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = type("Silent", (), {"port": listener.getsockname()[1]})()

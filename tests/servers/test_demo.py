@@ -62,6 +62,13 @@ def nothing_left(folder: Path) -> bool:
     return not processes_of(folder) and not list(folder.iterdir())
 
 
+def assert_nothing_is_left(folder: Path) -> None:
+    """Said with what there is."""
+    with contextlib.suppress(TimeoutError):
+        wait_until(lambda: nothing_left(folder), 30)
+    assert (processes_of(folder), list(folder.rglob("*"))) == ([], [])
+
+
 def test_the_demo_gets_every_answer_it_expects_and_cleans_up(folder: Path) -> None:
     with start(folder) as demo:
         said, _ = demo.communicate(timeout=240)
@@ -69,7 +76,7 @@ def test_the_demo_gets_every_answer_it_expects_and_cleans_up(folder: Path) -> No
     assert "answers were as expected" in said
     assert "WRONG" not in said
     assert "\033" not in said, "colours are for terminals"
-    wait_until(lambda: nothing_left(folder), 5, "the end of all that the demo started")
+    assert_nothing_is_left(folder)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -84,7 +91,7 @@ def test_an_interrupted_demo_leaves_nothing_running(folder: Path, number: signal
         os.killpg(demo.pid, number) if number == signal.SIGINT else demo.terminate()
         demo.stdout.read()
         assert demo.wait(30) == code
-    wait_until(lambda: nothing_left(folder), 5, "the end of all that the demo started")
+    assert_nothing_is_left(folder)
 
 
 def test_the_demo_runs_with_a_database_of_ones_own_and_keeps_its_folder_when_asked_to(folder: Path) -> None:

@@ -44,7 +44,7 @@ SHIPPED = {"lon1.cdn.example.net", "ams1.cdn.example.net", "nyc1.cdn.example.net
 @pytest.fixture(scope="module")
 def config(redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
     republish(redis_server, "fronts", document(nodes=NAMES), tables=TABLES)
-    return write_settings(redis_server, "fronts", tmp_path_factory.mktemp("fronts"))
+    return write_settings(redis_server, "fronts", tmp_path_factory.mktemp("fronts"), "timeout = 5000")
 
 
 @pytest.fixture(scope="module")

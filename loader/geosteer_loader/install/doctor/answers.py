@@ -6,6 +6,7 @@ import os
 import select
 import subprocess
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import dns.edns
@@ -59,7 +60,8 @@ def worker(scene: Scene) -> Iterator[Link]:
         process.wait()
         for stream in (process.stdin, process.stdout, process.stderr):
             if stream is not None:
-                stream.close()
+                with suppress(OSError):  # what it had not read yet when it ended
+                    stream.close()
     yield from _tier(scene)
 
 
