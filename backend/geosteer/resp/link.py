@@ -102,6 +102,11 @@ class Link:
         return self._channel is None and self._dialer.lookup is not None
 
     @property
+    def answered(self) -> bool:
+        """Whether a whole reply has come, on this connection or an earlier one."""
+        return self._replied > 0
+
+    @property
     def wants_write(self) -> bool:
         """Whether to poll for room to write as well."""
         return self._channel is not None and self._channel.wants_write(self._conversation.out)

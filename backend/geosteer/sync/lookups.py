@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 AF_INET, AF_INET6 = socket.AF_INET, socket.AF_INET6
 _pton, _number = socket.inet_pton, int.from_bytes
 
+STARTING = 60.0
+"""Seconds after its start in which a worker's first pages may take as long as its first generation."""
 ATTEMPTS = 8
 """Times that a page is fetched for one lookup, at most: while it is waited for, a new generation may come."""
 
@@ -52,10 +54,11 @@ class Lookups:
         self._poller = poll()
         self._started = clock()
         self._begun: tuple[float, float] | None = None
-        """Of the question that waited for the first generation: when it was asked, and `waited_for_processor` then.
+        """Of the first question: when it was asked, and `waited_for_processor` then.
 
-        Its pages may take as long: None where that is over.
+        The generation and the pages that this one needs may take `first_wait`.
         """
+        self._met_pages = False
 
     @property
     def generation(self) -> Generation | None:
@@ -75,22 +78,21 @@ class Lookups:
             self._wait_first(asked)
 
     def _wait_first(self, asked: float) -> None:
-        """Wait for the first generation: where nothing else is known, as long as Redis goes on telling it."""
+        """Wait for the first generation: for long where Redis tells it already, or nothing else is known.
+
+        What is known from disk has no tables, so that it steers nobody.
+        """
         follower = self._follower
         adopted = lambda: follower.generation is not None or follower.live  # noqa: E731
         if asked > 0:
-            self._begun = max(asked, self._started), waited_for_processor()
-        # a server whose name is still looked up may be down
-        if (
-            not self.wait(asked, adopted)
-            and asked > 0
-            and not follower.link.resolving
-            and self._knows_nothing()
-        ):
+            self._begun = asked, waited_for_processor()
+        if self.wait(asked, adopted) or asked <= 0 or follower.link.resolving:
+            return  # a server whose name is still looked up may be down
+        if follower.link.answered or self._knows_nothing():
             self.wait(asked, adopted, patient=True)
 
     def _first_until(self) -> float:
-        """Until when the question that waited for the first generation may wait (monotonic); 0.0 where that is over.
+        """Until when the first question may wait (monotonic); 0.0 before it.
 
         Time in which this process got no processor does not count: where many workers start at once, what is slow is the
         machine and not Redis.
@@ -163,6 +165,10 @@ class Lookups:
                 if branch.slots[number] is None:
                     wanted.append((tree, branch, number))
                     self.counters.count(MISSES)
+        if wanted and asked > 0 and not self._met_pages:
+            self._met_pages = True
+            if self._begun is None and self._clock() < self._started + STARTING:
+                self._begun = asked, waited_for_processor()
         self.wait(asked, self._follower.leaves.ask(wanted))
         return all(branch.slots[number] is not None for _, branch, number in wanted)
 
@@ -211,14 +217,15 @@ class Lookups:
         Args: patient: the time of a first question counts, on a suspect link too; so it does for the pages that it needs.
         """
         waited = False
-        patient = patient or (self._begun is not None and asked > 0 and self.generation is not None)
         until = asked + self.settings.timeout if asked > 0 else asked
+        if patient or (self._begun is not None and asked == self._begun[0] and self.generation is not None):
+            first = self._first_until()
+            patient = first > until
+            until = max(until, first)
         while not done():
             follower, link, now = self._follower, self._follower.link, self._clock()
             if patient and until <= now:
                 until = self._first_until()
-                if until <= now:
-                    patient, self._begun = False, None
             fd, suspect = link.fd, None if patient else link.suspect_at()
             if fd < 0 or not (follower.live or follower.first):
                 break
