@@ -42,6 +42,6 @@ def test_a_test_that_leaves_a_file_in_the_checkout_fails_the_run(tmp_path, proce
         done = subprocess.run(command, capture_output=True, text=True, timeout=240, env=env, cwd=tmp_path)
     finally:
         left.unlink()
-    assert done.returncode == 1, done.stdout
+    assert done.returncode == 6, done.stdout
     assert f"tests left in the checkout: {left.name}" in done.stdout
     assert "1 passed" in done.stdout

@@ -217,6 +217,8 @@ def _killed_idle(seconds: int) -> None:
         assert len(workers) == 2, "one for UDP, one for TCP"
         for pid in workers:
             os.kill(pid, signal.SIGKILL)
+        # A question written before its pipes are closed is one that a worker died over: PowerDNS waits a whole pipe-timeout.
+        wait_until(lambda: all(_ended(pid) for pid in workers), what="their end")
         began = time.monotonic()
         lost = [
             (name, tcp)
@@ -231,6 +233,15 @@ def _killed_idle(seconds: int) -> None:
         assert lasted < seconds + 2.2 + scene.load.stalls.longest(began), f"{lasted:.1f} s"
         scene.load.go_on()
         scene.repaired()
+
+
+def _ended(pid: int) -> bool:
+    """Whether a process has closed all its files: it is gone, or waits to be reaped (proc_pid_stat(5))."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return True
+    return stat.rpartition(")")[2].split()[0] in "ZX"
 
 
 def _negative(answer: Answer) -> bool:
