@@ -4,7 +4,7 @@
 |---|---|---|---|---|
 | `{P}:current` | hash | schema, generation, published, config, held; T.v4 ... per table T | publish, rollback | none |
 | `{P}:object` | hash | hex digest -> page or configuration document | publish | none |
-| `{P}:history` | stream | per generation: the fields of `current`, changed, who, when | publish, rollback | bounded |
+| `{P}:history` | stream | per generation: the fields of `current`, changed, who, when, bytes | publish, rollback | bounded |
 | `{P}:node:<name>` | hash | state, since, reason, failing, shed | probe, feed | none |
 | `{P}:verdict:<prober>` | hash | node -> JSON | that prober | none |
 | `{P}:beat` | hash | writer -> `count time period` | probe, feed | none |
@@ -15,9 +15,14 @@
 
 Per table, `current` has the root digests T.v4 and T.v6, and T.source, T.built, T.prefixes, T.ranges.
 A node's hash has state, since, reason, failing, shed, and `before`: the state before this one, `down` after an outage.
-Verdicts expire when their prober has been silent for long.
+
+Verdicts expire when their prober has been silent for long. The JSON of one has:
+- `state` (up, down), `since`, `checked`, `expires`, `failing` (true, else absent), `reason`, `warning`;
+- `counters`: check -> `state`, `failures`, `successes`, `checked`, `seconds` (that the last probe took), `certificate_ends`;
+- of a feed that reports loads: `load` (in the unit of its capacity), `loaded` (when), `shed`, `stepped` (its last step).
+
 T.built is the date of the data, T.builder what made the pages; `swept` and `restored` say when orphans were looked for, and
-which generation a rollback went back to.
+which generation a rollback went back to; `bytes` of the history is what was written for a generation.
 `P` is braced, so that on Redis Cluster all keys share a slot.
 """
 

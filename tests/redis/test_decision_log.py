@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from geosteer import Steering, load_settings
+from geosteer.counters.reading import read_folder
 from support.data import ROOT
 from support.dns_setup import backend_toml, document
-from support.servers import need
+from support.servers import need, wait_until
 from support.steering import wait_live
 from support.tiny import GEO, publish_tiny
 from support.workers import Worker
@@ -116,6 +117,37 @@ def test_no_address_stands_in_it(config: Callable[[float], Path]):
     narrow = [entry for entry in map(json.loads, text.splitlines()) if entry["tables"]["geo"]["length"] > 24]
     assert narrow, "a prefix longer than that is told by its length"
     assert narrow[0]["tables"]["geo"] == {"record": "GB", "prefix": "203.0.113.0/24", "length": 32}
+
+
+def test_lines_that_are_lost_are_counted_and_a_metric(config: Callable[[float], Path]):
+    path = config(1.0)
+    folder, file = path.parent / "counters", path.parent / "decisions.log"
+    folder.mkdir()
+    with path.open("a") as more:
+        more.write(f'[metrics]\nfolder = "{folder}"\n')
+    file.mkdir()  # nobody can write there, root neither
+
+    def counts() -> list[tuple[str, int, int]]:
+        return [(worker.front_end, worker.log_lines, worker.log_lost) for worker in read_folder(folder)[0]]
+
+    with Worker(path) as worker, Steering.open(path, log=print) as steering:
+        for _ in range(3):
+            worker.ask(WWW, subnet=GB)
+        steering.decide(WWW, "192.0.2.7")
+        assert counts() == [("pdns", 0, 3), ("library", 0, 1)]
+        file.rmdir()
+        wait_until(lambda: bool(steering.decide(WWW, "192.0.2.7")) and file.exists(), what="a line")
+        wait_until(lambda: bool(worker.ask(WWW, subnet=GB)) and counts()[0][1] > 0, what="another")
+    found = counts()
+    assert sum(written for _, written, _ in found) == len(entries(path))
+    words = ["metrics", "--backend", str(path)]
+    shown = subprocess.run(
+        [str(ROOT / "bin" / "geosteer"), *words], capture_output=True, text=True, check=True
+    )
+    for front_end, written, lost in found:
+        labels = f'{{front_end="{front_end}"}}'
+        assert f"geosteer_decision_log_lines_total{labels} {written}.0\n" in shown.stdout
+        assert f"geosteer_decision_log_lines_lost_total{labels} {lost}.0\n" in shown.stdout
 
 
 def test_the_library_logs_its_choices_and_what_they_went_by(config: Callable[[float], Path]):

@@ -171,6 +171,27 @@ def test_the_command_tells_the_past(place: Place, capsys: pytest.CaptureFixture[
     place.explain(capsys, "--at", "2999-01-01", code=2)
 
 
+def test_the_load_for_which_a_node_shed_is_told(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    """Loads change no answer, what nodes shed for them does: so the journal has them where that changed."""
+    place.publish()
+    place.feed(lon1={"state": "up", "load": 0.5}, lon2="up", ams1="up")
+    idle = place.tick()
+    overloaded = place.feed(lon1={"load": 1.25})
+    place.feed(lon1={"load": 1.3})  # before the first step has settled: nothing changes
+    later = place.tick()
+    shown = place.explain(capsys, "--at", format_time_ms(overloaded))
+    (lon1,) = [each for each in shown["candidates"] if each["node"] == "lon1"]
+    assert (lon1["shed"], lon1["load"]) == (0.15, None)
+    (note,) = [line for line in shown["notes"] if line.startswith("lon1 sheds since ")]
+    assert note.endswith(
+        "sheds 0.15, was 0 (by monitor): load 1.25 of 1; its load is not kept for other times"
+    )
+    assert note in place.explain(capsys, "--at", format_time_ms(later))["notes"]
+    assert not [
+        line for line in place.explain(capsys, "--at", format_time_ms(idle))["notes"] if "its load" in line
+    ]
+
+
 def test_a_time_without_a_zone_is_local(
     place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from geosteer.errors import CorruptPage, Refused
+from geosteer_loader.config.config import load
 from geosteer_loader.publish.publish import Outcome, publish
 from geosteer_loader.store.collector import Collected, collect
 from geosteer_loader.store.lease import Lease
@@ -81,6 +82,39 @@ def test_generations_are_kept_by_age_as_well(site: Site, monkeypatch: pytest.Mon
     assert [fields["generation"] for fields in site.history()] == ["4", "5"]
     needed = set().union(*(needed_objects(site.client, fields) for fields in site.history()))
     assert objects_in(site.client) == needed
+
+
+def test_what_is_kept_for_its_age_takes_no_more_room_than_it_may(site: Site) -> None:
+    """By what each publish wrote: the pages that it replaced are kept for the generation before it alone."""
+    for day in range(1, 8):
+        site.publish(day, keep=2, grace=0, keep_for=3600)
+    sizes = [int(fields["bytes"]) for fields in site.history()]
+    assert len(sizes) == 7
+    assert min(sizes) > 0
+    kept = [set(needed_objects(site.client, fields)) for fields in site.history()]
+    alone = kept[2] - set().union(*kept[3:])
+    measured = sum(len(site.client.hget("{geosteer}:object", name)) for name in alone)
+    assert sizes[3] / 2 < measured < sizes[3] * 2
+    assert site.collect(keep=2, keep_for=3600, keep_size=sum(sizes[1:6])).generations == 0
+    assert site.collect(keep=2, keep_for=3600, keep_size=sum(sizes[3:6])).generations == 2
+    assert site.collect(keep=2, keep_for=3600, keep_size=sum(sizes[3:6]) - 1).generations == 1
+    assert site.collect(keep=4, keep_for=3600, keep_size=0).generations == 0
+    assert site.collect(keep=2, keep_for=3600, keep_size=0).generations == 2
+    assert [fields["generation"] for fields in site.history()] == ["6", "7"]
+    assert objects_in(site.client) == set().union(
+        *(needed_objects(site.client, fields) for fields in site.history())
+    )
+
+
+def test_yesterday_can_be_explained_without_a_setting(tmp_path: Path) -> None:
+    """At any time of today all of yesterday: two days; and events for longer than that."""
+    make_config(tmp_path, "unix:///run/redis.sock", geo=[write_csv(tmp_path / "geo.csv")])
+    text = (tmp_path / "geosteer.toml").read_text().replace("keep_for = 0\n", "")
+    (tmp_path / "geosteer.toml").write_text(text)
+    config = load(tmp_path / "geosteer.toml", {})
+    assert config.guard.keep_for == 2 * 86400
+    assert config.guard.keep_size == 64 * 2**20
+    assert config.journal.keep > config.guard.keep_for
 
 
 def test_a_generation_stays_as_long_as_slow_readers_may_need_it(site: Site) -> None:

@@ -62,6 +62,7 @@ CASES: dict[str, tuple[str, list[tuple[str, str]], str]] = {
         "",
     ),
     "GeosteerWaitsInVain": ("1m", [('wait_timeouts_total{front_end="pdns"}', "0+60x30 1800x30")], ""),
+    "GeosteerDecisionLogLoses": ("1m", [('decision_log_lines_lost_total{front_end="pdns"}', "0+60x30 1800x30")], ""),
     "GeosteerCountsDamaged": ("1m", [("worker_files_damaged", "1x30 0x30")], ""),
     "GeosteerCountsOverflow": ("5m", [('questions_overflow_total{front_end="pdns"}', "0+60x30 1800x30")], ""),
 }  # fmt: skip

@@ -58,6 +58,8 @@ REDIS_ERRORS = (
     "tls", "frozen", "wrong_type", "page", "generation", "other",
 )  # fmt: skip
 """Kinds of trouble with Redis, a cell each."""
+LOG_LINES, LOG_LOST = range(50, 52)
+"""Lines of the decision log that were written, and that could not be."""
 FIRST_KEY = 64
 LONG_AGO = 1e9
 """Seconds that no clock of a running machine shows."""

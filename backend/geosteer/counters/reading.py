@@ -81,6 +81,10 @@ class WorkerCounters:
     """Questions by the time that they took, for `BOUNDS` and above; those answered from memory are not among them."""
     seconds: float
     """Sum of these times."""
+    log_lines: int
+    """Lines of the decision log."""
+    log_lost: int
+    """Lines of it that could not be written."""
 
     @property
     def questions(self) -> int:
@@ -214,4 +218,6 @@ def _interpreted(path: str, front_end: str, data: bytes, pid: int | None) -> Wor
         errors={kind: cells[layout.ERRORS + at] for at, kind in enumerate(layout.REDIS_ERRORS)},
         buckets=tuple(cells[layout.BUCKETS : layout.NANOSECONDS]),
         seconds=cells[layout.NANOSECONDS] / 1e9,
+        log_lines=cells[layout.LOG_LINES],
+        log_lost=cells[layout.LOG_LOST],
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from geosteer.counters.counters import LOG_LINES, LOG_LOST
 from geosteer.decision.client import parse
 from geosteer.decision_log.entry import circumstances, decided, not_decided
 from geosteer.decision_log.log_file import DecisionLog
@@ -95,7 +96,8 @@ class Recorder:
             return
         number = tier.generation.number if tier.generation is not None else None
         who = _asker(resolver)
-        self.file.write(circumstances(self._front_end, now, tier.name, number, client, who) | what)
+        fields = circumstances(self._front_end, now, tier.name, number, client, who) | what
+        tier.counters.count(LOG_LINES if self.file.write(fields) else LOG_LOST)
 
 
 def _asker(resolver: str) -> Client | None:

@@ -43,6 +43,7 @@ def check_config(file: Path | None, *, backend: Path | None, offline: bool, conf
     from geosteer_loader.config import config
 
     problems: list[str] = []
+    wrong: list[str]
     checked: list[Path] = []
     named = file or config_path
     if named is not None or backend is None or any(path.is_file() for path in options.DEFAULTS):
@@ -63,7 +64,10 @@ def check_config(file: Path | None, *, backend: Path | None, offline: bool, conf
                 log.warning("%s", warning)
     if backend is not None:
         checked.append(backend)
-        problems += config.check_backend(backend)
+        wrong = config.check_backend(backend)
+        problems += wrong
+        for warning in () if wrong else config.backend_warnings(backend):
+            log.warning("%s", warning)
     if problems:
         raise ConfigError(problems)
     for path in checked:

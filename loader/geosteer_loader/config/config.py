@@ -40,6 +40,7 @@ __all__ = [
     "Prober",
     "RedisSettings",
     "SourceConfig",
+    "backend_warnings",
     "check",
     "check_backend",
     "load",
@@ -175,10 +176,18 @@ def source_problems(config: Config) -> tuple[list[str], list[str]]:
 def check_backend(path: Path) -> list[str]:
     """Every problem of a worker's file (conf/backend.toml), `file: place: reason`; none: it is usable."""
     try:
-        text = read_text(path)
-        raw = parse_toml(text, path)
+        return _checked_worker(path).errors()
     except ConfigError as exc:
         return exc.problems
+
+
+def backend_warnings(path: Path) -> list[str]:
+    """What is allowed in a worker's file but probably not meant, in the same form. Raises: ConfigError: it cannot be read."""
+    return _checked_worker(path).warnings()
+
+
+def _checked_worker(path: Path) -> Problems:
+    text = read_text(path)
     problems = Problems(str(path), text)
-    check_worker(Table(raw, "", problems), path.parent)
-    return problems.errors()
+    check_worker(Table(parse_toml(text, path), "", problems), path.parent)
+    return problems

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from geosteer_loader.config.health_checks import GATEWAY, control_target
 from geosteer_loader.config.maps import country
-from geosteer_loader.config.values import address, choice, duration, integer, label, number
+from geosteer_loader.config.values import address, choice, duration, integer, label, number, size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,8 +33,10 @@ class Guard:
     """Address -> country that table `geo` must give it."""
     keep: int = 8
     """Generations kept for rollback."""
-    keep_for: float = 0
+    keep_for: float = 2 * DAY
     """Seconds for which a superseded generation is kept, however many follow; 0: the last `keep` alone."""
+    keep_size: int = 64 << 20
+    """Bytes that generations kept for `keep_for` alone may take, about."""
     grace: float = 600
     """Seconds that a superseded generation stays whole for slow readers."""
     max_age: Mapping[str, float] = field(default_factory=lambda: MAX_AGE)
@@ -79,7 +81,8 @@ def read_guard(table: Table) -> Guard:
         max_impact=table.get("max_impact", share, 0.2),
         canaries=_canaries(table.table("canaries")),
         keep=table.get("keep", integer(1, 1000), 8),
-        keep_for=table.get("keep_for", duration(0), 0),
+        keep_for=table.get("keep_for", duration(0), 2 * DAY),
+        keep_size=table.get("keep_size", size, 64 << 20),
         grace=table.get("grace", duration(0), 600),
         max_age=_max_age(table),
     )

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from geosteer_loader.config.section import Table
 
 
+LOOPBACK = tuple(map(prefix, ("127.0.0.0/8", "::1/128", "::ffff:127.0.0.0/104")))
+
+
 def check_worker(root: Table, base: Path) -> None:
     """Note every problem of a worker's file. Secrets are not resolved: they are the worker's own."""
     root.get("snapshot", text, None)
@@ -23,7 +26,13 @@ def check_worker(root: Table, base: Path) -> None:
     root.get("cache", integer(65536, 2**40), 3145728)
     read_redis(root.table("redis"), base, None)
     debug = root.table("debug")
-    debug.each("networks", prefix)
+    for place, network in debug.each("networks", prefix):
+        if any(_overlap(network, local) for local in LOOPBACK):
+            debug.problems.warn(
+                place,
+                "holds loopback addresses: behind a dnsdist on this host that does not use the PROXY protocol every client "
+                "comes from there, and could ask",
+            )
     debug.finish()
     decision_log = root.table("log")
     decision_log.get("sample", number(0, 1), 0)
@@ -34,3 +43,10 @@ def check_worker(root: Table, base: Path) -> None:
     metrics.get("folder", lambda value: value if value == "" else text(value), None)
     metrics.finish()
     root.finish()
+
+
+def _overlap(one: tuple[int, int, int], other: tuple[int, int, int]) -> bool:
+    """Whether two networks (address bits, first address, length) have addresses in common."""
+    bits, first, length = one
+    host = bits - min(length, other[2])
+    return bits == other[0] and first >> host == other[1] >> host

@@ -13,17 +13,18 @@ from geosteer_loader.journal.events import Note, node_text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from geosteer_loader.health.transitions import Judgement
     from geosteer_loader.health.watchlist import Watchlist
 
 
 def nodes(
     watched: Watchlist,
     states: Mapping[str, Mapping[str, str]],
-    changes: Mapping[str, Mapping[str, str]],
+    judgement: Judgement,
     writer: str,
 ) -> Iterator[Note]:
-    """Events of the nodes whose hashes change. Args: states: the hashes before; changes: what is written into them."""
-    for name, fields in changes.items():
+    """Events of the nodes whose hashes change. Args: states: the hashes before; judgement: what is written into them."""
+    for name, fields in judgement.changes.items():
         before = states.get(name, {})
         after = {**before, **fields}
         yield Note(
@@ -36,11 +37,19 @@ def nodes(
             before=node_text(before),
             after=node_text(after),
             what=f"{_said(fields, before)} (by {writer})",
-            why=fields.get("reason", ""),
+            why="; ".join(filter(None, (fields.get("reason", ""), _for_load(name, watched, judgement)))),
         )
         ramp = watched.nodes[name].ramp if name in watched.nodes else 0.0
         if fields.get("state") == UP and fields.get("before") == DOWN and ramp > 0:
             yield Note(kind="ramp", subject=name, what=f"gets its clients back over {ramp:g} s")
+
+
+def _for_load(name: str, watched: Watchlist, judgement: Judgement) -> str:
+    """The load for which a node begins to shed more or less; "": its shed does not change."""
+    if name not in judgement.loads:
+        return ""
+    load = judgement.loads[name]
+    return "no load is reported" if load is None else f"load {load:g} of {watched.nodes[name].capacity:g}"
 
 
 def _said(fields: Mapping[str, str], before: Mapping[str, str]) -> str:

@@ -200,7 +200,7 @@ class Exchange:
             *write_nodes(keys, judgement.changes),
         ]
         notes = [
-            *events.nodes(watched, states, judgement.changes, self.name),
+            *events.nodes(watched, states, judgement, self.name),
             *events.removed(self._gone(watched, mine, oldest)),
         ]
         if post.period is not None:

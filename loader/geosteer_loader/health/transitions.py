@@ -39,6 +39,8 @@ class Judgement:
     """Node -> fields of its hash to write."""
     held: list[str] = field(default_factory=list)
     """Why nodes keep a state that their probers no longer see, one line for each map."""
+    loads: dict[str, float | None] = field(default_factory=dict)
+    """Node whose shed changes -> the load that asks for it, in the unit of its capacity; None: no load is reported."""
     again: float | None = None
     """When to judge again if nothing else happens, seconds since 1970."""
 
@@ -78,7 +80,10 @@ def judge(
         changed: dict[str, str] = {}
         if outcome is not None:
             changed = _held(outcome, fields) if name in held else _changed(outcome, fields, now)
-        changed |= _shed(opinions.get(name, ()), fields, now - rule.forget)
+        shed, load = _shed(opinions.get(name, ()), now - rule.forget)
+        if shed != _shed_of(fields):
+            changed["shed"] = f"{shed:g}"
+            judgement.loads[name] = load
         if changed:
             judgement.changes[name] = changed
     return judgement
@@ -162,11 +167,15 @@ def _held(outcome: Outcome, fields: Fields) -> dict[str, str]:
     return {"failing": "yes", "reason": outcome.reason}
 
 
-def _shed(opinions: Sequence[Verdict], fields: Fields, forgotten: float) -> dict[str, str]:
-    """The shed that feeds ask for; none once nobody has reported a load for long."""
-    wanted = max((verdict.shed for verdict in opinions if verdict.loaded > forgotten), default=0.0)
+def _shed(opinions: Sequence[Verdict], forgotten: float) -> tuple[float, float | None]:
+    """The shed that feeds ask for, and for which load; none once nobody has reported a load for long."""
+    reported = [(verdict.shed, verdict.load) for verdict in opinions if verdict.loaded > forgotten]
+    return max(reported, key=lambda pair: pair[0], default=(0.0, None))
+
+
+def _shed_of(fields: Fields) -> float:
+    """The shed in a node's hash; -1 where it is not a number."""
     try:
-        current = float(fields.get("shed", "0"))
+        return float(fields.get("shed", "0"))
     except ValueError:
-        current = -1.0
-    return {} if current == wanted else {"shed": f"{wanted:g}"}
+        return -1.0

@@ -49,6 +49,8 @@ def _numbers(worker: WorkerCounters, samples: Samples) -> None:
     samples.add("redis_reconnections_total", worker.reconnections, front_end)
     samples.add("waits_total", worker.waits, front_end)
     samples.add("wait_timeouts_total", worker.timeouts, front_end)
+    samples.add("decision_log_lines_total", worker.log_lines, front_end)
+    samples.add("decision_log_lines_lost_total", worker.log_lost, front_end)
     for kind, count in worker.errors.items():
         samples.add("redis_errors_total", count, front_end, kind)
     samples.add("worker_files", 1, front_end)

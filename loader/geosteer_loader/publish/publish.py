@@ -127,7 +127,9 @@ def publish(
             due = loaded and _sweep_due(store, before, after)
             summary = " ".join([*changed, *(f"forced:{name}" for name in forced)])
             events = _events(store, proposal, summary)
-            now = published.flip(store, lease, before, after, summary, writer.check, events)
+            now = published.flip(
+                store, lease, before, after, summary, writer.check, events, writer.written.size
+            )
             outcome = Outcome(generation=int(now["generation"]), changed=changed, written=writer.written)
             outcome.impact = as_json(examination.impact)
             outcome.vanished = {kind: list(names) for kind, names in asdict(examination.vanished).items()}
@@ -231,6 +233,7 @@ def _clean(config: Config, store: Store, lease: Lease, outcome: Outcome) -> None
             keep=limits.keep,
             grace=limits.grace,
             keep_for=limits.keep_for,
+            keep_size=limits.keep_size,
         )
 
     _warn_unless(outcome, "removing old generations", clean)

@@ -20,7 +20,7 @@ from geosteer_loader.query.past import Timeline
 from geosteer_loader.store import store as stores
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from geosteer.decision.client import Client
     from geosteer.decision.decision import Decision
@@ -88,7 +88,8 @@ def explain_then(
             time = timeline.entry(generation).written
         past = timeline.at(time, generation)
         explanation = explain_in(past.context, name, client, qtype, ticket)
-        return replace(explanation, at=format_time_ms(time), notes=notes(past))
+        shedding = {candidate.node for candidate in explanation.candidates if candidate.shed}
+        return replace(explanation, at=format_time_ms(time), notes=[*notes(past), *_loads(past, shedding)])
 
 
 def notes(past: Past) -> list[str]:
@@ -106,6 +107,16 @@ def notes(past: Past) -> list[str]:
         lines.append(
             f"decided by the policies of geosteer {program()}; version {past.program} published that generation"
         )
+    return lines
+
+
+def _loads(past: Past, nodes: Collection[str]) -> list[str]:
+    """What is known of the loads of nodes that shed: loads are told only where they changed what a node sheds."""
+    lines = []
+    for name in sorted(nodes):
+        event = past.sheds.get(name)
+        known = f"{format_time_ms(event.time)}: {headline(event)}" if event else "before the journal begins"
+        lines.append(f"{name} sheds since {known}; its load is not kept for other times")
     return lines
 
 

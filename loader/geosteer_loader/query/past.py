@@ -69,6 +69,8 @@ class Past:
     """What is not certain: nodes whose state or override was changed past the journal around that time; one line each."""
     program: str
     """Version of the program that published the generation; "": not known."""
+    sheds: Mapping[str, Event]
+    """Node that shed then -> the event with which it began to shed as much, which names its load."""
 
     @property
     def states(self) -> Mapping[str, NodeState]:
@@ -116,6 +118,13 @@ class _Track:
         if place:
             return self.events[place - 1].after
         return self.events[0].before if self.events else None
+
+    def shed_since(self, time: float) -> Event | None:
+        """The last event up to *time* that changed a node's shed."""
+        for event in reversed(self.events[: bisect_right(self.times, time)]):
+            if node_fields(event.after).get("shed") != node_fields(event.before).get("shed"):
+                return event
+        return None
 
     def doubt(self, time: float, now: str, asked: float) -> str:
         """Between which events it was changed by somebody whom the journal does not name; "": it was not, around *time*.
@@ -204,6 +213,11 @@ class Timeline:
             near=self.near(time),
             doubts=doubts,
             program=self._programs.get(str(entry.generation), ""),
+            sheds={
+                name: event
+                for name, state in mirror.states.items()
+                if state.shed and (event := self._states.get(name, _NONE).shed_since(time)) is not None
+            },
         )
 
     def near(self, time: float, seconds: float = NEAR) -> list[Event]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from math import inf
 from typing import TYPE_CHECKING
 
 from geosteer_loader.store.history import entries
@@ -44,17 +45,25 @@ class Collected:
 
 
 def collect(
-    store: Store, lease: Lease, done: Collected, *, keep: int, grace: float, keep_for: float = 0.0
+    store: Store,
+    lease: Lease,
+    done: Collected,
+    *,
+    keep: int,
+    grace: float,
+    keep_for: float = 0.0,
+    keep_size: float = inf,
 ) -> None:
     """Remove generations beyond the last *keep*, superseded at least *grace* seconds ago, and their objects.
 
-    Of those superseded less than *keep_for* seconds ago, `MOST_KEPT` stay as well.
+    Of those superseded less than *keep_for* seconds ago, the newest stay as well: `MOST_KEPT` at most, and as many as take
+    no more than about *keep_size* bytes of their own.
 
     Raises: Refused: the lock is somebody else's by now. CorruptPage: a published table is not whole. StoreError.
     What was removed until then is in *done*.
     """
     generations = entries(store)
-    dropped = _superseded(generations, keep, grace, store.now(), keep_for)
+    dropped = _superseded(generations, keep, grace, store.now(), keep_for, keep_size)
     if not dropped:
         return
     in_use = _kept(store, generations[len(dropped) :])
@@ -88,14 +97,19 @@ def discard(store: Store, lease: Lease, names: Iterable[str]) -> int:
 
 
 def _superseded(
-    generations: Sequence[Entry], keep: int, grace: float, now: float, keep_for: float
+    generations: Sequence[Entry], keep: int, grace: float, now: float, keep_for: float, keep_size: float
 ) -> list[Entry]:
     """The oldest generations, up to the first that has to stay."""
     old: list[Entry] = []
+    keep = max(keep, 1)
+    # What a publish writes takes the place of about as much of the generation before, which is kept for that one alone.
+    takes = sum(entry.size for entry in generations[1 : len(generations) - keep + 1])
     for entry, successor in pairwise(generations):
         age, left = now - successor.written, len(generations) - len(old)
-        if left <= max(keep, 1) or age < grace or (age < keep_for and left <= MOST_KEPT):
+        young = age < keep_for and left <= MOST_KEPT and takes <= keep_size
+        if left <= keep or age < grace or young:
             break
+        takes -= successor.size
         old.append(entry)
     return old
 

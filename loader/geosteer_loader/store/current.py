@@ -95,17 +95,18 @@ def flip(
     changed: str,
     check: Callable[[Callable[..., Any]], None],
     also: Callable[[Mapping[str, str], float], Sequence[Command]] = lambda _fields, _now: (),
+    size: int = 0,
 ) -> dict[str, str]:
     """Publish *after* in place of *before*, and note it in the history; the fields as they stand then.
 
     Generation and time of publishing are added here, and both only ever rise; *after* may name a schema. *check* raises an
     error where what *after* names is not there; it is given a function that runs a command. *also*: the fields and the
-    primary's time -> commands that belong into the same transaction.
+    primary's time -> commands that belong into the same transaction. *size*: bytes that were written for it.
     Raises: LostLock. ChangedMeanwhile: `current` is no longer *before*. StoreError. Nothing was published.
     """
     now = store.now()
     fields = {"schema": str(SCHEMA), **_stamps(store, before, now), **after}
-    entry = history.addition(store, fields, changed, history.whoami(), format_time(now))
+    entry = history.addition(store, fields, changed, history.whoami(), format_time(now), size)
 
     def commands(run: Callable[..., Any]) -> Sequence[Command]:
         if texts(run("HGETALL", store.keys.current)) != before:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 DIGITS = 15
 """Of a generation's number; longer ones are invalid."""
 
-NOTES = ("changed", "who", "when")
+NOTES = ("changed", "who", "when", "bytes")
 """Fields of an entry that are not fields of `current`."""
 
 
@@ -35,6 +35,8 @@ class Entry:
     who: str
     when: str
     """ISO 8601 UTC."""
+    bytes: str = ""
+    """How much its publisher wrote to `object`; "": it does not say."""
 
     @property
     def written(self) -> float:
@@ -45,6 +47,11 @@ class Entry:
     def why(self) -> str:
         """What was given as the reason of the rollback that holds it; "": none was, or nothing holds it."""
         return self.fields.get("held", "").partition(": ")[2].partition(": ")[2]
+
+    @property
+    def size(self) -> int:
+        """Bytes that its publisher wrote, which is about what it replaced of the generation before; 0: not known."""
+        return count(self.bytes)
 
     @property
     def generation(self) -> int:
@@ -71,9 +78,11 @@ def last(store: Store) -> Entry | None:
     return _entry(*newest[0]) if newest else None
 
 
-def addition(store: Store, current: Mapping[str, str], changed: str, who: str, when: str) -> Command:
-    """The command that adds a generation."""
-    fields = {**current, "changed": changed, "who": who, "when": when}
+def addition(
+    store: Store, current: Mapping[str, str], changed: str, who: str, when: str, size: int = 0
+) -> Command:
+    """The command that adds a generation. Args: size: bytes that were written to `object` for it."""
+    fields = {**current, "changed": changed, "who": who, "when": when, "bytes": str(size)}
     return ("XADD", store.keys.history, "*", *(word for pair in fields.items() for word in pair))
 
 

@@ -105,6 +105,22 @@ def test_servers_without_an_address_cannot_answer_services_by_address():
     ]
 
 
+@pytest.mark.parametrize(
+    ("network", "warned"),
+    [
+        ("127.0.0.1", True), ("127.0.0.0/8", True), ("127.4.0.0/16", True), ("126.0.0.0/7", True), ("0.0.0.0/0", True),
+        ("::1", True), ("::/0", True), ("::/127", True), ("::ffff:127.0.0.0/120", True), ("::ffff:0.0.0.0/96", True),
+        ("192.0.2.0/24", False), ("126.0.0.0/8", False), ("128.0.0.0/8", False), ("::2", False), ("2001:db8::/32", False),
+        ("::ffff:192.0.2.0/120", False),
+    ],
+)  # fmt: skip
+def test_debug_networks_that_hold_loopback_addresses_are_warned_of(network: str, warned: bool):
+    text = f'[debug]\nnetworks = ["203.0.113.9", "{network}"]\n'
+    assert problems(text) == []
+    warnings = without_lines(config.backend_warnings(Path("b.toml")))
+    assert [line.partition(" holds ")[0] for line in warnings] == ["b.toml: debug.networks[2]:"] * warned
+
+
 def test_a_file_that_is_not_toml_or_not_there_is_a_problem_not_an_error():
     assert problems("[redis\n") == [
         "b.toml: line 1, column 7: Expected ']' at the end of a table declaration"

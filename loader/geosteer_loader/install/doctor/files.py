@@ -57,6 +57,8 @@ def configurations(scene: Scene) -> Iterator[Link]:
         yield wrong("worker configuration", _few(problems), f"geosteer check-config --backend {worker}")
     else:
         yield good("worker configuration", f"{worker}: no problems")
+        for line in config.backend_warnings(worker):
+            yield warning("worker configuration", line, "take it out, or let dnsdist use the PROXY protocol")
     if scene.config is None or scene.worker is None:
         return
     first, second = scene.config.redis.prefix, scene.worker.prefix
