@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -151,6 +152,19 @@ def dead_replica(host: Installed) -> Callable[[], object]:
     return end
 
 
+def other_redis(host: Installed) -> Callable[[], object]:
+    """Workers read a Redis into which nothing was published."""
+    server = RedisServer("--aclfile", str(host.folder / "users.acl"))
+    server.start()
+    heal = edited("backend.toml", "^url = .*", f'url = "{server.url}"')(host)
+
+    def end() -> None:
+        heal()
+        server.close()
+
+    return end
+
+
 CURRENT, ASIDE = "{geosteer}:current", "{geosteer}:aside"
 FAILURE = [
     "HSET",
@@ -171,14 +185,14 @@ FAULTS: dict[str, Row] = {
         ("redis login",),
         "redis login (worker)",
         "does not let geosteer-worker in",
-        "ACL SETUSER geosteer-worker resetpass",
+        "ACL SETUSER geosteer-worker on resetpass",
     ),
     "wrong password of the loader": (
         edited("loader.password", r"^\w", "~"),
         ("redis login",),
         "redis login (loader)",
         "does not let geosteer-loader in",
-        "ACL SETUSER geosteer-loader resetpass",
+        "ACL SETUSER geosteer-loader on resetpass",
     ),
     "a password that everybody may read": (
         mode("admin.password", 0o644),
@@ -405,7 +419,7 @@ FAULTS: dict[str, Row] = {
         ("pdns settings",),
         "pdns settings",
         "pipe-command=unix:",
-        "pipe-command=/usr/bin",
+        "bin/geosteer-pipe --config",
     ),
     "a worker that ends": (
         edited("pdns.conf", "^pipe-command=.*", "pipe-command=/bin/false"),
@@ -434,6 +448,41 @@ FAULTS: dict[str, Row] = {
         "pdns",
         "it does not run",
         "pdns_server --config-dir=",
+    ),
+    "a user that is off": (
+        acl("geosteer-worker", "off"),
+        ("redis login",),
+        "redis login (worker)",
+        "does not let geosteer-worker in",
+        "ACL SETUSER geosteer-worker on",
+    ),
+    "a user that is gone from memory": (
+        redis_does([["ACL", "DELUSER", "geosteer-loader"]], [["ACL", "LOAD"]]),
+        ("redis login",),
+        "redis login (loader)",
+        "does not let geosteer-loader in",
+        "ACL LOAD",
+    ),
+    "workers at another Redis": (
+        other_redis,
+        ("redis health",),
+        "redis replication",
+        "which has not what is published",
+        'write url = "unix://',
+    ),
+    "a PowerDNS in a chroot": (
+        edited("pdns.conf", "", "\nchroot=/var/empty\n"),
+        ("pdns settings",),
+        "pdns settings",
+        "chroot=/var/empty",
+        "sed -i",
+    ),
+    "questions that are kept from workers": (
+        edited("pdns.conf", "", "\npipe-regex=^www;.*$\n"),
+        ("pdns settings",),
+        "pdns settings",
+        "pipe-regex=",
+        "pdns.conf && pdns_server",
     ),
     "a zone that is served by nobody": (
         edited("geosteer.toml", r"cdn\.example\.net", "cdn.example.org"),
@@ -495,12 +544,16 @@ WRONG_SETTINGS = {
     "queue-limit": "60000",
     "disable-axfr": "no",
     "local-address": "0.0.0.0",
+    "chroot": "/var/empty",
+    "pipe-regex": "^www",
 }
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 def test_each_setting_of_powerdns_that_matters_is_named_with_why(chain: Installed, rule: Any) -> None:
-    heal = edited("pdns.conf", rf"^{rule.name}=.*", f"{rule.name}={WRONG_SETTINGS[rule.name]}")(chain)
+    line = f"{rule.name}={WRONG_SETTINGS[rule.name]}"
+    there = f"\n{rule.name}=" in (chain.folder / "pdns.conf").read_text()
+    heal = edited("pdns.conf", rf"^{rule.name}=.*" if there else "", line if there else f"\n{line}\n")(chain)
     try:
         links = diagnose(chain, "pdns settings")
     finally:
@@ -525,6 +578,32 @@ def test_a_setting_that_stands_nowhere_has_powerdns_own_value(chain: Installed) 
         "zone-cache-refresh-interval=300 (the default)",
         "zone-cache-refresh-interval=0",
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("timeout", "30"), ("min-replicas-to-write", "1"), ("maxclients", "100")]
+)
+def test_limits_of_redis_are_named(chain: Installed, name: str, value: str) -> None:
+    heal = config(name, value)(chain)
+    try:
+        links = diagnose(chain, "redis settings")
+    finally:
+        heal()
+    assert named(links, "redis settings", f"{name} is {value}", f"CONFIG SET {name} ", State.WARNING)
+    assert diagnose(chain, "redis settings") == []
+
+
+def test_a_cure_of_powerdns_is_a_command_that_mends_the_file_with_the_last_word(chain: Installed) -> None:
+    before = (chain.folder / "pdns.conf").read_text()
+    heal = edited("pdns.conf", "", "\ncache-ttl = 60\n")(chain)
+    try:
+        (cure,) = [link.cure for link in diagnose(chain, "pdns settings") if "cache-ttl=60" in link.what]
+        subprocess.run(["sh", "-c", cure.partition(" && ")[0]], check=True)
+        assert "\ncache-ttl=60" not in (chain.folder / "pdns.conf").read_text()
+        assert [link for link in diagnose(chain, "pdns settings") if "cache-ttl" in link.what] == []
+    finally:
+        heal()
+    assert (chain.folder / "pdns.conf").read_text() == before
 
 
 def test_what_is_open_to_everybody_is_a_warning(chain: Installed) -> None:
@@ -602,7 +681,7 @@ def tree(tmp_path: Path) -> Path:
         (root / folder).mkdir(parents=True)
     (root / "usr/lib/systemd/systemd").touch()
     (root / "usr/lib/systemd/system/pdns.service").write_text(
-        "[Service]\nExecStart=/usr/sbin/pdns_server\nUser=pdns\nGroup=pdns\n"
+        "[Service]\nExecStart=/usr/sbin/pdns_server\nUser=pdns\nGroup=pdns\nProtectHome=true\n"
     )
     (root / "usr/sbin").mkdir()
     (root / "usr/sbin/pdns_server").touch(0o755)
@@ -635,7 +714,7 @@ def tree(tmp_path: Path) -> Path:
     return root
 
 
-FILES = ("configurations", "modes", "folders", "units", "redis files", "pdns settings")
+FILES = ("configurations", "modes", "access", "folders", "units", "redis files", "pdns settings")
 
 
 def look(tree: Path) -> list[Link]:
@@ -656,6 +735,15 @@ def swap(name: str, old: str, new: str) -> Callable[[Path], None]:
         text = (tree / name).read_text()
         assert re.search(old, text, re.MULTILINE)
         (tree / name).write_text(re.sub(old, new, text, flags=re.MULTILINE))
+
+    return plant
+
+
+def masked(name: str) -> Callable[[Path], None]:
+    def plant(tree: Path) -> None:
+        path = tree / "etc/systemd/system" / name
+        path.unlink()
+        path.symlink_to("/dev/null")
 
     return plant
 
@@ -703,7 +791,7 @@ TREE_FAULTS: dict[str, tuple[Callable[[Path], object], str, str, str]] = {
         swap(PUBLISH, "^ExecStart=.*", "ExecStart=/opt/gone/geosteer publish"),
         "unit program",
         "starts /opt/gone/geosteer, which is not there",
-        "geosteer init --force",
+        "geosteer init --repair",
     ),
     "an include that is missing": (
         swap("etc/redis/redis.conf", "^include.*\n", ""),
@@ -721,13 +809,49 @@ TREE_FAULTS: dict[str, tuple[Callable[[Path], object], str, str, str]] = {
         lambda tree: (tree / "etc/redis/users.acl").unlink(),
         "redis files",
         "names /etc/redis/users.acl, which does not exist",
-        "geosteer init --force",
+        "geosteer init --repair",
     ),
     "a backend that is set and not launched": (
         put("etc/powerdns/pdns.d/bind.conf", "launch+=bind\nbind-config=/etc/powerdns/named.conf\n"),
         "pdns settings",
         "bind-config is set",
         "bind.conf",
+    ),
+    "a unit that is masked": (
+        masked("geosteer-publish.timer"),
+        "units",
+        "geosteer-publish.timer is masked",
+        "systemctl unmask geosteer-publish.timer",
+    ),
+    "the page's unit outside of Redis's group": (
+        put("usr/lib/systemd/system/geosteer-web.service", "[Service]\nUser=geosteer\nGroup=geosteer\n"),
+        "groups",
+        "geosteer-web.service is not in group redis",
+        "mkdir -p /etc/systemd/system/geosteer-web.service.d",
+    ),
+    "a snapshot where PowerDNS's unit may not write": (
+        swap("etc/geosteer/backend.toml", "^snapshot = .*", 'snapshot = "/srv/geosteer/last-good.json"'),
+        "snapshot",
+        "/srv/geosteer is read-only",
+        "ReadWritePaths=/srv/geosteer",
+    ),
+    "a worker that PowerDNS's unit hides": (
+        swap("etc/powerdns/pdns.d/geosteer.conf", "^pipe-command=/usr/bin", "pipe-command=/home/me"),
+        "pdns settings",
+        "/home/me/geosteer-pipe lies where pdns.service does not look",
+        "move geosteer to /opt",
+    ),
+    "a fragment that PowerDNS does not read": (
+        swap("etc/powerdns/pdns.conf", "^include-dir=.*", ""),
+        "pdns settings",
+        "does not include",
+        "include-dir=/etc/powerdns/pdns.d",
+    ),
+    "a later file that says otherwise": (
+        put("etc/powerdns/pdns.d/zz.conf", "zone-cache-refresh-interval=60\n"),
+        "pdns settings",
+        "pdns.d/zz.conf)",
+        "zz.conf && systemctl restart pdns",
     ),
     "no snapshot folder": (
         lambda tree: (tree / "var/lib/geosteer-worker").rmdir(),
@@ -757,6 +881,59 @@ def test_a_fault_in_the_files_of_a_host_is_named_with_its_cure(tree: Path, fault
     links = look(tree)
     assert named(links, link, what, cure), [each for each in links if each.state != State.OK]
     assert all(each.cure for each in links if each.state == State.WRONG)
+
+
+OTHERS_OWN = 12345
+FOREIGN: dict[str, tuple[str, int, str, str]] = {
+    # Path, mode, what is said, cure; the file is given to a user who is none of ours.
+    "a folder that nobody enters": ("etc/geosteer", 0o700, "may not enter it", "chmod 0750"),
+    "a loader without its password": (
+        "etc/geosteer/loader.password", 0o600, "geosteer may not read it", "chown geosteer:root",
+    ),
+    "a Redis that cannot read its users": ("etc/redis/users.acl", 0o640, "redis may not read it", "chown redis:redis"),
+    "a Redis that cannot read its fragment": ("etc/redis/geosteer.conf", 0o600, "redis may not read it", "chown redis:redis"),
+    "a PowerDNS that cannot read its fragment": (
+        "etc/powerdns/pdns.d/geosteer.conf", 0o600, "pdns may not read it", "chown root:pdns",
+    ),
+    "sources that belong to another": ("var/lib/geosteer", 0o750, "not to geosteer", "chown -R geosteer:"),
+}  # fmt: skip
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root gives files away")
+@pytest.mark.parametrize("fault", FOREIGN)
+def test_a_file_that_its_reader_cannot_read_is_named(tree: Path, fault: str) -> None:
+    name, mode, what, cure = FOREIGN[fault]
+    entries = "root:x:0:0::/:/bin/sh\ngeosteer:x:701:701::/:/bin/sh\npdns:x:703:703::/:/bin/sh\nredis:x:702:702::/:/bin/sh\n"
+    (tree / "etc/passwd").write_text(entries)
+    (tree / "etc/group").write_text("root:x:0:\ngeosteer:x:701:\npdns:x:703:\nredis:x:702:\n")
+    shutil.rmtree(tree / "etc/geosteer")
+    assert (
+        main(
+            [
+                "init",
+                "--root",
+                str(tree),
+                "--server=redis",
+                "--zone=a.example",
+                "--node=lon1=192.0.2.1",
+                "--force",
+            ]
+        )
+        == 0
+    )
+    (tree / "var/lib/geosteer").mkdir()
+    os.chown(tree / "var/lib/geosteer", 701, 701)
+    os.chown(tree / "etc/geosteer", 0, 701)
+    (tree / "etc/geosteer").chmod(0o750)
+
+    def said() -> list[Link]:
+        links = doctor.diagnose(Scene(SYSTEM, Host(tree)), ("access", "units"))
+        return [link for link in links if link.state == State.WRONG and what in link.what]
+
+    assert said() == []
+    os.chown(tree / name, OTHERS_OWN, OTHERS_OWN)
+    (tree / name).chmod(mode)
+    assert named(said(), "state folder" if "lib" in name else "modes", what, cure)
 
 
 def test_a_slow_end_of_powerdns_is_a_warning(tree: Path) -> None:

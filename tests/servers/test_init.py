@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pty
@@ -169,10 +170,80 @@ def test_what_a_package_brought_is_not_written_again(tree: Path) -> None:
         for path in (tree / "etc/systemd/system").rglob("*")
         if path.is_file()
     )
-    assert units == [
-        f"{unit}.service.d/geosteer-redis.conf" for unit in ("geosteer-probe", "geosteer-publish", "pdns")
+    in_group = [
+        path.name
+        for path in sorted((ROOT / "conf").glob("geosteer-*.service"))
+        if "\nSupplementaryGroups=redis\n" in path.read_text()
     ]
+    assert "geosteer-web.service" in in_group
+    assert units == [f"{unit}.d/geosteer-redis.conf" for unit in (*in_group, "pdns.service")]
     assert not (tree / "etc/tmpfiles.d").exists()
+    rotation = (tree / "etc/logrotate.d/geosteer").read_text()
+    assert rotation == (ROOT / "conf/geosteer.logrotate").read_text()
+
+
+def test_a_repair_writes_what_is_lost_and_keeps_what_is_there(
+    tree: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["init", "--root", str(tree)]
+    (tree / "etc/group").write_text("root:x:0:\ngeosteer:x:700:\n")
+    (tree / "usr/lib/systemd/system/geosteer-publish.service").write_text("[Service]\n")
+    assert main([*words, *ZONE_AND_NODE]) == 0
+    whole = files(tree)
+    configuration = tree / "etc/geosteer/geosteer.toml"
+    configuration.write_text(configuration.read_text().replace("192.0.2.1", "192.0.2.77"))
+    edited = configuration.read_bytes()
+
+    assert main([*words, "--repair"]) == 0
+    assert files(tree) == {**whole, "etc/geosteer/geosteer.toml": edited}, "nothing was lost"
+
+    for name in ("etc/geosteer/backend.toml", "etc/powerdns/pdns.d/geosteer.conf", "etc/redis/users.acl"):
+        (tree / name).unlink()
+    (tree / "etc/redis/redis.conf").write_text("bind 127.0.0.1\nsave 900 1\n")
+    capsys.readouterr()
+    assert main([*words, "--repair", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert len(said["files"]) == 4, "and the manifest"
+    repaired = files(tree)
+    assert "192.0.2.77" in repaired.pop("etc/geosteer/backend.toml").decode(), "by what is configured now"
+    assert (
+        repaired.items()
+        >= {
+            name: content
+            for name, content in whole.items()
+            if name
+            not in {"etc/geosteer/backend.toml", "etc/geosteer/geosteer.toml", "etc/geosteer/init.json"}
+        }.items()
+    )
+
+    # A group that came later is in the units; a password that is lost is in the ACL file, too.
+    (tree / "etc/group").write_text("root:x:0:\ngeosteer:x:700:\nredis:x:701:\n")
+    (tree / "etc/geosteer/reader.password").unlink()
+    assert main([*words, "--repair"]) == 0
+    assert (tree / "etc/systemd/system/pdns.service.d/geosteer-redis.conf").is_file()
+    digest = hashlib.sha256((tree / "etc/geosteer/reader.password").read_bytes().strip()).hexdigest()
+    assert f"user geosteer-reader on #{digest}" in (tree / "etc/redis/users.acl").read_text()
+    assert main([*words, "--undo"]) == 0
+    assert not (tree / "etc/systemd/system/pdns.service.d").exists()
+    assert not (tree / "etc/redis/users.acl").exists()
+
+
+@pytest.mark.parametrize("more", ["--force", "--dry-run", "--undo"])
+def test_a_repair_goes_with_no_other_way_of_writing(
+    tmp_path: Path, more: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["init", str(tmp_path / "set"), "--repair", more]) == 2
+    assert f"--repair does not go with {more}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", ["{}", '{"files": {}, "includes": [], "about": {"server": 3}}', "["])
+def test_a_repair_without_a_whole_manifest_is_refused(
+    tmp_path: Path, content: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "init.json").write_text(content)
+    assert main(["init", str(tmp_path), "--repair"]) == 1
+    assert "damaged" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["init.json"]
 
 
 def test_what_cannot_be_written_whole_is_not_written_at_all(

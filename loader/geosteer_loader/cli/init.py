@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from geosteer_loader.install.answers import Answers
     from geosteer_loader.install.host import Host
     from geosteer_loader.install.place import Place
+    from geosteer_loader.install.write import Written
 
 T = TypeVar("T")
 
@@ -30,6 +31,7 @@ LONGEST = 107
         "geosteer init --zone cdn.example.net --node lon1=192.0.2.1,2001:db8:1::1@GB --node nyc1=198.51.100.1@US",
         "geosteer init try --zone cdn.example.net --node lon1=192.0.2.1@GB --node syd1=198.51.100.5@AU",
         "geosteer init --dry-run --zone cdn.example.net --node lon1=192.0.2.1",
+        "geosteer init --repair",
         "geosteer init --undo",
     )
 )
@@ -100,6 +102,7 @@ LONGEST = 107
 @click.option("--root", type=click.Path(path_type=Path), help="Write into the tree of another host.")
 @click.option("--force", is_flag=True, help="Replace files that exist.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be written.")
+@click.option("--repair", is_flag=True, help="Only write again what is missing, as it was asked for.")
 @click.option("--undo", is_flag=True, help="Take away what was written outside of DIR.")
 @options.as_json
 def init(
@@ -107,6 +110,7 @@ def init(
     folder: Path | None,
     force: bool,
     dry_run: bool,
+    repair: bool,
     undo: bool,
     root: Path | None,
     as_json: bool,
@@ -116,23 +120,32 @@ def init(
 
     Without DIR: configuration with fresh passwords in /etc/geosteer, and what Redis or Valkey, PowerDNS, systemd and logrotate
     need, in their own folders. With DIR: all of it into that folder, for a Redis and a PowerDNS of its own, to try things;
-    nothing outside is touched. On a terminal it asks for what no option says. Nothing is overwritten without --force.
+    nothing outside is touched. On a terminal it asks for what no option says. Nothing is overwritten without --force; --repair
+    writes what was lost since, and keeps what is there.
     """
     from geosteer_loader.install import write
     from geosteer_loader.install.files import file_set
     from geosteer_loader.install.host import Host
     from geosteer_loader.install.place import SYSTEM, Place
+    from geosteer_loader.install.repair import repair as write_lost
 
     host = Host(Path("/") if root is None else root.absolute())
     place = Place(SYSTEM if folder is None else folder.absolute())
+    for other, chosen in {"--force": force, "--dry-run": dry_run, "--undo": undo}.items():
+        if repair and chosen:
+            raise click.UsageError(f"--repair does not go with {other}")
     if undo:
         removed, kept = write.undo(place, host, force=force)
         options.emit(
             {"removed": removed, "kept": kept}, lambda: _undone(removed, kept, place), json_wanted=as_json
         )
         return
+    if repair:
+        written, answers = write_lost(place, host, lambda: secrets.token_urlsafe(24))
+        _report(written, answers, place, host, as_json=as_json)
+        return
     answers = _answers(given, place)
-    files = file_set(answers, place, host, lambda: secrets.token_urlsafe(24))
+    files = file_set(answers, place, host, lambda _: secrets.token_urlsafe(24))
     if dry_run:
         there = write.conflicts(files, place, host)
         listed = [str(file.path) for file in files.files]
@@ -144,6 +157,10 @@ def init(
         options.emit(shown, lambda: "\n".join(_planned(shown)), json_wanted=as_json)
         return
     written = write.write(files, place, host, answers, force=force)
+    _report(written, answers, place, host, as_json=as_json)
+
+
+def _report(written: Written, answers: Answers, place: Place, host: Host, *, as_json: bool) -> None:
     steps = _next(answers, place)
     result = {"files": written.files, "includes": written.includes, "notes": written.notes, "next": steps}
     options.emit(result, lambda: "\n".join(_told(result, host)), json_wanted=as_json)

@@ -55,7 +55,8 @@ def loader(answers: Answers, place: Place) -> str:
 def worker(answers: Answers, place: Place, loaders: str, path: Path) -> str:
     """backend.toml. Args: loaders: geosteer.toml, at *path*. Raises: ConfigError: that one has problems."""
     raw = parse_toml(loaders, path)
-    del raw["redis"]["password_file"]  # is written together with this
+    if isinstance(raw.get("redis"), dict):
+        raw["redis"].pop("password_file", None)  # is written together with this
     checked = config.check(raw, path, {}, loaders)
     own = [
         "# geosteer: the settings of workers, written by `geosteer init`; `geosteer check-config --backend FILE` checks them.",

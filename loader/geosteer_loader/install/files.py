@@ -57,14 +57,21 @@ class FileSet:
     """Folders that programs expect; their own parents are made as needed."""
 
 
-def file_set(answers: Answers, place: Place, host: Host, token: Callable[[], str]) -> FileSet:
-    """The files. Args: token: gives a fresh random password. Raises: ConfigError: the answers do not fit together."""
-    passwords = {role: token() for role in ROLES}
-    files = [*_configuration(answers, place, passwords), *_servers(answers, place, passwords)]
+def file_set(
+    answers: Answers, place: Place, host: Host, password: Callable[[str], str], *, loaders: str | None = None
+) -> FileSet:
+    """The files.
+
+    Args: password: that of a role; loaders: geosteer.toml, where there is one already.
+    Raises: ConfigError: the answers do not fit together.
+    """
+    passwords = {role: password(role) for role in ROLES}
+    files = [*_configuration(answers, place, passwords, loaders), *_servers(answers, place, passwords)]
     packaged = place.system and _packaged(host)
     files += _units(answers, place, host, packaged=packaged)
     if not packaged:
         files += _system(answers, place)
+    files.append(_rotation(answers, place))
     includes: tuple[Include, ...] = ()
     folders: tuple[Path, ...] = (place.folder / "redis", place.folder / "state" / "metrics")
     if place.system:
@@ -80,9 +87,11 @@ def _packaged(host: Host) -> bool:
     return unit is not None and not unit.is_relative_to(host.at("/etc"))
 
 
-def _configuration(answers: Answers, place: Place, passwords: Mapping[str, str]) -> Iterator[File]:
+def _configuration(
+    answers: Answers, place: Place, passwords: Mapping[str, str], loaders: str | None
+) -> Iterator[File]:
     group = answers.system_user
-    toml = configuration.loader(answers, place)
+    toml = loaders or configuration.loader(answers, place)
     path = place.folder / "geosteer.toml"
     workers = configuration.worker(answers, place, toml, path)
     yield File(path=path, text=toml, mode=0o640, group=group)
@@ -156,6 +165,18 @@ def groups(answers: Answers, host: Host) -> list[str]:
     return [answers.server.user] if host.group(answers.server.user) is not None else []
 
 
+def socket_units() -> list[str]:
+    """Our units whose programs use Redis's socket, as packages name them."""
+    named = {path.name for path in samples.folder().glob("geosteer-*.service")}
+    return sorted({*named, "geosteer-http.service"})  # its sample comes with a package of its own
+
+
+def _group(answers: Answers, member: list[str]) -> str:
+    """A drop-in. Shipped units come after Redis; where it is Valkey, they have to be told."""
+    order = f"[Unit]\nAfter={answers.server.unit}.service\n" if answers.server.user != "redis" else ""
+    return f"# Redis's unix socket is for members of its group.\n{order}[Service]\nSupplementaryGroups={' '.join(member)}\n"
+
+
 def _units(answers: Answers, place: Place, host: Host, *, packaged: bool) -> Iterator[File]:
     ours = ["geosteer-probe.service", "geosteer-publish.service"]
     if not packaged and not answers.cron:
@@ -169,15 +190,13 @@ def _units(answers: Answers, place: Place, host: Host, *, packaged: bool) -> Ite
         yield File(path=place.etc("cron.d", "geosteer"), text=text)
     member = groups(answers, host)
     if packaged:
-        text = f"# Redis's unix socket is for members of its group.\n[Service]\nSupplementaryGroups={' '.join(member)}\n"
         if member:
-            for unit in (*ours, "pdns.service"):
-                yield File(path=place.unit(f"{unit}.d/geosteer-redis.conf"), text=text)
+            for unit in (*socket_units(), "pdns.service"):
+                yield File(path=place.unit(f"{unit}.d/geosteer-redis.conf"), text=_group(answers, member))
         return
     if member and not answers.cron:
-        text = f"# Redis's unix socket is for members of its group.\n[Service]\nSupplementaryGroups={member[0]}\n"
         for unit in ours:
-            yield File(path=place.unit(f"{unit}.d/geosteer-redis.conf"), text=text)
+            yield File(path=place.unit(f"{unit}.d/geosteer-redis.conf"), text=_group(answers, member))
     text = samples.read("pdns.service.conf").replace("redis-server.service", f"{answers.server.unit}.service")
     listed = " ".join([answers.system_user, *member])
     text = re.sub(r"(?m)^SupplementaryGroups=.*", f"SupplementaryGroups={listed}", text)
@@ -205,7 +224,9 @@ def _system(answers: Answers, place: Place) -> Iterator[File]:
             f"d /var/lib/geosteer 0750 {user} {user}\n"
         ),
     )
-    yield File(
-        path=place.etc("logrotate.d", "geosteer"),
-        text=samples.read("geosteer.logrotate").replace(" pdns ", f" {answers.pdns_user} "),
-    )
+
+
+def _rotation(answers: Answers, place: Place) -> File:
+    """No package brings it: where PowerDNS's user is not there, logrotate fails over it."""
+    text = samples.read("geosteer.logrotate").replace(" pdns ", f" {answers.pdns_user} ")
+    return File(path=place.etc("logrotate.d", "geosteer"), text=text)

@@ -61,6 +61,11 @@ class Host:
                 return path
         return None
 
+    def masked(self, name: str) -> bool:
+        """Whether a unit is a link to nothing, so that it cannot be started (systemctl mask)."""
+        path = self.at(UNIT_FOLDERS[0]) / name
+        return path.is_symlink() and path.readlink() == Path(os.devnull)
+
     def unit_text(self, name: str) -> str:
         """What a unit and its drop-ins say, drop-ins last; "" without the unit's own file."""
         path = self.unit(name)

@@ -14,7 +14,7 @@ from geosteer_loader.install.files import File
 from geosteer_loader.install.place import MANIFEST
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from geosteer_loader.install.answers import Answers
     from geosteer_loader.install.files import FileSet, Include
@@ -49,10 +49,19 @@ def conflicts(files: FileSet, place: Place, host: Host) -> list[str]:
     return [str(path) for path in paths if os.path.lexists(host.at(path))]
 
 
-def write(files: FileSet, place: Place, host: Host, about: Answers, *, force: bool = False) -> Written:
+def write(
+    files: FileSet,
+    place: Place,
+    host: Host,
+    about: Answers,
+    *,
+    force: bool = False,
+    before: Mapping[str, str] | None = None,
+) -> Written:
     """Write all of it.
 
-    Args: about: kept beside the files, for `doctor` and `undo`; force: replace what is in the way.
+    Args: about: kept beside the files, for `doctor` and `undo`; force: replace what is in the way; before: path -> digest of
+        other files of the set that were written earlier.
     Raises: InTheWay: names every file that exists. NotWritten.
     """
     there = conflicts(files, place, host)
@@ -62,10 +71,12 @@ def write(files: FileSet, place: Place, host: Host, about: Answers, *, force: bo
             + "\n".join(there)
         )
     written = Written()
-    manifest = File(path=place.folder / MANIFEST, text=_manifest(files, place, about), mode=0o640)
+    manifest = File(
+        path=place.folder / MANIFEST, text=_manifest(files, place, about, before or {}), mode=0o640
+    )
     wanted = [*files.files, manifest]
     made: list[Path] = []
-    before: dict[Path, bytes | None] = {}
+    replaced: dict[Path, bytes | None] = {}
     try:
         for folder in (place.folder, *files.folders, *(file.path.parent for file in wanted)):
             host.at(folder).mkdir(parents=True, exist_ok=True)
@@ -73,13 +84,13 @@ def write(files: FileSet, place: Place, host: Host, about: Answers, *, force: bo
             made.append(_stage(file, host, written, owned=place.system))  # noqa: PERF401  # what is there when one fails
         for file in wanted:
             target = host.at(file.path)
-            before[target] = target.read_bytes() if target.is_file() else None
+            replaced[target] = target.read_bytes() if target.is_file() else None
             target.with_name(target.name + NEW).replace(target)
             written.files.append(str(file.path))
         for include in files.includes:
-            _include(include, host, written, before)
+            _include(include, host, written, replaced)
     except OSError as exc:
-        _restore(made, before)
+        _restore(made, replaced)
         raise NotWritten(f"{exc.filename}: {exc.strerror or exc}; nothing was changed") from exc
     return written
 
@@ -123,10 +134,11 @@ def read_manifest(place: Place, host: Host) -> dict[str, Any]:
     return dict(manifest)
 
 
-def _manifest(files: FileSet, place: Place, about: Answers) -> str:
+def _manifest(files: FileSet, place: Place, about: Answers, before: Mapping[str, str]) -> str:
+    written = {str(file.path): hashlib.sha256(file.text.encode()).hexdigest() for file in files.files}
     content = {
         "about": asdict(about),
-        "files": {str(file.path): hashlib.sha256(file.text.encode()).hexdigest() for file in files.files},
+        "files": {**before, **written},
         "includes": [{"path": str(include.path), "line": include.line} for include in files.includes],
         "folder": str(place.folder),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import redis
@@ -10,8 +11,10 @@ from geosteer_loader.store.endpoint import client_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from geosteer_loader.config.redis import RedisSettings
+    from geosteer_loader.install.doctor.scene import Scene
 
 
 class Plain:
@@ -54,6 +57,19 @@ def plain(settings: RedisSettings) -> Iterator[Plain]:
     finally:
         connection.disconnect()
         client.close()
+
+
+def administrator(scene: Scene, settings: RedisSettings) -> AbstractContextManager[Plain]:
+    """A connection of the administrator's. Raises: OSError: its password cannot be read; redis.RedisError."""
+    password = scene.host.at(scene.folder / "admin.password").read_text().strip()
+    return plain(replace(settings, username="admin", password=password))
+
+
+def setting(admin: Plain, name: str) -> str:
+    """A setting of Redis; "" where it has no such one. Raises: redis.RedisError."""
+    reply = admin.call("CONFIG", "GET", name)
+    values = list(reply.values()) if isinstance(reply, dict) else reply[1::2]
+    return str(values[0]) if values else ""
 
 
 def _text(reply: Any) -> Any:

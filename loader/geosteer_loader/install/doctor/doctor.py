@@ -5,12 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from geosteer_loader.install.doctor import (
+    access,
     answers,
     files,
+    listeners,
     powerdns,
     published,
+    redis_limits,
+    redis_login,
     redis_server,
     rights,
+    systemd,
     units,
 )
 from geosteer_loader.install.doctor.link import State
@@ -24,16 +29,20 @@ if TYPE_CHECKING:
 CHECKS: dict[str, Callable[[Scene], Iterator[Link]]] = {
     "configurations": files.configurations,
     "modes": files.modes,
+    "access": access.access,
     "folders": files.folders,
     "units": units.units,
+    "systemd": systemd.systemd,
     "redis files": redis_server.files,
     "redis socket": redis_server.socket,
-    "redis login": redis_server.login,
+    "redis login": redis_login.login,
     "redis health": redis_server.health,
+    "redis settings": redis_limits.limits,
     "rights": rights.rights,
     "published": published.published,
     "pdns settings": powerdns.settings,
     "pdns": powerdns.running,
+    "listening": listeners.listeners,
     "worker": answers.worker,
     "answer": answers.by_dns,
 }

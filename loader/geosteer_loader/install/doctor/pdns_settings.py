@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from geosteer_loader.install.host import Host
@@ -21,25 +21,30 @@ def read_settings(path: Path, host: Host) -> dict[str, str]:
     Source: PowerDNS, "Authoritative Server Settings", include-dir; `+=` adds to a list. Raises: OSError.
     """
     settings: dict[str, str] = {}
-    _read(path, settings)
-    folder = settings.get("include-dir")
-    if folder:
-        for each in sorted(host.at(folder).glob("*.conf")):
-            _read(each, settings)
+    for _, name, adds, value in assignments(path, host):
+        parts = (settings.get(name, ""), value) if adds else (value,)
+        settings[name] = ",".join(part for part in parts if part)
     return settings
 
 
-def _read(path: Path, settings: dict[str, str]) -> None:
+def assignments(path: Path, host: Host) -> Iterator[tuple[Path, str, bool, str]]:
+    """(File, setting, whether it adds to what was there, value), the last word last. Raises: OSError."""
+    folder = ""
+    for name, adds, value in _lines(path):
+        if name == "include-dir":
+            folder = value
+        yield path, name, adds, value
+    if folder:
+        for each in sorted(host.at(folder).glob("*.conf")):
+            yield from ((each, *line) for line in _lines(each))
+
+
+def _lines(path: Path) -> Iterator[tuple[str, bool, str]]:
     for line in path.read_text(errors="replace").splitlines():
-        plain = line.partition("#")[0] if line.lstrip().startswith("#") else line
-        key, equals, value = plain.partition("=")
-        if not equals:
-            continue
-        name, value = key.strip(), value.strip()
-        if name.endswith("+"):
-            name = name[:-1].strip()
-            value = ",".join(part for part in (settings.get(name, ""), value) if part)
-        settings[name] = value
+        key, equals, value = line.partition("=")
+        if equals and not line.lstrip().startswith("#"):
+            name = key.strip()
+            yield name.removesuffix("+").strip(), name.endswith("+"), value.strip()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +59,8 @@ class Rule:
     """What to write."""
     why: str
     only_warn: bool = False
+    example: bool = False
+    """Whether what to write depends on the host."""
 
 
 def _number(text: str) -> float:
@@ -164,6 +171,21 @@ RULES = (
         good="192.0.2.53",
         why="on 0.0.0.0 or :: a worker does not learn which address a question came to; name them",
         only_warn=True,
+        example=True,
+    ),
+    Rule(
+        name="chroot",
+        default="",
+        right=lambda text: not text,
+        good="",
+        why="a worker started there finds neither Python, nor its settings, nor Redis's socket",
+    ),
+    Rule(
+        name="pipe-regex",
+        default="",
+        right=lambda text: not text,
+        good="",
+        why="questions that it does not match never reach a worker: they are refused, or answered with no data",
     ),
 )
 """The settings that matter, in the order in which they are told."""

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import re
 import stat
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import redis
-from geosteer_loader.install.doctor.connection import plain
+from geosteer.keys import Keys
+from geosteer_loader.install.doctor.connection import administrator, plain, setting
 from geosteer_loader.install.doctor.link import good, unknown, warning, wrong
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from geosteer_loader.config.redis import RedisSettings
     from geosteer_loader.install.doctor.connection import Plain
     from geosteer_loader.install.doctor.link import Link
     from geosteer_loader.install.doctor.scene import Scene
@@ -53,7 +52,7 @@ def files(scene: Scene) -> Iterator[Link]:
             )
     if not path.exists():
         if scene.manifest:
-            yield wrong("redis files", f"{path} does not exist", "geosteer init --force")
+            yield wrong("redis files", f"{path} does not exist", scene.repair)
         return
     try:
         text = path.read_text(errors="replace")
@@ -66,7 +65,7 @@ def files(scene: Scene) -> Iterator[Link]:
         yield wrong(
             "redis files",
             f"{path} names {users}, which does not exist",
-            "geosteer init --force",
+            scene.repair,
             "Redis does not start",
         )
     there, wanted = settings.get("unixsocket"), scene.socket
@@ -108,68 +107,18 @@ def socket(scene: Scene) -> Iterator[Link]:
         yield warning(
             "redis socket",
             f"{path}: everybody on this host may connect (mode {stat.S_IMODE(status.st_mode):04o})",
-            f"write unixsocketperm 770 into {scene.place.redis_config(scene.server)}; chmod 770 {path}",
+            f"chmod 770 {path} && {scene.in_redis_file('unixsocketperm', '770')}",
             "passwords are then all that protects it",
         )
     elif not status.st_mode & stat.S_IWGRP:
         yield wrong(
             "redis socket",
             f"{path}: members of its group may not connect (mode {stat.S_IMODE(status.st_mode):04o})",
-            f"write unixsocketperm 770 into {scene.place.redis_config(scene.server)}; chmod 770 {path}",
+            f"chmod 770 {path} && {scene.in_redis_file('unixsocketperm', '770')}",
             "workers get Permission denied",
         )
     else:
         yield good("redis socket", str(path))
-
-
-def login(scene: Scene) -> Iterator[Link]:
-    """Loader and worker get in, and nobody without a password."""
-    for role, settings in (
-        ("loader", scene.config.redis if scene.config else None),
-        ("worker", scene.worker_redis),
-    ):
-        if settings is not None:
-            yield from _login(scene, role, settings)
-    settings = scene.worker_redis
-    if settings is None or settings.username is None:
-        return
-    try:
-        with plain(replace(settings, username=None, password=None)) as open_to_all:
-            open_to_all.call("PING")
-    except (redis.RedisError, OSError):
-        return
-    yield warning(
-        "redis login",
-        "who does not log in gets in all the same (user default is on)",
-        scene.cli("ACL SETUSER default off"),
-        "any program that reaches this Redis can change every answer",
-    )
-
-
-def _login(scene: Scene, role: str, settings: RedisSettings) -> Iterator[Link]:
-    user = settings.username or "default"
-    link = f"redis login ({role})"
-    try:
-        with plain(settings) as connection:
-            connection.call("PING" if role == "worker" else "TIME")
-    except redis.exceptions.NoPermissionError:
-        pass  # told by the link about rights
-    except redis.AuthenticationError as exc:
-        password = scene.folder / f"{role}.password"
-        yield wrong(
-            link,
-            f"{settings.url} does not let {user} in: {exc}",
-            scene.cli(f'ACL SETUSER {user} resetpass ">$(cat {password})"') + f" && {scene.cli('ACL SAVE')}",
-            "the password there and the one in the file differ, or there is no such user",
-        )
-        return
-    except redis.BusyLoadingError:
-        yield warning(link, f"{settings.url} is still loading its data", "wait, and ask again")
-        return
-    except (redis.RedisError, OSError) as exc:
-        yield wrong(link, f"{settings.url}: {exc}", scene.restart_redis, "it does not run, or not there")
-        return
-    yield good(link, f"{settings.url} as {user}")
 
 
 def health(scene: Scene) -> Iterator[Link]:
@@ -208,19 +157,18 @@ def _memory(scene: Scene, connection: Plain) -> Iterator[Link]:
     info = connection.info("memory")
     policy = info.get("maxmemory_policy", "")
     limit, used = int(info.get("maxmemory", 0)), int(info.get("used_memory", 0))
-    fragment = scene.place.redis_config(scene.server)
     if policy != "noeviction":
         yield wrong(
             "redis memory",
             f"maxmemory-policy is {policy}",
-            f"{scene.cli('CONFIG SET maxmemory-policy noeviction')}; write maxmemory-policy noeviction into {fragment}",
+            scene.set_redis("maxmemory-policy", "noeviction"),
             "Redis throws tables away when its memory is full: each is one key",
         )
     elif limit and used > FULL * limit:
         yield wrong(
             "redis memory",
             f"{used / limit:.0%} of maxmemory ({limit / 1e6:.0f} MB) is used",
-            scene.cli(f"CONFIG SET maxmemory {2 * limit}") + f"; write it into {fragment}, too",
+            scene.set_redis("maxmemory", str(2 * limit)),
             "the next publish may have no room",
         )
     else:
@@ -251,8 +199,7 @@ def _saved(scene: Scene, connection: Plain) -> Iterator[Link]:
         yield wrong(
             "redis persistence",
             "it saves nothing (save is empty, appendonly is no)",
-            scene.cli("CONFIG SET save '3600 1 300 100 60 10000'")
-            + f"; write it into {scene.place.redis_config(scene.server)}, too",
+            scene.set_redis("save", "3600 1 300 100 60 10000"),
             "a restart of Redis loses tables, node states and overrides",
         )
     else:
@@ -263,19 +210,12 @@ def _kept(scene: Scene) -> str | None:
     """How Redis saves; "": not at all; None: it cannot be asked."""
     assert scene.config is not None
     try:
-        password = scene.host.at(scene.folder / "admin.password").read_text().strip()
-        with plain(replace(scene.config.redis, username="admin", password=password)) as admin:
-            save = _setting(admin, "save")
-            appends = _setting(admin, "appendonly") == "yes"
+        with administrator(scene, scene.config.redis) as admin:
+            save = setting(admin, "save")
+            appends = setting(admin, "appendonly") == "yes"
     except (redis.RedisError, OSError):
         return None
     return " and ".join([*(["a log of every write"] if appends else []), *([f"save {save}"] if save else [])])
-
-
-def _setting(admin: Plain, name: str) -> str:
-    reply = admin.call("CONFIG", "GET", name)
-    values = list(reply.values()) if isinstance(reply, dict) else reply[1::2]
-    return str(values[0]) if values else ""
 
 
 def _replication(scene: Scene, connection: Plain) -> Iterator[Link]:
@@ -310,6 +250,9 @@ def _workers_copy(scene: Scene) -> Iterator[Link]:
     try:
         with plain(settings) as connection:
             role = connection.call("ROLE")
+            theirs = connection.call("HGETALL", Keys(settings.prefix).current)
+        with plain(scene.config.redis) as connection:
+            ours = connection.call("HGETALL", Keys(scene.config.redis.prefix).current)
     except (redis.RedisError, OSError):
         return
     if role and role[0] in {"slave", "replica"} and role[3] != "connected":
@@ -318,6 +261,13 @@ def _workers_copy(scene: Scene) -> Iterator[Link]:
             f"workers read {settings.url}, whose link to its primary {role[1]}:{role[2]} is down ({role[3]})",
             f"{scene.server.cli} -h {role[1]} -p {role[2]} PING; look at masteruser and masterauth of the replica",
             "workers answer by states and tables that no longer change",
+        )
+    elif role and role[0] == "master" and theirs != ours:
+        yield wrong(
+            "redis replication",
+            f"workers read {settings.url}, which has not what is published at {scene.config.redis.url}, and is no replica",
+            f'write url = "{scene.config.redis.url}" into [redis] of {scene.worker_file}',
+            "workers never see what is published",
         )
     else:
         yield good("redis replication", f"workers read {settings.url}: {role[0]}")

@@ -11,7 +11,7 @@ from geosteer import settings as worker_settings
 from geosteer.errors import ConfigError, GeosteerError
 from geosteer_loader.config import config
 from geosteer_loader.config.redis import RedisSettings
-from geosteer_loader.install.doctor.pdns_settings import read_settings
+from geosteer_loader.install.doctor.pdns_settings import assignments, read_settings
 from geosteer_loader.install.host import Host
 from geosteer_loader.install.place import SYSTEM, Place
 from geosteer_loader.install.servers import SERVERS, Server, installed
@@ -122,6 +122,23 @@ class Scene:
         url = self.worker.url if self.worker is not None else ""
         return Path(url.removeprefix("unix://").partition("?")[0]) if url.startswith("unix://") else None
 
+    @cached_property
+    def pdns_origins(self) -> dict[str, Path]:
+        """Which of PowerDNS's files has the last word on a setting."""
+        try:
+            return {key: file for file, key, _, _ in assignments(self.pdns_config / "pdns.conf", self.host)}
+        except OSError:
+            return {}
+
+    def set_pdns(self, name: str, value: str) -> str:
+        """The commands that give PowerDNS a setting, in the file that has the last word on it."""
+        file = self.pdns_origins.get(name)
+        if file is None:
+            mend = f"echo '{name}={value}' >> {self.host.at(self.place.pdns_config)}"
+        else:
+            mend = f"sed -i 's|^ *{name} *+\\?=.*|{name}={value}|' {file}"
+        return f"{mend} && {self.restart_pdns}"
+
     def cli(self, command: str) -> str:
         """A command line that asks Redis as its administrator."""
         password = self.folder / "admin.password"
@@ -129,6 +146,16 @@ class Scene:
             f"-s {self.socket}" if self.socket is not None else f"-u {self.worker.url if self.worker else ''}"
         )
         return f'{self.server.cli} {where} --user admin --pass "$(cat {password})" {command}'
+
+    def in_redis_file(self, name: str, value: str) -> str:
+        """The commands that write a setting of Redis into our fragment."""
+        fragment = self.place.redis_config(self.server)
+        return f"sed -i '/^{name} /d' {fragment} && echo '{name} {value}' >> {fragment}"
+
+    def set_redis(self, name: str, value: str) -> str:
+        """The commands that change a setting of Redis, now and for its next start."""
+        words = f"CONFIG SET {name} '{value}'" if " " in value else f"CONFIG SET {name} {value}"
+        return f"{self.cli(words)} && {self.in_redis_file(name, value)}"
 
     def restart(self, unit: str, own: str) -> str:
         """The command that starts a server anew: of the unit, or *own* where the set has servers of its own."""
@@ -143,6 +170,13 @@ class Scene:
     def restart_pdns(self) -> str:
         """The same of PowerDNS."""
         return self.restart("pdns", f"pdns_server --config-dir={self.pdns_config}")
+
+    @property
+    def repair(self) -> str:
+        """The command that writes what is missing of the set."""
+        if not self.manifest:
+            return "geosteer init"
+        return "geosteer init --repair" if self.place.system else f"geosteer init {self.folder} --repair"
 
     @property
     def publish(self) -> str:

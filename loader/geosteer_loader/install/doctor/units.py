@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 
 PDNS = "pdns.service"
 OURS = ("geosteer-probe.service", "geosteer-publish.service")
+OTHERS = (
+    "geosteer-follow.service",
+    "geosteer-http.service",
+    "geosteer-metrics.service",
+    "geosteer-web.service",
+)
+"""Of ours, those that not every host runs; looked at where they are there."""
 SLOW_STOP = 30
 """Seconds within which a PowerDNS that hangs is killed; systemd's default is 90."""
 
@@ -25,15 +32,17 @@ def units(scene: Scene) -> Iterator[Link]:
     """Those of PowerDNS and of our own programs fit together and to the users that there are."""
     if not scene.place.system or not scene.host.systemd:
         return
-    texts = {name: scene.host.unit_text(name) for name in (PDNS, *OURS)}
+    texts = {name: scene.host.unit_text(name) for name in (PDNS, *OURS, *OTHERS)}
     if not texts[PDNS]:
         yield wrong("unit pdns", "there is no pdns.service", "apt install pdns-server pdns-backend-pipe")
     findings = [
+        *_masked(scene),
         *(finding for name, text in texts.items() for finding in _names(scene, name, text)),
         *_socket_group(scene, texts),
         *_state(scene, texts),
         *(finding for name, text in texts.items() for finding in _program(scene, name, text)),
         *_stop(texts[PDNS]),
+        *_written_where(scene, texts[PDNS]),
     ]
     yield from findings
     if texts[PDNS] and not findings:
@@ -46,6 +55,25 @@ def values(text: str, key: str) -> list[str]:
     for value in re.findall(rf"(?m)^{key}=(.*)$", text):
         words = [*words, *value.split()] if value.strip() else []
     return words
+
+
+def drop_in(unit: str, name: str, *lines: str) -> str:
+    """The command that adds settings to a unit."""
+    folder = f"/etc/systemd/system/{unit}.d"
+    text = "".join(f"{line}\\n" for line in ("[Service]", *lines))
+    restart = "" if unit == "geosteer-publish.service" else f" && systemctl try-restart {unit}"
+    return f"mkdir -p {folder} && printf '{text}' > {folder}/{name}.conf && systemctl daemon-reload{restart}"
+
+
+def _masked(scene: Scene) -> Iterator[Link]:
+    for name in (PDNS, f"{scene.server.unit}.service", *OURS, "geosteer-publish.timer"):
+        if scene.host.masked(name):
+            yield wrong(
+                "units",
+                f"{name} is masked",
+                f"systemctl unmask {name} && systemctl start {name}",
+                "nothing and nobody can start it",
+            )
 
 
 def _names(scene: Scene, name: str, text: str) -> Iterator[Link]:
@@ -81,16 +109,14 @@ def _socket_group(scene: Scene, texts: dict[str, str]) -> Iterator[Link]:
             yield wrong(
                 "groups",
                 f"{name} is not in group {group}, whose members alone may use {scene.socket}",
-                f"printf '[Service]\\nSupplementaryGroups={group}\\n' > /etc/systemd/system/{name}.d/geosteer-redis.conf"
-                " && systemctl daemon-reload",
+                drop_in(name, "geosteer-redis", f"SupplementaryGroups={group}"),
                 "its programs cannot connect to Redis",
             )
         if name == PDNS and user not in groups:
             yield wrong(
                 "groups",
                 f"{name} is not in group {user}, whose members alone may read {scene.folder}",
-                f"printf '[Service]\\nSupplementaryGroups={user}\\n' > /etc/systemd/system/{name}.d/geosteer.conf"
-                " && systemctl daemon-reload",
+                drop_in(name, "geosteer-group", f"SupplementaryGroups={user}"),
                 "workers cannot read their settings",
             )
 
@@ -124,17 +150,39 @@ def _state(scene: Scene, texts: dict[str, str]) -> Iterator[Link]:
     folder = scene.host.at("/var/lib/geosteer")
     user = scene.about("system_user", "geosteer")
     owner, pdns = scene.host.user(user), scene.host.user(scene.about("pdns_user", "pdns"))
-    if (
-        folder.is_dir()
-        and owner is not None
-        and pdns is not None
-        and folder.stat().st_uid == pdns[0] != owner[0]
-    ):
+    for each in (folder, folder / "sources"):
+        if not each.is_dir() or owner is None or each.stat().st_uid == owner[0]:
+            continue
+        by_pdns = pdns is not None and each.stat().st_uid == pdns[0]
         yield wrong(
             "state folder",
-            f"/var/lib/geosteer belongs to {scene.about('pdns_user', 'pdns')}",
-            f"chown -R {user}: /var/lib/geosteer",
-            "a unit of PowerDNS took it over; sources cannot be fetched into it",
+            f"{each} belongs to {scene.about('pdns_user', 'pdns') if by_pdns else _name_of(each)}, not to {user}",
+            f"chown -R {user}: {folder}",
+            ("a unit of PowerDNS took it over; " if by_pdns else "") + "sources cannot be fetched into it",
+        )
+        return
+
+
+def _name_of(path: Path) -> str:
+    try:
+        return path.owner()
+    except KeyError:
+        return f"user {path.stat().st_uid}"
+
+
+def _written_where(scene: Scene, text: str) -> Iterator[Link]:
+    """What workers keep lies where PowerDNS's unit lets them write."""
+    if scene.worker is None or "strict" not in values(text, "ProtectSystem")[-1:]:
+        return
+    may = [Path("/var/lib") / name.partition(":")[0] for name in values(text, "StateDirectory")]
+    may += [Path(path.lstrip("-+")) for path in values(text, "ReadWritePaths")]
+    kept = Path(scene.worker.snapshot).parent
+    if not any(kept.is_relative_to(path) for path in may):
+        yield wrong(
+            "snapshot",
+            f"{kept} is read-only for PowerDNS's workers (ProtectSystem=strict in {PDNS})",
+            drop_in(PDNS, "geosteer-snapshot", f"ReadWritePaths={kept}"),
+            "they cannot keep what they know: a start without Redis then begins with nothing",
         )
 
 
@@ -142,12 +190,12 @@ def _program(scene: Scene, name: str, text: str) -> Iterator[Link]:
     for words in re.findall(r"(?m)^ExecStart=[-@:+!]*(\S+)", text)[-1:]:
         path = scene.host.at(words)
         if words.startswith("/") and not (path.is_file() and os.access(path, os.X_OK)):
-            yield wrong("unit program", f"{name} starts {words}, which is not there", "geosteer init --force")
+            yield wrong("unit program", f"{name} starts {words}, which is not there", scene.repair)
         elif re.match(r"/(home|root)/", words) and re.search(r"(?m)^ProtectHome=(yes|true)", text):
             yield wrong(
                 "unit program",
                 f"{name} starts {words}, and hides /home and /root",
-                "move geosteer to /opt and run geosteer init --force",
+                f"move geosteer to /opt and name it there in ExecStart= (systemctl edit --full {name})",
                 "it does not start: 203/EXEC",
             )
 
@@ -160,8 +208,7 @@ def _stop(text: str) -> Iterator[Link]:
         yield warning(
             "unit pdns",
             "pdns.service has no short TimeoutStopSec=",
-            "printf '[Service]\\nTimeoutStopSec=5\\n' > /etc/systemd/system/pdns.service.d/stop.conf"
-            " && systemctl daemon-reload",
+            drop_in(PDNS, "stop", "TimeoutStopSec=5"),
             "a PowerDNS 4.9 whose worker was too slow at boot hangs while it stops, and nothing restarts it meanwhile",
         )
 
