@@ -43,6 +43,7 @@ FLOORS = (
         "geosteer_loader.verify",
     ),
     ("geosteer_loader.publish",),
+    ("geosteer_loader.follow",),
     ("geosteer_loader.query",),
     ("geosteer_loader.metrics", "geosteer_loader.web", "geosteer_loader.install"),
     ("geosteer_loader.cli",),

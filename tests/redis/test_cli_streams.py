@@ -53,7 +53,7 @@ CALLS: dict[str, tuple[str, ...]] = {
     "workers": ("workers", "--redis"),
 }
 """Each command as it is called here."""
-SERVICES = {"web"}
+SERVICES = {"follow", "web"}
 """Those that go on until a signal ends them; their tests are elsewhere."""
 
 

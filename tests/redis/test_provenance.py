@@ -98,11 +98,12 @@ def test_the_order_of_sources_counts_since_later_ones_overlay_earlier_ones(site:
     assert [file["file"] for file in site.described] == ["other.csv", "geo.csv"]
 
 
-def test_what_is_kept_of_a_source_is_its_path_size_date_and_sum(site: Site) -> None:
+def test_what_is_kept_of_a_source_is_its_path_size_date_sum_and_count(site: Site) -> None:
     (file,) = site.described
-    assert set(file) == {"format", "file", "path", "size", "mtime", "sha256"}
+    assert set(file) == {"format", "file", "path", "size", "mtime", "sha256", "prefixes"}
     assert file["path"] == str(site.geo)
     assert file["size"] == site.geo.stat().st_size
+    assert file["prefixes"] == {"v4": 2, "v6": 0}
     fraction = site.geo.stat().st_mtime_ns % 10**9
     assert file["mtime"].endswith(f".{fraction:09}Z")
     assert current_of(site.server.client())["geo.built"] == file["mtime"].partition(".")[0] + "Z"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from geosteer.errors import ConfigError
 from geosteer_loader.config.completeness import note_missing_parts
+from geosteer_loader.config.follow import Follow, read_follow
 from geosteer_loader.config.limits import Guard, Journal, Prober, read_guard, read_journal, read_prober
 from geosteer_loader.config.lint import warn_unanswerable, warn_unused
 from geosteer_loader.config.maps import read_maps
@@ -68,6 +69,9 @@ class Config:
     guard: Guard
     journal: Journal
     prober: Prober
+    follow: Follow
+    lists: tuple[Path, ...]
+    """Files beside it whose content is part of it: lists of networks."""
     warnings: list[str]
     """`file: line N: place: reason`, sorted."""
     missing_parts: list[str]
@@ -98,7 +102,8 @@ def check(raw: Mapping[str, Any], path: Path, environ: Mapping[str, str], text: 
     problems = Problems(str(path), text)
     root = Table(raw, "", problems)
     sources = read_sources(root.table("sources"), path.parent)
-    networks = read_networks(root.table("networks"), path.parent)
+    lists: list[Path] = []
+    networks = read_networks(root.table("networks"), path.parent, lists)
     nodes, zones, services = NodeReader(), ZoneReader(), ServiceReader()
     nodes.read(root.table("nodes"))
     maps = read_maps(root.table("maps"), nodes.named, networks)
@@ -108,6 +113,7 @@ def check(raw: Mapping[str, Any], path: Path, environ: Mapping[str, str], text: 
     guard = read_guard(root.table("guard"))
     journal = read_journal(root.table("journal"))
     prober = read_prober(root.table("prober"))
+    follow = read_follow(root.table("follow"))
     root.finish()
 
     names = Namespace(zones, problems)
@@ -146,6 +152,8 @@ def check(raw: Mapping[str, Any], path: Path, environ: Mapping[str, str], text: 
         guard=guard,
         journal=journal,
         prober=prober,
+        follow=follow,
+        lists=tuple(lists),
         warnings=problems.warnings(),
         missing_parts=missing_parts.errors(),
     )

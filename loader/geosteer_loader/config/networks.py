@@ -20,8 +20,11 @@ _CARRIERS = ((0xFFFF << 32, 96), (0x0064FF9B << 96, 96), (0x2002 << 112, 16))
 """Prefixes of IPv6 whose members are looked up as the IPv4 address that they carry."""
 
 
-def read_networks(table: Table, base: Path) -> dict[str, tuple[Prefix, ...]]:
-    """All networks by name; a prefix is (address bits, first address, length). *base*: where paths begin."""
+def read_networks(table: Table, base: Path, files: list[Path] | None = None) -> dict[str, tuple[Prefix, ...]]:
+    """All networks by name; a prefix is (address bits, first address, length).
+
+    Args: base: where paths begin; files: gets the lists that were read.
+    """
     holders: dict[Prefix, str] = {}
     networks = {}
     for name, entry in table.named():
@@ -29,7 +32,7 @@ def read_networks(table: Table, base: Path) -> dict[str, tuple[Prefix, ...]]:
             label(name)
         except ValueError as exc:
             table.add(name, str(exc))
-        networks[name] = tuple(_network(name, entry, base, holders))
+        networks[name] = tuple(_network(name, entry, base, holders, files))
     return networks
 
 
@@ -39,7 +42,9 @@ def written(network: Prefix) -> str:
     return f"{(ipaddress.IPv4Address if bits == 32 else ipaddress.IPv6Address)(start)}/{length}"
 
 
-def _network(name: str, table: Table, base: Path, holders: dict[Prefix, str]) -> dict[Prefix, None]:
+def _network(
+    name: str, table: Table, base: Path, holders: dict[Prefix, str], files: list[Path] | None
+) -> dict[Prefix, None]:
     problems = table.problems
     prefixes: dict[Prefix, None] = {}
     rows: list[tuple[str | None, str, Prefix]] = [
@@ -48,6 +53,8 @@ def _network(name: str, table: Table, base: Path, holders: dict[Prefix, str]) ->
     listed = table.get("file", text, None)
     if listed:
         path = base / listed
+        if files is not None:
+            files.append(path)
         rows += [(str(path), place, network) for place, network in _lines(path, table, problems)]
     table.finish()
     if not table.raw("prefixes") and "file" not in table:

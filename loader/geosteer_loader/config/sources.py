@@ -12,6 +12,7 @@ from geosteer_loader.config.values import choice, label, size, text
 from geosteer_loader.sources.archive import LIMIT
 from geosteer_loader.sources.builtin import FORMAT, SHIPPED
 from geosteer_loader.sources.formats import FORMATS, open_source
+from geosteer_loader.sources.growing import is_pattern, newest_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,6 +48,8 @@ class SourceConfig:
     """Which file of the archive at `path`; a copy of a URL is the member already."""
     max_size: int = LIMIT
     """Bytes that may come out of a compressed file."""
+    pattern: Path | None = None
+    """Where `path` is the newest whole file of those that match: what they match."""
 
     def open(self, table: str) -> Source:
         """The source for *table*; nothing is read before its `rows`."""
@@ -65,6 +68,8 @@ def missing_source(source: SourceConfig, environ: Mapping[str, str] = os.environ
     """Why the file of a source cannot be read, or not be fetched for want of a secret, or None."""
     if source.remote is not None:
         return unset(source.remote, environ)
+    if source.path == source.pattern:
+        return f"no whole file matches {source.path}"
     try:
         if not source.path.is_file() and source.path.exists():  # opening a FIFO would block for ever
             return f"{source.path} is not a regular file"
@@ -84,9 +89,12 @@ def _sources(table: Table, name: str, base: Path, cache: Path) -> tuple[SourceCo
         member = entry.get("member", text, None)
         max_size = entry.get("max_size", size, LIMIT)
         remote = read_remote(entry, where, base, member, max_size)
+        path = cache / copy_name(remote) if remote else Path(base / where).absolute()
+        pattern = path if is_pattern(where) and not remote and not path.exists() else None
         source = SourceConfig(
             format=format_,
-            path=cache / copy_name(remote) if remote else Path(base / where).absolute(),
+            path=newest_whole(pattern) if pattern else path,
+            pattern=pattern,
             vantage=entry.require("vantage", label, None) if name == "path" else None,
             place=entry.place,
             remote=remote,
@@ -104,4 +112,6 @@ def _sources(table: Table, name: str, base: Path, cache: Path) -> tuple[SourceCo
 
 
 def _same_file(source: SourceConfig, other: SourceConfig) -> bool:
-    return (source.path, source.member, source.vantage) == (other.path, other.member, other.vantage)
+    return (source.pattern or source.path, source.member, source.vantage) == (
+        other.pattern or other.path, other.member, other.vantage,
+    )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from geosteer.errors import ConfigError, GeosteerError, Refused
 from geosteer_loader.journal import writing as journal
 from geosteer_loader.journal.events import Note
-from geosteer_loader.publish.refusals import GuardRefused, SeveralRefused
+from geosteer_loader.publish.refusals import GuardRefused, Overtaken, SeveralRefused
 from geosteer_loader.store import failure
 from geosteer_loader.store.redis_errors import ConnectionLost
 from geosteer_loader.store.refusals import Locked
@@ -26,11 +26,11 @@ log = logging.getLogger(__name__)
 def noted(store: Store) -> Iterator[None]:
     """Notes an error of the work inside, and lets it pass; what cannot be noted never hides it.
 
-    Another publisher at work is no failure, nor is Ctrl-C; being terminated is one.
+    Another publisher at work is no failure, nor a source that changed while it was read, nor Ctrl-C; being terminated is one.
     """
     try:
         yield
-    except (Locked, ConnectionLost, KeyboardInterrupt):
+    except (Locked, ConnectionLost, Overtaken, KeyboardInterrupt):
         raise
     except BaseException as exc:
         note(store, exc)

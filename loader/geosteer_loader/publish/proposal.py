@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from geosteer.errors import ConfigError
@@ -17,17 +17,32 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from geosteer_loader.config.config import Config
+    from geosteer_loader.fetch import Copies
     from geosteer_loader.impact.joint_tables import Roots
     from geosteer_loader.progress import Meter
     from geosteer_loader.store.object_writer import Writer
     from geosteer_loader.store.store import Store
-    from geosteer_loader.tables.build import Table
+    from geosteer_loader.tables.build import Maker, Table
 
 
 MOST_DOCUMENT = MOST_BYTES - (1 << 20)
 """Bytes of a configuration document: a worker takes it in one reply with the root pages."""
 MOST_NODES = MOST_VALUES // 2
 """A worker takes the overrides in one reply, a name and a value for each node."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Live:
+    """What a service hands to a publish, which a single run finds out for itself."""
+
+    made: Mapping[str, Maker] = field(default_factory=dict)
+    """Name of a table -> what gives it from its published fields, in place of its sources; it gives None for no table."""
+    copies: Copies | None = None
+    """The copies of URLs, refreshed at a time of its own; None: they are refreshed."""
+    keep_document: bool = False
+    """Whether the published configuration document stays as it is."""
+    check: Callable[[], None] = lambda: None
+    """Called before the flip, and when a source cannot be read. Raises: Overtaken: what was read has changed meanwhile."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,18 +117,26 @@ def lacking(proposal: Proposal, writer: Writer) -> Lacking:
 
 
 def propose(
-    config: Config, store: Store, before: Mapping[str, str], meter: Callable[[str], Meter]
+    config: Config,
+    store: Store,
+    before: Mapping[str, str],
+    meter: Callable[[str], Meter],
+    live: Live | None = None,
 ) -> Proposal:
     """Build what is to be published; tables whose sources did not change stay as they are published.
 
-    Args: before: the fields of `current`; meter: shows the progress of the table that it is given.
+    Args: before: the fields of `current`; meter: shows the progress of the table that it is given;
+        live: what a service knows that a single run does not.
     Raises: SourceError: a source cannot be read. StoreError. ConfigError: whole parts of the configuration are missing, or it
         is larger than workers take.
     """
     config.require_complete()
     known = Inventory(store, before)
-    tables = build_tables(config, before, known.whole, meter, store.now())
+    live = live or Live()
+    tables = build_tables(config, before, known.whole, meter, store.now(), live.copies, live.made)
     document: dict[str, Any] = dict(config.document)
+    if live.keep_document and known.document is not None:
+        document = {**known.document, "continents": config.document["continents"]}
     for table in tables:
         if table.name == "geo":
             continents = known.continents() if table.kept else table.continents

@@ -10,7 +10,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from geosteer.errors import ConfigError, GeosteerError, StoreError
+from geosteer.errors import ConfigError, GeosteerError, SourceError, StoreError
 from geosteer.keys import SCHEMA
 from geosteer.timestamps import format_time, maybe_time
 from geosteer_loader.config.diff import differences, line
@@ -21,7 +21,7 @@ from geosteer_loader.percent import percent
 from geosteer_loader.progress import Silent
 from geosteer_loader.publish.failures import noted
 from geosteer_loader.publish.guards import examine, guard
-from geosteer_loader.publish.proposal import lacking, propose
+from geosteer_loader.publish.proposal import Live, lacking, propose
 from geosteer_loader.publish.refusals import Held
 from geosteer_loader.sources.builtin import stale_published
 from geosteer_loader.store import current as published
@@ -86,6 +86,7 @@ def publish(
     force: Collection[str] = (),
     meter: Callable[[str], Meter] = Silent,
     lease_seconds: float = SECONDS,
+    live: Live | None = None,
 ) -> Outcome:
     """Publish what the configuration and its sources say, if it differs from what is published.
 
@@ -97,8 +98,9 @@ def publish(
         force: names of guards whose refusal is overruled (`refusals.GUARDS`).
         meter: shows the progress of the table that it is given.
         lease_seconds: how long the lock outlives this process if it is killed.
+        live: what a service knows of its sources.
 
-    Raises: SourceError, StoreError, Refused (another publisher, a hold, a guard): nothing was changed.
+    Raises: SourceError, StoreError, Refused (another publisher, a hold, a guard), Overtaken: nothing was changed.
     """
     began = time.monotonic()
     with noted(store), Lease(store, lease_seconds) as lease:
@@ -108,7 +110,13 @@ def publish(
         if before.get("held") and not release:
             raise Held(store.name, before["held"])
         writer = Writer(store)
-        proposal = propose(config, store, before, meter)
+        live = live or Live()
+        try:
+            proposal = propose(config, store, before, meter, live)
+        except SourceError:
+            live.check()  # a file that changed while it was read says nothing of what it holds now
+            raise
+        live.check()
         examination = examine(config, store, proposal)
         for services, family, share in moving(examination.impact):
             if share:
@@ -127,6 +135,7 @@ def publish(
             due = loaded and _sweep_due(store, before, after)
             summary = " ".join([*changed, *(f"forced:{name}" for name in forced)])
             events = _events(store, proposal, summary)
+            live.check()
             now = published.flip(
                 store, lease, before, after, summary, writer.check, events, writer.written.size
             )

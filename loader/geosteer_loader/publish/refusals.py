@@ -24,6 +24,10 @@ class Held(Refused):
         """ISO 8601 UTC; and what was gone back to, with the operator's words."""
 
 
+class Overtaken(Refused):
+    """A source changed while it was read: what was read of it is not published."""
+
+
 class GuardRefused(Refused):
     """A guard says no; `--force` with its name overrules it."""
 

@@ -1,7 +1,8 @@
 """MRT routing table dumps, TABLE_DUMP_V2 (RFC 6396, RFC 8050 for additional paths), as RouteViews and RIPE RIS publish.
 
 Read as a stream: header by header, each record's entries only as far as their AS path. Records of other types, multicast
-and other families are left out and counted.
+and other families are left out and counted. Of several dumps one after the other in a file, as GoBGP appends them, the last
+whole one counts; in a compressed file there may be but one.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from geosteer.errors import SourceError
 from geosteer_loader.sources.bgp_routes import AsPath, Rib, as_path, own_path, plain_path
+from geosteer_loader.sources.mrt_outline import MAX_RECORD, PEER_INDEX_TABLE, TABLE_DUMP_V2, outline
 from geosteer_loader.sources.source import FAMILIES
 
 if TYPE_CHECKING:
@@ -22,13 +24,8 @@ if TYPE_CHECKING:
     from geosteer_loader.sources.source import Progress, Row
     from geosteer_loader.sources.source_files import SourceFile
 
-TABLE_DUMP_V2 = 13
-PEER_INDEX_TABLE = 1
 UNICAST = {2: (32, False), 4: (128, False), 8: (32, True), 10: (128, True)}
 """Subtype -> address bits, whether entries have a path identifier."""
-
-MAX_RECORD = 1 << 24
-"""Bytes; 65,535 entries of 250 bytes each, far above any real record."""
 
 OTHER = "records other than unicast routes: left out"
 
@@ -72,6 +69,10 @@ class MrtSource:
                     if row := rib.enter(prefix, _paths(body, offset, peers, add_path=add_path)):
                         yield row
                 elif kind == TABLE_DUMP_V2 and subtype == PEER_INDEX_TABLE:
+                    if routes:
+                        raise SourceError(
+                            f"{self.name}: record at byte {at}: a second dump begins; a compressed file may hold one alone"
+                        )
                     peers = _peers(body)
                 else:
                     report.note(OTHER, f"type {kind}, subtype {subtype}")
@@ -84,9 +85,9 @@ class MrtSource:
 
     def _records(self, progress: Progress | None) -> Iterator[tuple[int, int, int, int, bytes]]:
         """Place in the (decompressed) stream, time, type, subtype and body of each record."""
-        done = 0
+        done, chunks = self._last_dump(progress)
         data = b""
-        for chunk in self._file.chunks(progress):
+        for chunk in chunks:
             data += chunk
             at = 0
             while len(data) - at >= _HEADER.size:
@@ -104,6 +105,16 @@ class MrtSource:
             done += at
         if data:
             raise SourceError(f"{self.name}: record at byte {done}: the file is cut off within it")
+
+    def _last_dump(self, progress: Progress | None) -> tuple[int, Iterator[bytes]]:
+        """Where the content begins that counts, and its pieces: all, unless it is several dumps."""
+        try:
+            made_up = outline(self._file.path) if self._file.member is None else None
+        except (OSError, ValueError):
+            made_up = None  # reading it tells what is wrong
+        if made_up is None or not made_up.several:
+            return 0, self._file.chunks(progress)
+        return made_up.start, self._file.part(made_up.start, made_up.end, progress)
 
 
 def _peers(body: bytes) -> list[int]:

@@ -44,6 +44,16 @@ class SourceFile:
         """The content in pieces. Raises: SourceError: as `chunks`."""
         return chunks(self.path, progress, self.member, self.limit)
 
+    def part(self, start: int, end: int, progress: Progress | None = None) -> Iterator[bytes]:
+        """From byte *start* to before byte *end* of a file that is not compressed. Raises: SourceError: as `chunks`."""
+        with open_regular(self.path) as raw, reading(self.path):
+            raw.seek(start)
+            while start < end and (chunk := raw.read(min(CHUNK, end - start))):
+                start += len(chunk)
+                yield chunk
+                if progress is not None:
+                    progress(start, end)
+
     def lines(self, progress: Progress | None = None) -> Iterator[tuple[int, str]]:
         """Each line with its number. Raises: SourceError: as `lines`."""
         return lines(self.path, progress, self.member, self.limit)

@@ -78,5 +78,4 @@ class Inventory:
 
     def continents(self) -> dict[str, str]:
         """Country -> continent as published, for a `geo` table that was not read again."""
-        assert self._document is not None
-        return dict(self._document["continents"])
+        return dict((self._document or {}).get("continents", {}))

@@ -6,6 +6,7 @@ import logging
 import time
 from dataclasses import dataclass, field
 from itertools import chain
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from geosteer.errors import SourceError
@@ -13,6 +14,7 @@ from geosteer.keys import TABLES, own_fields, root_field
 from geosteer.tables import page_builder
 from geosteer.timestamps import format_time, maybe_time
 from geosteer_loader.fetch import Copies
+from geosteer_loader.sources.counted import CountedSource
 from geosteer_loader.sources.networks import NetworkSource
 from geosteer_loader.sources.report import Report
 from geosteer_loader.tables import provenance
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from geosteer_loader.progress import Meter
     from geosteer_loader.sources.source import Progress, Source
     from geosteer_loader.tables.ranges import Ranges
+
+    Maker = Callable[[Mapping[str, str]], "Table | None"]
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +61,8 @@ def build_tables(
     whole: Callable[[str], bool],
     meter: Callable[[str], Meter],
     now: float,
+    copies: Copies | None = None,
+    made: Mapping[str, Maker] = MappingProxyType({}),
 ) -> list[Table]:
     """All tables that the configuration has, in the order of `TABLES`; what comes from URLs is fetched if it changed.
 
@@ -66,18 +72,21 @@ def build_tables(
         whole: whether what is published of a table is all there, so that it may be kept.
         meter: shows the progress of the table that it is given.
         now: seconds since 1970, for what has no date of its own.
+        copies: those of URLs, refreshed already; default: they are refreshed now.
+        made: name of a table -> what gives it from its published fields, in place of its sources.
 
     Raises: SourceError: a source cannot be read or is malformed.
     """
-    copies = Copies(chain.from_iterable(config.sources.values()))
-    copies.refresh()
+    if copies is None:
+        copies = Copies(chain.from_iterable(config.sources.values()))
+        copies.refresh()
     try:
-        tables = _all(config, current, whole, meter, now)
+        tables = _all(config, current, whole, meter, now, made)
     except SourceError as exc:
         if not copies.take_back(str(exc)):
             raise
         log.warning("%s; the previous copy is used", exc)
-        tables = _all(config, current, whole, meter, now)
+        tables = _all(config, current, whole, meter, now, made)
     copies.accept()
     return tables
 
@@ -88,10 +97,14 @@ def _all(
     whole: Callable[[str], bool],
     meter: Callable[[str], Meter],
     now: float,
+    made: Mapping[str, Maker],
 ) -> list[Table]:
     tables = []
     for name in TABLES:
-        if name == "nets":
+        if name in made:
+            table = made[name](own_fields(current, name))
+            tables += [table] if table is not None else []
+        elif name == "nets":
             if config.networks:
                 tables.append(_networks(config.networks, current, now))
         elif config.sources.get(name):
@@ -120,8 +133,10 @@ def _sourced(
         return Table(name=name, fields=published)
     began = time.monotonic()
     report = Report()
+    opened = [_opened(name, source) for source in sources]
     with meter(name) as shown:
-        ranges = _flatten(name, sources, report, shown.progress)
+        ranges = _flatten(name, sources, opened, report, shown.progress)
+    described = provenance.counted(described, [source.prefixes for source in opened])
     if not any(family.prefixes for family in ranges.values()):
         files = ", ".join(str(source.path) for source in sources)
         raise SourceError(f"{files}: sources.{name}: no prefix in it has a record")
@@ -138,18 +153,22 @@ def _sourced(
 
 
 def _flatten(
-    name: str, sources: Sequence[SourceConfig], report: Report, progress: Progress
+    name: str,
+    sources: Sequence[SourceConfig],
+    opened: Sequence[Source],
+    report: Report,
+    progress: Progress,
 ) -> dict[int, Ranges]:
     if name != "path":
-        return flatten([_opened(name, source) for source in sources], report, progress)
+        return flatten(opened, report, progress)
     views: dict[str, list[Source]] = {}
-    for source in sources:
-        views.setdefault(source.vantage or "", []).append(_opened(name, source))
+    for source, readable in zip(sources, opened, strict=True):
+        views.setdefault(source.vantage or "", []).append(readable)
     return flatten_views(views, report, progress)
 
 
-def _opened(table: str, source: SourceConfig) -> Source:
-    return source.open(table)
+def _opened(table: str, source: SourceConfig) -> CountedSource:
+    return CountedSource(source.open(table))
 
 
 def _networks(

@@ -8,6 +8,7 @@ import os
 from typing import TYPE_CHECKING
 
 from geosteer.errors import SourceError
+from geosteer.keys import FAMILIES
 from geosteer.tables import page_format
 from geosteer.timestamps import format_time
 from geosteer_loader.sources.source_files import open_regular
@@ -30,6 +31,14 @@ def describe(sources: Sequence[SourceConfig], known: str = "") -> str:
     earlier = _entries(known)
     earlier += [{}] * (len(sources) - len(earlier))
     return _json([_describe(source, before) for source, before in zip(sources, earlier, strict=False)])
+
+
+def counted(description: str, counts: Sequence[Mapping[int, int]]) -> str:
+    """A description in which each file says how many `prefixes` of each family it gave, by address bits in *counts*."""
+    files = json.loads(description)
+    for file, count in zip(files, counts, strict=True):
+        file["prefixes"] = {suffix: count.get(bits, 0) for suffix, bits in FAMILIES.items()}
+    return _json(files)
 
 
 def networks(prefixes_by_network: Mapping[str, Sequence[tuple[int, int, int]]]) -> str:
@@ -61,7 +70,7 @@ def newest(description: str) -> str:
 
 def _essence(description: str) -> list[dict[str, object]]:
     return [
-        {key: value for key, value in file.items() if key not in {"mtime", "file", "path"}}
+        {key: value for key, value in file.items() if key not in {"mtime", "file", "path", "prefixes"}}
         for file in json.loads(description)
     ]
 

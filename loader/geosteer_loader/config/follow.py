@@ -1,0 +1,46 @@
+"""`[follow]`: what `geosteer follow` watches, and how long it waits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from geosteer_loader.config.values import duration, flag, number
+
+if TYPE_CHECKING:
+    from geosteer_loader.config.section import Table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Follow:
+    """How the service follows the sources."""
+
+    config: bool = True
+    """Whether a change of geosteer.toml is published as well; if not, the published configuration stays as it is."""
+    quiet: float = 5
+    """Seconds without a change, after which changes are published."""
+    ceiling: float = 60
+    """Seconds after the first change at which it is published even if others go on."""
+    settle: float = 10
+    """Seconds for which a file must stay as it is, where this user may not ask the kernel who writes to it."""
+    min_routes: float = 0.9
+    """0..1: a dump with fewer of the prefixes of the one before, in either family, is taken for half a table."""
+    fetch: float = 900
+    """Seconds between two looks at sources that are URLs."""
+
+
+def read_follow(table: Table) -> Follow:
+    """The service's settings."""
+    default = Follow()
+    follow = Follow(
+        config=table.get("config", flag, default.config),
+        quiet=table.get("quiet", duration(0), default.quiet),
+        ceiling=table.get("ceiling", duration(0), default.ceiling),
+        settle=table.get("settle", duration(0), default.settle),
+        min_routes=table.get("min_routes", number(0, 1), default.min_routes),
+        fetch=table.get("fetch", duration(1), default.fetch),
+    )
+    if follow.ceiling < follow.quiet:
+        table.add("ceiling", "must not be less than quiet")
+    table.finish()
+    return follow

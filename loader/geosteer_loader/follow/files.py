@@ -1,0 +1,143 @@
+"""Files that are followed: dumps, databases, lists. One is ready when nobody writes to it and it is whole.
+
+| asked | how |
+|---|---|
+| does somebody write to it? | by a lease (`sources.growing`); where this user may not: has it stayed the same for `settle` |
+| is it there to the end? | the records of an MRT file; other formats are read when they are published |
+| is it all of the table? | a dump with fewer than `min_routes` of the prefixes of the one that is published is not |
+
+No answer is an error while a file grows: it is waited for. Only what stays like that for `PATIENCE` is told, once.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from geosteer_loader.follow.followed import Sight
+from geosteer_loader.sources import growing
+from geosteer_loader.sources.mrt_outline import outline
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping
+    from pathlib import Path
+
+    from geosteer_loader.config.follow import Follow
+    from geosteer_loader.config.sources import SourceConfig
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 600.0
+"""Seconds after which a file that is not whole is worth a warning."""
+FAMILY = {32: "v4", 128: "v6"}
+
+
+class FollowedFile:
+    """One source that is a file, or the newest whole one of those that match a pattern."""
+
+    def __init__(self, table: str, source: SourceConfig, settings: Follow) -> None:
+        self.source = source
+        """As it is to be read now: of a pattern the file that was chosen last."""
+        self.name = f"{source.place} ({source.pattern or source.path})"
+        self.tables = frozenset({table})
+        self.quiet, self.ceiling = settings.quiet, settings.ceiling
+        self._table = table
+        self._settings = settings
+        self._number = int(source.place.rpartition("[")[2].rstrip("]") or 1) - 1
+        self._stable: dict[Path, tuple[Hashable, float]] = {}
+        self._verdicts: dict[Hashable, str] = {}
+        self._known: Mapping[int, int] = {}
+        self._waiting: tuple[Hashable, float] | None = None
+
+    def look(self, now: float) -> Sight:
+        """The newest version that is whole; else the newest one, and why it is not."""
+        paths = growing.matching(self.source.pattern) if self.source.pattern else [self.source.path]
+        first: Sight | None = None
+        for path in paths:
+            sight = self._sight(path, now)
+            if sight.ready:
+                if path != self.source.path:
+                    self.source = replace(self.source, path=path)
+                self._patience(first, now)
+                return sight
+            first = first or sight
+        first = first or Sight(None, False, "no file matches")
+        self._patience(first, now)
+        return first
+
+    def table(self, name: str, published: Mapping[str, str]) -> None:
+        """Files are read by the publish itself."""
+        del name, published
+
+    def settled(self, published: Mapping[str, str]) -> None:
+        """Take from the published description how many prefixes the file had, to compare the next one with."""
+        self._known = described_prefixes(published.get(f"{self._table}.source", ""), self._number)
+        self._verdicts.clear()
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _sight(self, path: Path, now: float) -> Sight:
+        try:
+            status = path.stat()
+        except OSError as exc:
+            return Sight(None, False, exc.strerror or str(exc))
+        version = (str(path), status.st_ino, status.st_size, status.st_mtime_ns)
+        known, since = self._stable.get(path, (None, now))
+        if known != version:
+            since = now
+            self._stable[path] = version, now
+            self._verdicts.pop(known, None)
+        if not status.st_size:
+            return Sight(version, False, "is empty")
+        try:
+            writing = growing.being_written(path)
+        except OSError as exc:
+            return Sight(version, False, exc.strerror or str(exc))
+        if writing:
+            return Sight(version, False, "is being written")
+        if writing is None and now - since < self._settings.settle:
+            return Sight(version, False, "has changed just now")
+        why = self._verdicts.get(version)
+        if why is None:
+            why = self._verdicts[version] = self._incomplete(path)
+        return Sight(version, not why, why)
+
+    def _incomplete(self, path: Path) -> str:
+        """Why a file that nobody writes to is not whole, "" if nothing speaks against it."""
+        if self.source.format != "mrt":
+            return ""
+        try:
+            found = outline(path)
+        except (OSError, ValueError):
+            return ""  # reading it will tell
+        if found is None:
+            return ""
+        if found.cut is not None and not found.start < found.end < found.cut:
+            return f"ends within the record at byte {found.cut}"
+        if not any(found.prefixes.values()):
+            return "has no routes yet"
+        for bits, before in self._known.items():
+            if found.prefixes[bits] < self._settings.min_routes * before:
+                return f"has {found.prefixes[bits]} {FAMILY[bits]} prefixes, the one before had {before}"
+        return ""
+
+    def _patience(self, waiting: Sight | None, now: float) -> None:
+        """Tell of what has been waited for in vain; *waiting*: the newest version, if it is not ready."""
+        version = waiting.version if waiting else None
+        if waiting is None or self._waiting is None or self._waiting[0] != version:
+            self._waiting = (version, now) if waiting else None
+        elif now - self._waiting[1] >= PATIENCE:
+            log.warning("%s: %s, for %d minutes now: not published", self.name, waiting.why, PATIENCE // 60)
+            self._waiting = version, float("inf")
+
+
+def described_prefixes(description: str, number: int) -> dict[int, int]:
+    """Address bits -> prefixes of one source, by what was published of its table; empty where that does not tell."""
+    try:
+        told = json.loads(description)[number]["prefixes"]
+        return {bits: max(int(told[family]), 0) for bits, family in FAMILY.items()}
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return {}
