@@ -32,6 +32,15 @@ def replace(path: Path, data: bytes | str) -> bool:
     return True
 
 
+def state_of(path: Path) -> tuple[int, ...] | None:
+    """What tells whether a file was touched; None where there is none."""
+    try:
+        seen = path.stat()
+    except OSError:
+        return None
+    return seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns
+
+
 def folder(path: Path) -> Path:
     """The folder, made if it is not there.
 

@@ -11,6 +11,9 @@ from geosteer_loader.export import atomic_files
 if TYPE_CHECKING:
     from pathlib import Path
 
+    Known = dict[str, tuple[bytes | str | None, object]]
+    """Path inside the folder -> content, and the state of the file with it."""
+
 
 @dataclass(slots=True)
 class Bundle:
@@ -40,15 +43,21 @@ class Bundle:
                 )
             )
 
-    def write(self, folder: Path) -> list[str]:
+    def write(self, folder: Path, known: Known | None = None) -> list[str]:
         """Replace the files whose content changed; their names.
 
+        Args: known: what was written before; a file that nobody touched since, with the same content, is not read again.
         Raises: NotWritten: a file cannot be; those before it are written.
         """
         written = []
+        known = {} if known is None else known
         for name, content in self.files.items():
             path = folder / name
+            before, state = known.get(name, (None, None))
+            if before is content and state == atomic_files.state_of(path):
+                continue
             atomic_files.folder(path.parent)
             if atomic_files.replace(path, content):
                 written.append(name)
+            known[name] = content, atomic_files.state_of(path)
         return written

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 K = TypeVar("K", bound="Hashable")
 
+STEP = 5000
+"""Combinations of records between two reports of progress."""
+
 
 class Spans:
     """One family's address space in order: where each span begins, and the number of what holds there."""
@@ -66,10 +69,21 @@ class Cells:
         self.spans = spans
         """Address bits -> spans with the numbers of combinations."""
 
-    def classes(self, classify: Callable[[Records], K]) -> tuple[list[K], list[int]]:
-        """The distinct results of *classify*, and for each combination the number of its own."""
+    def classes(
+        self,
+        classify: Callable[[Records], K],
+        progress: Callable[[int, int], None] = lambda _done, _all: None,
+    ) -> tuple[list[K], list[int]]:
+        """The distinct results of *classify*, and for each combination the number of its own.
+
+        Args: progress: hears of combinations, done and all.
+        """
         numbers: dict[K, int] = {}
-        mapped = [numbers.setdefault(classify(records), len(numbers)) for records in self.combinations]
+        mapped = []
+        for done, records in enumerate(self.combinations):
+            if not done % STEP:
+                progress(done, len(self.combinations))
+            mapped.append(numbers.setdefault(classify(records), len(numbers)))
         return list(numbers), mapped
 
     def spread(self, mapped: Sequence[int]) -> dict[int, Spans]:

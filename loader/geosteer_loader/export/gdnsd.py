@@ -7,13 +7,13 @@ Source: gdnsd 3.8, gdnsd-plugin-geoip(8), -weighted(8), -extfile(8), gdnsd.zonef
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from geosteer.decision.policy import Candidate
 from geosteer.errors import Refused
 from geosteer_loader.config.dns_names import zone_of
 from geosteer_loader.export.bundle import Bundle
-from geosteer_loader.export.client_classes import Classes
+from geosteer_loader.export.followed_classes import Outcomes
 from geosteer_loader.export.gdnsd_config import (
     Area,
     gdnsd_map,
@@ -31,14 +31,30 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from geosteer.decision.model import Node, Service
-    from geosteer_loader.export.compiled_tables import Cells, Records
+    from geosteer.sync.generation import Generation
+    from geosteer_loader.export.client_classes import Answers
+    from geosteer_loader.export.compiled_tables import Cells
     from geosteer_loader.export.published_state import Picture
 
     Ranking = tuple[str, ...]
+    Groups = dict[str, list[Candidate]]
 
 CONFIG = "config"
 PLUGINS = "geosteer.cfg"
 MAX_DATACENTERS = 254
+
+
+class _Networks(NamedTuple):
+    """The networks of one map, and what they were made from."""
+
+    generation: Generation
+    up: frozenset[str] | None
+    """The nodes that are up, where that makes a difference."""
+    groups: Groups
+    cells: Cells
+    rankings: list[Ranking]
+    mapped: list[int]
+    text: str
 
 
 class Exporter:
@@ -48,7 +64,7 @@ class Exporter:
         """Args: folder: where the files will be: gdnsd's configuration directory."""
         self._picture = picture
         self._folder = folder.absolute()
-        self._kept: dict[str, tuple[Cells, list[Ranking], list[int], str]] = {}
+        self._kept: dict[str, _Networks] = {}
 
     def bundle(self) -> Bundle:
         """The files for what is published now.
@@ -81,8 +97,18 @@ class Exporter:
             )
         return bundle
 
-    def _networks(self, bundle: Bundle, area: Area) -> dict[str, list[Candidate]]:
+    def _networks(self, bundle: Bundle, area: Area) -> Groups:
         """Add the map's networks to the files; the groups of nodes that they name."""
+        service, picture = area.services[0], self._picture
+        # Nodes that are not up are compared with others only where that makes no difference to these.
+        up = frozenset(up_nodes(service.map.nodes, picture)) if service.policy == "nearest" else None
+        kept = self._kept.get(area.name)
+        if kept is None or kept.generation is not picture.generation or kept.up != up:
+            kept = self._kept[area.name] = self._ranked(area, up, kept)
+        bundle.files[f"geoip/{area.name}.nets"] = kept.text
+        return kept.groups
+
+    def _ranked(self, area: Area, up: frozenset[str] | None, before: _Networks | None) -> _Networks:
         service, picture = area.services[0], self._picture
         # Each node by itself, too: with `nearest` a change of states would else need a new configuration.
         groups = {
@@ -90,33 +116,36 @@ class Exporter:
             for node, weight in service.map.everyone
             if weight > 0 and any(node.has(kind) for kind in area.kinds)
         }
-        up = up_nodes(service.map.nodes, picture)
 
         def serving(node: Node) -> bool:
-            # Nodes that are not up are compared with others only where that makes no difference to these.
-            here = service.policy != "nearest" or node.name in up
-            return here and any(node.has(kind) for kind in area.kinds)
+            return (up is None or node.name in up) and any(node.has(kind) for kind in area.kinds)
 
-        def rank(records: Records) -> Ranking:
+        def rank(_: Service, answers: Answers) -> Ranking:
             names = []
-            for group in classes.answers(service, records).ranking(serving):
+            for group in answers.ranking(serving):
                 names.append(group_name(group))
                 groups[names[-1]] = group
             return tuple(names)
 
         cells = picture.cells(service.tables)
-        classes = Classes(picture, [service], cells.tables)
-        rankings, mapped = cells.classes(rank)
+        outcomes = Outcomes(picture, service, cells.tables, rank)
+        with picture.meter(f"classes of {area.name}") as shown:
+            rankings, mapped = cells.classes(outcomes.of, shown.progress)
         if len(groups) > MAX_DATACENTERS:
             raise Refused(
                 f"maps.{service.map.name}: {len(groups)} groups of nodes, and gdnsd takes {MAX_DATACENTERS} at most"
             )
-        networks = self._kept.get(area.name)
-        if networks is None or networks[0] is not cells or networks[1:3] != (rankings, mapped):
-            text = "".join(network_lines(cells.spread(mapped), rankings))
-            networks = self._kept[area.name] = cells, rankings, mapped, text
-        bundle.files[f"geoip/{area.name}.nets"] = networks[3]
-        return groups
+        if (
+            before is not None
+            and before.cells is cells
+            and (before.rankings, before.mapped) == (rankings, mapped)
+        ):
+            text = before.text
+        else:
+            spans = cells.spread(mapped)
+            with picture.meter(f"networks of {area.name}") as shown:
+                text = "".join(network_lines(spans, rankings, shown.progress))
+        return _Networks(picture.generation, up, groups, cells, rankings, mapped, text)
 
 
 def needs_replace(name: str) -> bool:

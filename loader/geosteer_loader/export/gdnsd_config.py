@@ -11,7 +11,7 @@ from geosteer.cmodules import Address
 from geosteer_loader.export.compiled_tables import prefixes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from geosteer.decision.model import Service
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     Ranking = tuple[str, ...]
 
+STEP = 5000
+"""Spans between two reports of progress."""
 MAX_WEIGHT = (1 << 20) - 1
 UP_THRESH = 0.000001
 """A resource counts as up while any part of its weight is."""
@@ -46,10 +48,17 @@ def group_name(group: Sequence[Candidate]) -> str:
     return "any-" + hashlib.sha1(repr(members).encode(), usedforsecurity=False).hexdigest()[:12]
 
 
-def network_lines(spans: Mapping[int, Spans], rankings: Sequence[Ranking]) -> Iterator[str]:
-    """The lines of a `nets` file: every prefix of both families with its ranking."""
+def network_lines(
+    spans: Mapping[int, Spans],
+    rankings: Sequence[Ranking],
+    progress: Callable[[int, int], None] = lambda _done, _all: None,
+) -> Iterator[str]:
+    """The lines of a `nets` file: every prefix of both families with its ranking; *progress* hears of spans, done and all."""
+    total = len(spans[32].starts) + len(spans[128].starts)
     lists = [f" => [{', '.join(map(_quoted, ranking))}]\n" for ranking in rankings]
-    for start, end, number in spans[32]:
+    for done, (start, end, number) in enumerate(spans[32]):
+        if not done % STEP:
+            progress(done, total)
         for first, length in prefixes(start, end, 32):
             yield f"{Address(first.to_bytes(4, 'big'))}/{length}{lists[number]}"
     for start, end, number in _carved(spans[128]):

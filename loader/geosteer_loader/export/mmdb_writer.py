@@ -11,7 +11,7 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from geosteer_loader.export.compiled_tables import Spans
 
@@ -20,10 +20,17 @@ SEPARATOR = bytes(16)
 ALIASES = ((0xFFFF << 32, 96), (0x0064FF9B << 96, 96), (0x2002 << 112, 16))
 """Where IPv6 carries IPv4: v4-mapped, NAT64, 6to4; they lead to where IPv4 is, ::/96."""
 _IPV4 = -1
+STEP = 5000
+"""Nodes of the tree between two reports of progress."""
 
 
 def database(
-    spans: Mapping[int, Spans], records: Sequence[Mapping[str, Any]], *, kind: str, built: int
+    spans: Mapping[int, Spans],
+    records: Sequence[Mapping[str, Any]],
+    *,
+    kind: str,
+    built: int,
+    progress: Callable[[int, int], None] | None = None,
 ) -> bytes:
     """An IPv6 tree with IPv4 in it.
 
@@ -32,6 +39,7 @@ def database(
         records: what a lookup gives.
         kind: the database type in the metadata.
         built: its date, seconds since 1970.
+        progress: hears of parts of the work, done and all.
 
     No prefix of an answer has length 0, not even where a whole family has one record.
     """
@@ -39,7 +47,7 @@ def database(
     for record in records:
         offsets.append(len(data))
         data += encode(record)
-    tree = _Tree()
+    tree = _Tree(progress or (lambda _done, _all: None))
     tree.build(_with_ipv4(spans[128]), spans[32])
     largest = len(tree.left) + len(SEPARATOR) + len(data)
     width = 3 if largest < 1 << 24 else 4
@@ -117,28 +125,35 @@ def _with_ipv4(spans: Spans) -> tuple[list[int], list[int]]:
 class _Tree:
     """Nodes as pairs of records: a node's number, or below 0 what it leads to."""
 
-    def __init__(self) -> None:
+    def __init__(self, progress: Callable[[int, int], None]) -> None:
+        self._progress = progress
         self.left: list[int] = []
         self.right: list[int] = []
 
     def build(self, whole: tuple[list[int], list[int]], ipv4: Spans) -> None:
         """Make all nodes; number n of the spans becomes the record -1 - n."""
-        self._grow(128, *whole)
+        total = len(whole[0]) + len(ipv4.starts)
+        self._grow(128, *whole, 0, total)
         root = len(self.left)
-        self._grow(32, list(ipv4.starts), list(ipv4.numbers))
+        self._grow(32, list(ipv4.starts), list(ipv4.numbers), len(whole[0]), total)
         for side in (self.left, self.right):
             for at, value in enumerate(side[:root]):
                 if value == -1 - _IPV4:  # 0: no node leads to the root
                     side[at] = root
 
-    def _grow(self, bits: int, starts: list[int], numbers: list[int]) -> None:
-        """The nodes for all addresses; the top is always parted, so that it is a node and no prefix has length 0."""
+    def _grow(self, bits: int, starts: list[int], numbers: list[int], before: int, total: int) -> None:
+        """The nodes for all addresses; the top is always parted, so that it is a node and no prefix has length 0.
+
+        Args: before, total: spans done before these, and all, for the progress.
+        """
         left, right = self.left, self.right
         left.append(0)
         right.append(0)
         todo = [(len(left) - 1, 0, len(starts), 0, bits - 1)]
         while todo:
             node, low, high, first, depth = todo.pop()
+            if not node % STEP:
+                self._progress(before + len(starts) - high, total)  # the upper half comes first
             middle = first + (1 << depth)
             # Where the upper half begins among the spans; the one before it may reach into it.
             cut = bisect_left(starts, middle, low, high)

@@ -8,7 +8,6 @@ Source: PowerDNS 4.7, docs/backends/geoip.rst and modules/geoipbackend.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from itertools import chain
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from geosteer_loader.config.dns_names import zone_of
 from geosteer_loader.export.bundle import Bundle
-from geosteer_loader.export.client_classes import Classes
+from geosteer_loader.export.followed_classes import FollowedClasses
 from geosteer_loader.export.mmdb_writer import database
 from geosteer_loader.export.static_records import static_records
 
@@ -27,10 +26,10 @@ if TYPE_CHECKING:
     from geosteer.decision.model import Node, Service
     from geosteer_loader.export.client_classes import Answers as ClassAnswers
     from geosteer_loader.export.client_classes import Key
-    from geosteer_loader.export.compiled_tables import Cells
     from geosteer_loader.export.published_state import Picture
 
     Answers = list[tuple[str, str, int, int]]
+    Made = tuple[Answers, list[tuple[str, str]]]
 
 ZONES = "geosteer.yaml"
 DATABASE = "geosteer.mmdb"
@@ -49,7 +48,8 @@ class Exporter:
         """Args: folder: where the files will be."""
         self._picture = picture
         self._folder = folder
-        self._kept: tuple[Cells, list[Key], list[int], bytes] | None = None
+        self._classes: FollowedClasses[Made] | None = None
+        self._kept: tuple[list[int], bytes] | None = None
 
     def bundle(self) -> Bundle:
         """The files for what is published now, the database first.
@@ -66,17 +66,25 @@ class Exporter:
         variants = _variants(services)
         for places, service in variants.values():
             _inexpressible(bundle, places[0], service)
-        cells = picture.cells(chain.from_iterable(service.tables for _, service in variants.values()))
-        classes = Classes(picture, [service for _, service in variants.values()], cells.tables)
-        keys, mapped = cells.classes(classes.key)
-        bundle.files[DATABASE] = self._database(cells, keys, mapped)
-        answers = {}
-        for number, (places, service) in enumerate(variants.values()):
-            for key in keys:
-                name = f"{_name(key)}.{number}.{HIDDEN}"
-                answers[name] = _answers(
-                    bundle, places[0], service, classes.answers(service, classes.sample[key]), picture
-                )
+        classes = self._classes
+        if classes is None or not classes.follow():
+
+            def make(service: Service, answers: ClassAnswers) -> Made:
+                return _answers(service, answers, picture)
+
+            several = [service for _, service in variants.values()]
+            classes = self._classes = FollowedClasses(picture, several, make, picture.meter)
+            self._kept = None
+        bundle.files[DATABASE] = self._database(classes)
+        answers: dict[str, Answers] = {}
+        for number, ((places, _), outcomes) in enumerate(
+            zip(variants.values(), classes.outcomes, strict=True)
+        ):
+            for name, records in zip(classes.names, classes.samples, strict=True):
+                made, losses = outcomes.of(records)
+                answers[f"{name}.{number}.{HIDDEN}"] = made
+                for key, what in losses:
+                    bundle.lose(f'services."{places[0]}"{key}', what)
         formats = {
             name: f"%cc.{number}.{HIDDEN}"
             for number, (places, _) in enumerate(variants.values())
@@ -86,13 +94,16 @@ class Exporter:
         bundle.files[SETTINGS] = _settings(self._folder.absolute())
         return bundle
 
-    def _database(self, cells: Cells, keys: list[Key], mapped: list[int]) -> bytes:
-        if self._kept is None or self._kept[0] is not cells or self._kept[1:3] != (keys, mapped):
-            records = [{"country": {"iso_code": _name(key)}} for key in keys]
+    def _database(self, classes: FollowedClasses[Made]) -> bytes:
+        if self._kept is None or self._kept[0] is not classes.mapped:
+            records = [{"country": {"iso_code": name}} for name in classes.names]
             built = self._picture.generation.serial  # when it was published
-            data = database(cells.spread(mapped), records, kind="geosteer-classes", built=built)
-            self._kept = cells, keys, mapped, data
-        return self._kept[3]
+            with self._picture.meter(DATABASE) as shown:
+                data = database(
+                    classes.spread(), records, kind="geosteer-classes", built=built, progress=shown.progress
+                )
+            self._kept = classes.mapped, data
+        return self._kept[1]
 
 
 def _variants(services: Mapping[str, Service]) -> dict[Key, tuple[list[str], Service]]:
@@ -118,27 +129,27 @@ def _inexpressible(bundle: Bundle, name: str, service: Service) -> None:
         )
 
 
-def _answers(bundle: Bundle, name: str, service: Service, answers: ClassAnswers, picture: Picture) -> Answers:
-    """(type, content, weight, ttl) of a class; weight 0: all records of the type are given."""
+def _answers(service: Service, answers: ClassAnswers, picture: Picture) -> Made:
+    """(type, content, weight, ttl) of a class, weight 0: all records of the type are given; and what is lost of a service."""
     settled = answers.settled()
     records: Answers = []
+    losses: list[tuple[str, str]] = []
     if settled is not None:
         ttl = _ttl(service, chain.from_iterable(settled.values()), picture)
         for kind, nodes in settled.items():
             records += [(kind, content, 0, ttl) for node in nodes for content in node.contents(kind)]
-        return records
+        return records, losses
     parts = {kind: answers.chances(kind) for kind in service.kinds}
     ttl = _ttl(service, chain.from_iterable(parts.values()), picture)
-    place = f'services."{name}"'
     if service.max_answers > 1:
-        bundle.lose(f"{place}.max_answers", "where nodes are drawn, one of them is given")
+        losses.append((".max_answers", "where nodes are drawn, one of them is given"))
     for kind, chances in parts.items():
         for node, weight in _weights(chances).items():
             contents = node.contents(kind)
             if len(contents) > 1:
-                bundle.lose(place, f"{kind}: of node {node.name}, which is drawn, one address is given")
+                losses.append(("", f"{kind}: of node {node.name}, which is drawn, one address is given"))
             records += [(kind, content, weight, ttl) for content in contents[:1]]
-    return records
+    return records, losses
 
 
 def _weights(chances: Mapping[Node, float]) -> dict[Node, int]:
@@ -201,11 +212,6 @@ def _record(kind: str, content: str, weight: int, ttl: int) -> str:
 
 def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
-
-
-def _name(key: Key) -> str:
-    """The name of a class: the same as long as it is the same class."""
-    return "c" + hashlib.sha1(repr(key).encode(), usedforsecurity=False).hexdigest()[:14]
 
 
 def _settings(folder: Path) -> str:

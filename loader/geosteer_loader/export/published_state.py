@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from geosteer.decision.distribution import Distribution
 from geosteer_loader.export.compiled_tables import read_cells
 from geosteer_loader.progress import Silent
 from geosteer_loader.store import node_states
@@ -31,8 +32,9 @@ class Picture:
 
         Raises: StoreError: nothing usable is published, or Redis failed.
         """
-        self._store, self._meter = store, meter
+        self._store, self.meter = store, meter
         self._cells: dict[tuple[str, ...], Cells] = {}
+        self._distribution: Distribution | None = None
         self._view = View(store)
         self.now = self._view.now
         """Seconds since 1970, by Redis, when something was last seen to change."""
@@ -48,6 +50,22 @@ class Picture:
     def states(self) -> Mapping[str, NodeState]:
         """Node -> its state and override; a node that is not there is unknown."""
         return self._view.mirror.states
+
+    @property
+    def distribution(self) -> Distribution:
+        """Who gets how many clients, as the states are now."""
+        if self._distribution is None:
+            self._distribution = Distribution(self.generation.model, self.states, self.now)
+        return self._distribution
+
+    @property
+    def standings(self) -> dict[str, tuple[object, bool]]:
+        """Node -> what of its state matters to answers: what it keeps of its clients, and whether its checks fail."""
+        standing, states = self.distribution.standing, self.states
+        return {
+            name: (standing.get(name), name in states and states[name].failing)
+            for name in self.generation.model.nodes
+        }
 
     def refresh(self) -> bool:
         """Look again; whether something changed that files may depend on.
@@ -66,6 +84,7 @@ class Picture:
         now = int(seconds) + int(micro) / 1e6
         due = self.due is not None and now >= self.due
         if changed or due:
+            self._distribution = None
             self.now = now
             self.due = self._next_change()
         return changed or due
@@ -74,12 +93,13 @@ class Picture:
         """The tables put together; kept as long as they are the published ones."""
         tables = tuple(sorted(set(wanted)))
         if tables not in self._cells:
-            self._cells[tables] = read_cells(self._store, self.generation, tables, self._meter)
+            self._cells[tables] = read_cells(self._store, self.generation, tables, self.meter)
         return self._cells[tables]
 
     def _take(self, view: View) -> None:
         if _roots(self.generation) != _roots(view.generation):
             self._cells = {}
+        self._distribution = None
         self._view, self.now = view, view.now
         self.due = self._next_change()
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from geosteer_loader.export.bundle import Bundle
+    from geosteer_loader.export.bundle import Bundle, Known
     from geosteer_loader.export.published_state import Picture
 
 log = logging.getLogger(__name__)
@@ -46,6 +46,7 @@ class Writer:
         self._untold = False
         self._behind = False  # something changed that is not written yet
         self._told: set[str] = set()
+        self._known: Known = {}
 
     def once(self, *, lossy: bool) -> tuple[Bundle, list[str]]:
         """Write the files and tell the server if any changed; the names of those.
@@ -88,7 +89,7 @@ class Writer:
         if self._command:
             self._untold = self._untold or self._pending.exists()
             atomic_files.mark(self._pending)
-        written = bundle.write(self._folder)
+        written = bundle.write(self._folder, self._known)
         self._behind = False
         if any(map(self._needs_reload, written)):
             self._untold = True
