@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 NODES = ("n0", "n1", "n2", "n3", "n4")
 COUNTRIES = ("GB", "NL", "FR", "US", "DE", "JP")
-EXPORTERS: dict[str, type[pdns_geoip.Exporter] | type[gdnsd.Exporter]] = {
+EXPORTERS: dict[str, type[pdns_geoip.Exporter | gdnsd.Exporter]] = {
     "pdns-geoip": pdns_geoip.Exporter,
     "gdnsd": gdnsd.Exporter,
 }
