@@ -53,6 +53,7 @@ GEOSTEER = {
     "geosteer.powerdns.loop",
     "geosteer.powerdns.pipe",
     "geosteer.powerdns.protocol",
+    "geosteer.powerdns.reply_memory",
     "geosteer.powerdns.responder",
     "geosteer.process",
     "geosteer.resp",

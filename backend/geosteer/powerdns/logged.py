@@ -52,9 +52,9 @@ class LoggedResponder(ObservedResponder):
         self._recorder.write(decider, self._service, resolver=b"".join(resolver).decode("ascii", "replace"))
         return reply
 
-    def _quickly(self, name: bytes, subnet: bytes, line: bytes) -> bytes | None:
+    def _from_table(self, name: bytes, subnet: bytes, question: bytes) -> tuple[bytes, int] | None:
         # what is logged has to be decided, not remembered
-        return None if self._deciding.recording else super()._quickly(name, subnet, line)
+        return None if self._deciding.recording else super()._from_table(name, subnet, question)
 
     def _last_resort(self, entry: Entry) -> tuple[bytes, int]:
         self._service = entry.name

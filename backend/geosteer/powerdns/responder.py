@@ -6,6 +6,7 @@ from geosteer import zones
 from geosteer.counters.counters import ANSWER, HITS, LAST_RESORT, OTHER
 from geosteer.decision.client import from_question, quick
 from geosteer.powerdns.protocol import Question, version
+from geosteer.powerdns.reply_memory import ReplyMemory
 from geosteer.process import described
 from geosteer.sync.decider import Decider, Memory
 from geosteer.sync.lookups import NotReady
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from geosteer.zones import Entry
 
 REMEMBERED = 2048
-"""Replies remembered at most, by the question's bytes; as many by name and record."""
+"""Replies remembered at most by name, record and scope; as many by name and record."""
 NO_SCOPE = "ABI 1 and 2 tell PowerDNS no scope: right only with cache-ttl=0 and query-cache-ttl=0"
 
 
@@ -47,8 +48,8 @@ class Responder:
         self.abi = 3
         self.sampler: Sampler | None = None
         """Says which decisions are logged, if any are; whoever answers from `replies` counts it down."""
-        self.replies = Memory(REMEMBERED)
-        """Question, byte by byte with its end -> its reply and where it is counted, for as long as the decider says."""
+        self.replies = ReplyMemory()
+        """Question -> its reply and where it is counted, for as long as the decider says."""
         self._by_scope = Memory(REMEMBERED)
         self._by_record = Memory(REMEMBERED)
         self.decider = Decider(tier, random, log, self.replies, self._by_scope, self._by_record)
@@ -93,9 +94,10 @@ class Responder:
         fields = line.split(b"\t")
         tag = fields[0]
         if len(fields) == 8 and fields[3] == b"ANY" and tag == b"Q":
-            reply = self._quickly(fields[1].lower(), fields[7], line)
-            if reply is not None:
-                return reply
+            answer = self._from_table(fields[1].lower(), fields[7], line + b"\n")
+            if answer is not None:
+                self._counters.count(answer[1])
+                return answer[0]
         try:
             if tag == b"Q":
                 question = Question(fields, self.abi)
@@ -118,10 +120,22 @@ class Responder:
         self._counters.count(slot)
         return reply
 
-    def _quickly(self, name: bytes, subnet: bytes, line: bytes) -> bytes | None:
+    def quickly(self, data: bytes) -> tuple[bytes, int] | None:
+        """The reply to what was read, and where it is to be counted.
+
+        None: it is not one whole question, or not one that `_from_table` knows the reply to, or something is being read anew.
+        """
+        if data.find(b"\n") != len(data) - 1 or self._tier.unsettled:
+            return None
+        fields = data.split(b"\t")
+        if len(fields) != 8 or fields[3] != b"ANY" or fields[0] != b"Q":
+            return None
+        return self._from_table(fields[1].lower(), fields[7][:-1], data)
+
+    def _from_table(self, name: bytes, subnet: bytes, question: bytes) -> tuple[bytes, int] | None:
         """The reply for a public client whose record has been answered for this name since something changed; else None.
 
-        What `_answer` does, without the objects; it is counted.
+        What `_answer` does, without the objects. Args: question: its bytes, by which it is remembered.
         """
         service = self._quick.get(name)
         if service is None:
@@ -134,21 +148,17 @@ class Responder:
             record, length = (service[1] if bits == 32 else service[2]).cell(address)
         except PageMissing:
             return None
-        count = self._counters.count
-        count(HITS)
+        self._counters.count(HITS)
         scope = max(floor, length)
-        remembered: tuple[bytes, int] | None = self._by_scope.get((service[0], record, scope))
-        if remembered is None:
+        answer: tuple[bytes, int] | None = self._by_scope.get((service[0], record, scope))
+        if answer is None:
             template = self._by_record.get((service[0], record))
             if template is None:
                 return None
-            remembered = template[0] % ((scope,) * template[1]), template[2]
-            self._by_scope.keep((service[0], record, scope), remembered)
-        if self.replies.room():
-            self.replies[line + b"\n"] = remembered
-        reply, slot = remembered
-        count(slot)
-        return reply
+            answer = template[0] % ((scope,) * template[1]), template[2]
+            self._by_scope.keep((service[0], record, scope), answer)
+        self.replies.keep(question, answer)
+        return answer
 
     def _hello(self, abi: int) -> bytes:
         if abi != self.abi:
@@ -238,7 +248,7 @@ class Responder:
         ]
         slot = self._given(entry, self._tier.name, given)
         if question.qtype == b"ANY" and self.decider.lasts(decision, asked):
-            self.replies.keep(line + b"\n", (reply, slot))
+            self.replies.keep(line + b"\n", (reply, slot))  # as it is read where nothing comes with it
             matched = decision.matched
             alone = len(matched) == 1 and all(asked == matched for asked in decision.asked.values())
             if client is not None and alone and not decision.split:

@@ -9,7 +9,7 @@ from geosteer.tables.tree import PageMissing
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
-    from typing import TypeVar
+    from typing import Protocol, TypeVar
 
     from geosteer.decision.client import Client
     from geosteer.decision.decision import Decision
@@ -19,6 +19,13 @@ if TYPE_CHECKING:
     from geosteer.sync.tier import Tier
 
     Made = TypeVar("Made")
+
+    class Forgetting(Protocol):
+        """What is remembered while nothing changes."""
+
+        def clear(self) -> None:
+            """Forget it all."""
+
 
 ATTEMPTS = 8
 """Times that pages are fetched for one answer, at most: while they are waited for, a new generation may come."""
@@ -70,7 +77,7 @@ class Decider:
     )
 
     def __init__(
-        self, tier: Tier, random: Callable[[int], int], log: Callable[[str], None], *memories: Memory
+        self, tier: Tier, random: Callable[[int], int], log: Callable[[str], None], *memories: Forgetting
     ) -> None:
         """Args: random: below(n), uniform in 0..n-1; log: takes one line; memories: emptied when they are outdated."""
         self.tier = tier

@@ -7,7 +7,7 @@ from geosteer.decision.client import parse
 from geosteer.decision_log.entry import circumstances, decided, not_decided
 from geosteer.decision_log.log_file import DecisionLog
 from geosteer.decision_log.sampler import Sampler
-from geosteer.sync.decider import Decider, Memory
+from geosteer.sync.decider import Decider
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from geosteer.decision.decision import Decision
     from geosteer.decision.director import TableLookup
     from geosteer.decision.model import Node, Service
+    from geosteer.sync.decider import Forgetting
     from geosteer.sync.tier import Tier
 
 
@@ -26,7 +27,7 @@ class RecordingDecider(Decider):
     __slots__ = ("chosen", "last", "recording")
 
     def __init__(
-        self, tier: Tier, random: Callable[[int], int], log: Callable[[str], None], *memories: Memory
+        self, tier: Tier, random: Callable[[int], int], log: Callable[[str], None], *memories: Forgetting
     ) -> None:
         super().__init__(tier, random, log, *memories)
         self.recording = False
