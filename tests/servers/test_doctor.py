@@ -681,7 +681,7 @@ def tree(tmp_path: Path) -> Path:
         (root / folder).mkdir(parents=True)
     (root / "usr/lib/systemd/systemd").touch()
     (root / "usr/lib/systemd/system/pdns.service").write_text(
-        "[Service]\nExecStart=/usr/sbin/pdns_server\nUser=pdns\nGroup=pdns\nProtectHome=true\n"
+        "[Service]\nExecStart=/usr/sbin/pdns_server\nUser=pdns\nGroup=pdns\nProtectHome=true\nRuntimeDirectory=pdns\n"
     )
     (root / "usr/sbin").mkdir()
     (root / "usr/sbin/pdns_server").touch(0o755)
@@ -828,6 +828,12 @@ TREE_FAULTS: dict[str, tuple[Callable[[Path], object], str, str, str]] = {
         "groups",
         "geosteer-web.service is not in group redis",
         "mkdir -p /etc/systemd/system/geosteer-web.service.d",
+    ),
+    "two folders for one control socket": (
+        swap(DROP_IN, "^Environment=RUNTIME_DIRECTORY=.*\n", ""),
+        "unit pdns",
+        "has several RuntimeDirectory=",
+        "Environment=RUNTIME_DIRECTORY=/run/pdns",
     ),
     "a snapshot where PowerDNS's unit may not write": (
         swap("etc/geosteer/backend.toml", "^snapshot = .*", 'snapshot = "/srv/geosteer/last-good.json"'),

@@ -43,6 +43,7 @@ def units(scene: Scene) -> Iterator[Link]:
         *(finding for name, text in texts.items() for finding in _program(scene, name, text)),
         *_stop(texts[PDNS]),
         *_written_where(scene, texts[PDNS]),
+        *_control_socket(scene, texts[PDNS]),
     ]
     yield from findings
     if texts[PDNS] and not findings:
@@ -168,6 +169,22 @@ def _name_of(path: Path) -> str:
         return path.owner()
     except KeyError:
         return f"user {path.stat().st_uid}"
+
+
+def _control_socket(scene: Scene, text: str) -> Iterator[Link]:
+    """PowerDNS takes one variable, in which systemd lists all of a unit's RuntimeDirectory=, for the name of a folder."""
+    said = any(word.startswith("RUNTIME_DIRECTORY=") for word in values(text, "Environment"))
+    if (
+        len(set(values(text, "RuntimeDirectory"))) > 1
+        and not said
+        and not (scene.pdns or {}).get("socket-dir")
+    ):
+        yield wrong(
+            "unit pdns",
+            f"{PDNS} has several RuntimeDirectory=, and does not say which is for PowerDNS's control socket",
+            drop_in(PDNS, "geosteer-socket", "Environment=RUNTIME_DIRECTORY=/run/pdns"),
+            "PowerDNS does not start: Unable to create socket directory",
+        )
 
 
 def _written_where(scene: Scene, text: str) -> Iterator[Link]:
