@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from geosteer.errors import ConfigError, GeosteerError, SourceError, StoreError
@@ -74,7 +74,8 @@ class Outcome:
 
     def to_json(self) -> dict[str, Any]:
         """As `geosteer publish --json` prints it: the fields above, by their names."""
-        return asdict(self)
+        plain = {each.name: getattr(self, each.name) for each in fields(self)}  # `asdict` copies what services share
+        return {**plain, "written": asdict(self.written), "collected": asdict(self.collected)}
 
 
 def publish(
