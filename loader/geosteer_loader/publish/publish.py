@@ -74,7 +74,9 @@ class Outcome:
 
     def to_json(self) -> dict[str, Any]:
         """As `geosteer publish --json` prints it: the fields above, by their names."""
-        plain = {each.name: getattr(self, each.name) for each in fields(self)}  # `asdict` copies what services share
+        plain = {
+            each.name: getattr(self, each.name) for each in fields(self)
+        }  # `asdict` copies what services share
         return {**plain, "written": asdict(self.written), "collected": asdict(self.collected)}
 
 
