@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from geosteer_loader.config.section import Table
     from geosteer_loader.config.url_sources import Remote
-    from geosteer_loader.sources.source import Source
+    from geosteer_loader.sources.source import Authorised, Source
 
 
 TABLES = ("geo", "bgp", "path")
@@ -51,9 +51,9 @@ class SourceConfig:
     pattern: Path | None = None
     """Where `path` is the newest whole file of those that match: what they match."""
 
-    def open(self, table: str) -> Source:
-        """The source for *table*; nothing is read before its `rows`."""
-        return open_source(table, self.format, self.path, self.member, self.max_size)
+    def open(self, table: str, authorised: Authorised | None = None) -> Source:
+        """The source for *table*, its routes judged by *authorised*; nothing is read before its `rows`."""
+        return open_source(table, self.format, self.path, self.member, self.max_size, authorised)
 
 
 def read_sources(table: Table, base: Path) -> dict[str, tuple[SourceConfig, ...]]:
