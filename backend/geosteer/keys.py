@@ -11,6 +11,7 @@
 | `{P}:override` | hash | node -> JSON (state, percent, until, since, who, why) | `geosteer node` | none |
 | `{P}:lock` | string | the publisher's token | publish | the lease |
 | `{P}:journal` | stream | per event: kind, at, who, subject, before, after, what, why, by | who changes answers | bounded |
+| `{P}:session` | hash | stream and peer -> JSON (state, prefixes, losses, at) of BGP sessions | follow | none |
 | `{P}:failure` | hash | since, when, who, guard, why: of the last publish, if it failed | publish | none |
 
 Per table, `current` has the root digests T.v4 and T.v6, and T.source, T.built, T.prefixes, T.ranges.
@@ -61,6 +62,7 @@ class Keys:
         "nodes",
         "object",
         "override",
+        "session",
         "verdicts",
     )
 
@@ -73,6 +75,7 @@ class Keys:
         self.beat = base + ":beat"
         self.override = base + ":override"
         self.lock = base + ":lock"
+        self.session = base + ":session"
         self.failure = base + ":failure"
         self.nodes = base + ":node:"
         self.verdicts = base + ":verdict:"

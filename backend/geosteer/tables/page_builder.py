@@ -45,48 +45,65 @@ def build(bits: int, starts: Sequence[int], records: Sequence[str]) -> Built:
     if not starts or starts[0] != 0:
         raise ValueError("ranges must begin at address 0")
     built = Built()
-    encoded: dict[str, bytes] = {}
-    for record in set(records):
-        text = record.encode()
-        if len(text) > MAX_RECORD:
-            raise ValueError(f"a record is longer than {MAX_RECORD} bytes: {record[:40]}...")
-        encoded[record] = bytes((len(text),)) + text
-    level: Sequence[int] = starts
-    values: Sequence[bytes] = [encoded[record] for record in records]
+    encoded = {record: encode_record(record) for record in set(records)}
+    values = [encoded[record] for record in records]
+    firsts: list[int] = []
+    names: list[bytes] = []
+    for low, high, prefix, prefix_len in cut(bits, starts, values):
+        page = encode(bits, 0, prefix, prefix_len, starts[low:high], values[low:high])
+        name = digest(page)
+        built.pages[name] = page
+        firsts.append(prefix)
+        names.append(name)
+    if len(names) > MAX_LEAVES:
+        raise ValueError(
+            f"{len(starts)} ranges need {len(names)} pages, more than the {MAX_LEAVES} that workers take"
+        )
+    add_inner(built, bits, firsts, names)
+    return built
+
+
+def encode_record(record: str) -> bytes:
+    """A record as a leaf holds it. Raises: ValueError: it is too long."""
+    text = record.encode()
+    if len(text) > MAX_RECORD:
+        raise ValueError(f"a record is longer than {MAX_RECORD} bytes: {record[:40]}...")
+    return bytes((len(text),)) + text
+
+
+def add_inner(built: Built, bits: int, firsts: Sequence[int], names: Sequence[bytes]) -> None:
+    """Add to the leaves of a table the pages above them, up to the root.
+
+    Args: firsts: where each leaf begins, ascending; names: its digest.
+    """
+    built.leaves = len(names)
     height = 0
-    while True:
+    while len(names) > 1:
+        height += 1
         above: list[int] = []
-        names: list[bytes] = []
-        for low, high, prefix, prefix_len in _cut(bits, level, values):
-            page = _encode(bits, height, prefix, prefix_len, level[low:high], values[low:high])
+        fresh: list[bytes] = []
+        for low, high, prefix, prefix_len in cut(bits, firsts, names):
+            page = encode(bits, height, prefix, prefix_len, firsts[low:high], names[low:high])
             name = digest(page)
             built.pages[name] = page
-            if height:
-                built.children[name] = list(values[low:high])
+            built.children[name] = list(names[low:high])
             above.append(prefix)
-            names.append(name)
-        if height == 0:
-            built.leaves = len(above)
-            if built.leaves > MAX_LEAVES:
-                raise ValueError(
-                    f"{len(starts)} ranges need {built.leaves} pages, more than the {MAX_LEAVES} that workers take"
-                )
-        if len(above) == 1:
-            built.root, built.height = names[0], height
-            return built
-        level, values, height = above, names, height + 1
+            fresh.append(name)
+        firsts, names = above, fresh
+    built.root, built.height = names[0], height
 
 
-def _cut(bits: int, starts: Sequence[int], values: Sequence[bytes]) -> Iterator[tuple[int, int, int, int]]:
-    """Parts (first entry, end entry, prefix, prefix length) in address order, each fit for a page."""
-    todo = [(0, len(starts), 0, 0)]
+def cut(
+    bits: int, starts: Sequence[int], values: Sequence[bytes], prefix: int = 0, prefix_len: int = 0
+) -> Iterator[tuple[int, int, int, int]]:
+    """Parts (first entry, end entry, prefix, prefix length) in address order, each fit for a page.
+
+    Args: starts, values: all entries of *prefix*, by default the whole space; the first begins at or before it.
+    """
+    todo = [(0, len(starts), prefix, prefix_len)]
     while todo:
         low, high, prefix, prefix_len = todo.pop()
-        count = high - low
-        if count <= MAX_ENTRIES and (
-            count * (bits // 8 + 1) + sum(map(len, set(values[low:high]))) + HEADER <= MAX_BYTES
-            or _size(bits, prefix, prefix_len, starts[low:high], values[low:high]) <= MAX_BYTES
-        ):
+        if fits(bits, prefix, prefix_len, starts[low:high], values[low:high]):
             yield low, high, prefix, prefix_len
             continue
         middle = prefix | 1 << (bits - prefix_len - 1)
@@ -96,6 +113,18 @@ def _cut(bits: int, starts: Sequence[int], values: Sequence[bytes]) -> Iterator[
         left_end = right if starts[right] == middle else right + 1
         todo.append((right, high, middle, prefix_len + 1))
         todo.append((low, left_end, prefix, prefix_len + 1))
+
+
+def fits(bits: int, prefix: int, prefix_len: int, starts: Sequence[int], values: Sequence[bytes]) -> bool:
+    """Whether these entries of a prefix fit a page. What fits for a prefix also fits for each half of it."""
+    count = len(starts)
+    if count > MAX_ENTRIES:
+        return False
+    content = sum(map(len, set(values))) + HEADER
+    if count * (bits // 8 + 1) + content <= MAX_BYTES:
+        return True
+    _, width, _ = _layout(bits, prefix, prefix_len, starts)
+    return count * (width + 1) + content <= MAX_BYTES
 
 
 def _layout(bits: int, prefix: int, prefix_len: int, starts: Sequence[int]) -> tuple[int, int, int]:
@@ -110,14 +139,10 @@ def _layout(bits: int, prefix: int, prefix_len: int, starts: Sequence[int]) -> t
     return front, size - front - behind, 8 * behind
 
 
-def _size(bits: int, prefix: int, prefix_len: int, starts: Sequence[int], values: Sequence[bytes]) -> int:
-    _, width, _ = _layout(bits, prefix, prefix_len, starts)
-    return HEADER + len(starts) * (width + 1) + sum(map(len, set(values)))
-
-
-def _encode(
+def encode(
     bits: int, height: int, prefix: int, prefix_len: int, starts: Sequence[int], values: Sequence[bytes]
 ) -> bytes:
+    """The bytes of the page for these entries of a prefix."""
     front, width, shift = _layout(bits, prefix, prefix_len, starts)
     mask = (1 << (8 * width)) - 1
     distinct = dict.fromkeys(values)

@@ -27,6 +27,8 @@ class Follow:
     """0..1: a dump with fewer of the prefixes of the one before, in either family, is taken for half a table."""
     fetch: float = 900
     """Seconds between two looks at sources that are URLs."""
+    interval: float = 5
+    """Seconds between two publishes of a table that follows BGP sessions."""
 
 
 def read_follow(table: Table) -> Follow:
@@ -39,6 +41,7 @@ def read_follow(table: Table) -> Follow:
         settle=table.get("settle", duration(0), default.settle),
         min_routes=table.get("min_routes", number(0, 1), default.min_routes),
         fetch=table.get("fetch", duration(1), default.fetch),
+        interval=table.get("interval", duration(1), default.interval),
     )
     if follow.ceiling < follow.quiet:
         table.add("ceiling", "must not be less than quiet")

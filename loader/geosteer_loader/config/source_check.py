@@ -70,6 +70,8 @@ def check_sources(sources: Mapping[str, Sequence[SourceConfig]], problems: Probl
             missing = missing_source(source)
             if missing:
                 problems.add(place, missing)
+            elif source.live is not None:
+                continue
             elif source.remote is not None and not source.path.is_file():
                 problems.warn(place, "is not fetched yet, so that its content cannot be checked")
             elif wrong := wrong_content(table, source):

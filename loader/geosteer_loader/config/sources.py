@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from geosteer_loader.config.live_sources import LIVE, read_live
 from geosteer_loader.config.url_sources import copy_name, file_or_url, read_remote, unset
 from geosteer_loader.config.values import choice, label, size, text
 from geosteer_loader.sources.archive import LIMIT
@@ -15,15 +16,19 @@ from geosteer_loader.sources.formats import FORMATS, open_source
 from geosteer_loader.sources.growing import is_pattern, newest_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from geosteer_loader.config.live_sources import LiveConfig
     from geosteer_loader.config.section import Table
     from geosteer_loader.config.url_sources import Remote
-    from geosteer_loader.sources.source import Authorised, Source
+    from geosteer_loader.sources.source import Source
 
 
 TABLES = ("geo", "bgp", "path")
 """The tables that are built from files."""
+
+STATE = "bgp-sessions.json"
+"""Name of the file, beside the copies of sources, that keeps how many prefixes BGP sessions had."""
 
 
 CACHE = "/var/lib/geosteer/sources"
@@ -50,22 +55,27 @@ class SourceConfig:
     """Bytes that may come out of a compressed file."""
     pattern: Path | None = None
     """Where `path` is the newest whole file of those that match: what they match."""
+    live: LiveConfig | None = None
+    """Set if it is a stream of updates: `path` is its socket then, and `geosteer follow` alone reads it."""
 
-    def open(self, table: str, authorised: Authorised | None = None) -> Source:
-        """The source for *table*, its routes judged by *authorised*; nothing is read before its `rows`."""
-        return open_source(table, self.format, self.path, self.member, self.max_size, authorised)
+    def open(self, table: str) -> Source:
+        """The source for *table*; nothing is read before its `rows`."""
+        return open_source(table, self.format, self.path, self.member, self.max_size)
 
 
 def read_sources(table: Table, base: Path) -> dict[str, tuple[SourceConfig, ...]]:
     """Sources of every table, each list in the order of the file. *base*: where paths begin."""
     cache = (base / table.get("cache", text, CACHE)).absolute()
     sources = {name: _sources(table, name, base, cache) for name in TABLES}
+    _check_streams(sources, table)
     table.finish()
     return sources
 
 
 def missing_source(source: SourceConfig, environ: Mapping[str, str] = os.environ) -> str | None:
     """Why the file of a source cannot be read, or not be fetched for want of a secret, or None."""
+    if source.live is not None:
+        return None
     if source.remote is not None:
         return unset(source.remote, environ)
     if source.path == source.pattern:
@@ -83,7 +93,11 @@ def missing_source(source: SourceConfig, environ: Mapping[str, str] = os.environ
 def _sources(table: Table, name: str, base: Path, cache: Path) -> tuple[SourceConfig, ...]:
     sources: list[SourceConfig] = []
     for entry in table.tables(name):
-        format_ = entry.require("format", choice(*FORMATS.get(name, ())), "")
+        streams = LIVE if name != "geo" else ()
+        format_ = entry.require("format", choice(*FORMATS.get(name, ()), *streams), "")
+        if format_ in LIVE:
+            sources.append(_stream(entry, name, format_, base, cache / STATE))
+            continue
         shipped = format_ == FORMAT and "path" not in entry
         where = str(SHIPPED) if shipped else entry.require("path", file_or_url, "")
         member = entry.get("member", text, None)
@@ -101,14 +115,54 @@ def _sources(table: Table, name: str, base: Path, cache: Path) -> tuple[SourceCo
             member=None if remote else member,
             max_size=max_size,
         )
-        if name != "path" and "vantage" in entry:
-            entry.raw("vantage")
-            entry.add("vantage", "is a setting of [[sources.path]] only")
+        _refuse_vantage(entry, name)
         entry.finish()
         if where and any(_same_file(source, other) for other in sources):
             entry.problems.warn(entry.at("path"), f"{remote.url if remote else source.path} is listed twice")
         sources.append(source)
     return tuple(sources)
+
+
+def _stream(entry: Table, name: str, format_: str, base: Path, state: Path) -> SourceConfig:
+    live = read_live(entry, base, state)
+    source = SourceConfig(
+        format=format_,
+        path=live.socket,
+        vantage=entry.require("vantage", label, None) if name == "path" else None,
+        place=entry.place,
+        live=live,
+    )
+    _refuse_vantage(entry, name)
+    entry.finish()
+    return source
+
+
+def _refuse_vantage(entry: Table, name: str) -> None:
+    if name != "path" and "vantage" in entry:
+        entry.raw("vantage")
+        entry.add("vantage", "is a setting of [[sources.path]] only")
+
+
+def _check_streams(tables: Mapping[str, Sequence[SourceConfig]], table: Table) -> None:
+    """Note streams that do not go together with other sources."""
+    known: dict[Path, SourceConfig] = {}
+    for name, sources in tables.items():
+        streams = [source for source in sources if source.live is not None]
+        if streams and len(streams) < len(sources):
+            table.problems.add(streams[0].place, f"a table {name} has either streams or files as its sources")
+        for source in streams:
+            assert source.live is not None
+            first = known.setdefault(source.live.socket, source)
+            assert first.live is not None
+            for key in ("families", "min_routes", "forget", "reset"):
+                if getattr(first.live, key) != getattr(source.live, key):
+                    table.problems.add(
+                        f"{source.place}.{key}", f"is another one for the same socket in {first.place}"
+                    )
+            if first.format != source.format:
+                table.problems.add(
+                    f"{source.place}.format", f"is another one for the same socket in {first.place}"
+                )
 
 
 def _same_file(source: SourceConfig, other: SourceConfig) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from geosteer.errors import ConfigError, GeosteerError, SourceError, StoreError
@@ -13,13 +14,14 @@ from geosteer_loader.follow.feeds import open_feeds
 from geosteer_loader.follow.files import FollowedFile
 from geosteer_loader.follow.followed import POLL
 from geosteer_loader.follow.pace import Outcome, Pace, Timing
+from geosteer_loader.publish.brief import BriefLook
 from geosteer_loader.publish.failures import note
 from geosteer_loader.publish.proposal import Live
 from geosteer_loader.publish.publish import publish
 from geosteer_loader.publish.refusals import Overtaken
 from geosteer_loader.store import current, failure
 from geosteer_loader.store.refusals import Locked
-from geosteer_loader.tables.build import Table, fetched
+from geosteer_loader.tables.build import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
     from geosteer_loader.store.store import Store
 
 log = logging.getLogger(__name__)
+
+CLEAN_EVERY = 60.0
+"""Seconds between two removals of old generations: what is kept is read for that."""
 
 
 class Follower:
@@ -52,6 +57,8 @@ class Follower:
         self._told: dict[str, str] = {}
         self._store: Store | None = None
         self._misconfigured: ConfigError | None = None
+        self._brief = BriefLook()
+        self._clean_at = float("-inf")
         self._begin()
 
     def stop(self) -> None:
@@ -92,11 +99,12 @@ class Follower:
             FollowedFile(table, source, config.follow)
             for table, sources in config.sources.items()
             for source in sources
+            if source.live is None
         ]
         self._feeds = list(self._open_feeds(config))
         self._followed: list[Followed] = [self._configuration, *self._files, *self._feeds]
         self._pace = Pace({each.name: Timing(each.quiet, each.ceiling) for each in self._followed})
-        self._copies = Copies(fetched(config))
+        self._copies = Copies(chain.from_iterable(config.sources.values()))
         self._fetch_at = float("-inf")
         self._recalled = False
         log.info("following %s", ", ".join(each.name for each in self._followed))
@@ -122,7 +130,7 @@ class Follower:
             if not self._recalled:
                 self._recall(store)
                 return Outcome.OVERTAKEN  # what was published is known from here on: look again
-            published = publish(self._read_config(), store, live=self._live(taken, sights))
+            published = publish(self._read_config(), store, live=self._live(taken, sights), brief=self._brief)
         except Overtaken:
             return Outcome.OVERTAKEN
         except (Locked, FetchFailed, StoreError) as exc:
@@ -177,7 +185,7 @@ class Follower:
         """The configuration, with the files that were chosen of patterns."""
         by_place = {file.source.place: file.source for file in self._files}
         sources = {
-            table: tuple(by_place[source.place] for source in sources)
+            table: tuple(by_place.get(source.place, source) for source in sources)
             for table, sources in self._config.sources.items()
         }
         return replace(self._config, sources=sources)
@@ -201,7 +209,16 @@ class Follower:
             if self._configuration.name in taken and not self._configuration.unchanged():
                 raise Overtaken("the configuration changed")
 
-        return Live(made=made, copies=self._copies, keep_document=not self._config.follow.config, check=check)
+        clean = self._clock() >= self._clean_at
+        if clean:
+            self._clean_at = self._clock() + CLEAN_EVERY
+        return Live(
+            made=made,
+            copies=self._copies,
+            keep_document=not self._config.follow.config,
+            check=check,
+            clean=clean,
+        )
 
     def _done(self, published: Published, taken: frozenset[str], store: Store) -> None:
         for warning in published.warnings:

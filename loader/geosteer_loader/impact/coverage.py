@@ -39,6 +39,11 @@ class Tally:
             known = self._known[page] = self._count(opened(self._fetch, page))
         return known
 
+    def forget(self, most: int) -> None:
+        """Drop what is known where it is of more than so many pages."""
+        if len(self._known) > most:
+            self._known.clear()
+
     def _count(self, page: page_format.Page) -> Counter[str]:
         counts: Counter[str] = Counter()
         if page.height:

@@ -26,6 +26,7 @@ KINDS = {
     "shed": "a node sheds more or less of its clients for its load",
     "ramp": "a node came back and gets its clients little by little",
     "forgotten": "the state of a node that is no longer configured was removed",
+    "session": "a BGP session of `geosteer follow` came up, is whole, was lost, or is forgotten",
     "prober": "a prober or feed came, went, withdrew its verdicts, or was forgotten",
 }
 """Kind of an event -> what it tells."""

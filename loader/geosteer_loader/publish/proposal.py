@@ -41,6 +41,8 @@ class Live:
     """The copies of URLs, refreshed at a time of its own; None: they are refreshed."""
     keep_document: bool = False
     """Whether the published configuration document stays as it is."""
+    clean: bool = True
+    """Whether old generations are removed afterwards."""
     check: Callable[[], None] = lambda: None
     """Called before the flip, and when a source cannot be read. Raises: Overtaken: what was read has changed meanwhile."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from geosteer.errors import ConfigError, GeosteerError, SourceError, StoreError
@@ -31,13 +31,13 @@ from geosteer_loader.store.lease import SECONDS, Lease
 from geosteer_loader.store.object_writer import Writer, Written
 from geosteer_loader.store.redis_errors import ConnectionLost
 from geosteer_loader.store.replacing import discard_any
-from geosteer_loader.tables.origin_validation import published_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from geosteer_loader.config.config import Config
     from geosteer_loader.progress import Meter
+    from geosteer_loader.publish.brief import BriefLook
     from geosteer_loader.publish.proposal import Proposal
     from geosteer_loader.store.store import Command, Store
 
@@ -75,10 +75,7 @@ class Outcome:
 
     def to_json(self) -> dict[str, Any]:
         """As `geosteer publish --json` prints it: the fields above, by their names."""
-        plain = {
-            each.name: getattr(self, each.name) for each in fields(self)
-        }  # `asdict` copies what services share
-        return {**plain, "written": asdict(self.written), "collected": asdict(self.collected)}
+        return asdict(self)
 
 
 def publish(
@@ -91,6 +88,7 @@ def publish(
     meter: Callable[[str], Meter] = Silent,
     lease_seconds: float = SECONDS,
     live: Live | None = None,
+    brief: BriefLook | None = None,
 ) -> Outcome:
     """Publish what the configuration and its sources say, if it differs from what is published.
 
@@ -103,6 +101,7 @@ def publish(
         meter: shows the progress of the table that it is given.
         lease_seconds: how long the lock outlives this process if it is killed.
         live: what a service knows of its sources.
+        brief: looks at what changes little, before the whole look.
 
     Raises: SourceError, StoreError, Refused (another publisher, a hold, a guard), Overtaken: nothing was changed.
     """
@@ -121,7 +120,8 @@ def publish(
             live.check()  # a file that changed while it was read says nothing of what it holds now
             raise
         live.check()
-        examination = examine(config, store, proposal)
+        examination = brief.examine(store, config, proposal) if brief is not None else None
+        examination = examination or examine(config, store, proposal)
         for services, family, share in moving(examination.impact):
             if share:
                 log.info("%s: %s of the %s clients get another node", services, percent(share, 2), family)
@@ -147,28 +147,24 @@ def publish(
             outcome.impact = as_json(examination.impact)
             outcome.vanished = {kind: list(names) for kind, names in asdict(examination.vanished).items()}
             outcome.warnings += examination.warnings
-            _after_flip(config, store, lease, outcome, due)
+            _after_flip(config, store, lease, outcome, due, clean=live.clean)
         else:
             outcome = Outcome(
                 generation=published.number(before, "generation"), changed=[], written=writer.written
             )
             # A publisher that was killed after its flip may have left this to do.
-            _clean(config, store, lease, outcome)
+            if live.clean:
+                _clean(config, store, lease, outcome)
     outcome.warnings += warnings
     _warn_unless(
         outcome,
         "asking for the time",
-        lambda: outcome.warnings.extend(_stale({**proposal.before, **after}, store.now())),
+        lambda: outcome.warnings.extend(stale_published({**proposal.before, **after}, store.now())),
     )
     _warn_unless(outcome, "removing what was noted of a failure", lambda: failure.clear(store))
     _warn_unless(outcome, "asking about the server", lambda: outcome.warnings.extend(store.server_warnings()))
     outcome.seconds = time.monotonic() - began
     return outcome
-
-
-def _stale(fields: Mapping[str, str], now: float) -> list[str]:
-    """What is old of what is published now."""
-    return [*stale_published(fields, now), *published_warnings(fields, now)]
 
 
 def _schema(before: Mapping[str, str], wanted: int | None) -> int:
@@ -228,14 +224,17 @@ def _sweep_due(store: Store, before: Mapping[str, str], after: dict[str, str]) -
     return due
 
 
-def _after_flip(config: Config, store: Store, lease: Lease, outcome: Outcome, due: bool) -> None:
+def _after_flip(
+    config: Config, store: Store, lease: Lease, outcome: Outcome, due: bool, *, clean: bool
+) -> None:
     def wait() -> None:
         outcome.replicas, outcome.confirmed = published.confirmed(store)
         if outcome.confirmed < outcome.replicas:
             outcome.warnings.append(published.late(outcome.replicas, outcome.confirmed))
 
     _warn_unless(outcome, "waiting for replicas", wait)
-    _clean(config, store, lease, outcome)
+    if clean:
+        _clean(config, store, lease, outcome)
     _warn_unless(outcome, "trimming the journal", lambda: journal.trim(store, config.journal.keep))
     if due:
         _warn_unless(outcome, "looking for forgotten objects", lambda: sweep(store, lease, outcome.collected))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -19,7 +19,6 @@ from geosteer_loader.sources.networks import NetworkSource
 from geosteer_loader.sources.report import Report
 from geosteer_loader.tables import provenance
 from geosteer_loader.tables.flatten import flatten
-from geosteer_loader.tables.origin_validation import JUDGED, load
 from geosteer_loader.tables.path_lengths import flatten_views
 
 if TYPE_CHECKING:
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from geosteer_loader.config.config import Config, SourceConfig
     from geosteer_loader.progress import Meter
     from geosteer_loader.sources.source import Progress, Source
-    from geosteer_loader.tables.origin_validation import OriginValidation
     from geosteer_loader.tables.ranges import Ranges
 
     Maker = Callable[[Mapping[str, str]], "Table | None"]
@@ -47,7 +45,7 @@ class Table:
     pages: tuple[page_builder.Built, ...] = ()
     """Its pages; none when it is published already and was not read again."""
     ranges: Mapping[int, Ranges] = field(default_factory=dict)
-    """Address bits -> what the pages hold; none when it was not read again."""
+    """Address bits -> what the pages hold; none when it was not read again, or is kept in memory."""
     continents: Mapping[str, str] = field(default_factory=dict)
     """Country -> continent as the sources say it."""
 
@@ -80,42 +78,17 @@ def build_tables(
     Raises: SourceError: a source cannot be read or is malformed.
     """
     if copies is None:
-        copies = Copies(fetched(config))
+        copies = Copies(chain.from_iterable(config.sources.values()))
         copies.refresh()
-    judge = _Judge(config, now)
     try:
-        tables = _all(config, current, whole, meter, judge, made)
+        tables = _all(config, current, whole, meter, now, made)
     except SourceError as exc:
         if not copies.take_back(str(exc)):
             raise
         log.warning("%s; the previous copy is used", exc)
-        tables = _all(config, current, whole, meter, judge, made)
+        tables = _all(config, current, whole, meter, now, made)
     copies.accept()
     return tables
-
-
-def fetched(config: Config) -> Iterator[SourceConfig]:
-    """All that may come from URLs."""
-    yield from chain.from_iterable(config.sources.values())
-    if config.rpki is not None:
-        yield config.rpki.source
-
-
-class _Judge:
-    """The ROAs, read once for all tables, and only if one is built."""
-
-    def __init__(self, config: Config, now: float) -> None:
-        self.now = now
-        self._rpki = config.rpki
-        self._loaded: OriginValidation | None = None
-
-    def of(self, table: str) -> OriginValidation | None:
-        """By what the routes of a table are judged. Raises: SourceError."""
-        if self._rpki is None or table not in JUDGED:
-            return None
-        if self._loaded is None:
-            self._loaded = load(self._rpki, self.now)
-        return self._loaded
 
 
 def _all(
@@ -123,7 +96,7 @@ def _all(
     current: Mapping[str, str],
     whole: Callable[[str], bool],
     meter: Callable[[str], Meter],
-    judge: _Judge,
+    now: float,
     made: Mapping[str, Maker],
 ) -> list[Table]:
     tables = []
@@ -133,9 +106,12 @@ def _all(
             tables += [table] if table is not None else []
         elif name == "nets":
             if config.networks:
-                tables.append(_networks(config.networks, current, judge.now))
+                tables.append(_networks(config.networks, current, now))
+        elif any(source.live is not None for source in config.sources.get(name, ())):
+            if published := own_fields(current, name):  # `geosteer follow` alone makes another one of it
+                tables.append(Table(name=name, fields=published))
         elif config.sources.get(name):
-            tables.append(_sourced(config, name, current, whole, meter, judge))
+            tables.append(_sourced(config, name, current, whole, meter))
     return tables
 
 
@@ -145,12 +121,11 @@ def _sourced(
     current: Mapping[str, str],
     whole: Callable[[str], bool],
     meter: Callable[[str], Meter],
-    judge: _Judge,
 ) -> Table:
     sources = config.sources[name]
     # Before the files are read: if a file is replaced meanwhile, its old sum is noted, and the next run reads it again.
     published = own_fields(current, name)
-    described = provenance.describe_table(config, name, published)
+    described = provenance.describe(sources, published.get(f"{name}.source", ""))
     builder = provenance.builder(config.document["continents"])
     if (
         provenance.same(published.get(f"{name}.source", ""), described)
@@ -161,9 +136,7 @@ def _sourced(
         return Table(name=name, fields=published)
     began = time.monotonic()
     report = Report()
-    validation = judge.of(name)
-    authorised = validation.vrps.authorised if validation else None
-    opened = [CountedSource(source.open(name, authorised)) for source in sources]
+    opened = [_opened(name, source) for source in sources]
     with meter(name) as shown:
         ranges = _flatten(name, sources, opened, report, shown.progress)
     described = provenance.counted(described, [source.prefixes for source in opened])
@@ -174,13 +147,6 @@ def _sourced(
         log.info("%s: %s", name, line)
     built = format_time(report.built) if report.built is not None else provenance.newest(described)
     fields = {f"{name}.source": described, f"{name}.built": built, f"{name}.builder": builder}
-    if validation is not None:
-        fields[f"{name}.rpki"] = validation.figures(report).to_json()
-        log.info(
-            "%s: rpki: %s",
-            name,
-            ", ".join(f"{count} {state}" for state, count in sorted(report.judged.items())),
-        )
     table = _built(name, ranges, fields, report.continents)
     log.info(
         "%s: %s prefixes, %s ranges in %.1f s",
@@ -204,6 +170,10 @@ def _flatten(
     return flatten_views(views, report, progress)
 
 
+def _opened(table: str, source: SourceConfig) -> CountedSource:
+    return CountedSource(source.open(table))
+
+
 def _networks(
     networks: Mapping[str, Sequence[tuple[int, int, int]]], current: Mapping[str, str], now: float
 ) -> Table:
@@ -224,17 +194,34 @@ def _built(
         }
     except ValueError as exc:
         raise SourceError(f"{'networks' if name == 'nets' else f'sources.{name}'}: {exc}") from exc
+    table = table_of(
+        name,
+        pages,
+        fields,
+        prefixes=sum(family.prefixes for family in ranges.values()),
+        ranges=sum(len(family.starts) for family in ranges.values()),
+    )
+    return replace(table, ranges=ranges, continents=continents)
+
+
+def table_of(
+    name: str,
+    pages: Mapping[int, page_builder.Built],
+    fields: Mapping[str, str],
+    *,
+    prefixes: int,
+    ranges: int,
+) -> Table:
+    """The table of these pages (address bits -> pages). Args: fields: what else is published of it, such as `geo.built`."""
     return Table(
         name=name,
         fields={
             **{root_field(name, bits): built.root.hex() for bits, built in pages.items()},
             **fields,
-            f"{name}.prefixes": str(sum(family.prefixes for family in ranges.values())),
-            f"{name}.ranges": str(sum(len(family.starts) for family in ranges.values())),
+            f"{name}.prefixes": str(prefixes),
+            f"{name}.ranges": str(ranges),
         },
         pages=tuple(pages.values()),
-        ranges=ranges,
-        continents=continents,
     )
 
 

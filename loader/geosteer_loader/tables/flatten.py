@@ -81,29 +81,37 @@ def _overlay(sources: Sequence[Source], report: Report, progress: Progress | Non
     ranges = {}
     for bits in FAMILIES:
         tree = trees.pop(bits)  # one family's prefixes are given back before the next one's ranges are made
-        ranges[bits] = sweep(bits, ((node.packed, node.prefixlen, node.data["record"]) for node in tree))
+        ranges[bits] = sweep(
+            RangeBuilder(bits),
+            bits,
+            ((int.from_bytes(node.packed, "big"), node.prefixlen, node.data["record"]) for node in tree),
+        )
     return ranges
 
 
-def sweep(bits: int, prefixes: Iterable[tuple[bytes, int, str]]) -> Ranges:
-    """Ranges of longest match from distinct prefixes (packed address, length, record).
+def sweep(
+    builder: RangeBuilder,
+    bits: int,
+    prefixes: Iterable[tuple[int, int, str]],
+    around: tuple[int, str] | None = None,
+) -> Ranges:
+    """Ranges of longest match from distinct prefixes (first address, length, record).
 
     They must come in address order, wider ones first where two begin at one address.
+    Args: around: end and record of the longest prefix that holds all of them, if one does.
     """
-    builder = RangeBuilder(bits)
-    around: list[tuple[int, str]] = []  # prefixes that hold the present one, as (end, record), widest first
+    holding = [around] if around else []  # prefixes that hold the present one, as (end, record), widest first
     count = 0
-    for packed, prefix_len, record in prefixes:
-        start = int.from_bytes(packed, "big")
-        while around and around[-1][0] <= start:
-            builder.span(*around.pop())
-        if around:
-            builder.span(start, around[-1][1])
+    for start, prefix_len, record in prefixes:
+        while holding and holding[-1][0] <= start:
+            builder.span(*holding.pop())
+        if holding:
+            builder.span(start, holding[-1][1])
         builder.skip(start)
-        around.append((start + (1 << (bits - prefix_len)), record))
+        holding.append((start + (1 << (bits - prefix_len)), record))
         count += record != ""
-    while around:
-        builder.span(*around.pop())
+    while holding:
+        builder.span(*holding.pop())
     return builder.finish(count)
 
 

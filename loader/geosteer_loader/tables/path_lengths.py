@@ -34,7 +34,7 @@ def flatten_views(
     One vantage point at a time is read: what takes memory while it is read is given back before the next one's turn.
     Raises: ConfigError: so many or so long names of vantage points do not fit a record. SourceError: a source cannot be read.
     """
-    _check_room(list(views))
+    check_room(list(views))
     flat = {}
     for number, (vantage, sources) in enumerate(views.items()):
         flat[vantage] = flatten(sources, report, _part(progress, number, len(views)))
@@ -49,12 +49,15 @@ def merge(views: Mapping[str, MutableMapping[int, Ranges]]) -> dict[int, Ranges]
     """
     bits = sorted({bits for view in views.values() for bits in view})
     return {
-        each: _merge(each, {name: view.pop(each) for name, view in views.items() if each in view})
+        each: merge_views(
+            RangeBuilder(each), {name: view.pop(each) for name, view in views.items() if each in view}
+        )
         for each in bits
     }
 
 
-def _merge(bits: int, views: Mapping[str, Ranges]) -> Ranges:
+def merge_views(builder: RangeBuilder, views: Mapping[str, Ranges]) -> Ranges:
+    """The same of one family, or of one prefix of it: what *builder* is to cover, and every view does."""
     names = list(views)
     lengths = [""] * len(names)
     records: dict[tuple[str, ...], str] = {}  # one text for all ranges that look the same
@@ -66,14 +69,13 @@ def _merge(bits: int, views: Mapping[str, Ranges]) -> Ranges:
             text = records[seen] = lengths_text(zip(names, seen, strict=True))
         return text
 
-    builder = RangeBuilder(bits)
-    end = 0
+    end = builder.first
     for start, number, length in merge_sorted(*map(_boundaries, range(len(names)), views.values())):
         if start > end:  # several views may have a boundary here, and only all of them together make a record
             builder.span(start, record())
             end = start
         lengths[number] = length
-    builder.span(1 << bits, record())
+    builder.span(builder.last, record())
     return builder.finish(sum(ranges.prefixes for ranges in views.values()))
 
 
@@ -81,7 +83,8 @@ def _boundaries(number: int, ranges: Ranges) -> Iterator[tuple[int, int, str]]:
     return ((start, number, record) for start, record in zip(ranges.starts, ranges.records, strict=True))
 
 
-def _check_room(names: Sequence[str]) -> None:
+def check_room(names: Sequence[str]) -> None:
+    """Raises: ConfigError: so many or so long names of vantage points do not fit a record."""
     longest = lengths_text((name, MAX_LENGTH) for name in names)
     size = len(longest.encode())
     if size > MAX_RECORD:

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ranges:
-    """Ranges that cover the whole address space of a family; one ends where the next begins."""
+    """Ranges that cover the whole address space of a family, or of one prefix; one ends where the next begins."""
 
     bits: int
     """32 or 128."""
     starts: Sequence[int]
-    """First addresses, ascending; the first is 0."""
+    """First addresses, ascending; the first is 0, or that of the prefix."""
     records: Sequence[str]
     """One for each start, neighbours differ; "" where nothing is known."""
     prefixes: int
@@ -38,12 +38,15 @@ class Ranges:
 class RangeBuilder:
     """Makes `Ranges` of pieces that arrive in address order and do not overlap."""
 
-    def __init__(self, bits: int) -> None:
+    def __init__(self, bits: int, first: int = 0, end: int | None = None) -> None:
+        """Args: first, end: the addresses to cover, *end* exclusive; by default all of the family."""
         self._bits = bits
         # 4 bytes a start, where a list takes 36
-        self._starts: MutableSequence[int] = array("I", (0,)) if bits == 32 else [0]
+        self._starts: MutableSequence[int] = array("I", (first,)) if bits == 32 else [first]
         self._records = [""]
-        self._end = 0
+        self.first = self._end = first
+        self.last = 1 << bits if end is None else end
+        """First address to cover, and the first behind them."""
         self._prefixes = 0
 
     def add(self, start: int, prefix_len: int, record: str) -> None:
@@ -62,7 +65,7 @@ class RangeBuilder:
         if end <= self._end:
             return
         if record != self._records[-1]:
-            if self._end:
+            if self._end > self.first:
                 self._starts.append(self._end)
                 self._records.append(record)
             else:
@@ -80,7 +83,7 @@ class RangeBuilder:
 
     def finish(self, prefixes: int | None = None) -> Ranges:
         """The ranges; *prefixes* is their count where it is not the number of `add` calls with a record."""
-        self.skip(1 << self._bits)
+        self.skip(self.last)
         return Ranges(
             bits=self._bits,
             starts=self._starts,

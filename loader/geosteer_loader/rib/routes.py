@@ -1,0 +1,59 @@
+"""The routes that one session has announced and not withdrawn: at most some 100 bytes each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from geosteer_loader.rib.messages import Route
+    from geosteer_loader.sources.bgp_routes import AsPath
+
+    Held = AsPath | tuple[tuple[int, AsPath], ...]
+    """The path of a prefix; with ADD-PATH, the paths by their identifiers."""
+
+
+class SessionRoutes:
+    """Prefixes of both families with the paths that lead there; without ADD-PATH a prefix has one."""
+
+    def __init__(self) -> None:
+        self._held: dict[int, dict[int, Held]] = {32: {}, 128: {}}
+
+    def set(self, bits: int, route: Route, path: AsPath | None) -> bool:
+        """A route is announced (also in place of an earlier one), or withdrawn (None); whether anything is different now."""
+        held = self._held[bits]
+        number, identifier = route
+        before = held.get(number)
+        if identifier is None:
+            if path is before:
+                return False
+            after: Held | None = path
+        else:
+            known = before if isinstance(before, tuple) else ()
+            kept = tuple([pair for pair in known if pair[0] != identifier])
+            after = kept if path is None else (*kept, (identifier, path))
+            if after == known and known is before:
+                return False
+            after = after or None
+        if after is None:
+            return held.pop(number, None) is not None
+        held[number] = after
+        return True
+
+    def paths(self, bits: int, number: int) -> tuple[AsPath, ...]:
+        """The paths to a prefix."""
+        held = self._held[bits].get(number)
+        if held is None:
+            return ()
+        return tuple([path for _, path in held]) if isinstance(held, tuple) else (held,)
+
+    def prefixes(self, bits: int) -> int:
+        """How many prefixes of a family there are."""
+        return len(self._held[bits])
+
+    def different(self, other: SessionRoutes, bits: int) -> Iterator[int]:
+        """Prefixes of a family that the other has not, or otherwise, and those that only the other has."""
+        mine, others = self._held[bits], other._held[bits]
+        yield from (number for number, held in mine.items() if others.get(number) != held)
+        yield from others.keys() - mine.keys()

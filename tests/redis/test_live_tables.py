@@ -1,0 +1,241 @@
+"""`geosteer follow` with BGP updates, on a real Redis: what is published is what the sessions hold, or what it was."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from geosteer_loader.config.config import load
+from geosteer_loader.follow.configuration import FollowedConfiguration
+from geosteer_loader.follow.service import Follower
+from geosteer_loader.journal.reading import read
+from geosteer_loader.store.store import Store, connect
+from support.exabgp_lines import Exabgp
+from support.publishing import contents, current_of, write_config, write_csv
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from geosteer_loader.config.config import Config
+    from support.servers import RedisServer
+
+PEER, OTHER = "10.99.0.1", "10.99.0.2"
+
+SOURCES = """
+[sources]
+cache = "{folder}/cache"
+[[sources.bgp]]
+format = "exabgp"
+socket = "exabgp.sock"
+families = ["ipv4"]
+[[sources.path]]
+format = "exabgp"
+socket = "exabgp.sock"
+families = ["ipv4"]
+peers = ["10.99.0.1"]
+vantage = "lon"
+"""
+
+
+class Site:
+    """A follower whose service the test runs turn by turn, and a writer of lines."""
+
+    def __init__(self, server: RedisServer, prefix: str, folder: Path, more: str = SOURCES) -> None:
+        self.server = server
+        self.prefix = prefix
+        self.folder = folder
+        table = write_csv(folder / "geo.csv")
+        write_config(
+            folder, server.url, prefix, geo=[table], more=more.format(folder=folder) + "[follow]\nquiet = 0\n"
+        )
+        self.skew = 0.0
+        self.start()
+
+    def start(self) -> None:
+        """A new run of the service, and a new ExaBGP that is connected to it."""
+        self.follower = Follower(
+            FollowedConfiguration(self.folder / "geosteer.toml", {}),
+            self.connect,
+            lambda: time.monotonic() + self.skew,
+        )
+        self.attach()
+
+    def attach(self) -> None:
+        self.writer = Exabgp()
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.connect(str(self.folder / "exabgp.sock"))
+
+    def end(self) -> None:
+        self.socket.close()
+        self.follower.stop()
+        self.follower.run()
+
+    @staticmethod
+    def connect(config: Config) -> Store:
+        return connect(config.redis, config.journal.max_length)
+
+    def say(self, *lines: bytes) -> None:
+        self.socket.sendall(b"".join(line + b"\n" for line in lines))
+
+    def load(self, peer: str = PEER, count: int = 20, origin: int = 174) -> None:
+        routes = (f"5.0.{number}.0/24" for number in range(count))
+        self.say(
+            self.writer.up(peer), self.writer.announce(peer, [3356, origin], *routes), self.writer.eor(peer)
+        )
+
+    def until(self, condition: Callable[[], bool], seconds: float = 20.0) -> None:
+        """Turn the service until something is so; its clock is put on, so that intervals cost no time."""
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end, self.records()
+            self.skew += 1.0
+            self.follower.turn()
+            time.sleep(0.01)
+
+    def idle(self) -> None:
+        """Some turns, by which time everything that was said has arrived."""
+        for _ in range(20):
+            self.skew += 1.0
+            self.follower.turn()
+            time.sleep(0.01)
+
+    @property
+    def current(self) -> dict[str, str]:
+        with self.server.client() as client:
+            return current_of(client, self.prefix)
+
+    def records(self, table: str = "bgp.v4") -> dict[str, int]:
+        """Record -> ranges that have it."""
+        with self.server.client() as client:
+            fields = current_of(client, self.prefix)
+            found = contents(client, fields, self.prefix).get(table, {}) if fields else {}
+        return {record: list(found.values()).count(record) for record in set(found.values()) - {""}}
+
+    def told(self) -> list[str]:
+        with connect(load(self.folder / "geosteer.toml", {}).redis) as store:
+            return [f"{event.what} {event.subject}" for event in read(store) if event.kind == "session"]
+
+
+@pytest.fixture
+def site(redis_server: RedisServer, prefix: str, tmp_path: Path) -> Iterator[Site]:
+    site = Site(redis_server, prefix, tmp_path)
+    yield site
+    site.end()
+
+
+def test_routes_are_published_and_changes_of_single_ones(site: Site) -> None:
+    site.until(lambda: "geo.v4" in site.current)
+    assert "bgp.v4" not in site.current
+    site.load()
+    site.until(lambda: site.records() == {"AS174": 1})
+    site.until(lambda: site.records("path.v4") == {"lon=2": 1})
+    before = site.current
+    site.say(site.writer.announce(PEER, [65001, 174, 15169], "5.0.3.0/24"))
+    site.until(lambda: site.records() == {"AS174": 2, "AS15169": 1})
+    site.until(lambda: site.records("path.v4") == {"lon=2": 2, "lon=3": 1})
+    site.say(site.writer.withdraw(PEER, "5.0.3.0/24", "5.0.10.0/24"))
+    site.until(lambda: site.records() == {"AS174": 3})
+    assert site.current["bgp.prefixes"] == "18"
+    assert site.current["geo.v4"] == before["geo.v4"]
+    assert json.loads(site.current["bgp.source"])[0]["format"] == "exabgp"
+
+
+def test_updates_that_change_nothing_publish_nothing(site: Site) -> None:
+    site.load()
+    site.until(lambda: "path.v4" in site.current)
+    site.idle()
+    before = site.current["generation"]
+    site.say(site.writer.announce(PEER, [65001, 174], "5.0.3.0/24"))
+    site.say(site.writer.withdraw(PEER, "5.9.0.0/24"))
+    site.idle()
+    assert site.current["generation"] == before
+
+
+def test_a_lost_session_and_one_that_flaps_leave_the_table_as_it_is(site: Site) -> None:
+    site.load()
+    site.until(lambda: site.records() == {"AS174": 1} and "path.v4" in site.current)
+    site.idle()
+    before = site.current
+    for count in (0, 5, 15):
+        site.say(site.writer.down(PEER))
+        site.load(count=count, origin=3356)
+        site.idle()
+    assert site.current == before
+    site.load(origin=3356)
+    site.until(lambda: site.records() == {"AS3356": 1})
+    assert site.told().count(f"lost {PEER}") >= 3
+
+
+def test_a_killed_service_and_one_that_starts_anew_wait_for_as_many_routes(
+    redis_server: RedisServer, prefix: str, tmp_path: Path
+) -> None:
+    site = Site(redis_server, prefix, tmp_path)
+    site.load()
+    site.until(lambda: site.records() == {"AS174": 1} and "path.v4" in site.current)
+    site.end()
+    state = json.loads((tmp_path / "cache" / "bgp-sessions.json").read_text())
+    (sessions,) = state["streams"].values()
+    assert sessions[PEER]["prefixes"] == {"ipv4": 20, "ipv6": 0}
+    before = site.current
+    site.start()
+    site.idle()
+    site.load(count=15, origin=3356)
+    site.idle()
+    assert site.current == before
+    site.end()
+    (tmp_path / "cache" / "bgp-sessions.json").unlink()  # what is published tells as much
+    site.start()
+    site.load(count=15, origin=3356)
+    site.idle()
+    assert site.current == before
+    site.load(count=19, origin=3356)
+    site.until(lambda: site.records() == {"AS3356": 1})
+    site.end()
+
+
+def test_a_table_that_shrinks_too_much_is_refused_and_nothing_changes(
+    redis_server: RedisServer, prefix: str, tmp_path: Path
+) -> None:
+    site = Site(redis_server, prefix, tmp_path)
+    config = tmp_path / "geosteer.toml"
+    config.write_text(config.read_text().replace("max_shrink = 1.0", "max_shrink = 0.2"))
+    site.end()
+    site.start()
+    site.load()
+    site.until(lambda: site.records() == {"AS174": 1} and "path.v4" in site.current)
+    before = site.current
+    site.say(site.writer.withdraw(PEER, *(f"5.0.{number}.0/24" for number in range(12))))
+    site.idle()
+    assert {name: site.current[name] for name in ("bgp.v4", "path.v4")} == {
+        name: before[name] for name in ("bgp.v4", "path.v4")
+    }
+    site.say(site.writer.announce(PEER, [3356, 174], *(f"5.0.{number}.0/24" for number in range(1, 12))))
+    site.skew += 60.0
+    site.until(lambda: site.records() == {"AS174": 1})
+    site.end()
+
+
+def test_lines_that_are_none_are_warned_of_and_end_nothing(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    site.say(b"nonsense", b"x" * (5 << 20), b"{}", b'{"neighbor": 1}')
+    site.load()
+    site.until(lambda: site.records() == {"AS174": 1})
+    warned = [message for message in caplog.messages if "malformed line" in message]
+    assert len(warned) == 1
+
+
+def test_a_publish_by_hand_leaves_live_tables_as_they_are(site: Site) -> None:
+    from geosteer_loader.publish.publish import publish
+
+    site.load()
+    site.until(lambda: site.records() == {"AS174": 1} and "path.v4" in site.current)
+    config = load(site.folder / "geosteer.toml", {})
+    with site.connect(config) as store:
+        assert publish(config, store).changed == []
+    assert site.records() == {"AS174": 1}
