@@ -31,7 +31,7 @@ FLOORS = (
     ("geosteer.powerdns", "geosteer.library"),
     ("geosteer.redirect",),
     ("geosteer_loader.percent", "geosteer_loader.progress", "geosteer_loader.sources"),
-    ("geosteer_loader.rib",),
+    ("geosteer_loader.rib", "geosteer_loader.rpki"),
     ("geosteer_loader.config",),
     ("geosteer_loader.fetch",),
     ("geosteer_loader.store", "geosteer_loader.tables"),
@@ -59,6 +59,7 @@ PURE = {
     "geosteer.zones",
     "geosteer_loader.sources",
     "geosteer_loader.impact",
+    "geosteer_loader.rpki",
     "geosteer_loader.rib",
 }
 """Rules without I/O: what they know of the world is handed to them."""

@@ -308,6 +308,20 @@ def test_every_metric_of_the_catalogue_is_shown_by_some_scrape(server: RedisServ
         client.hset(
             "{geosteer}:override", "lon1", json.dumps({"state": "up", "until": "2999-01-01T00:00:00Z"})
         )
+        figures = {
+            "vrps": 4,
+            "built": "2026-11-28T00:00:00Z",
+            "max_age": 1,
+            "trouble": "",
+            "valid": 1,
+            "invalid": 2,
+        }
+        roots = {
+            f"bgp.{family}": client.hget("{geosteer}:current", f"geo.{family}") for family in ("v4", "v6")
+        }
+        client.hset(
+            "{geosteer}:current", mapping={**roots, "bgp.rpki": json.dumps({**figures, "not_found": 3})}
+        )
         text = exporter_of(server.url, folder=str(tmp_path), max_age={"geo": 1.0}).text()
         found = set(shown(text))
         assert other.running

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
 
     from geosteer.decision.director import Director
-    from geosteer.decision.model import Entries, Model, Node, Service
+    from geosteer.decision.model import Entries, Map, Model, Node, Service
     from geosteer.decision.policy import Candidate
     from geosteer.decision.probabilities import Chances
 
@@ -93,6 +93,7 @@ class Distribution:
         }
         """Node -> the level of leniency at which it may serve first, and its share then."""
         self._known: dict[tuple[object, ...], tuple[Chances, float]] = {}
+        self._levels: dict[tuple[str, str], int | None] = {}
 
     def chances(
         self, service: Service, seen: Mapping[str, Projected], answers: int = 0
@@ -101,22 +102,34 @@ class Distribution:
 
         Args: seen: table -> what the service's projection keeps of its record; answers: nodes of an answer that count; 0: all.
         """
-        view = View(service, seen)
-        return {
-            kind: self._walk(service, kind, view, answers or service.max_answers) for kind in service.kinds
-        }
+        return self.chances_of(service, View(service, seen), answers)
+
+    def chances_of(self, service: Service, view: View, answers: int = 0) -> dict[str, Chances]:
+        """The same for clients of whom *view* is known; types for which all have the same nodes share one dictionary."""
+        chances: dict[str, Chances] = {}
+        for kinds in service.choices:
+            chances.update(
+                dict.fromkeys(kinds, self._walk(service, kinds[0], view, answers or service.max_answers))
+            )
+        return chances
+
+    def _level(self, area: Map, kind: str) -> int | None:
+        """The level of leniency at which some node of a map may serve; where one may, none of a later level is ever asked."""
+        key = area.name, kind
+        if key not in self._levels:
+            self._levels[key] = min(
+                (
+                    self.standing[node.name][0]
+                    for node, weight in area.everyone
+                    if weight > 0 and node.name in self.standing and node.has(kind)
+                ),
+                default=None,
+            )
+        return self._levels[key]
 
     def _walk(self, service: Service, kind: str, view: View, answers: int) -> Chances:
         area = service.map
-        # Where a node may serve at one level, none that serves at a later level is ever asked.
-        level = min(
-            (
-                self.standing[node.name][0]
-                for node, weight in area.everyone
-                if weight > 0 and node.name in self.standing and node.has(kind)
-            ),
-            default=None,
-        )
+        level = self._level(area, kind)
         if level is None or level not in levels(area.all_down):
             return {}
         chances: Chances = {}

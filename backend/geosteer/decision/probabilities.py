@@ -9,11 +9,11 @@ An answer of several nodes counts in equal parts for each of them.
 from __future__ import annotations
 
 from functools import lru_cache
-from math import exp, expm1, log
+from math import exp, expm1, log, prod
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from geosteer.decision.policy import Candidate
 
@@ -28,7 +28,7 @@ PRECISE = 1e-12
 """Results that halving the distance changes by less than this are taken."""
 
 
-REMEMBERED = 4096
+REMEMBERED = 512
 """Races whose result is remembered."""
 
 
@@ -77,23 +77,30 @@ def kept(groups: Sequence[Group], answers: int) -> tuple[Chances, float]:
     """
     chances: Chances = {}
     before = [1.0]  # how likely it is that 0, 1, ... nodes of earlier groups keep the client
-    for number, group in enumerate(groups):
-        behind = [1.0]
-        for later in groups[number + 1 :]:
-            for share, _ in later.runners:
-                behind = _with(behind, share, answers)
-        own: dict[Runner, float] = {}  # runners that are alike fare alike
-        for at, (name, runner) in enumerate(zip(group.names, group.runners, strict=True)):
-            if runner not in own:
-                own[runner] = runner[0] * _place(before, group.runners, at, behind, answers)
-            chances[name] = own[runner]
+    unkept = 1.0
+    for group, behind in zip(groups, _behind(groups, answers), strict=True):
+        if not any(before):  # there are enough answers before
+            chances.update(dict.fromkeys(group.names, 0.0))
+            continue
+        own = _places(before, group.runners, behind, answers)
+        for name, runner in zip(group.names, group.runners, strict=True):
+            chances[name] = runner[0] * own[runner]
         for share, _ in group.runners:
             before = _with(before, share, answers)
-    unkept = 1.0
-    for group in groups:
-        for share, _ in group.runners:
             unkept *= 1 - share
     return chances, unkept
+
+
+def _behind(groups: Sequence[Group], limit: int) -> list[Sequence[float]]:
+    """For each group, how likely 0, 1, ... *limit* - 1 nodes of the groups behind it keep the client."""
+    counts: Sequence[float] = [1.0]
+    behind = []
+    for group in reversed(groups):
+        behind.append(counts)
+        for share, _ in group.runners:
+            counts = _with(counts, share, limit)
+    behind.reverse()
+    return behind
 
 
 def highest(met: Sequence[Group]) -> Chances:
@@ -111,86 +118,165 @@ def highest(met: Sequence[Group]) -> Chances:
     raise AssertionError("unreachable")
 
 
-def _place(
-    before: Sequence[float], runners: tuple[Runner, ...], at: int, behind: Sequence[float], answers: int
-) -> float:
-    """The part of an answer that a node has which keeps the client.
+def _places(
+    before: Sequence[float], runners: Sequence[Runner], behind: Sequence[float], answers: int
+) -> dict[Runner, float]:
+    """The part of an answer that each of a group's nodes has if it keeps the client; runners that are alike fare alike.
 
     Where fewer than *answers* nodes keep it, all of them are the answer, whatever their order; else those in front are.
     """
-    others = [1.0]  # how likely it is that 0, 1, ... others keep the client
-    for number, (share, _) in enumerate(runners):
-        if number != at:
-            others = _with(others, share, answers)
-    everybody = _convolved(_convolved(before, others, answers), behind, answers)
-    few = everybody[: answers - 1]
-    ahead = _convolved(before, _preceding(runners, at, answers), answers)
-    in_front = sum(ahead[:answers])
-    return (
-        sum(part / (number + 1) for number, part in enumerate(few)) + max(0.0, in_front - sum(few)) / answers
-    )
+    preceding = _preceding(runners, answers)
+    around = _convolved(before, behind, answers)
+    few: dict[
+        float, list[float]
+    ] = {}  # share -> how likely 0, 1, ... others are all there are beside a node of that share
+    for (share, _), others in zip(runners, _others([share for share, _ in runners], answers), strict=True):
+        if share not in few:
+            few[share] = _convolved(around, others, answers)[: answers - 1]
+    places = {}
+    for runner in dict.fromkeys(runners):
+        alone = few[runner[0]]
+        in_front = sum(_convolved(before, preceding.get(runner, (0.0,)), answers))
+        places[runner] = (
+            sum(part / (number + 1) for number, part in enumerate(alone))
+            + max(0.0, in_front - sum(alone)) / answers
+        )
+    return places
 
 
-def _preceding(runners: tuple[Runner, ...], at: int, limit: int) -> list[float]:
-    """The probability that 0, 1, ... *limit* - 1 others that keep the client come before one that does."""
-    _, weight = runners[at]
-    others = [runner for number, runner in enumerate(runners) if number != at and runner[0] > 0]
-    if all(other[1] == weight for other in others):
-        counts = [1.0]
-        for other, _ in others:
-            counts = _with(counts, other, len(others) + 1)
-        # Of so many equals each place is as likely as the others.
-        return [
-            sum(counts[size] / (size + 1) for size in range(place, len(counts)))
-            for place in range(min(limit, len(counts)))
-        ]
-    if limit == 1 and all(other[0] >= 1 for other in others):
-        return [weight / (weight + sum(other[1] for other in others))]
-    return list(_race(weight, tuple(sorted(others)), limit))
+def _others(shares: Sequence[float], limit: int) -> Iterator[list[float]]:
+    """For each of independent events, how likely 0, 1, ... *limit* - 1 of the others are."""
+    later: list[Sequence[float]] = [[1.0]]
+    for share in reversed(shares):
+        later.append(_with(later[-1], share, limit))
+    earlier: Sequence[float] = [1.0]
+    later.pop()
+    for share in shares:
+        yield _convolved(earlier, later.pop(), limit)
+        earlier = _with(earlier, share, limit)
+
+
+def _preceding(runners: Sequence[Runner], limit: int) -> Mapping[Runner, Sequence[float]]:
+    """For each runner, the probability that 0, 1, ... *limit* - 1 others that keep the client come before it if it does."""
+    present = [runner for runner in runners if runner[0] > 0]
+    distinct = dict.fromkeys(present)
+    if len({weight for _, weight in distinct}) <= 1:
+        return {
+            runner: _among_equals(runner[0], [share for share, _ in present], limit) for runner in distinct
+        }
+    if limit > 1:
+        return _race(tuple(sorted(present)), limit)
+    if any(share < 1 for share, _ in distinct):
+        return _race_to_first(tuple(sorted(present)))
+    total = sum(weight for _, weight in present)
+    return {runner: (runner[1] / total,) for runner in distinct}
+
+
+def _among_equals(own: float, shares: Sequence[float], limit: int) -> list[float]:
+    """`_preceding` of a node with the share *own* among all, itself included, where each order is as likely as the others."""
+    certain = sum(share >= 1 for share in shares) - (own >= 1)
+    uncertain = [share for share in shares if share < 1]
+    if own < 1:
+        uncertain.remove(own)
+    counts = [1.0]
+    for share in uncertain:
+        counts = _with(counts, share, len(uncertain) + 1)
+    # Of so many equals each place is as likely as the others.
+    by_place = [chance / (certain + number + 1) for number, chance in enumerate(counts)]
+    return [sum(by_place[max(0, place - certain) :]) for place in range(min(limit, certain + len(counts)))]
 
 
 @lru_cache(maxsize=REMEMBERED)  # clients are many, sets of candidates few
-def _race(weight: float, others: tuple[Runner, ...], limit: int) -> Sequence[float]:
-    """The same where weights differ: an exponential race, in which a runner of weight w is there at t with 1 - exp(-w t).
+def _race_to_first(runners: tuple[Runner, ...]) -> Mapping[Runner, Sequence[float]]:
+    """`_preceding` where weights differ, for one answer: how likely nobody comes before each runner.
 
-    That fewer than k others are there when it arrives is an integral over its own time of arrival; at each time the number of
-    others there is a sum of independent events. The double exponential formula t = exp(s - exp(-s)) makes the integrand fall
-    off on both sides so fast that the trapezoidal rule converges exponentially with its number of points
-    (Takahasi and Mori, 1974); the step is halved until nothing changes.
+    An exponential race: a runner of weight w has arrived by the time t with 1 - exp(-w t). Those that surely take part are
+    all still on their way with exp(-(sum of their weights) t), so that they share one integral, in proportion to weight.
     """
-    scale = max(weight, *(other[1] for other in others))  # the first arrivals are about the time 1 then
-    own, scaled = weight / scale, [(share, other / scale) for share, other in others]
-    low, high = -4.5, log(45 / own)  # beyond them the integrand is below 1e-18
-    points = int((high - low) / STEP) + 1
-    sums = [0.0] * limit
-    _add_points(sums, own, scaled, _grid(low, STEP, points))
-    values, step = [STEP * total for total in sums], STEP
+    certain = sum(weight for share, weight in runners if share >= 1)
+    scale = max(certain, *(weight for _, weight in runners))  # the first arrivals are about the time 1 then
+    certain /= scale
+    doubtful = [(share, weight / scale) for share, weight in runners if share < 1]
+    rates = [certain] * (certain > 0) + [certain + weight for _, weight in doubtful]
+
+    def integrand(time: float) -> list[float]:
+        left = [1 - share + share * exp(-weight * time) for share, weight in doubtful]
+        nobody = prod(left)
+        common = exp(-certain * time)
+        return [common * nobody] * (certain > 0) + [
+            common * exp(-weight * time) * nobody / own
+            for (_, weight), own in zip(doubtful, left, strict=True)
+        ]
+
+    values = _integrated(integrand, min(rates))
+    shared = values.pop(0) if certain else 0.0
+    first = {runner: (shared * runner[1] / scale,) for runner in runners if runner[0] >= 1}
+    for (share, weight), value in zip([runner for runner in runners if runner[0] < 1], values, strict=True):
+        first[share, weight] = (value * weight / scale,)
+    return first
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _race(runners: tuple[Runner, ...], limit: int) -> Mapping[Runner, Sequence[float]]:
+    """`_preceding` where weights differ, for several answers: the same race, and how many others are there by each time."""
+    scale = max(weight for _, weight in runners)
+    weights = [weight / scale for _, weight in runners]
+    places = {runner: at for at, runner in enumerate(runners)}
+
+    def integrand(time: float) -> list[float]:
+        arrived = [
+            -share * expm1(-weight * time) for (share, _), weight in zip(runners, weights, strict=True)
+        ]
+        counts = list(_others(arrived, limit))
+        values = []
+        for at in places.values():
+            density = weights[at] * exp(-weights[at] * time)
+            values += [density * chance for chance in counts[at]]
+            values += [0.0] * (limit - len(counts[at]))
+        return values
+
+    values = _integrated(integrand, min(weights))
+    return {runner: values[number * limit : (number + 1) * limit] for number, runner in enumerate(places)}
+
+
+def _integrated(integrand: Callable[[float], list[float]], slowest: float) -> list[float]:
+    """The integrals over all times of functions that fall off at least as fast as exp(-*slowest* t), and by exp(-t) at first.
+
+    The double exponential formula t = exp(s - exp(-s)) makes the integrands fall off on both sides so fast that the
+    trapezoidal rule converges exponentially with its number of points (Takahasi and Mori, 1974); the step is halved until
+    nothing changes.
+    """
+    low, high = -4.5, log(45 / slowest)  # beyond them the integrands are below 1e-18
+    step, points = STEP, int((high - low) / STEP) + 1
+    sums = _summed(integrand, _grid(low, step, points))
+    values = [step * total for total in sums]
     while True:
-        _add_points(sums, own, scaled, _grid(low + step / 2, step, points))
+        more = _summed(integrand, _grid(low + step / 2, step, points))
         step, points, coarse = step / 2, points * 2, values
+        sums = [total + extra for total, extra in zip(sums, more, strict=True)]
         values = [step * total for total in sums]
         if max(abs(new - old) for new, old in zip(values, coarse, strict=True)) < PRECISE or step < SHORTEST:
             return values
 
 
-def _grid(first: float, step: float, points: int) -> Iterator[float]:
-    return (first + number * step for number in range(points))
-
-
-def _add_points(sums: list[float], weight: float, others: Sequence[Runner], grid: Iterator[float]) -> None:
-    """Add the integrand at some points: the density of the arrival times the chances of 0, 1, ... others there."""
-    limit = len(sums)
+def _summed(integrand: Callable[[float], list[float]], grid: Iterator[float]) -> list[float]:
+    """The sums of the integrands at some points of the substituted variable."""
+    sums: list[float] = []
     for place in grid:
         inner = exp(-place)
         time = exp(place - inner)
-        density = weight * exp(-weight * time) * time * (1 + inner)
-        if density < 1e-18:
-            continue
-        there = [1.0]
-        for share, own in others:
-            there = _with(there, share * -expm1(-own * time), limit)
-        for number, chance in enumerate(there):
-            sums[number] += density * chance
+        factor = time * (1 + inner)
+        values = integrand(time)
+        sums = (
+            [total + factor * value for total, value in zip(sums, values, strict=True)]
+            if sums
+            else [factor * value for value in values]
+        )
+    return sums
+
+
+def _grid(first: float, step: float, points: int) -> Iterator[float]:
+    return (first + number * step for number in range(points))
 
 
 def _with(counts: Sequence[float], chance: float, limit: int) -> list[float]:

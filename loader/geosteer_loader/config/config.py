@@ -21,6 +21,7 @@ from geosteer_loader.config.namespace import Namespace
 from geosteer_loader.config.networks import read_networks
 from geosteer_loader.config.nodes import NodeReader
 from geosteer_loader.config.redis import URL_VARIABLE, RedisSettings, read_redis
+from geosteer_loader.config.rpki import Rpki, read_rpki
 from geosteer_loader.config.section import Problems, Table
 from geosteer_loader.config.services import ServiceReader
 from geosteer_loader.config.source_check import check_sources
@@ -70,6 +71,8 @@ class Config:
     journal: Journal
     prober: Prober
     follow: Follow
+    rpki: Rpki | None
+    """What routes are judged by; None: they are not."""
     lists: tuple[Path, ...]
     """Files beside it whose content is part of it: lists of networks."""
     warnings: list[str]
@@ -102,6 +105,7 @@ def check(raw: Mapping[str, Any], path: Path, environ: Mapping[str, str], text: 
     problems = Problems(str(path), text)
     root = Table(raw, "", problems)
     sources = read_sources(root.table("sources"), path.parent)
+    rpki = read_rpki(root.table("rpki"), root.table("sources"), path.parent)
     lists: list[Path] = []
     networks = read_networks(root.table("networks"), path.parent, lists)
     nodes, zones, services = NodeReader(), ZoneReader(), ServiceReader()
@@ -153,6 +157,7 @@ def check(raw: Mapping[str, Any], path: Path, environ: Mapping[str, str], text: 
         journal=journal,
         prober=prober,
         follow=follow,
+        rpki=rpki,
         lists=tuple(lists),
         warnings=problems.warnings(),
         missing_parts=missing_parts.errors(),

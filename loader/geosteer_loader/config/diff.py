@@ -73,6 +73,8 @@ def _at(place: str, key: str) -> str:
 
 def value_text(value: object) -> str:
     """A value much as TOML writes it, without empty settings."""
+    if type(value) is int:  # most are weights
+        return str(value)
     if isinstance(value, dict):
         inside = ", ".join(
             f"{_at('', key)} = {value_text(inner)}"

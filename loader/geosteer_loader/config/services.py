@@ -31,6 +31,7 @@ class ServiceReader:
 
     def read(self, table: Table, maps: Mapping[str, Map], nodes: NodeReader) -> None:
         """All services; they may use only *maps* that exist, and *nodes* that can answer them."""
+        used_by_map = {name: _used(spec, nodes.nodes) for name, spec in maps.items()}
         for key, entry in table.named():
             service = _service(entry, maps)
             try:
@@ -46,8 +47,8 @@ class ServiceReader:
                 continue
             self.services[name] = service
             self.places[name] = entry.place
-            used = _used(maps[service["map"]], nodes.nodes) if service["map"] in maps else {}
-            if not nodes.doubtful & set(used):
+            used = used_by_map.get(service["map"], {})
+            if nodes.doubtful.isdisjoint(used):
                 _check_nodes(entry, service, used, nodes)
 
 

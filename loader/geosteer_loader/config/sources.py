@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from geosteer_loader.config.live_sources import LiveConfig
     from geosteer_loader.config.section import Table
     from geosteer_loader.config.url_sources import Remote
-    from geosteer_loader.sources.source import Source
+    from geosteer_loader.sources.source import Authorised, Source
 
 
 TABLES = ("geo", "bgp", "path")
@@ -58,9 +58,9 @@ class SourceConfig:
     live: LiveConfig | None = None
     """Set if it is a stream of updates: `path` is its socket then, and `geosteer follow` alone reads it."""
 
-    def open(self, table: str) -> Source:
-        """The source for *table*; nothing is read before its `rows`."""
-        return open_source(table, self.format, self.path, self.member, self.max_size)
+    def open(self, table: str, authorised: Authorised | None = None) -> Source:
+        """The source for *table*, its routes judged by *authorised*; nothing is read before its `rows`."""
+        return open_source(table, self.format, self.path, self.member, self.max_size, authorised)
 
 
 def read_sources(table: Table, base: Path) -> dict[str, tuple[SourceConfig, ...]]:

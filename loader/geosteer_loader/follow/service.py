@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import replace
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from geosteer.errors import ConfigError, GeosteerError, SourceError, StoreError
@@ -21,7 +20,7 @@ from geosteer_loader.publish.publish import publish
 from geosteer_loader.publish.refusals import Overtaken
 from geosteer_loader.store import current, failure
 from geosteer_loader.store.refusals import Locked
-from geosteer_loader.tables.build import Table
+from geosteer_loader.tables.build import Table, fetched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -104,7 +103,7 @@ class Follower:
         self._feeds = list(self._open_feeds(config))
         self._followed: list[Followed] = [self._configuration, *self._files, *self._feeds]
         self._pace = Pace({each.name: Timing(each.quiet, each.ceiling) for each in self._followed})
-        self._copies = Copies(chain.from_iterable(config.sources.values()))
+        self._copies = Copies(fetched(config))
         self._fetch_at = float("-inf")
         self._recalled = False
         log.info("following %s", ", ".join(each.name for each in self._followed))

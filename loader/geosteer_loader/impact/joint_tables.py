@@ -161,8 +161,9 @@ class Sweep:
         if by_country:
             asked.add("geo")
         self.tables = sorted(asked)
-        self.views = list(dict.fromkeys(map(service_classes, self.services.values())))
-        """Services that decide alike stand here once."""
+        self.alike = _alike(self.services, [_equal_maps(side.model) for side in self.sides])
+        """What decides alike before and after -> the services that do."""
+        self.views = list(self.alike)
         self.alphabets = {table: self._alphabet(table) for table in self.tables}
         self._progress = progress
         self._done = 0
@@ -227,20 +228,44 @@ class ServiceClass:
     name: str = field(compare=False)
 
 
-def service_classes(pair: tuple[Service, Service]) -> tuple[ServiceClass, ServiceClass]:
-    """What decides alike about a service before and after, whatever it is called."""
-    first, second = (
-        ServiceClass(
-            (
-                service.map.name,
-                service.policy,
-                service.near_km,
-                bool(service.middles),
-                service.cname,
-                service.max_answers,
-            ),
-            service.name,
+def _alike(
+    services: Mapping[str, tuple[Service, Service]], maps: Sequence[Mapping[str, str]]
+) -> dict[tuple[ServiceClass, ServiceClass], list[str]]:
+    """Services by what decides about them before and after, whatever they are called.
+
+    Args: maps: before and after, map -> the one that stands for all equal ones.
+    """
+    alike: dict[tuple[ServiceClass, ServiceClass], list[str]] = {}
+    for name, pair in services.items():
+        first, second = (
+            ServiceClass(
+                (
+                    equal[service.map.name],
+                    service.policy,
+                    service.near_km,
+                    bool(service.middles),
+                    service.cname,
+                    service.max_answers,
+                ),
+                service.name,
+            )
+            for service, equal in zip(pair, maps, strict=True)
         )
-        for service in pair
-    )
-    return first, second
+        alike.setdefault((first, second), []).append(name)
+    return alike
+
+
+def _equal_maps(model: Model) -> dict[str, str]:
+    """Map -> the first map that says the same."""
+    first: dict[tuple[object, ...], str] = {}
+    return {
+        name: first.setdefault(
+            (
+                area.all_down,
+                area.default,
+                tuple((layer, table, frozenset(entries.items())) for layer, table, entries in area.layers),
+            ),
+            name,
+        )
+        for name, area in model.maps.items()
+    }

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from geosteer.decision.distribution import Distribution, all_up
+from geosteer.decision.distribution import Distribution, View, all_up
 from geosteer.decision.probabilities import distance
-from geosteer_loader.impact.joint_tables import Case, ServiceClass, Side, Sweep, service_classes
+from geosteer_loader.impact.joint_tables import Case, ServiceClass, Side, Sweep
 from geosteer_loader.impact.service_change import MOMENTS, Impact, Shift, count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from geosteer.decision.distribution import Projected
-    from geosteer.decision.model import Model
+    from geosteer.decision.model import Entries, Model, Service
     from geosteer.decision.node_state import NodeState
     from geosteer.decision.probabilities import Chances
     from geosteer_loader.impact.joint_tables import Progress, Roots
@@ -82,16 +82,29 @@ class Survey:
             self._parts += [("clients", family.weights(traffic)) for family in families.values()]
 
     def impact(self, states: Mapping[str, NodeState], now: float) -> Impact:
-        """What becomes of all clients."""
-        total: Impact = {name: {} for name in self._sweep.services}
-        for impact in self.by_country(states, now).values():
+        """What becomes of all clients; services that decide alike share what is said of them."""
+        total: Impact = {}
+        for impact in self._by_country(states, now).values():
             for name, parts in impact.items():
+                whole = total.setdefault(name, {})
                 for part, shift in parts.items():
-                    total[name].setdefault(part, Shift()).add(shift)
-        return total
+                    whole.setdefault(part, Shift()).add(shift)
+        return {name: total.get(stand_in, {}) for name, stand_in in self._stand_ins().items()}
 
     def by_country(self, states: Mapping[str, NodeState], now: float) -> dict[str, Impact]:
         """Alpha-2 code of a country, "" for clients of whom none is known -> what becomes of its clients."""
+        return {
+            country: {name: impact[stand_in] for name, stand_in in self._stand_ins().items()}
+            for country, impact in self._by_country(states, now).items()
+        }
+
+    def _stand_ins(self) -> dict[str, str]:
+        """Service -> the first of those that decide like it."""
+        first = {name: names[0] for names in self._sweep.alike.values() for name in names}
+        return {name: first[name] for name in self._sweep.services}
+
+    def _by_country(self, states: Mapping[str, NodeState], now: float) -> dict[str, Impact]:
+        """As `by_country`, of one service of those that decide alike."""
         decider = _CaseDecider(self._sweep, states, now)
         impacts: dict[str, Impact] = {}
         for part, cases in self._parts:
@@ -104,22 +117,18 @@ class _CaseDecider:
 
     def __init__(self, sweep: Sweep, states: Mapping[str, NodeState], now: float) -> None:
         self._sweep = sweep
-        distributions = _Distributions(states, now)
-        self._distributions = [
-            {moment: distributions.of(side.model, moment) for moment in MOMENTS} for side in sweep.sides
-        ]
+        scenes = _Scenes(states, now)
+        self._scenes = [{moment: scenes.of(side.model, moment) for moment in MOMENTS} for side in sweep.sides]
         self._chances: dict[tuple[object, ...], dict[str, Chances]] = {}
 
     def weigh(self, impacts: dict[str, Impact], part: str, cases: Mapping[Case, float]) -> None:
-        """Add what becomes of the clients in each case to that part of their country's impact."""
-        for number, view in enumerate(self._sweep.views):
+        """Add what becomes of the clients in each case to that part of their country's impact, by the first service alike."""
+        for number, (view, names) in enumerate(self._sweep.alike.items()):
             everybody = not ELSEWHERE.intersection(self._tables(view))
-            names = [name for name, pair in self._sweep.services.items() if service_classes(pair) == view]
             for country, shift in self._shifts(number, view, cases).items():
                 shift.everybody = everybody
                 impact = impacts.setdefault(country, {})
-                for name in names:
-                    impact.setdefault(name, {}).setdefault(part, Shift()).add(shift)
+                impact.setdefault(names[0], {}).setdefault(part, Shift()).add(shift)
 
     def _shifts(
         self, number: int, view: tuple[ServiceClass, ServiceClass], cases: Mapping[Case, float]
@@ -167,34 +176,86 @@ class _CaseDecider:
         self, number: int, moment: str, view: tuple[ServiceClass, ServiceClass], seen: tuple[Projected, ...]
     ) -> dict[str, Chances]:
         """What one side gives to the clients of one case; the same object where both sides and moments decide alike."""
-        distribution = self._distributions[number][moment]
+        scene = self._scenes[number][moment]
         name = view[number].name
-        key = (id(distribution), name, seen)
+        key = (id(scene), name, seen)
         chances = self._chances.get(key)
         if chances is None:
             service = self._sweep.sides[number].model.services[name]
-            chances = distribution.chances(service, dict(zip(self._sweep.tables, seen, strict=True)))
-            self._chances[key] = chances
+            chances = self._chances[key] = scene.chances(
+                service, View(service, dict(zip(self._sweep.tables, seen, strict=True)))
+            )
         return chances
 
 
-class _Distributions:
-    """One distribution for all sides and moments that have the same configuration and nodes that fare the same."""
+class _Scenes:
+    """One scene for all sides and moments that have the same configuration and nodes that fare the same."""
 
     def __init__(self, states: Mapping[str, NodeState], now: float) -> None:
         self._states = states
         self._now = now
-        self._made: list[tuple[Model, Distribution]] = []
+        self._made: list[_Scene] = []
+        self._numbers: dict[object, int] = {}
+        self._known: dict[tuple[object, ...], dict[str, Chances]] = {}
 
-    def of(self, model: Model, moment: str) -> Distribution:
-        """The distribution for a configuration at a moment."""
+    def of(self, model: Model, moment: str) -> _Scene:
+        """The scene for a configuration at a moment."""
         states = all_up(model) if moment == "all_up" else self._states
         fresh = Distribution(model, states, self._now)
-        for known, distribution in self._made:
-            if known is model and distribution.standing == fresh.standing:
-                return distribution
-        self._made.append((model, fresh))
-        return fresh
+        for scene in self._made:
+            if scene.model is model and scene.distribution.standing == fresh.standing:
+                return scene
+        self._made.append(_Scene(model, fresh, self._numbers, self._known))
+        return self._made[-1]
+
+
+class _Scene:
+    """A configuration with its nodes at a moment; what is equal in two of them is decided once."""
+
+    def __init__(
+        self,
+        model: Model,
+        distribution: Distribution,
+        numbers: dict[object, int],
+        known: dict[tuple[object, ...], dict[str, Chances]],
+    ) -> None:
+        """Args: numbers, known: what all scenes share: a number for each content, and what was decided."""
+        self.model = model
+        self.distribution = distribution
+        self._numbers = numbers
+        self._known = known
+        self._nodes = {
+            name: self._number((name, node.kinds, node.location, node.near_km, node.vantage, standing))
+            for name, node in model.nodes.items()
+            for standing in (distribution.standing.get(name),)
+        }
+        self._entries: dict[int, int] = {}
+
+    def chances(self, service: Service, view: View) -> dict[str, Chances]:
+        """As `Distribution.chances_of`."""
+        area = service.map
+        key = (
+            service.choices, service.policy, service.near_km, service.max_answers, area.all_down,
+            self._entries_number(area.everyone), tuple([self._entries_number(entries) for _, entries in view.layers]),
+            view.place, tuple(view.lengths.items()),
+        )  # fmt: skip
+        chances = self._known.get(key)
+        if chances is None:
+            chances = self._known[key] = self.distribution.chances_of(service, view)
+        return chances
+
+    def _entries_number(self, entries: Entries) -> int:
+        """The same for all nodes and weights that come to the same, in whatever configuration."""
+        number = self._entries.get(
+            id(entries)
+        )  # the model keeps them, so that no other ones get that identity
+        if number is None:
+            number = self._number(tuple([(self._nodes[node.name], weight) for node, weight in entries]))
+            self._entries[id(entries)] = number
+        return number
+
+    def _number(self, content: object) -> int:
+        return self._numbers.setdefault(content, len(self._numbers))
 
 
 def _compared(before: Mapping[str, Chances], after: Mapping[str, Chances]) -> tuple[float, Chances, Chances]:
@@ -211,4 +272,5 @@ def _compared(before: Mapping[str, Chances], after: Mapping[str, Chances]) -> tu
 
 def _spread(nodes: Chances, chances: Chances, size: float) -> None:
     for node, chance in chances.items():
-        count(nodes, node, chance * size)
+        if chance:
+            nodes[node] = nodes.get(node, 0.0) + chance * size

@@ -103,24 +103,26 @@ def as_json(impact: Impact) -> dict[str, Any]:
 
     `nodes` has those whose part of the known clients changes: the part before and after, 0 to 1.
     """
+    told: dict[int, dict[str, Any]] = {}  # services that decide alike share one dictionary of parts
+    for parts in impact.values():
+        if id(parts) not in told:
+            told[id(parts)] = {part: _shift_json(shift) for part, shift in parts.items()}
+    return {service: told[id(parts)] for service, parts in impact.items()}
+
+
+def _shift_json(shift: Shift) -> dict[str, Any]:
     return {
-        service: {
-            part: {
-                "clients": shift.total,
-                "known": shift.known,
-                **{
-                    moment: {
-                        "moved": shift.moved[moment],
-                        "share": shift.share(moment),
-                        "share_known": shift.share_known(moment),
-                        "nodes": shift.parts(moment),
-                    }
-                    for moment in MOMENTS
-                },
+        "clients": shift.total,
+        "known": shift.known,
+        **{
+            moment: {
+                "moved": shift.moved[moment],
+                "share": shift.share(moment),
+                "share_known": shift.share_known(moment),
+                "nodes": shift.parts(moment),
             }
-            for part, shift in parts.items()
-        }
-        for service, parts in impact.items()
+            for moment in MOMENTS
+        },
     }
 
 

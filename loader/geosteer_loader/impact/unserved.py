@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from geosteer.decision.client import Client
 from geosteer.decision.director import Director
+from geosteer.decision.layer_walk import UNKNOWN, named, node_share
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
-    from geosteer.decision.model import Model, Service
+    from geosteer.decision.model import Entries, Map, Model, Service
     from geosteer.decision.node_state import NodeState
 
 SHOWN = 8
@@ -29,11 +30,37 @@ def unserved(
     """
     countries_by_trouble: dict[str, dict[str, None]] = {}
     director = Director(model)
+    serving = {
+        name
+        for name, node in model.nodes.items()
+        if node_share(node, 100, states.get(name, UNKNOWN), now) == (1.0, "")
+    }
+    # Whether nodes serve is the same for all services of a map, whatever their policy.
+    services: dict[tuple[Map, tuple[str, ...]], Service] = {}
     for service in model.services.values():
+        services.setdefault((service.map, service.kinds), service)
+    for service in services.values():
+        troubles: dict[tuple[str, ...], list[str]] = {}
         for country in countries:
-            for trouble in _troubles(director, service, country, states, now):
+            layers = list(_layers(director, service, country))
+            if all(_has_one(layers[0][1], kind, serving) for kind in service.kinds):
+                continue
+            names = tuple(name for name, _ in layers)
+            if names not in troubles:  # many countries are named by the same layers
+                troubles[names] = _troubles(director, service, country, states, now)
+            for trouble in troubles[names]:
                 countries_by_trouble.setdefault(f"map {service.map.name}: {trouble}", {})[country] = None
     return [f"{trouble}: {_named(list(who), countries)}" for trouble, who in countries_by_trouble.items()]
+
+
+def _layers(director: Director, service: Service, country: str) -> Iterator[tuple[str, Entries]]:
+    """The layers that name the clients of a country, of whom no other table says anything."""
+    return named(service.map, director.keys, lambda table: country if table == "geo" else "")
+
+
+def _has_one(entries: Entries, kind: str, serving: Collection[str]) -> bool:
+    """Whether one of a layer's nodes is sure to keep clients, so that no other layer is asked."""
+    return any(weight > 0 and node.name in serving and node.has(kind) for node, weight in entries)
 
 
 def _troubles(

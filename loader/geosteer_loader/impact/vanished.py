@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from geosteer.decision.model import Model
 from geosteer.keys import TABLES, own_fields, roots
 from geosteer.zones import absolute
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
+
+    from geosteer.decision.model import Model
+
+    Document = tuple[Mapping[str, Any], Model]
+    """A configuration document, and what it says about decisions."""
 
 SHOWN = 8
 """Names of each kind that a message has; the others are counted."""
@@ -41,28 +45,24 @@ class Vanished:
 
 
 def vanished(
-    published: Mapping[str, Any] | None,
-    planned: Mapping[str, Any],
-    before: Mapping[str, str],
-    after: Mapping[str, str],
+    published: Document | None, planned: Document, before: Mapping[str, str], after: Mapping[str, str]
 ) -> Vanished:
-    """What the *published* configuration document has and the *planned* one has not, and tables likewise.
+    """What the *published* configuration has and the *planned* one has not, and tables likewise.
 
     Args: published: None where nothing is published or it cannot be read; before, after: the fields of `current`.
-    Raises: CorruptPage: *published* is no configuration document.
     """
     tables = _gone(_tables(before), _tables(after))
     if published is None:
         return Vanished(tables=tables)
-    before_model, after_model = Model(published), Model(planned)
+    (was, was_model), (now, now_model) = published, planned
     return Vanished(
-        zones=_gone(published.get("zones") or (), planned["zones"]),
-        services=_gone(published["services"], planned["services"]),
-        nodes=_gone(_in_use(before_model), planned["nodes"]),
+        zones=_gone(was.get("zones") or (), now["zones"]),
+        services=_gone(was["services"], now["services"]),
+        nodes=_gone(_in_use(was_model), now["nodes"]),
         tables=tables,
         records=_gone(
-            [*_static(published, planned["zones"]), *_answers(before_model, after_model)],
-            {*_static(planned, planned["zones"]), *_answers(after_model, before_model)},
+            [*_static(was, now["zones"]), *_answers(was_model, now_model)],
+            {*_static(now, now["zones"]), *_answers(now_model, was_model)},
         ),
     )
 
@@ -72,8 +72,8 @@ def _tables(fields: Mapping[str, str]) -> list[str]:
 
 
 def _in_use(model: Model) -> Iterable[str]:
-    for service in model.services.values():
-        yield from (node.name for node, weight in service.map.everyone if weight > 0)
+    for area in {service.map: None for service in model.services.values()}:
+        yield from (node.name for node, weight in area.everyone if weight > 0)
     yield from (node.name for node in model.nodes.values() if node.well_connected)
 
 

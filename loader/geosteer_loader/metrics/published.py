@@ -64,6 +64,12 @@ def _tables(status: Status, max_age: Mapping[str, float], samples: Samples) -> N
         samples.set("table_ranges", table.ranges, name)
         samples.set("table_prefixes", table.prefixes, name)
         samples.set("table_complete", table.there, name)
+        if table.rpki is not None:
+            for state in ("valid", "invalid", "not_found"):
+                samples.set("table_routes", getattr(table.rpki, state), name, state)
+            samples.set("rpki_vrps", table.rpki.vrps, name)
+            samples.set("rpki_data_timestamp_seconds", maybe_time(table.rpki.built), name)
+            samples.set("rpki_kept", bool(table.rpki.trouble), name)
 
 
 def _publishing(failure: Failure | None, samples: Samples) -> None:

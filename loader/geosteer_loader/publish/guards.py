@@ -33,12 +33,10 @@ from geosteer_loader.store import node_states
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-    from geosteer.decision.node_state import NodeState
     from geosteer_loader.config.config import Config
     from geosteer_loader.impact.traffic import Traffic
     from geosteer_loader.publish.proposal import Proposal
     from geosteer_loader.publish.refusals import GuardRefused
-    from geosteer_loader.store.pages import Pages
     from geosteer_loader.store.store import Store
     from geosteer_loader.tables.build import Table
 
@@ -80,12 +78,15 @@ def examine(config: Config, store: Store, proposal: Proposal, traffic: Traffic |
         now = store.now()
         examination.warnings += overrides.lost(overrides.read(store, now), model.nodes)
         try:
+            published = _published(proposal, model)
             examination.vanished = vanished(
-                proposal.known.document, proposal.document, proposal.before, proposal.after
+                published, (proposal.document, model), proposal.before, proposal.after
             )
             if examination.vanished:
                 examination.findings.append(GoneAltogether(examination.vanished))
-            examination.impact = _impact(proposal, pages, states, now, traffic)
+            if published is not None:
+                before, after = Side(model=published[1], after=False), Side(model=model, after=True)
+                examination.impact = measure(pages, proposal.roots(), before, after, states, now, traffic)
             examination.findings += _moved_too_many(examination.impact, config.guard.max_impact)
             asking = countries(pages, proposal.after, traffic)
         except CorruptPage as exc:
@@ -110,16 +111,15 @@ def guard(examination: Examination, force: Collection[str]) -> list[str]:
     return list(dict.fromkeys(finding.guard for finding in findings))
 
 
-def _impact(
-    proposal: Proposal, pages: Pages, states: Mapping[str, NodeState], now: float, traffic: Traffic | None
-) -> Impact:
-    """What becomes of the clients; empty where there were none before."""
-    published = proposal.known.document
-    if published is None:
-        return {}
-    before = Side(model=Model(published), after=False)
-    after = Side(model=Model(proposal.document), after=True)
-    return measure(pages, proposal.roots(), before, after, states, now, traffic)
+def _published(proposal: Proposal, planned: Model) -> tuple[dict[str, Any], Model] | None:
+    """The published configuration document and its model, the *planned* one where nothing changes; None: there is none.
+
+    Raises: CorruptPage: it is no configuration document.
+    """
+    document = proposal.known.document
+    if document is None:
+        return None
+    return document, planned if document == proposal.document else Model(document)
 
 
 def _moved_too_many(impact: Impact, limit: float) -> Iterator[ImpactTooHigh]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from geosteer.decision.records import brief_pair
@@ -100,7 +100,9 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         """As `geosteer plan --json` prints it: the fields above, by their names."""
-        return asdict(self)
+        # Not `asdict`, which copies what services share over and over.
+        plain = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {**plain, "tables": {name: asdict(table) for name, table in self.tables.items()}}
 
 
 def plan(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from geosteer.errors import ConfigError, GeosteerError, SourceError, StoreError
@@ -31,6 +31,7 @@ from geosteer_loader.store.lease import SECONDS, Lease
 from geosteer_loader.store.object_writer import Writer, Written
 from geosteer_loader.store.redis_errors import ConnectionLost
 from geosteer_loader.store.replacing import discard_any
+from geosteer_loader.tables.origin_validation import published_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -75,7 +76,10 @@ class Outcome:
 
     def to_json(self) -> dict[str, Any]:
         """As `geosteer publish --json` prints it: the fields above, by their names."""
-        return asdict(self)
+        plain = {
+            each.name: getattr(self, each.name) for each in fields(self)
+        }  # `asdict` copies what services share
+        return {**plain, "written": asdict(self.written), "collected": asdict(self.collected)}
 
 
 def publish(
@@ -159,12 +163,17 @@ def publish(
     _warn_unless(
         outcome,
         "asking for the time",
-        lambda: outcome.warnings.extend(stale_published({**proposal.before, **after}, store.now())),
+        lambda: outcome.warnings.extend(_stale({**proposal.before, **after}, store.now())),
     )
     _warn_unless(outcome, "removing what was noted of a failure", lambda: failure.clear(store))
     _warn_unless(outcome, "asking about the server", lambda: outcome.warnings.extend(store.server_warnings()))
     outcome.seconds = time.monotonic() - began
     return outcome
+
+
+def _stale(fields: Mapping[str, str], now: float) -> list[str]:
+    """What is old of what is published now."""
+    return [*stale_published(fields, now), *published_warnings(fields, now)]
 
 
 def _schema(before: Mapping[str, str], wanted: int | None) -> int:

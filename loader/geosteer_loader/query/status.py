@@ -21,6 +21,7 @@ from geosteer_loader.store import failure, node_states
 from geosteer_loader.store.foreign import told
 from geosteer_loader.store.lease import holder
 from geosteer_loader.store.redis_errors import NotPermitted
+from geosteer_loader.tables.origin_validation import published_figures, published_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from geosteer_loader.health.last_seen import LastCheck
     from geosteer_loader.store.failure import Failure
     from geosteer_loader.store.store import Store
+    from geosteer_loader.tables.origin_validation import Figures
 
 T = TypeVar("T")
 
@@ -51,6 +53,8 @@ class TableStatus:
     """The files that it was made of."""
     there: bool
     """Its root pages are in Redis."""
+    rpki: Figures | None = None
+    """What its routes were judged by, and how many are valid, invalid, not found; None: they were not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +177,7 @@ def gather(store: Store) -> Status:
         warnings=[
             *store.server_warnings(),
             *stale_published(fields, now),
+            *published_warnings(fields, now),
             *overrides.lost(overrides_in_force, model.nodes),
             *alarms(seen, checked, age or 0.0),
             *doubts(store, fields, mirror.fields, now),
@@ -238,6 +243,7 @@ def _tables(store: Store, fields: Mapping[str, str], now: float, reader: _Reader
             prefixes=published.number(fields, f"{name}.prefixes"),
             ranges=published.number(fields, f"{name}.ranges"),
             source=_sources(fields.get(f"{name}.source", "")),
+            rpki=published_figures(fields, name),
             there=_there(store, [root for root in roots.values() if root], name, reader),
         )
     return tables

@@ -5,6 +5,7 @@
 - A prefix has the origins that its entries name, most named first, ties to the lower number.
 - Default routes and bogon prefixes (v4-mapped networks among them) are left out, and so is a prefix for which no public AS is
   left: a wider prefix then counts there. Prefixes longer than /24 and /48 stay.
+- A route whose origin is invalid by RFC 6811, where routes are judged, counts neither as an origin nor as a path.
 - The length of a path counts as routers count it (RFC 4271, 9.1.2.2): prepending counts, a set is one, confederations are
   none (RFC 5065, 5.3).
 
@@ -22,10 +23,10 @@ from geosteer.decision.records import origins_text
 from geosteer_loader.sources.prefix import parse_prefix
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from geosteer_loader.sources.report import Report
-    from geosteer_loader.sources.source import Row
+    from geosteer_loader.sources.source import Authorised, Row
 
     Step = tuple[int] | frozenset[int]
     """Of a path: an AS, or the members of an AS set."""
@@ -53,6 +54,9 @@ SKIPPED = "private or reserved origin AS: the AS before it counts"
 AS_SET = "origin is an AS set: all its members count"
 PRIVATE = "private or reserved AS among several origins: left out"
 NO_ROUTE = "no route to it: left out"
+ALL_INVALID = "rpki invalid: passed over"
+VALID, INVALID, NOT_FOUND = "valid", "invalid", "not found"
+"""What RFC 6811 calls a route."""
 TOO_MANY = f"more than {MAX_ORIGINS} origins: the others are left out"
 
 _BY_OCTET: dict[tuple[int, int], list[tuple[int, int]]] = {}
@@ -97,22 +101,25 @@ class AsPath:
     """Hops, as routers count them."""
     odd: str | None
     """A kind for the report."""
+    origin: int | None = None
+    """The last AS, be it public or not, as origin validation takes it (RFC 6811, 2); None: an AS set."""
 
 
 def as_path(steps: Sequence[Step]) -> AsPath:
     """From the steps of a path, first to last; confederations are left out before."""
+    origin = None if not steps or isinstance(steps[-1], frozenset) else steps[-1][0]
     for back, step in enumerate(reversed(steps)):
         origins = tuple(sorted(asn for asn in set(step) if is_public(asn)))
         if origins:
             odd = SKIPPED if back else AS_SET if isinstance(step, frozenset) else None
-            return AsPath(origins=origins, length=len(steps), odd=odd)
-    return AsPath(origins=(), length=len(steps), odd=None)
+            return AsPath(origins=origins, length=len(steps), odd=odd, origin=origin)
+    return AsPath(origins=(), length=len(steps), odd=None, origin=origin)
 
 
 @lru_cache(maxsize=1 << 16)
 def plain_path(last: int, length: int) -> AsPath | None:
     """The same for a path without sets and confederations, by its last AS and its length; None if that AS is not public."""
-    return AsPath(origins=(last,), length=length, odd=None) if is_public(last) else None
+    return AsPath(origins=(last,), length=length, odd=None, origin=last) if is_public(last) else None
 
 
 def own_path(peer: int) -> AsPath:
@@ -123,8 +130,12 @@ def own_path(peer: int) -> AsPath:
 class Rib:
     """Turns the entries of a routing table into rows; entries of one prefix should follow each other."""
 
-    def __init__(self, report: Report, table: str) -> None:
+    def __init__(self, report: Report, table: str, authorised: Authorised | None = None) -> None:
+        """Args: authorised: by it routes are judged; those with an invalid origin do not count."""
         self._report = report
+        self._authorised = authorised
+        self._allowed: frozenset[int] | None = None
+        self._states: dict[int | None, str] = {}
         self._lengths = table == "path"
         self._prefix: tuple[int, int, int] | None = None
         self._votes: dict[int, int] = {}
@@ -139,6 +150,11 @@ class Rib:
             row = self.finish()
             self._prefix = prefix
             self._length = _NO_PATH
+            if self._authorised is not None:
+                self._allowed = self._authorised(*prefix)
+                self._states = {}
+        if self._authorised is not None:
+            paths = self._not_invalid(paths)
         votes, shortest = self._votes, self._length
         for path in paths:
             for origin in path.origins:
@@ -157,6 +173,8 @@ class Rib:
             return None
         record, why = self._record(votes)
         why = unusable(*prefix) or why
+        if self._states:
+            why = self._judge(prefix, why)
         if why is None and not self._lengths:
             for kind in sorted(odd):
                 self._report.note(kind, prefix_text(*prefix))
@@ -166,6 +184,28 @@ class Rib:
             self._report.note(why, prefix_text(*prefix))
             return None
         return *prefix, record
+
+    def _not_invalid(self, paths: Iterable[AsPath]) -> Iterator[AsPath]:
+        allowed, states = self._allowed, self._states
+        for path in paths:
+            if allowed is None:
+                states[path.origin] = NOT_FOUND
+            elif path.origin in allowed:
+                states[path.origin] = VALID
+            else:
+                states[path.origin] = INVALID
+                continue
+            yield path
+
+    def _judge(self, prefix: tuple[int, int, int], why: str | None) -> str | None:
+        """Count the states of a prefix's routes; why it is left out."""
+        if why in {DEFAULT_ROUTE, BOGON}:
+            return why
+        for origin, state in self._states.items():
+            self._report.judged[state] += 1
+            if state == INVALID:
+                self._report.pass_over(prefix, origin)
+        return ALL_INVALID if INVALID in self._states.values() and why in {NO_ROUTE, UNORIGINATED} else why
 
     def _record(self, votes: dict[int, int]) -> tuple[str, str | None]:
         if self._length == _NO_PATH:  # a record without entries

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from geosteer_loader.sources.bgp_routes import Step
     from geosteer_loader.sources.report import Report
-    from geosteer_loader.sources.source import Progress, Row
+    from geosteer_loader.sources.source import Authorised, Progress, Row
     from geosteer_loader.sources.source_files import SourceFile
 
 SECONDS_DIGITS = 10
@@ -41,10 +41,11 @@ class BgpdumpSource:
     disjoint = False
     families = FAMILIES
 
-    def __init__(self, file: SourceFile, table: str) -> None:
+    def __init__(self, file: SourceFile, table: str, authorised: Authorised | None = None) -> None:
         self._file = file
         self.name = str(file.path)
         self._table = table
+        self._authorised = authorised
 
     def rows(self, report: Report, progress: Progress | None = None) -> Iterator[Row]:
         """Prefixes in the order of the file.
@@ -52,7 +53,7 @@ class BgpdumpSource:
         Raises: SourceError: not readable, without any route of a table, or lines are malformed (all of them are named).
         """
         problems = Problems(self._file.path)
-        rib = Rib(report, self._table)
+        rib = Rib(report, self._table, self._authorised)
         seen, prefix = "", (0, 0, 0)
         for number, line in self._file.lines(progress):
             fields = line.split("|")

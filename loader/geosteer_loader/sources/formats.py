@@ -11,7 +11,7 @@ from geosteer_loader.sources.source_files import SourceFile
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from geosteer_loader.sources.source import Source
+    from geosteer_loader.sources.source import Authorised, Source
 
 FORMATS: dict[str, tuple[str, ...]] = {
     "geo": ("builtin", "mmdb", "nerd", "csv"),
@@ -27,11 +27,13 @@ def open_source(
     path: Path,
     member: str | None = None,
     limit: int = LIMIT,
+    authorised: Authorised | None = None,
 ) -> Source:
     """The source for a file; nothing is read before its `rows`.
 
     Args:
-        member: which file of an archive; limit: bytes that may come out of a compressed file.
+        member: which file of an archive; limit: bytes that may come out of a compressed file; authorised: by it
+            routes are judged (tables `bgp` and `path`).
 
     Raises: ConfigError: the table has no such format.
     """
@@ -40,10 +42,15 @@ def open_source(
         raise ConfigError(
             [f"{path}: format: unknown format {format!r} for table {table}; known: {', '.join(known)}"]
         )
-    return source_of(table, format, SourceFile(path, member, limit))
+    return source_of(table, format, SourceFile(path, member, limit), authorised)
 
 
-def source_of(table: str, format: str, file: SourceFile) -> Source:  # noqa: A002  # the word of the configuration
+def source_of(
+    table: str,
+    format: str,  # noqa: A002  # the word of the configuration
+    file: SourceFile,
+    authorised: Authorised | None = None,
+) -> Source:
     """The source for an opened file; the table has the format."""
     # a format's parser and the libraries it needs are loaded only where that format is used
     if format == "mmdb":
@@ -65,11 +72,11 @@ def source_of(table: str, format: str, file: SourceFile) -> Source:  # noqa: A00
     if format == "bgpdump":
         from geosteer_loader.sources.bgpdump import BgpdumpSource
 
-        return BgpdumpSource(file, table)
+        return BgpdumpSource(file, table, authorised)
     if format == "mrt":
         from geosteer_loader.sources.mrt import MrtSource
 
-        return MrtSource(file, table)
+        return MrtSource(file, table, authorised)
     from geosteer_loader.sources.origins import OriginListSource
 
-    return OriginListSource(file, split=format == "prefix2as")
+    return OriginListSource(file, split=format == "prefix2as", authorised=authorised)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from geosteer_loader.sources.bgp_routes import Step
     from geosteer_loader.sources.report import Report
-    from geosteer_loader.sources.source import Progress, Row
+    from geosteer_loader.sources.source import Authorised, Progress, Row
     from geosteer_loader.sources.source_files import SourceFile
 
 UNICAST = {2: (32, False), 4: (128, False), 8: (32, True), 10: (128, True)}
@@ -45,17 +45,18 @@ class MrtSource:
     disjoint = False
     families = FAMILIES
 
-    def __init__(self, file: SourceFile, table: str) -> None:
+    def __init__(self, file: SourceFile, table: str, authorised: Authorised | None = None) -> None:
         self._file = file
         self.name = str(file.path)
         self._table = table
+        self._authorised = authorised
 
     def rows(self, report: Report, progress: Progress | None = None) -> Iterator[Row]:
         """Prefixes in the order of the file.
 
         Raises: SourceError: not readable, cut off, damaged, or without any route.
         """
-        rib = Rib(report, self._table)
+        rib = Rib(report, self._table, self._authorised)
         peers: list[int] = []
         routes = 0
         for at, time, kind, subtype, body in self._records(progress):

@@ -12,11 +12,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from geosteer.errors import SourceError
 from geosteer_loader.sources.bgp_routes import (
+    ALL_INVALID,
     AS_SET,
+    INVALID,
     MAX_ORIGINS,
+    NOT_FOUND,
     PRIVATE,
     TOO_MANY,
     UNORIGINATED,
+    VALID,
     is_public,
     origin_record,
     unusable,
@@ -29,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from geosteer_loader.sources.report import Report
-    from geosteer_loader.sources.source import Progress, Row
+    from geosteer_loader.sources.source import Authorised, Progress, Row
     from geosteer_loader.sources.source_files import SourceFile
 
 _ORIGIN = re.compile(r"(?:AS)?([0-9]{1,10})", re.IGNORECASE)
@@ -47,6 +51,12 @@ class _Origins(NamedTuple):
     """"" without a public one."""
     odd: tuple[str, ...]
     """Kinds for the report."""
+    numbers: tuple[int, ...]
+    """All of them, private ones too."""
+    of_a_set: bool
+    """They are members of AS sets, so that the route has no origin that could be valid."""
+    invalid: bool = False
+    """None of them counts."""
 
 
 class OriginListSource:
@@ -55,10 +65,11 @@ class OriginListSource:
     disjoint = False
     families = FAMILIES
 
-    def __init__(self, file: SourceFile, *, split: bool) -> None:
+    def __init__(self, file: SourceFile, *, split: bool, authorised: Authorised | None = None) -> None:
         self._file = file
         self.name = str(file.path)
         self._split = split
+        self._authorised = authorised
 
     def rows(self, report: Report, progress: Progress | None = None) -> Iterator[Row]:
         """Prefixes in the order of the file.
@@ -84,7 +95,11 @@ class OriginListSource:
             except ValueError as exc:
                 problems.add(number, str(exc))
                 continue
-            why = unusable(*network) or (None if origins.record else UNORIGINATED)
+            why = unusable(*network)
+            if why is None and self._authorised is not None:
+                origins = _judged(network, origins, self._authorised(*network), report)
+                why = ALL_INVALID if origins.invalid else None
+            why = why or (None if origins.record else UNORIGINATED)
             if why:
                 report.note(why, text)
                 continue
@@ -146,4 +161,24 @@ def _origins(text: str) -> _Origins:
         PRIVATE: not all(map(is_public, numbers)),
         TOO_MANY: len(public) > MAX_ORIGINS,
     }
-    return _Origins(origin_record(public[:MAX_ORIGINS]), tuple(kind for kind, seen in odd.items() if seen))
+    kinds = tuple(kind for kind, seen in odd.items() if seen)
+    return _Origins(origin_record(public[:MAX_ORIGINS]), kinds, tuple(dict.fromkeys(numbers)), odd[AS_SET])
+
+
+def _judged(
+    network: tuple[int, int, int], origins: _Origins, allowed: frozenset[int] | None, report: Report
+) -> _Origins:
+    """The origins that count, by those that RPKI allows the network (None: nothing is known)."""
+    if allowed is None:
+        report.judged[NOT_FOUND] += len(origins.numbers)
+        return origins
+    valid = () if origins.of_a_set else tuple(asn for asn in origins.numbers if asn in allowed)
+    report.judged[VALID] += len(valid)
+    if len(valid) == len(origins.numbers):
+        return origins
+    report.judged[INVALID] += len(origins.numbers) - len(valid)
+    for asn in origins.numbers:
+        if asn not in valid:
+            report.pass_over(network, None if origins.of_a_set else asn)
+    public = [asn for asn in valid if is_public(asn)]
+    return origins._replace(record=origin_record(public[:MAX_ORIGINS]), odd=(), invalid=not valid)

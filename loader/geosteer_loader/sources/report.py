@@ -10,6 +10,9 @@ EXAMPLES = 3
 LONGEST = 100
 """Characters of an example."""
 
+MOST_PASSED_OVER = 100_000
+"""Invalid routes that are remembered; the Internet has some thousands."""
+
 
 class Report:
     """Collects what is worth a line in the log; passed through every source of a table."""
@@ -20,6 +23,10 @@ class Report:
         self._continents: dict[str, Counter[str]] = {}
         self.built: int | None = None
         """Date of the newest data that says its own date, in seconds since 1970."""
+        self.judged: Counter[str] = Counter()
+        """What origin validation calls the routes (valid, invalid, not found) -> how many there are."""
+        self.passed_over: list[tuple[int, int, int, int | None]] = []
+        """Invalid ones, at most `MOST_PASSED_OVER`: address bits, first address, length, origin AS (None: an AS set)."""
 
     def note(self, kind: str, example: str, count: int = 1) -> None:
         """Count something odd: *kind* as in `A1: prefixes are misses`, *example* a prefix or a line."""
@@ -27,6 +34,11 @@ class Report:
         examples = self._examples.setdefault(kind, [])
         if len(examples) < EXAMPLES and example[:LONGEST] not in examples:
             examples.append(example[:LONGEST])
+
+    def pass_over(self, prefix: tuple[int, int, int], origin: int | None) -> None:
+        """A route does not count, since its origin is invalid."""
+        if len(self.passed_over) < MOST_PASSED_OVER:
+            self.passed_over.append((*prefix, origin))
 
     def count(self, kind: str) -> int:
         """How often *kind* was noted."""

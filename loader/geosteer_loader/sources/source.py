@@ -21,6 +21,10 @@ Progress = Callable[[int, int], None]
 """Called now and then with how much is done and how much there is in all, in units of the source's own."""
 
 
+Authorised = Callable[[int, int, int], "frozenset[int] | None"]
+"""Which ASes may originate a prefix (address bits, first address, length); None: nothing is known against any (RFC 6811)."""
+
+
 class Source(Protocol):
     """One input file."""
 

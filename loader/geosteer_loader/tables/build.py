@@ -19,6 +19,7 @@ from geosteer_loader.sources.networks import NetworkSource
 from geosteer_loader.sources.report import Report
 from geosteer_loader.tables import provenance
 from geosteer_loader.tables.flatten import flatten
+from geosteer_loader.tables.origin_validation import JUDGED, load
 from geosteer_loader.tables.path_lengths import flatten_views
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from geosteer_loader.config.config import Config, SourceConfig
     from geosteer_loader.progress import Meter
     from geosteer_loader.sources.source import Progress, Source
+    from geosteer_loader.tables.origin_validation import OriginValidation
     from geosteer_loader.tables.ranges import Ranges
 
     Maker = Callable[[Mapping[str, str]], "Table | None"]
@@ -78,17 +80,42 @@ def build_tables(
     Raises: SourceError: a source cannot be read or is malformed.
     """
     if copies is None:
-        copies = Copies(chain.from_iterable(config.sources.values()))
+        copies = Copies(fetched(config))
         copies.refresh()
+    judge = _Judge(config, now)
     try:
-        tables = _all(config, current, whole, meter, now, made)
+        tables = _all(config, current, whole, meter, judge, made)
     except SourceError as exc:
         if not copies.take_back(str(exc)):
             raise
         log.warning("%s; the previous copy is used", exc)
-        tables = _all(config, current, whole, meter, now, made)
+        tables = _all(config, current, whole, meter, judge, made)
     copies.accept()
     return tables
+
+
+def fetched(config: Config) -> Iterator[SourceConfig]:
+    """All that may come from URLs."""
+    yield from chain.from_iterable(config.sources.values())
+    if config.rpki is not None:
+        yield config.rpki.source
+
+
+class _Judge:
+    """The ROAs, read once for all tables, and only if one is built."""
+
+    def __init__(self, config: Config, now: float) -> None:
+        self.now = now
+        self._rpki = config.rpki
+        self._loaded: OriginValidation | None = None
+
+    def of(self, table: str) -> OriginValidation | None:
+        """By what the routes of a table are judged. Raises: SourceError."""
+        if self._rpki is None or table not in JUDGED:
+            return None
+        if self._loaded is None:
+            self._loaded = load(self._rpki, self.now)
+        return self._loaded
 
 
 def _all(
@@ -96,7 +123,7 @@ def _all(
     current: Mapping[str, str],
     whole: Callable[[str], bool],
     meter: Callable[[str], Meter],
-    now: float,
+    judge: _Judge,
     made: Mapping[str, Maker],
 ) -> list[Table]:
     tables = []
@@ -106,12 +133,12 @@ def _all(
             tables += [table] if table is not None else []
         elif name == "nets":
             if config.networks:
-                tables.append(_networks(config.networks, current, now))
+                tables.append(_networks(config.networks, current, judge.now))
         elif any(source.live is not None for source in config.sources.get(name, ())):
             if published := own_fields(current, name):  # `geosteer follow` alone makes another one of it
                 tables.append(Table(name=name, fields=published))
         elif config.sources.get(name):
-            tables.append(_sourced(config, name, current, whole, meter))
+            tables.append(_sourced(config, name, current, whole, meter, judge))
     return tables
 
 
@@ -121,11 +148,12 @@ def _sourced(
     current: Mapping[str, str],
     whole: Callable[[str], bool],
     meter: Callable[[str], Meter],
+    judge: _Judge,
 ) -> Table:
     sources = config.sources[name]
     # Before the files are read: if a file is replaced meanwhile, its old sum is noted, and the next run reads it again.
     published = own_fields(current, name)
-    described = provenance.describe(sources, published.get(f"{name}.source", ""))
+    described = provenance.describe_table(config, name, published)
     builder = provenance.builder(config.document["continents"])
     if (
         provenance.same(published.get(f"{name}.source", ""), described)
@@ -136,7 +164,9 @@ def _sourced(
         return Table(name=name, fields=published)
     began = time.monotonic()
     report = Report()
-    opened = [_opened(name, source) for source in sources]
+    validation = judge.of(name)
+    authorised = validation.vrps.authorised if validation else None
+    opened = [CountedSource(source.open(name, authorised)) for source in sources]
     with meter(name) as shown:
         ranges = _flatten(name, sources, opened, report, shown.progress)
     described = provenance.counted(described, [source.prefixes for source in opened])
@@ -147,6 +177,13 @@ def _sourced(
         log.info("%s: %s", name, line)
     built = format_time(report.built) if report.built is not None else provenance.newest(described)
     fields = {f"{name}.source": described, f"{name}.built": built, f"{name}.builder": builder}
+    if validation is not None:
+        fields[f"{name}.rpki"] = validation.figures(report).to_json()
+        log.info(
+            "%s: rpki: %s",
+            name,
+            ", ".join(f"{count} {state}" for state, count in sorted(report.judged.items())),
+        )
     table = _built(name, ranges, fields, report.continents)
     log.info(
         "%s: %s prefixes, %s ranges in %.1f s",
@@ -168,10 +205,6 @@ def _flatten(
     for source, readable in zip(sources, opened, strict=True):
         views.setdefault(source.vantage or "", []).append(readable)
     return flatten_views(views, report, progress)
-
-
-def _opened(table: str, source: SourceConfig) -> CountedSource:
-    return CountedSource(source.open(table))
 
 
 def _networks(

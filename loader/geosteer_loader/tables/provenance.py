@@ -12,31 +12,46 @@ from geosteer.keys import FAMILIES
 from geosteer.tables import page_format
 from geosteer.timestamps import format_time
 from geosteer_loader.sources.source_files import open_regular
+from geosteer_loader.tables.origin_validation import JUDGED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from geosteer_loader.config.config import SourceConfig
+    from geosteer_loader.config.config import Config, SourceConfig
 
 BUILDER = 3
 """Raise it when the code comes to other records from the same files: unchanged files are then read again."""
 
 
-def describe(sources: Sequence[SourceConfig], known: str = "") -> str:
+def describe(sources: Sequence[SourceConfig], known: str = "", roas: SourceConfig | None = None) -> str:
     """JSON list of a table's files: `format`, `file`, `path`, `size` (bytes), `mtime`, `sha256`, maybe `vantage`.
+
+    That of the *roas* by which its routes are judged comes last; only that one may be absent.
 
     A file that *known*, an earlier description, has in the same place with the same size and mtime is not opened.
     Raises: SourceError: a file cannot be read.
     """
     earlier = _entries(known)
-    earlier += [{}] * (len(sources) - len(earlier))
-    return _json([_describe(source, before) for source, before in zip(sources, earlier, strict=False)])
+    earlier += [{}] * (len(sources) + 1 - len(earlier))
+    described = [_describe(source, before) for source, before in zip(sources, earlier, strict=False)]
+    if roas is not None:
+        try:
+            described.append(_describe(roas, earlier[len(sources)]))
+        except SourceError:  # others are used then
+            described.append({"format": roas.format, "file": roas.path.name, "path": str(roas.path)})
+    return _json(described)
+
+
+def describe_table(config: Config, table: str, published: Mapping[str, str]) -> str:
+    """The same of all that a table of the configuration is made of; *published*: its fields of `current`."""
+    roas = config.rpki.source if config.rpki is not None and table in JUDGED else None
+    return describe(config.sources[table], published.get(f"{table}.source", ""), roas)
 
 
 def counted(description: str, counts: Sequence[Mapping[int, int]]) -> str:
     """A description in which each file says how many `prefixes` of each family it gave, by address bits in *counts*."""
     files = json.loads(description)
-    for file, count in zip(files, counts, strict=True):
+    for file, count in zip(files, counts, strict=False):
         file["prefixes"] = {suffix: count.get(bits, 0) for suffix, bits in FAMILIES.items()}
     return _json(files)
 
@@ -63,7 +78,10 @@ def same(first: str, second: str) -> bool:
 
 def newest(description: str) -> str:
     """The latest `mtime` in a description, in whole seconds; "" when it has none."""
-    latest = max((str(file.get("mtime", "")) for file in json.loads(description)), default="")
+    latest = max(
+        (str(file.get("mtime", "")) for file in json.loads(description) if file.get("format") != "roas"),
+        default="",
+    )
     whole, dot, _ = latest.partition(".")
     return f"{whole}Z" if dot else whole
 

@@ -10,6 +10,7 @@ import radix
 from geosteer_loader.sources.networks import NetworkSource
 from geosteer_loader.sources.report import Report
 from geosteer_loader.tables.flatten import FAMILIES
+from geosteer_loader.tables.origin_validation import JUDGED, load
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -21,14 +22,16 @@ if TYPE_CHECKING:
 class Oracle:
     """The sources of one table, as far as they hold certain addresses; so even large ones take little memory."""
 
-    def __init__(self, config: Config, table: str, wanted: Mapping[int, Sequence[int]]) -> None:
-        """Args: wanted: address bits -> addresses in ascending order that will be asked for.
+    def __init__(
+        self, config: Config, table: str, wanted: Mapping[int, Sequence[int]], now: float = 0.0
+    ) -> None:
+        """Args: wanted: address bits -> addresses in ascending order that will be asked for; now: seconds since 1970.
 
         Raises: SourceError: a source cannot be read.
         """
         self._lengths = table == "path"
         self._views = {
-            vantage: _trees(sources, wanted) for vantage, sources in _sources(config, table).items()
+            vantage: _trees(sources, wanted) for vantage, sources in _sources(config, table, now).items()
         }
 
     def record(self, bits: int, address: int) -> str:
@@ -43,13 +46,15 @@ class Oracle:
         return records.get("", "")
 
 
-def _sources(config: Config, table: str) -> dict[str, list[Source]]:
+def _sources(config: Config, table: str, now: float) -> dict[str, list[Source]]:
     """Vantage point ("" but for `path`) -> its sources."""
     if table == "nets":
         return {"": [NetworkSource(config.networks)]}
+    validation = load(config.rpki, now) if config.rpki is not None and table in JUDGED else None
+    authorised = validation.vrps.authorised if validation else None
     views: dict[str, list[Source]] = {}
     for source in config.sources.get(table, ()):
-        views.setdefault(source.vantage or "", []).append(source.open(table))
+        views.setdefault(source.vantage or "", []).append(source.open(table, authorised))
     return views
 
 

@@ -53,7 +53,7 @@ def check_views(
         names = {bits: root_field(table, bits) for bits in FAMILIES.values()}
         sample = {bits: inspections[name].addresses for bits, name in names.items() if name in inspections}
         if sample:
-            _compare(config, table, fields, view, sample, verdict)
+            _compare(config, table, fields, view, sample, verdict, store.now())
 
 
 def _compare(
@@ -63,13 +63,14 @@ def _compare(
     view: View,
     sample: dict[int, list[int]],
     verdict: Verdict,
+    now: float,
 ) -> None:
     try:
         reason = _incomparable(config, table, fields)
         if reason:
             verdict.notes.append(f"{table}: not compared with its sources: {reason}")
             return
-        oracle = Oracle(config, table, sample)
+        oracle = Oracle(config, table, sample, now)
     except SourceError as exc:
         verdict.notes.append(f"{table}: not compared with its sources: {exc}")
         return
@@ -105,7 +106,7 @@ def _incomparable(config: Config, table: str, fields: Mapping[str, str]) -> str:
         return "no source is configured"
     if any(source.live is not None for source in config.sources[table]):
         return "it follows BGP sessions"
-    described = provenance.describe(config.sources[table], fields.get(f"{table}.source", ""))
+    described = provenance.describe_table(config, table, fields)
     if not provenance.same(fields.get(f"{table}.source", ""), described):
         return "the sources have changed since"
     if fields.get(f"{table}.builder") != provenance.builder(config.document["continents"]):

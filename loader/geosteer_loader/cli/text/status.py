@@ -40,6 +40,12 @@ def text(status: Status) -> str:
             "",
             columns(("TABLE", "PREFIXES", "RANGES", "DATA OF", "AGE", "FROM"), _tables(status.tables)),
         ]
+    parts += [
+        f"rpki: {name}: {table.rpki.valid} routes valid, {table.rpki.invalid} invalid and passed over, "
+        f"{table.rpki.not_found} not found; by {table.rpki.vrps} ROAs of {table.rpki.built}"
+        for name, table in status.tables.items()
+        if table.rpki is not None
+    ]
     parts += ["", columns(("NODE", "STATE", "SHARE", "SINCE", "WHY"), _nodes(status.nodes))]
     if status.beats:
         rows = [

@@ -1,0 +1,193 @@
+"""The ROAs by which a publish judges routes: those of the validator's file, or the last usable ones where that is not.
+
+A file that is absent, empty, damaged or far smaller than the one before says nothing of routes, least of all that every one
+may count: the ROAs before it stay in use, with a warning. Where there are none either, tables of routes cannot be built.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from geosteer.errors import SourceError
+from geosteer.timestamps import format_time, maybe_time
+from geosteer_loader.rpki.roas import UnusableRoas, read_roas
+from geosteer_loader.sources.bgp_routes import INVALID, NOT_FOUND, VALID
+from geosteer_loader.sources.source_files import SourceFile, chunks
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from geosteer_loader.config.rpki import Rpki
+    from geosteer_loader.rpki.roas import Roas
+    from geosteer_loader.rpki.vrps import Vrps
+    from geosteer_loader.sources.report import Report
+
+log = logging.getLogger(__name__)
+
+JUDGED = ("bgp", "path")
+"""Tables that are made of routes."""
+LEAST_SHARE = 0.5
+"""Of the entries before: a file with fewer is not believed."""
+WORDS = 300
+"""Characters that are kept of a reason."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """What became of a table's routes."""
+
+    vrps: int
+    """Validated ROA payloads that they were judged by."""
+    built: str
+    """When the validator wrote those, ISO 8601 UTC."""
+    max_age: float
+    """Seconds after which they are old."""
+    trouble: str
+    """Why earlier ones are in use; "" where the validator's file is."""
+    valid: int
+    invalid: int
+    """Routes that were passed over."""
+    not_found: int
+
+    def to_json(self) -> str:
+        """As it is published, in field `bgp.rpki` or `path.rpki`."""
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OriginValidation:
+    """ROAs in use, and what is to be said of them."""
+
+    vrps: Vrps
+    built: float
+    """When the validator wrote them, seconds since 1970."""
+    max_age: float
+    """Seconds after which they are old."""
+    trouble: str
+    """Why earlier ones are in use, "" where the file itself is."""
+
+    def figures(self, report: Report) -> Figures:
+        """What is published with a table. *report*: of its sources, which were judged by this."""
+        return Figures(
+            vrps=self.vrps.count,
+            built=format_time(self.built),
+            max_age=self.max_age,
+            trouble=self.trouble[:WORDS],
+            valid=report.judged[VALID],
+            invalid=report.judged[INVALID],
+            not_found=report.judged[NOT_FOUND],
+        )
+
+
+def load(rpki: Rpki, now: float) -> OriginValidation:
+    """The ROAs to judge by. *now*: seconds since 1970.
+
+    Raises: SourceError: the file is not usable, and there are no earlier ones.
+    """
+    file = SourceFile(rpki.source.path, rpki.source.member, rpki.source.max_size)
+    trouble = ""
+    try:
+        modified = rpki.source.path.stat().st_mtime
+        roas = _read(file, modified, rpki.max_age, now)
+        before = _kept_count(rpki.kept)
+        if roas.vrps.count < LEAST_SHARE * before:
+            raise UnusableRoas(
+                f"has {roas.vrps.count} entries, {before} were there before (if that is right: remove {rpki.kept})"
+            )
+        _keep(rpki.kept, file, roas)
+    except (UnusableRoas, SourceError, OSError) as exc:
+        reason = str(exc) if isinstance(exc, SourceError) else f"{file.path}: rpki.roas: {_reason(exc)}"
+        try:
+            modified = rpki.kept.stat().st_mtime
+            roas = _read(SourceFile(rpki.kept, limit=rpki.source.max_size), modified, rpki.max_age, now)
+        except (UnusableRoas, SourceError, OSError) as unkept:
+            raise SourceError(
+                f"{reason}; no earlier ones are kept, and without any no route can be judged"
+            ) from unkept
+        trouble = f"{reason}; earlier ones are used"
+    validation = OriginValidation(
+        vrps=roas.vrps,
+        built=roas.built if roas.built is not None else modified,
+        max_age=rpki.max_age,
+        trouble=trouble,
+    )
+    log.info("rpki: %d ROAs of %s", roas.vrps.count, format_time(validation.built))
+    return validation
+
+
+def published_warnings(fields: Mapping[str, str], now: float) -> list[str]:
+    """What somebody should see to, by what is published of the ROAs. *fields*: of `current`; *now*: seconds since 1970."""
+    lines: dict[str, None] = {}
+    for table in JUDGED:
+        figures = published_figures(fields, table)
+        if figures is None:
+            continue
+        if figures.trouble:
+            lines[f"rpki: {figures.trouble}"] = None
+        built = maybe_time(figures.built)
+        if built is None or now - built > figures.max_age:
+            lines[f"rpki: the ROAs in use are of {figures.built}: does the validator still run?"] = None
+    return list(lines)
+
+
+def published_figures(fields: Mapping[str, str], table: str) -> Figures | None:
+    """What is published of one table's routes; None: they were not judged, or that is damaged."""
+    try:
+        read = json.loads(fields.get(f"{table}.rpki", ""))
+        figures = Figures(**{name: read[name] for name in Figures.__slots__})
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
+    numbers = (figures.vrps, figures.max_age, figures.valid, figures.invalid, figures.not_found)
+    if not all(type(value) in {int, float} and 0 <= value < 1 << 53 for value in numbers):
+        return None
+    words = (figures.built, figures.trouble)
+    return figures if all(isinstance(text, str) and len(text) <= WORDS for text in words) else None
+
+
+def _read(file: SourceFile, modified: float, max_age: float, now: float) -> Roas:
+    """Raises: UnusableRoas, SourceError."""
+    roas = read_roas(file.chunks(), now)
+    built = roas.built if roas.built is not None else modified
+    if roas.expired and now - built > max_age:
+        # all of an old file runs out little by little: without its entries, invalid routes would count again
+        return read_roas(file.chunks(), None)
+    return roas
+
+
+def _keep(kept: Path, file: SourceFile, roas: Roas) -> None:
+    """Put a copy aside, atomically, with its count; where that fails, the next file that is unusable finds none."""
+    aside = kept.with_name(f"{kept.name}.{os.getpid()}")
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with aside.open("wb") as target:
+            for chunk in chunks(file.path, None, file.member, file.limit):
+                target.write(chunk)
+        modified = file.path.stat().st_mtime
+        os.utime(aside, (modified, modified))
+        aside.replace(kept)
+        _count_file(kept).write_text(str(roas.vrps.count))
+    except (OSError, SourceError) as exc:
+        aside.unlink(missing_ok=True)
+        log.warning("rpki: %s cannot be written: %s", kept, getattr(exc, "strerror", None) or exc)
+
+
+def _kept_count(kept: Path) -> int:
+    try:
+        with _count_file(kept).open() as file:
+            text = file.read(20)
+        return int(text) if kept.exists() else 0
+    except (OSError, ValueError):
+        return 0
+
+
+def _count_file(kept: Path) -> Path:
+    return kept.with_suffix(".count")
+
+
+def _reason(exc: Exception) -> str:
+    return getattr(exc, "strerror", None) or str(exc)
