@@ -81,6 +81,7 @@ class Site:
 
     def __init__(self, folder: Path, server: RedisServer, capsys: pytest.CaptureFixture[str]) -> None:
         self.folder = folder
+        self.url = server.url
         self.client: redis.Redis = server.client()
         geo = write_csv(folder / "geo.csv")
         config = make_config(folder, server.url, geo=[geo], networks={"lab": ["10.0.0.0/8"]}, more=MORE)
@@ -173,6 +174,67 @@ def test_every_command_survives_any_value_in_any_key(site: Site) -> None:
             else:
                 site.client.set("{geosteer}:lock", dice.choice(WORDS))
         site.looks()
+
+
+PAST = (
+    ["journal"],
+    ["journal", "--full"],
+    ["journal", "--since", "9d", "--node", "*", "--json"],
+    ["journal", "--check"],
+    ["history", "--diff", "1", "2", "--json"],
+    ["explain", "www.example.net", "192.0.2.0/24", "--at", "-1s"],
+    ["explain", "www.example.net", "192.0.2.0/24", "--generation", "2", "--json"],
+)
+EVENT = (b"kind", b"at", b"who", b"subject", b"before", b"after", b"what", b"why", b"by", b"\xff", b"")
+KINDS_AND_NODES = (
+    b"state",
+    b"override",
+    b"ended",
+    b"expired",
+    b"publish",
+    b"rollback",
+    b"shed",
+    b"prober",
+    b"lon1",
+    b"ams1",
+)
+
+
+def test_every_command_that_tells_the_past_survives_any_event_in_the_journal(site: Site) -> None:
+    dice = random.Random(2)
+    site.run("node", "drain", "ams1", "--percent", "50", "--yes")
+    make_config(
+        site.folder,
+        site.url,
+        geo=[site.folder / "geo.csv"],
+        networks={"lab": ["10.0.0.0/8"]},
+        more=MORE,
+        weight=50,
+    )
+    assert site.run("publish")[0] == 0
+    key = "{geosteer}:journal"
+    made = site.client.dump(key)
+    assert made is not None
+    for _ in range(ROUNDS):
+        site.client.delete(key)
+        site.client.restore(key, 0, made)
+        for _ in range(dice.randrange(1, 9)):
+            fields: dict[bytes, bytes] = {}
+            for name in dice.sample(EVENT, dice.randrange(1, len(EVENT))):
+                plain = name in {b"kind", b"subject"} and dice.random() < 0.8
+                fields[name] = dice.choice(KINDS_AND_NODES if plain else (*WORDS, ESCAPES.encode()))
+            id_ = f"{dice.choice((10**14, 10**15 - 1, 2**63))}-1" if dice.random() < 0.1 else "*"
+            with contextlib.suppress(redis.ResponseError):  # behind an id of the future
+                site.client.execute_command(
+                    "XADD", key, id_, *(word for pair in fields.items() for word in pair)
+                )
+        for words in PAST:
+            code, told = site.run(*words)
+            assert code in {0, 1}, (words, told[-500:])
+            assert "Traceback" not in told
+            assert "Error(" not in told
+            assert not OBEYED.search(told), (words, told[-500:])
+        site.page()
 
 
 TYPES = ("string", "list", "set", "zset", "stream", "hash")

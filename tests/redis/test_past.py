@@ -171,6 +171,24 @@ def test_the_command_tells_the_past(place: Place, capsys: pytest.CaptureFixture[
     place.explain(capsys, "--at", "2999-01-01", code=2)
 
 
+def test_an_event_of_the_future_does_not_draw_those_after_it_there(place: Place) -> None:
+    """A stranger may write any time; the states that follow are found at their own all the same."""
+    place.publish()
+    place.feed(lon1="up", ams1="up")
+    hostile = {"kind": "state", "subject": "ams1", "after": "{}", "before": "{}"}
+    for at in ("2999-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z"):
+        place.client.xadd(place.store.keys.journal, {**hostile, "at": at})
+    up = place.tick()
+    down = place.feed(lon1={"state": "down", "reason": "refused"})
+    again = place.feed(lon1="up")
+    place.client.xadd(place.store.keys.journal, {**hostile, "at": "now"}, id="99999999999999-1")
+    last = place.feed(lon1={"state": "down", "reason": "refused"})
+    timeline = Timeline(place.store)
+    states = [timeline.at(moment).states["lon1"].state for moment in (up, down, again, last)]
+    assert states == ["up", "down", "up", "down"], "the last by its own time, behind an id of the future"
+    assert all(event.time <= timeline.now + 5 for event in timeline.events)
+
+
 def test_the_load_for_which_a_node_shed_is_told(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     """Loads change no answer, what nodes shed for them does: so the journal has them where that changed."""
     place.publish()

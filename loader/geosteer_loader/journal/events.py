@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from geosteer.sync.node_states import LONGEST
@@ -47,6 +47,8 @@ WORDS = 1000
 MOST = 32_000
 """Characters of any field that is believed."""
 
+END_OF_TIME = 253402300800.0
+"""The year 10000, seconds since 1970: ISO 8601 has four digits."""
 CLOCKS = 5.0
 """Seconds by which an entry's id may be off its `at`; if it is more, the clock of one server was ahead of another's."""
 
@@ -169,12 +171,28 @@ def node_fields(text: str) -> dict[str, str]:
     return {name: data[name] for name in NODE_FIELDS if isinstance(data.get(name), str)}
 
 
+def not_after(event: Event, now: float) -> Event:
+    """The event, at a time that can be true: nothing that is read at *now* happened later. Else by its id, or at 0.
+
+    So one event of the future does not draw all that follow it there.
+    """
+    if event.time <= now + CLOCKS:
+        return event
+    by_id = _time_of_id(event.id)
+    return replace(event, time=by_id if by_id <= now + CLOCKS else 0.0)
+
+
 def _time(id_: str, at: str) -> float:
     """By the id, which is given when the change is carried out; by *at* where the server's clock was off then."""
-    milliseconds = id_.partition("-")[0]
-    by_id = int(milliseconds) / 1000 if milliseconds.isdecimal() and len(milliseconds) <= 15 else 0.0
-    told = maybe_time(at)
+    by_id, told = _time_of_id(id_), maybe_time(at)
     return by_id if told is None or abs(by_id - told) <= CLOCKS else told
+
+
+def _time_of_id(id_: str) -> float:
+    """Seconds since 1970; 0 where it is of no year that can be written."""
+    milliseconds = id_.partition("-")[0]
+    seconds = int(milliseconds) / 1000 if milliseconds.isdecimal() and len(milliseconds) <= 15 else 0.0
+    return seconds if seconds < END_OF_TIME else 0.0
 
 
 def _object(text: str) -> Any:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from geosteer.errors import ConfigError, StoreError
 from geosteer.sync.node_states import Mirror
 from geosteer.timestamps import format_time_ms
-from geosteer_loader.journal.events import OVERRIDES, STATES, node_fields, node_text
+from geosteer_loader.journal.events import OVERRIDES, STATES, node_fields, node_text, not_after
 from geosteer_loader.journal.reading import read
 from geosteer_loader.query.context import LIVE, Context
 from geosteer_loader.store import current, history, node_states
@@ -168,7 +168,7 @@ class Timeline:
         self.generations: Sequence[Entry] = history.entries(store)
         """Those that are kept, oldest first."""
         self._written = [entry.written for entry in self.generations]
-        self.events: Sequence[Event] = list(read(store))
+        self.events: Sequence[Event] = [not_after(event, self.now) for event in read(store)]
         """The whole journal, oldest first."""
         self._times = list(accumulate((event.time for event in self.events), max))
         self._states = _tracks(self.events, STATES)
