@@ -19,7 +19,7 @@ PAGE = (ROOT / "docs" / "install.md").read_text()
 def test_the_first_block_leads_to_the_right_answers_and_a_healthy_chain() -> None:
     for program in ("redis-server", "pdns_server", "dig"):
         need(program)
-    block = re.search(r"<!-- tried.*?-->\n```sh\n(.*?)```", PAGE, re.DOTALL)
+    block = re.search(r"<!-- tried by.*?-->\n```sh\n(.*?)```", PAGE, re.DOTALL)
     assert block
     port = str(free_port())
     script = block[1].replace("5300", port).replace("geosteer init try", f"geosteer init try --port {port}")

@@ -24,11 +24,13 @@ class Certificates:
         self._make(name, "-subj", f"/CN=test {name}", *more)
         return self[name]
 
-    def sign(self, name: str, alternatives: str = "DNS:localhost,IP:127.0.0.1", by: str = "ca") -> Path:
+    def sign(
+        self, name: str, alternatives: str = "DNS:localhost,IP:127.0.0.1", by: str = "ca", days: int = 2
+    ) -> Path:
         """A certificate for a server or a client, vouched for by an authority."""
         self._make(
             name, "-subj", f"/CN={name}", "-addext", f"subjectAltName={alternatives}", "-CA", str(self[by]), "-CAkey",
-            str(self.key(by)), "-addext", "basicConstraints=critical,CA:FALSE",
+            str(self.key(by)), "-addext", "basicConstraints=critical,CA:FALSE", days=days,
         )  # fmt: skip
         return self[name]
 
@@ -39,7 +41,7 @@ class Certificates:
         """The key of a certificate."""
         return self.folder / f"{name}-key.pem"
 
-    def _make(self, name: str, *more: str) -> None:
+    def _make(self, name: str, *more: str, days: int = 2) -> None:
         command = [
             self._openssl,
             "req",
@@ -50,5 +52,5 @@ class Certificates:
             "ec_paramgen_curve:P-256",
             "-nodes",
         ]
-        command += ["-days", "2", "-keyout", str(self.key(name)), "-out", str(self[name]), *more]
+        command += ["-days", str(days), "-keyout", str(self.key(name)), "-out", str(self[name]), *more]
         subprocess.run(command, check=True, capture_output=True)

@@ -58,14 +58,18 @@ class HttpsServer:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificates[name], certificates.key(name))
+        self._context = context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.show(certificates, name)
         self._server.socket = context.wrap_socket(
             self._server.socket, server_side=True, do_handshake_on_connect=False
         )
         self.url = f"https://127.0.0.1:{self._server.server_address[1]}"
         self.elsewhere = f"https://localhost:{self._server.server_address[1]}"
         """The same under another name."""
+
+    def show(self, certificates: Certificates, name: str) -> None:
+        """Show this certificate from now on."""
+        self._context.load_cert_chain(certificates[name], certificates.key(name))
 
     def put(self, path: str, content: bytes, **ways: object) -> File:
         """Serve a file; *ways* are attributes of `File`."""
