@@ -26,6 +26,7 @@ COMMAND = [
 ]
 
 CALLS: dict[str, tuple[str, ...]] = {
+    "bgp": ("bgp", "192.0.2.1"),
     "check-config": ("check-config",),
     "completion": ("completion", "bash"),
     "doctor": ("doctor", "none"),

@@ -7,6 +7,7 @@ import os
 import click
 
 from geosteer_loader.cli import (
+    bgp,
     check_config,
     completion,
     doctor,
@@ -81,6 +82,7 @@ for _command in (
     status.status,
     workers.workers,
     lookup.lookup,
+    bgp.bgp,
     explain.explain,
     replay.replay,
     node.node,

@@ -17,7 +17,9 @@ from geosteer_loader.query import candidates, context, reasons
 from geosteer_loader.query.explanation import Explanation, Match, Record
 from geosteer_loader.query.lookup import read_clients
 from geosteer_loader.query.past import Timeline
+from geosteer_loader.store import current
 from geosteer_loader.store import store as stores
+from geosteer_loader.tables.origin_validation import passed_over
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -57,7 +59,12 @@ def explain(
         read_clients([client])
     with stores.connect(config.redis) as store:
         seen = context.planned(config, store, meter) if plan else context.live(store)
-        return explain_in(seen, name, client, qtype, ticket)
+        explanation = explain_in(seen, name, client, qtype, ticket)
+        if plan or config.rpki is None or not client:
+            return explanation
+        fields = current.read(store)
+        (asker,) = read_clients([client])
+        return replace(explanation, notes=passed_over(config.rpki, fields, asker))
 
 
 def explain_then(

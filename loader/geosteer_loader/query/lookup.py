@@ -53,12 +53,13 @@ def lookup(config: Config, addresses: Sequence[str]) -> list[Lookup]:
             table for table in TABLES if any((table, bits) in view.generation.trees for bits in (32, 128))
         ]
         return [
-            Lookup(text, {table: _cell(view, table, client) for table in tables})
+            Lookup(text, {table: cell_of(view, table, client) for table in tables})
             for text, client in zip(addresses, clients, strict=True)
         ]
 
 
-def _cell(view: View, table: str, client: Client) -> Cell:
+def cell_of(view: View, table: str, client: Client) -> Cell:
+    """What a published table says around an address. Raises: StoreError."""
     record, length = view.cell(table, client.bits, client.address)
     return Cell(prefix_text(client.bits, client.address, length), record or None)
 

@@ -59,7 +59,7 @@ class MrtSource:
         rib = Rib(report, self._table, self._authorised)
         peers: list[int] = []
         routes = 0
-        for at, time, kind, subtype, body in self._records(progress):
+        for at, time, kind, subtype, body in self.records(progress):
             try:
                 if kind == TABLE_DUMP_V2 and subtype in UNICAST:
                     bits, add_path = UNICAST[subtype]
@@ -84,8 +84,8 @@ class MrtSource:
         if last := rib.finish():
             yield last
 
-    def _records(self, progress: Progress | None) -> Iterator[tuple[int, int, int, int, bytes]]:
-        """Place in the (decompressed) stream, time, type, subtype and body of each record."""
+    def records(self, progress: Progress | None) -> Iterator[tuple[int, int, int, int, bytes]]:
+        """Place in the (decompressed) stream, time, type, subtype and body of each record. Raises: SourceError: as `rows`."""
         done, chunks = self._last_dump(progress)
         data = b""
         for chunk in chunks:
@@ -119,16 +119,24 @@ class MrtSource:
 
 
 def _peers(body: bytes) -> list[int]:
-    """AS numbers of the collector's peers (RFC 6396, 4.3.1)."""
+    return [asn for asn, _ in peer_table(body)]
+
+
+def peer_table(body: bytes) -> list[tuple[int, bytes]]:
+    """AS number and address (4 or 16 bytes) of each of the collector's peers (RFC 6396, 4.3.1).
+
+    Raises: ValueError, IndexError: damaged.
+    """
     at = 6 + int.from_bytes(body[4:6], "big")
     count = int.from_bytes(body[at : at + 2], "big")
     at += 2
     peers = []
     for _ in range(count):
         kind = body[at]
+        address = body[at + 5 : at + (21 if kind & 1 else 9)]
         at += 5 + (16 if kind & 1 else 4)
         width = 4 if kind & 2 else 2
-        peers.append(int.from_bytes(body[at : at + width], "big"))
+        peers.append((int.from_bytes(body[at : at + width], "big"), address))
         at += width
     if at != len(body):
         raise ValueError(f"a peer table of {len(body)} bytes, {at} expected")
@@ -146,8 +154,31 @@ def _prefix(bits: int, body: bytes) -> tuple[tuple[int, int, int], int]:
     return (bits, value >> (bits - length) << (bits - length), length), 5 + size
 
 
+def prefix_of(subtype: int, body: bytes) -> tuple[int, int, int] | None:
+    """Address bits, first address and length of a record of TABLE_DUMP_V2; None: not a unicast route. Raises: ValueError."""
+    known = UNICAST.get(subtype)
+    return _prefix(known[0], body)[0] if known else None
+
+
+def entries(subtype: int, body: bytes) -> Iterator[tuple[int, bytes]]:
+    """Index of the peer and AS_PATH of each entry of such a record. Raises: ValueError, IndexError, struct.error: damaged."""
+    bits, add_path = UNICAST[subtype]
+    return _entries(body, _prefix(bits, body)[1], add_path=add_path)
+
+
 def _paths(body: bytes, at: int, peers: list[int], *, add_path: bool) -> Iterator[AsPath]:
-    """The AS path of each entry of a record (RFC 6396, 4.3.4; RFC 8050, 4)."""
+    """What is wanted of the AS path of each entry of a record."""
+    for peer, path in _entries(body, at, add_path=add_path):
+        if path:
+            yield _decode(path)
+        elif peer < len(peers):
+            yield own_path(peers[peer])
+        else:
+            raise ValueError(f"peer index {peer} is outside the peer table of {len(peers)}")
+
+
+def _entries(body: bytes, at: int, *, add_path: bool) -> Iterator[tuple[int, bytes]]:
+    """Index of the peer and AS_PATH of each entry of a record (RFC 6396, 4.3.4; RFC 8050, 4)."""
     count = int.from_bytes(body[at : at + 2], "big")
     at += 2
     entry = _ADD_PATH_ENTRY if add_path else _ENTRY
@@ -157,13 +188,7 @@ def _paths(body: bytes, at: int, peers: list[int], *, add_path: bool) -> Iterato
         end = at + size
         if end > len(body):
             raise ValueError("an entry extends beyond its record")
-        path = _as_path_attribute(body, at, end)
-        if path:
-            yield _decode(path)
-        elif peer < len(peers):
-            yield own_path(peers[peer])
-        else:
-            raise ValueError(f"peer index {peer} is outside the peer table of {len(peers)}")
+        yield peer, _as_path_attribute(body, at, end)
         at = end
     if at != len(body):
         raise ValueError(f"{len(body) - at} bytes after the last entry")
@@ -196,6 +221,11 @@ def _decode(path: bytes) -> AsPath:
         plain = plain_path(int.from_bytes(path[-4:], "big"), path[1])
         if plain is not None:
             return plain
+    return as_path(steps_of(path))
+
+
+def steps_of(path: bytes) -> list[Step]:
+    """The steps of an AS_PATH without its confederations. Raises: ValueError, IndexError, struct.error: damaged."""
     steps: list[Step] = []
     at = 0
     while at < len(path):
@@ -208,4 +238,4 @@ def _decode(path: bytes) -> AsPath:
             steps.append(frozenset(numbers))
         elif kind not in _CONFEDERATIONS:
             raise ValueError(f"AS path segment of type {kind}")
-    return as_path(steps)
+    return steps

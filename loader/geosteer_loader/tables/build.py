@@ -19,7 +19,7 @@ from geosteer_loader.sources.networks import NetworkSource
 from geosteer_loader.sources.report import Report
 from geosteer_loader.tables import provenance
 from geosteer_loader.tables.flatten import flatten
-from geosteer_loader.tables.origin_validation import JUDGED, load
+from geosteer_loader.tables.origin_validation import JUDGED, load, note_passed_over
 from geosteer_loader.tables.path_lengths import flatten_views
 
 if TYPE_CHECKING:
@@ -178,6 +178,8 @@ def _sourced(
     built = format_time(report.built) if report.built is not None else provenance.newest(described)
     fields = {f"{name}.source": described, f"{name}.built": built, f"{name}.builder": builder}
     if validation is not None:
+        assert config.rpki is not None
+        note_passed_over(config.rpki, name, described, report)
         fields[f"{name}.rpki"] = validation.figures(report).to_json()
         log.info(
             "%s: rpki: %s",

@@ -12,16 +12,19 @@ import os
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from geosteer.decision.client import prefix_text
 from geosteer.errors import SourceError
 from geosteer.timestamps import format_time, maybe_time
 from geosteer_loader.rpki.roas import UnusableRoas, read_roas
 from geosteer_loader.sources.bgp_routes import INVALID, NOT_FOUND, VALID
+from geosteer_loader.sources.prefix import parse_network
 from geosteer_loader.sources.source_files import SourceFile, chunks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from geosteer.decision.client import Client
     from geosteer_loader.config.rpki import Rpki
     from geosteer_loader.rpki.roas import Roas
     from geosteer_loader.rpki.vrps import Vrps
@@ -33,6 +36,8 @@ JUDGED = ("bgp", "path")
 """Tables that are made of routes."""
 LEAST_SHARE = 0.5
 """Of the entries before: a file with fewer is not believed."""
+MOST_NOTED = 16 << 20
+"""Characters of the list of routes that were passed over."""
 WORDS = 300
 """Characters that are kept of a reason."""
 
@@ -84,9 +89,10 @@ class OriginValidation:
         )
 
 
-def load(rpki: Rpki, now: float) -> OriginValidation:
-    """The ROAs to judge by. *now*: seconds since 1970.
+def load(rpki: Rpki, now: float, *, keep: bool = True) -> OriginValidation:
+    """The ROAs to judge by.
 
+    Args: now: seconds since 1970; keep: put a usable file aside, for when the next one is not.
     Raises: SourceError: the file is not usable, and there are no earlier ones.
     """
     file = SourceFile(rpki.source.path, rpki.source.member, rpki.source.max_size)
@@ -99,7 +105,8 @@ def load(rpki: Rpki, now: float) -> OriginValidation:
             raise UnusableRoas(
                 f"has {roas.vrps.count} entries, {before} were there before (if that is right: remove {rpki.kept})"
             )
-        _keep(rpki.kept, file, roas)
+        if keep:
+            _keep(rpki.kept, file, roas)
     except (UnusableRoas, SourceError, OSError) as exc:
         reason = str(exc) if isinstance(exc, SourceError) else f"{file.path}: rpki.roas: {_reason(exc)}"
         try:
@@ -147,6 +154,49 @@ def published_figures(fields: Mapping[str, str], table: str) -> Figures | None:
         return None
     words = (figures.built, figures.trouble)
     return figures if all(isinstance(text, str) and len(text) <= WORDS for text in words) else None
+
+
+def note_passed_over(rpki: Rpki, table: str, source: str, report: Report) -> None:
+    """Leave which routes were passed over, for `explain` on this host; *source*: the table's description, as published."""
+    routes = [[prefix_text(*prefix), origin] for *prefix, origin in report.passed_over]
+    path = _passed_over_file(rpki, table)
+    aside = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        aside.write_text(json.dumps({"source": source, "routes": routes}, separators=(",", ":")))
+        aside.replace(path)
+    except OSError as exc:
+        aside.unlink(missing_ok=True)
+        log.debug("rpki: %s cannot be written: %s", path, exc.strerror or exc)
+
+
+def passed_over(rpki: Rpki | None, fields: Mapping[str, str], client: Client) -> list[str]:
+    """The routes to a client that do not count in what is published, `bgp 192.0.2.0/24: AS64500 rpki invalid, passed over`.
+
+    None where routes are not judged, or this host did not publish. *fields*: of `current`.
+    """
+    lines = []
+    for table in JUDGED if rpki is not None else ():
+        assert rpki is not None
+        try:
+            with _passed_over_file(rpki, table).open() as file:
+                noted = json.loads(file.read(MOST_NOTED))
+            routes = noted["routes"] if noted["source"] == fields.get(f"{table}.source") else []
+            for prefix, origin in routes:
+                bits, start, length = parse_network(prefix)
+                if bits == client.bits and (client.address ^ start) >> (bits - length) == 0:
+                    lines.append(f"{table} {prefix}: {origin_name(origin)} rpki invalid, passed over")
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            continue
+    return lines
+
+
+def origin_name(origin: int | None) -> str:
+    """An origin as messages name it."""
+    return "an AS set" if origin is None else f"AS{origin}"
+
+
+def _passed_over_file(rpki: Rpki, table: str) -> Path:
+    return rpki.kept.with_name(f"rpki-passed-over-{table}.json")
 
 
 def _read(file: SourceFile, modified: float, max_age: float, now: float) -> Roas:
