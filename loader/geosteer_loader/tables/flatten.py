@@ -1,19 +1,16 @@
 """Many prefixes, nested and from several sources, become disjoint ranges: the longest match wins.
 
-What overlaps goes through py-radix, which keeps one record for each prefix and gives them back in address
-order; one sweep over that order yields the ranges. A single source that is disjoint as it is needs
-neither, nor do two sources of one family each: a prefix costs about 600 bytes in py-radix, and nothing there.
+What may overlap comes in order, merged from all sources, and one sweep over that order yields the ranges. A single source that
+is disjoint as it is needs no more than a look at each prefix, nor do two sources of one family each.
 """
 
 from __future__ import annotations
 
-from functools import partial
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
-import radix
-
-from geosteer.decision.client import prefix_text
-from geosteer.errors import SourceError
+from geosteer_loader.tables.ordered import merged, ordered, out_of_order
 from geosteer_loader.tables.ranges import RangeBuilder, Ranges
 
 if TYPE_CHECKING:
@@ -24,8 +21,6 @@ if TYPE_CHECKING:
 
 FAMILIES = (32, 128)
 """Address bits of IPv4 and IPv6."""
-
-TWICE = "listed twice with different records; the later line wins"
 
 _PARTS = 1000
 
@@ -55,38 +50,24 @@ def _apart(sources: Sequence[Source]) -> bool:
 
 def _stream(sources: Sequence[Source], report: Report, progress: Progress | None) -> dict[int, Ranges]:
     builders = {bits: RangeBuilder(bits) for bits in FAMILIES}
-    for number, source in enumerate(sources):
-        share = partial(_share, progress, number, len(sources)) if progress else None
-        for bits, start, prefix_len, record in source.rows(report, share):
+    for source, share in zip(sources, _shares(progress, len(sources)), strict=True):
+        for row in source.rows(report, share):
+            bits, start, prefix_len, record = row
             try:
                 builders[bits].add(start, prefix_len, record)
             except ValueError as exc:
-                place = prefix_text(bits, start, prefix_len)
-                raise SourceError(
-                    f"{source.name}: {place}: overlaps the prefix before it or is out of order"
-                ) from exc
+                raise out_of_order(source, row) from exc
     return {bits: builder.finish() for bits, builder in builders.items()}
 
 
 def _overlay(sources: Sequence[Source], report: Report, progress: Progress | None) -> dict[int, Ranges]:
-    trees = {bits: radix.Radix() for bits in FAMILIES}
-    for number, source in enumerate(sources):
-        share = partial(_share, progress, number, len(sources)) if progress else None
-        for bits, start, prefix_len, record in source.rows(report, share):
-            data = trees[bits].add(packed=start.to_bytes(bits // 8, "big"), masklen=prefix_len).data
-            if data.get("source") == number and data["record"] != record:
-                report.note(TWICE, f"{source.name}: {prefix_text(bits, start, prefix_len)}")
-            data["record"] = record
-            data["source"] = number
-    ranges = {}
-    for bits in FAMILIES:
-        tree = trees.pop(bits)  # one family's prefixes are given back before the next one's ranges are made
-        ranges[bits] = sweep(
-            RangeBuilder(bits),
-            bits,
-            ((int.from_bytes(node.packed, "big"), node.prefixlen, node.data["record"]) for node in tree),
-        )
-    return ranges
+    shares = _shares(progress, len(sources))
+    rows = merged([ordered(source, report, share) for source, share in zip(sources, shares, strict=True)])
+    ranges = {
+        bits: sweep(RangeBuilder(bits), bits, (row[1:] for row in family))
+        for bits, family in groupby(rows, itemgetter(0))
+    }
+    return {bits: ranges[bits] if bits in ranges else RangeBuilder(bits).finish() for bits in FAMILIES}
 
 
 def sweep(
@@ -115,6 +96,17 @@ def sweep(
     return builder.finish(count)
 
 
-def _share(progress: Progress, number: int, sources: int, done: int, total: int) -> None:
-    """Turns the progress of one source into that of all."""
-    progress(_PARTS * number + _PARTS * done // max(total, 1), _PARTS * sources)
+def _shares(progress: Progress | None, sources: int) -> Sequence[Progress | None]:
+    """For each source a progress of its own, which adds to that of all: they may be read side by side."""
+    if progress is None:
+        return [None] * sources
+    parts = [0] * sources
+
+    def share(number: int) -> Progress:
+        def heard(done: int, total: int) -> None:
+            parts[number] = _PARTS * done // max(total, 1)
+            progress(sum(parts), _PARTS * sources)
+
+        return heard
+
+    return [share(number) for number in range(sources)]

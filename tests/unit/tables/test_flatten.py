@@ -10,15 +10,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import radix
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from geosteer.decision.client import prefix_text
 from geosteer.errors import SourceError
 from geosteer_loader.sources.formats import open_source
 from geosteer_loader.sources.report import Report
 from geosteer_loader.sources.source import FAMILIES
 from geosteer_loader.tables import flatten as flatten_module
-from geosteer_loader.tables.flatten import TWICE, flatten
+from geosteer_loader.tables.flatten import flatten, sweep
+from geosteer_loader.tables.ordered import TWICE
+from geosteer_loader.tables.ranges import RangeBuilder
 from support.data import shared
 from support.mmdb_writer import Database
 
@@ -160,6 +164,72 @@ def test_every_address_gets_the_record_of_its_longest_prefix(sources: list[list[
         assert ranges.starts[0] == 0
         assert all(left < right for left, right in zip(ranges.starts, ranges.starts[1:], strict=False))
         assert all(left != right for left, right in zip(ranges.records, ranges.records[1:], strict=False))
+
+
+def without_overlap(rows: list[Row]) -> list[Row]:
+    """Those of the rows that do not overlap, in order: what a disjoint source has."""
+    kept: list[Row] = []
+    family, end = 0, 0
+    for row in sorted(rows):
+        bits, start, length, _ = row
+        if bits != family or start >= end:
+            kept.append(row)
+            family, end = bits, start + (1 << (bits - length))
+    return kept
+
+
+def by_tree(sources: list[Listed], report: Report) -> dict[int, Ranges]:
+    """The ranges by way of py-radix: every prefix in one tree, one after the other, and then all in order."""
+    trees = {bits: radix.Radix() for bits in FAMILIES}
+    for number, source in enumerate(sources):
+        for bits, start, length, record in source.listed:
+            data = trees[bits].add(packed=start.to_bytes(bits // 8, "big"), masklen=length).data
+            if data.get("source") == number and data["record"] != record:
+                report.note(TWICE, f"{source.name}: {prefix_text(bits, start, length)}")
+            data["record"], data["source"] = record, number
+    return {
+        bits: sweep(
+            RangeBuilder(bits),
+            bits,
+            [
+                (int.from_bytes(node.packed, "big"), node.prefixlen, node.data["record"])
+                for node in trees[bits]
+            ],
+        )
+        for bits in (32, 128)
+    }
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.lists(networks(32) | networks(128), max_size=16), st.booleans()), min_size=1, max_size=4
+    )
+)
+def test_merged_streams_give_what_one_tree_of_all_prefixes_gives(drawn: list[tuple[list[Row], bool]]):
+    sources = [
+        Listed(without_overlap(rows) if disjoint else rows, disjoint=disjoint, name=f"{number}.txt")
+        for number, (rows, disjoint) in enumerate(drawn)
+    ]
+    told, expected = Report(), Report()
+    assert flatten(sources, told) == by_tree(sources, expected)
+    assert told.lines() == expected.lines()
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("10.0.0.0/8 A", "10.1.0.0/16 B"), ("11.0.0.0/8 A", "10.0.0.0/8 B"), ("2001:db8::/32 A", "10.0.0.0/8 B"),
+        ("10.0.0.0/16 A", "10.0.0.0/8 B"), ("10.0.0.0/8 A", "2001:db8::/32 A", "11.0.0.0/8 B"),
+    ],
+    ids=["nested", "out of order", "IPv6 first", "the wider one later", "a family twice"],
+)  # fmt: skip
+def test_one_of_several_sources_that_is_not_disjoint_although_it_says_so_is_refused(lines: tuple[str, ...]):
+    source = listed(*lines)
+    source.disjoint = True
+    place = lines[-1].partition(" ")[0]
+    with pytest.raises(SourceError, match=f"^listed.txt: {place}: overlaps the prefix before it or is out"):
+        flatten([listed("9.0.0.0/8 C"), source], Report())
 
 
 @pytest.mark.no_cover
