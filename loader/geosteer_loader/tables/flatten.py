@@ -23,6 +23,7 @@ FAMILIES = (32, 128)
 """Address bits of IPv4 and IPv6."""
 
 _PARTS = 1000
+_FAMILY, _PREFIX = itemgetter(0), itemgetter(1, 2, 3)
 
 
 def flatten(sources: Sequence[Source], report: Report, progress: Progress | None = None) -> dict[int, Ranges]:
@@ -64,8 +65,7 @@ def _overlay(sources: Sequence[Source], report: Report, progress: Progress | Non
     shares = _shares(progress, len(sources))
     rows = merged([ordered(source, report, share) for source, share in zip(sources, shares, strict=True)])
     ranges = {
-        bits: sweep(RangeBuilder(bits), bits, (row[1:] for row in family))
-        for bits, family in groupby(rows, itemgetter(0))
+        bits: sweep(RangeBuilder(bits), bits, map(_PREFIX, family)) for bits, family in groupby(rows, _FAMILY)
     }
     return {bits: ranges[bits] if bits in ranges else RangeBuilder(bits).finish() for bits in FAMILIES}
 
@@ -81,16 +81,24 @@ def sweep(
     They must come in address order, wider ones first where two begin at one address.
     Args: around: end and record of the longest prefix that holds all of them, if one does.
     """
-    holding = [around] if around else []  # prefixes that hold the present one, as (end, record), widest first
+    end, text = around or (-1, "")  # of the innermost prefix so far
+    holding: list[tuple[int, str]] = []  # prefixes that hold it, as (end, record), widest first
     count = 0
     for start, prefix_len, record in prefixes:
-        while holding and holding[-1][0] <= start:
-            builder.span(*holding.pop())
-        if holding:
-            builder.span(start, holding[-1][1])
-        builder.skip(start)
-        holding.append((start + (1 << (bits - prefix_len)), record))
+        if start < end:
+            builder.span(start, text)
+            holding.append((end, text))
+        else:
+            builder.span(end, text)
+            while holding and holding[-1][0] <= start:
+                builder.span(*holding.pop())
+            if holding:
+                builder.span(start, holding[-1][1])
+            elif start > end:
+                builder.skip(start)
+        end, text = start + (1 << (bits - prefix_len)), record
         count += record != ""
+    builder.span(end, text)
     while holding:
         builder.span(*holding.pop())
     return builder.finish(count)
