@@ -17,7 +17,7 @@ from support.long import LONG
 from support.plain_replies import plain
 from support.servers import wait_until
 from support.tiny import GEO, publish_tiny
-from support.workers import Worker
+from support.workers import VARIANTS, Worker, started
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,10 +71,9 @@ def publish(client: Any, prefix: str, generation: int) -> None:
     publish_tiny(client, prefix, described, {"geo": geo, "bgp": BGP}, generation=generation)
 
 
-@pytest.fixture(params=["remembering"])
+@pytest.fixture(params=VARIANTS)
 def worker(request: pytest.FixtureRequest, config: Path) -> Iterator[Worker]:
-    del request
-    with Worker(config) as made:
+    with started(config, request.param) as made:
         yield made
 
 

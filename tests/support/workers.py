@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import os
 import subprocess
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+import pytest
+
 from support.data import ROOT
+from support.servers import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping, Sequence
 
 PIPE = ROOT / "bin" / "geosteer-pipe"
+COMPILED, PYTHON = "compiled", "python"
+VARIANTS = (COMPILED, PYTHON)
+"""Of a worker: with the part of its loop that is in C, where that was built, and without."""
+SWITCH: dict[str, dict[str, str]] = {COMPILED: {}, PYTHON: {"GEOSTEER_COMPILED": "no"}}
+"""Environment of each."""
+EXTENSION = ROOT / "backend" / "geosteer" / "powerdns" / "_answerer.abi3.so"
 
 
 class Worker:
@@ -92,3 +102,23 @@ class Worker:
         """End it by the end of its input; what it wrote to stderr."""
         _, log = self.process.communicate(timeout=10)
         return log
+
+
+def has_compiled(worker: Worker) -> bool:
+    """Whether a worker has loaded the part in C."""
+    return EXTENSION.name in Path(f"/proc/{worker.pid}/maps").read_text()
+
+
+@contextmanager
+def started(config: Path, variant: str, *, abi: int = 3) -> Iterator[Worker]:
+    """A worker of that variant that has answered a question and, if it is to, has loaded the part in C."""
+    if variant == COMPILED and not EXTENSION.exists():
+        pytest.skip("the part in C was not built: no compiler, or no headers of Python")
+    with Worker(config, abi=abi, env=SWITCH[variant]) as worker:
+        worker.send(b"CMD\tnothing\n")
+        assert worker.reply() == [b"commands: status", b"END"]
+        if variant == COMPILED:
+            wait_until(lambda: has_compiled(worker))
+        yield worker
+        if worker.process.poll() is None:
+            assert has_compiled(worker) == (variant == COMPILED)

@@ -133,7 +133,7 @@ def quick(subnet: str) -> tuple[int, int, int] | None:
             if length > 32:
                 return None
             value = _number(_pton(_AF_INET, text), "big") >> (32 - length) << (32 - length)
-            floor = _FLOORS[value >> 24]
+            floor = FLOORS[value >> 24]
             if not floor:
                 if _private(32, value):
                     return None
@@ -213,7 +213,7 @@ def _private(bits: int, value: int) -> int:
 
 
 _LENGTHS = {str(length): length for length in range(129)}
-_FLOORS = [
+FLOORS = [
     0 if any(block >> 24 == octet for block, _ in _PRIVATE[32]) else _floor(32, octet << 24, _PRIVATE[32])
     for octet in range(256)
 ]

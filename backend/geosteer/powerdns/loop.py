@@ -21,11 +21,17 @@ from geosteer.sync.tier import Tier
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from geosteer.powerdns._answerer import Answerer
     from geosteer.settings import Settings
 
 CHUNK = 1 << 16
 ABI = "GEOSTEER_PIPE_ABI"
 """Environment variable that hands the protocol version over a reload: PowerDNS says it only once."""
+
+SOON = 64
+"""Questions after the first answer until the part in C is loaded, at the latest: a moment without questions comes before."""
+MANY = 1 << 62
+"""Questions that may be answered in a row where none is logged."""
 
 PROGRAM = "geosteer-pipe"
 
@@ -69,26 +75,34 @@ class Loop:
         wait, read, write, quickly = poller.poll, os.read, os.write, responder.quickly
         memory, cells, sampler = responder.replies, self._counters.cells, responder.sampler
         tags, numbers, answers = memory.tags, memory.numbers, memory.answers
+        compiled: Answerer | None = None
+        to_load = SOON
         decider, watched, touched, whole = responder.decider, (-1, 0), True, lines.empty
         while True:
             if touched:
                 touched, watched = False, self._watch(poller, watched)
-            left = tier.due - now
-            asked = False
-            for fd, event in wait(left * 1000 + 0.5 if left > 0 else 0):
-                if fd == 0:
-                    asked = True
-                elif fd == self._wake:
-                    read(fd, CHUNK)
-                elif fd == watched[0]:
-                    tier.handle(event)
+            data = None
+            if compiled is not None and self._may_serve(now, whole=whole):
+                data = self._serve(compiled, watched)
+                now = monotonic()
+            asked = data is not None
+            if not asked:
+                left = tier.due - now
+                for fd, event in wait(left * 1000 + 0.5 if left > 0 else 0):
+                    if fd == 0:
+                        asked = True
+                    elif fd == self._wake:
+                        read(fd, CHUNK)
+                    elif fd == watched[0]:
+                        tier.handle(event)
+                        touched = True
+                now = monotonic()
+                if now >= tier.due:
+                    tier.tick(idle=not asked)
                     touched = True
-            now = monotonic()
-            if now >= tier.due:
-                tier.tick(idle=not asked)
-                touched = True
             if asked:
-                data = read(0, CHUNK)
+                if data is None:
+                    data = read(0, CHUNK)
                 # the usual case first: one question, the same as before or of a client whose table is here, and nothing
                 # has changed or been announced; the last one up to a line in the log is to be decided anew
                 if (
@@ -120,8 +134,31 @@ class Loop:
                 if not gc.isenabled():
                     gc.freeze()
                     gc.enable()
+            if to_load and gc.isenabled():  # the first answer is out
+                to_load = to_load - 1 if asked else 0
+                if not to_load:
+                    compiled = _load_compiled(self._counters)
+                    if compiled is not None:
+                        responder.accelerate(compiled)
             if self._reload and whole:
                 self._again()
+
+    def _may_serve(self, now: float, *, whole: bool) -> bool:
+        """Whether nothing has changed since the replies were made; *whole*: no part of a line is held back."""
+        decider, tier = self._responder.decider, self._tier
+        return (
+            whole and decider.version == tier.version and now < decider.good_until
+            and not tier.unsettled and not self._reload
+        )  # fmt: skip
+
+    def _serve(self, compiled: Answerer, watched: tuple[int, int]) -> bytes | None:
+        """Let C answer until there is something for Python: returns what was read, None if nothing was."""
+        sampler, due = self._responder.sampler, min(self._tier.due, self._responder.decider.good_until)
+        if sampler is None:
+            return compiled.serve(self._wake, *watched, due, MANY)
+        data = compiled.serve(self._wake, *watched, due, sampler.left - 1)
+        sampler.left -= compiled.answered
+        return data
 
     def _greet(self) -> list[bytes] | None:
         """Answer the first line, before anything is read or opened: PowerDNS waits for its banner. What came after it."""
@@ -208,6 +245,16 @@ def _kind_of_responder(settings: Settings) -> type[Responder]:
 
         return ObservedResponder
     return Responder
+
+
+def _load_compiled(counters: Counters) -> Answerer | None:
+    """The part in C, if it is here."""
+    try:
+        from geosteer.powerdns.compiled import load
+
+        return load(counters)
+    except (ImportError, OSError):  # the program was removed meanwhile, or there is no descriptor left
+        return None
 
 
 def _noted(_number: int, _frame: object) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from geosteer.decision.director import TableLookup
     from geosteer.decision.model import Service
     from geosteer.decision_log.sampler import Sampler
+    from geosteer.powerdns._answerer import Answerer
     from geosteer.sync.tier import Tier
     from geosteer.tables.tree import Tree
     from geosteer.zones import Entry
@@ -56,7 +57,9 @@ class Responder:
         self._names = zones.Names(3, ())
         self._names_from: tuple[object, int] = (self, 0)
         """What `_names` is made of: the best that is known, and the version of the protocol."""
-        self._quick: dict[bytes, tuple[str, Tree, Tree]] = {}
+        self._quick: dict[bytes, tuple[str, Tree, Tree, int]] = {}
+        """Services that ask a single table, by name: that, its trees, and a number."""
+        self._answerer: Answerer | None = None
         self._counters = tier.counters
         self._zones: dict[int, str] = {}
         """Zone by its id."""
@@ -87,13 +90,28 @@ class Responder:
                 if entry is not None and entry.above:
                     continue  # the id decides there
                 if len(tables) == 1 and (tables[0], 32) in trees and (tables[0], 128) in trees:
-                    self._quick[name.encode()] = (name, trees[tables[0], 32], trees[tables[0], 128])
+                    found = trees[tables[0], 32], trees[tables[0], 128]
+                    self._quick[name.encode()] = (name, *found, len(self._quick))
+        self._describe_services()
+
+    def accelerate(self, answerer: Answerer) -> None:
+        """From now on tell this one every reply that it can give as well."""
+        self._answerer = answerer
+        self.decider.empty_as_well(answerer)
+        self._describe_services()
+
+    def _describe_services(self) -> None:
+        if self._answerer is not None:
+            from geosteer.powerdns.compiled import table
+
+            services = [(name, table(v4), table(v6)) for name, (_, v4, v6, _) in self._quick.items()]
+            self._answerer.set_services(services)
 
     def reply(self, line: bytes, asked: float) -> bytes:
         """The whole reply to one line, whatever the line is; *asked* is when it was read (monotonic)."""
         fields = line.split(b"\t")
         tag = fields[0]
-        if len(fields) == 8 and fields[3] == b"ANY" and tag == b"Q":
+        if len(fields) == 8 and fields[3] == b"ANY" and tag == b"Q" and fields[5].isascii():
             answer = self._from_table(fields[1].lower(), fields[7], line + b"\n")
             if answer is not None:
                 self._counters.count(answer[1])
@@ -128,7 +146,7 @@ class Responder:
         if data.find(b"\n") != len(data) - 1 or self._tier.unsettled:
             return None
         fields = data.split(b"\t")
-        if len(fields) != 8 or fields[3] != b"ANY" or fields[0] != b"Q":
+        if len(fields) != 8 or fields[3] != b"ANY" or fields[0] != b"Q" or not fields[5].isascii():
             return None
         return self._from_table(fields[1].lower(), fields[7][:-1], data)
 
@@ -145,10 +163,11 @@ class Responder:
             return None
         bits, address, floor = client
         try:
-            record, length = (service[1] if bits == 32 else service[2]).cell(address)
+            cell = (service[1] if bits == 32 else service[2]).cell(address)
         except PageMissing:
             return None
         self._counters.count(HITS)
+        record, length = cell
         scope = max(floor, length)
         answer: tuple[bytes, int] | None = self._by_scope.get((service[0], record, scope))
         if answer is None:
@@ -157,7 +176,10 @@ class Responder:
                 return None
             answer = template[0] % ((scope,) * template[1]), template[2]
             self._by_scope.keep((service[0], record, scope), answer)
-        self.replies.keep(question, answer)
+        if self._answerer is not None:
+            self._answerer.learn(service[3], cell, scope, *answer)
+        else:
+            self.replies.keep(question, answer)
         return answer
 
     def _hello(self, abi: int) -> bytes:

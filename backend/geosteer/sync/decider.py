@@ -83,7 +83,7 @@ class Decider:
         self.tier = tier
         self._random = random
         self._log = log
-        self._memories = memories
+        self._memories: tuple[Forgetting, ...] = memories
         self._loud = ""
         self._robin: RoundRobin | None = None
         self._robin_version = -1
@@ -91,6 +91,10 @@ class Decider:
         """Monotonic time until which the memories hold."""
         self.version = -1
         """The tier's version that the memories go with."""
+
+    def empty_as_well(self, memory: Forgetting) -> None:
+        """Have one more memory emptied when they are outdated."""
+        self._memories += (memory,)
 
     def outdated(self, now: float) -> bool:
         """Whether something changed, or time changes it (*now*: monotonic)."""
