@@ -106,7 +106,7 @@ def _asked(
         yield warning(
             "worker",
             f"it took {took:.1f} s to start, of the {allowed:g} s that PowerDNS waits",
-            f"pipe-timeout={int(allowed * 2000)}; {scene.restart_pdns}",
+            scene.set_pdns("pipe-timeout", str(int(allowed * 2000))),
             "a slower start ends PowerDNS",
         )
     else:

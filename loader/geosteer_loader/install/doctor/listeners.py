@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import re
+import socket
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +32,14 @@ def listeners(scene: Scene) -> Iterator[Link]:
             address = ip_address(word)
         except ValueError:
             continue  # with a port of its own, or wrong: PowerDNS says so
+        if not _ours(address):
+            file = scene.pdns_origins.get("local-address", scene.place.pdns_config)
+            yield wrong(
+                "listening",
+                f"local-address={word} is no address of this host",
+                f"ip -brief address; write one of these as local-address= into {file}; {scene.restart_pdns}",
+                "PowerDNS does not start: it cannot bind it",
+            )
         for pid in sorted(_holders(_sockets(address, port))):
             unit, name = unit_of(pid), _text(f"/proc/{pid}/comm").strip()
             if unit == PDNS:
@@ -41,6 +51,17 @@ def listeners(scene: Scene) -> Iterator[Link]:
                 f"{end} && {scene.restart_pdns}",
                 "PowerDNS does not start, or clients ask the other one",
             )
+
+
+def _ours(address: IPv4Address | IPv6Address) -> bool:
+    """Whether a socket can have the address here."""
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind((str(address), 0))
+    except OSError as exc:
+        return exc.errno != errno.EADDRNOTAVAIL
+    return True
 
 
 def unit_of(pid: int) -> str:

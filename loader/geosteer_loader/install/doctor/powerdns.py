@@ -180,9 +180,16 @@ def _accepted(scene: Scene) -> Iterator[Link]:
     code, said = _run(server, f"--config-dir={scene.pdns_config}", "--config=check")
     fatal = [line for line in said.splitlines() if re.search(r"(?i)fatal|unknown|error|unable", line)]
     if code and fatal:
-        yield wrong(
-            "pdns", fatal[0].strip()[:200], f"{server} --config-dir={scene.pdns_config} --config=check"
-        )
+        yield wrong("pdns", fatal[0].strip()[:200], _without(scene, fatal[0]), "PowerDNS does not start")
+
+
+def _without(scene: Scene, said: str) -> str:
+    """The command that takes a setting out that PowerDNS does not know; else the one that shows all it has to say."""
+    named = re.search(r"unknown setting '([\w-]+)'", said)
+    file = scene.pdns_origins.get(named[1]) if named else None
+    if named is None or file is None:
+        return f"pdns_server --config-dir={scene.pdns_config} --config=check"
+    return f"sed -i '/^ *{named[1]} *+\\?=/d' {file} && {scene.restart_pdns}"
 
 
 def running(scene: Scene) -> Iterator[Link]:

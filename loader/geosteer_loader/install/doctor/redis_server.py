@@ -73,7 +73,7 @@ def files(scene: Scene) -> Iterator[Link]:
         yield wrong(
             "redis socket",
             f"Redis makes {there}, workers use {wanted}",
-            f'write url = "unix://{there}" into [redis] of {scene.worker_file}',
+            f"sed -i 's|unix://{wanted}\"|unix://{there}\"|' {scene.worker_file} {scene.loader_file} && {scene.restart_pdns}",
             "nobody listens there",
         )
     yield good("redis files", str(path))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 import redis
 from geosteer.keys import Keys
+from geosteer_loader.config import samples
 from geosteer_loader.install.doctor.connection import plain
 from geosteer_loader.install.doctor.link import good, wrong
 
@@ -113,8 +115,10 @@ def _told(
             excess = [_name(command) for command in may_not if not connection.refused(*command)]
     except (redis.RedisError, OSError):
         return  # told by the link about the login
-    users = scene.place.users(scene.server)
-    line = f"write the line of {user} into {users} as `geosteer init` does; {scene.cli('ACL LOAD')}"
+    line = (
+        scene.cli(f"ACL SETUSER {user} {shlex.join(rules(role, settings.prefix))}")
+        + f" && {scene.cli('ACL SAVE')}"
+    )
     if lacking:
         yield wrong(link, f"{user} may not: {_few(lacking)}", line, f"the {role} fails")
     if excess:
@@ -126,6 +130,13 @@ def _told(
         yield wrong(link, f"{user} may, and should not: {_few(excess)}", line, why)
     if not lacking and not excess:
         yield good(link, f"{user} may do what it needs, and no more")
+
+
+def rules(role: str, prefix: str) -> list[str]:
+    """What users.acl lets a role do, without its password: nothing that it had before is left."""
+    text = samples.read("users.acl").replace("{geosteer}", f"{{{prefix}}}")
+    line = next(line for line in text.splitlines() if line.startswith(f"user geosteer-{role} "))
+    return ["clearselectors", *(word for word in line.split()[3:] if not word.startswith((">", "#")))]
 
 
 def _name(command: Command) -> str:

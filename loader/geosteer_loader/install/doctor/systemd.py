@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 TIMER = "geosteer-publish.timer"
 CRON = "/etc/cron.d/geosteer"
 PROPERTIES = "Id,LoadState,ActiveState,Result,UnitFileState,NeedDaemonReload,MainPID"
+_OF_SYSTEMD = re.compile(
+    r"^(Start|Stop|Fail)\w+ (to start )?\S+\.(service|timer)"
+    r"|Failed with result|[Pp]rocess exited|Scheduled restart|repeated too quickly"
+)
+_TELLING = re.compile(
+    r"(?i)fatal|error|unable|cannot|can't|could not|failed|refused|denied|invalid|unknown|no such"
+)
 SECONDS = 10
 """For systemctl and journalctl to answer."""
 
@@ -68,11 +75,10 @@ def _state(name: str, unit: dict[str, str]) -> Iterator[Link]:
 
 
 def _last_words(name: str) -> str:
-    lines = _run("journalctl", "-b", "-o", "cat", "-n", "40", "-u", name).splitlines()
-    telling = [
-        line for line in lines if re.search(r"(?i)fatal|error|unable|cannot|can't|failed to|refused", line)
-    ]
-    return (telling or lines or ["its log is empty"])[-1].strip()[:200]
+    """What its log says of the failure, other than that there was one."""
+    lines = _run("journalctl", "-b", "-o", "cat", "-n", "60", "-u", name).splitlines()
+    own = [line for line in lines if line.strip() and not _OF_SYSTEMD.search(line)]
+    return ([line for line in own if _TELLING.search(line)] or own or ["its log is empty"])[-1].strip()[:200]
 
 
 def _at_boot(there: dict[str, dict[str, str]], *names: str) -> Iterator[Link]:

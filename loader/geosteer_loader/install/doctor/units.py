@@ -78,15 +78,12 @@ def _masked(scene: Scene) -> Iterator[Link]:
 
 
 def _names(scene: Scene, name: str, text: str) -> Iterator[Link]:
-    for group in (*values(text, "SupplementaryGroups"), *values(text, "Group")[-1:]):
+    for group in dict.fromkeys((*values(text, "SupplementaryGroups"), *values(text, "Group")[-1:])):
         if scene.host.group(group) is None:
-            server = group in {"redis", "valkey"}
             yield wrong(
                 "groups",
                 f"{name} names the group {group}, which is not there",
-                f"apt install {group}-server, or take {group} out of SupplementaryGroups= (systemctl edit --full {name})"
-                if server
-                else "systemd-sysusers",
+                _group_or_not(scene, name, text, group),
                 "the unit does not start: 216/GROUP",
             )
     for user in values(text, "User")[-1:]:
@@ -97,6 +94,17 @@ def _names(scene: Scene, name: str, text: str) -> Iterator[Link]:
                 "systemd-sysusers",
                 "it does not start: 217/USER",
             )
+
+
+def _group_or_not(scene: Scene, name: str, text: str, group: str) -> str:
+    """The commands that make a group, or take it out of a unit where the server that it is for is not here."""
+    if group not in {"redis", "valkey"}:
+        return "systemd-sysusers"
+    if scene.host.unit(f"{group}-server.service") is not None:
+        return f"groupadd --system {group} && usermod -g {group} {group} && systemctl restart {group}-server {name}"
+    others = " ".join(each for each in values(text, "SupplementaryGroups") if each != group)
+    without = drop_in(name, "zz-groups", "SupplementaryGroups=", f"SupplementaryGroups={others}")
+    return f"apt install {group}-server, or, where it is on another host: {without}"
 
 
 def _socket_group(scene: Scene, texts: dict[str, str]) -> Iterator[Link]:
