@@ -194,7 +194,9 @@ def test_a_repair_writes_what_is_lost_and_keeps_what_is_there(
     configuration.write_text(configuration.read_text().replace("192.0.2.1", "192.0.2.77"))
     edited = configuration.read_bytes()
 
+    capsys.readouterr()
     assert main([*words, "--repair"]) == 0
+    assert capsys.readouterr().out == "nothing is missing\n"
     assert files(tree) == {**whole, "etc/geosteer/geosteer.toml": edited}, "nothing was lost"
 
     for name in ("etc/geosteer/backend.toml", "etc/powerdns/pdns.d/geosteer.conf", "etc/redis/users.acl"):

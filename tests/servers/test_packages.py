@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -132,8 +133,6 @@ def test_the_redirector_runs_from_its_package(
         "sed 's|/var/lib/geosteer-worker|/var/lib/geosteer-http|' /etc/geosteer/backend.toml"
     )
     system.write("/etc/geosteer/http.toml", settings, 0o640)
-    groups = "[Service]\nSupplementaryGroups=redis\n"
-    system.write("/etc/systemd/system/geosteer-http.service.d/geosteer-redis.conf", groups)
     system.sh(
         "chgrp geosteer /etc/geosteer/http.toml; systemctl daemon-reload; systemctl start geosteer-http"
     )
@@ -146,6 +145,31 @@ def test_the_redirector_runs_from_its_package(
     assert system.run("python3", "-c", ask).stdout.split()[0] == "302"
     assert "nyc1" in system.run("python3", "-c", ask).stdout
     system.run("systemctl", "stop", "geosteer-http")
+
+
+def test_every_unit_starts_answers_and_stops(system: debian.System) -> None:
+    units = ["geosteer-metrics", "geosteer-probe", "geosteer-web", "geosteer-http"]
+    system.run("systemctl", "start", *units)
+    for port, path, expected in ((8310, "/", "<html"), (9717, "/metrics", "geosteer_redis_up 1.0")):
+        ask = f"import urllib.request as u; print(u.urlopen('http://127.0.0.1:{port}{path}', timeout=5).read().decode())"
+        wait_until(
+            lambda ask=ask, expected=expected: (
+                expected in system.run("python3", "-c", ask, check=False).stdout
+            ),  # type: ignore[misc]
+            30,
+            f"port {port}",
+        )
+    system.run("systemctl", "stop", *(unit for unit in units if unit != "geosteer-probe"))
+    assert "geosteer" not in system.sh("systemctl list-units --failed --no-legend --plain")
+    links = json.loads(system.run("geosteer", "doctor", "--json").stdout)["links"]
+    assert {link["link"] for link in links if link["state"] != "ok"} <= {"data", "worker"}, links
+    listed = system.sh(
+        "ls /usr/lib/systemd/system/geosteer-*.service /lib/systemd/system/geosteer-*.service | sort -u"
+    )
+    others = {"geosteer-publish", "geosteer-follow"}
+    assert {path.rpartition("/")[2].removesuffix(".service") for path in listed.split()} - others == set(
+        units
+    )
 
 
 def test_an_upgrade_under_load_loses_no_answer_and_runs_the_new_code(

@@ -142,6 +142,10 @@ def init(
         return
     if repair:
         written, answers = write_lost(place, host, lambda: secrets.token_urlsafe(24))
+        if not written.files:
+            nothing: dict[str, list[str]] = {"files": [], "includes": [], "notes": [], "next": []}
+            options.emit(nothing, lambda: "nothing is missing", json_wanted=as_json)
+            return
         _report(written, answers, place, host, as_json=as_json)
         return
     answers = _answers(given, place)

@@ -10,14 +10,13 @@ from geosteer.errors import GeosteerError
 from geosteer_loader.install.answers import Answers, Node
 from geosteer_loader.install.files import file_set
 from geosteer_loader.install.servers import SERVERS
-from geosteer_loader.install.write import read_manifest, write
+from geosteer_loader.install.write import Written, includes_line, read_manifest, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from geosteer_loader.install.host import Host
     from geosteer_loader.install.place import Place
-    from geosteer_loader.install.write import Written
 
 
 def repair(place: Place, host: Host, token: Callable[[], str]) -> tuple[Written, Answers]:
@@ -52,6 +51,8 @@ def repair(place: Place, host: Host, token: Callable[[], str]) -> tuple[Written,
         for file in wanted.files
         if not os.path.lexists(host.at(file.path)) or (fresh and file.path == users)
     ]
+    if not lost and all(includes_line(include, host) for include in wanted.includes):
+        return Written(), answers
     written = write(
         replace(wanted, files=tuple(lost)), place, host, answers, force=True, before=manifest["files"]
     )

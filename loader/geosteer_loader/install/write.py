@@ -164,6 +164,14 @@ def _stage(file: File, host: Host, written: Written, *, owned: bool) -> Path:
     return path
 
 
+def includes_line(include: Include, host: Host) -> bool:
+    """Whether a program's file has the line. Raises: OSError."""
+    path = host.at(include.path)
+    return path.is_file() and include.line.encode() in [
+        line.strip() for line in path.read_bytes().splitlines()
+    ]
+
+
 def _include(include: Include, host: Host, written: Written, before: dict[Path, bytes | None]) -> None:
     path = host.at(include.path)
     if not path.is_file():
@@ -171,9 +179,9 @@ def _include(include: Include, host: Host, written: Written, before: dict[Path, 
             f"{include.path} does not exist: add `{include.line}` as its last line once it does"
         )
         return
-    content = path.read_bytes()
-    if include.line.encode() in [line.strip() for line in content.splitlines()]:
+    if includes_line(include, host):
         return
+    content = path.read_bytes()
     before[path] = content
     end = b"" if content.endswith(b"\n") or not content else b"\n"
     with path.open("ab") as stream:  # not replaced: owner and mode stay

@@ -150,7 +150,15 @@ def folders(scene: Scene) -> Iterator[Link]:
     if not settings.metrics:
         return
     counters = scene.host.at(settings.metrics)
-    if counters.is_dir():
+    own = counters / "pdns"
+    if owner is not None and own.is_dir() and own.stat().st_uid != owner[0]:
+        yield warning(
+            "counters",
+            f"{own} does not belong to {user}, who PowerDNS's workers are",
+            f"chown -R {user}: {own}",
+            "workers do not count what they answer",
+        )
+    elif counters.is_dir():
         yield good("counters", str(counters))
     else:
         yield warning(

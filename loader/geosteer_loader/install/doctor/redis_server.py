@@ -52,7 +52,8 @@ def files(scene: Scene) -> Iterator[Link]:
             )
     if not path.exists():
         if scene.manifest:
-            yield wrong("redis files", f"{path} does not exist", scene.repair)
+            cure = f"{scene.repair} && {scene.restart_redis}"
+            yield wrong("redis files", f"{path} does not exist", cure)
         return
     try:
         text = path.read_text(errors="replace")
@@ -65,7 +66,7 @@ def files(scene: Scene) -> Iterator[Link]:
         yield wrong(
             "redis files",
             f"{path} names {users}, which does not exist",
-            scene.repair,
+            f"{scene.repair} && {scene.restart_redis}",
             "Redis does not start",
         )
     there, wanted = settings.get("unixsocket"), scene.socket
