@@ -49,7 +49,7 @@ else:
 
 __all__ = [
     "EAGAIN", "EALREADY", "EINPROGRESS", "EINTR", "Address", "array", "bisect_right", "blake2b", "deque",
-    "dump_json", "load_json", "pack_address", "sha1", "socket",
+    "dump_json", "load_json", "pack_address", "scan_json", "sha1", "socket",
 ]  # fmt: skip
 
 socket = _socket
@@ -74,8 +74,12 @@ def Address(packed: bytes) -> str:  # noqa: N802
     return _socket.inet_ntop(_AF_INET6 if len(packed) == 16 else _AF_INET, packed)
 
 
-def _public_json() -> tuple[Callable[[str], Any], Callable[[Any], str]]:
+def _public_json() -> tuple[
+    Callable[[str], Any], Callable[[Any], str], Callable[[str, int], tuple[Any, int]]
+]:
     import json
+
+    decode = json.JSONDecoder().raw_decode
 
     def load(text: str) -> Any:
         try:
@@ -83,10 +87,16 @@ def _public_json() -> tuple[Callable[[str], Any], Callable[[Any], str]]:
         except RecursionError as exc:
             raise ValueError("not JSON: too many levels") from exc
 
-    return load, lambda value: json.dumps(value, separators=(",", ":"))
+    def scan(text: str, at: int) -> tuple[Any, int]:
+        try:
+            return decode(text, at)
+        except RecursionError as exc:
+            raise ValueError("not JSON: too many levels") from exc
+
+    return load, lambda value: json.dumps(value, separators=(",", ":")), scan
 
 
-def _lean_json() -> tuple[Callable[[str], Any], Callable[[Any], str]]:
+def _lean_json() -> tuple[Callable[[str], Any], Callable[[Any], str], Callable[[str, int], tuple[Any, int]]]:
     from _json import (
         encode_basestring_ascii,
         make_encoder,
@@ -105,11 +115,11 @@ def _lean_json() -> tuple[Callable[[str], Any], Callable[[Any], str]]:
         def parse_constant(name: str) -> float:
             raise ValueError(f"{name} is not JSON")
 
-    scan = make_scanner(Context())  # type: ignore[arg-type]
+    scanner = make_scanner(Context())  # type: ignore[arg-type]
 
-    def load(text: str) -> Any:
+    def scan(text: str, at: int) -> tuple[Any, int]:
         try:
-            value, end = scan(text, len(text) - len(text.lstrip(" \t\r\n")))
+            return scanner(text, at)
         except StopIteration as exc:
             raise ValueError(f"not JSON at character {exc.value}") from None
         except (
@@ -120,6 +130,9 @@ def _lean_json() -> tuple[Callable[[str], Any], Callable[[Any], str]]:
             ) from None
         except RecursionError as exc:
             raise ValueError("not JSON: too many levels") from exc
+
+    def load(text: str) -> Any:
+        value, end = scan(text, len(text) - len(text.lstrip(" \t\r\n")))
         if text[end:].strip(" \t\r\n"):
             raise ValueError(f"not JSON: more after character {end}")
         return value
@@ -128,15 +141,19 @@ def _lean_json() -> tuple[Callable[[str], Any], Callable[[Any], str]]:
         raise TypeError(f"{type(value).__name__} is not JSON")
 
     encode = make_encoder(None, refuse, encode_basestring_ascii, None, ":", ",", False, False, False)
-    return load, lambda value: "".join(encode(value, 0))
+    return load, lambda value: "".join(encode(value, 0)), scan
 
 
 try:
-    load_json, dump_json = _lean_json()
+    load_json, dump_json, scan_json = _lean_json()
+    """Text -> value; value -> text; text and a place in it -> the value that begins there, and where it ends.
+
+    Raises: ValueError: no value, or none that is whole, is there.
+    """
     if (
         load_json('{"a":[1,2.5,"\\u00e9",null,true]}') != {"a": [1, 2.5, "\xe9", None, True]}
         or dump_json([{}]) != "[{}]"
     ):
         raise ImportError
 except (ImportError, TypeError, ValueError, AttributeError):
-    load_json, dump_json = _public_json()
+    load_json, dump_json, scan_json = _public_json()

@@ -1,4 +1,7 @@
-"""What programs that run for long share: lines on stderr, random numbers from the system, and starting again in place."""
+"""What programs that run for long share: work in steps, lines on stderr, random numbers, and starting again in place.
+
+Work in steps is a generator that yields wherever something else may come between, and returns what it made.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,25 @@ from time import monotonic, sleep
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
+    from typing import TypeVar
+
+    Made = TypeVar("Made")
+    Steps = Generator[None, None, Made]
 
 RESTARTED = "GEOSTEER_RESTARTED"
 """Environment variable by which the program that takes this one's place learns that it does."""
 TRIAL_SECONDS = 5.0
 """How long the program may take to start, print its help and end."""
+
+
+def finished(steps: Steps[Made]) -> Made:
+    """What the steps make, taken all at once. Raises: what they raise."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
 
 
 def logger(program: str) -> Callable[[str], None]:

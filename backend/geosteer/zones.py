@@ -6,12 +6,15 @@ so the empty parent of a name gets a TXT record (RFC 8020: what has something be
 
 from __future__ import annotations
 
+from geosteer.process import finished
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
     from typing import Any
 
     from geosteer.decision.model import Node, Service
+    from geosteer.process import Steps
 
 END = b"END\n"
 FAIL = b"FAIL\n"
@@ -66,6 +69,13 @@ class Entry:
     def __repr__(self) -> str:
         return f"Entry({self.name})"
 
+    def copy(self) -> Entry:
+        """Another one that says the same."""
+        copy = Entry.__new__(Entry)
+        for slot in Entry.__slots__:
+            setattr(copy, slot, getattr(self, slot))
+        return copy
+
     def sound(self) -> bool:
         """Whether PowerDNS takes every line that is the same for everybody."""
         name = self.name.encode("ascii", "replace")
@@ -111,12 +121,7 @@ class Names:
     def add_zone(self, zone: str, spec: Mapping[str, Any], serial: int) -> None:
         """Take in a zone's SOA, NS and static records; names of services and nodes are added afterwards."""
         apex = self.entry(zone)
-        soa = spec["soa"]
-        content = (
-            f"{soa['mname']} {soa['rname']} {serial} {soa.get('refresh', 3600)} {soa.get('retry', 600)}"
-            f" {soa.get('expire', 604800)} {soa.get('minimum', 30)}"
-        )
-        lines = self.line(apex, "SOA", soa.get("ttl", 300), content)
+        lines = self._soa(apex, spec["soa"], serial)
         apex.soa = lines + END
         nameservers = b"".join([self.line(apex, "NS", spec.get("ns_ttl", 3600), name) for name in spec["ns"]])
         apex.ns = nameservers + END if nameservers else END
@@ -182,7 +187,8 @@ class Names:
         for server in servers:
             if self.zone_of(server.hostname or "") == zone:
                 self.add_node(server, NODE_TTL)
-        self.add_parents()
+        for entry in list(self.entries.values()):
+            self.add_parents(entry)
 
     def add_node(self, node: Node, ttl: int) -> None:
         """A node's own host name, where it lies in a served zone: always there, whatever the node's state."""
@@ -200,15 +206,33 @@ class Names:
             entry = self.entry(service.name)
             entry.service, entry.kinds, entry.ttl = service, service.kinds, service.ttl
 
-    def add_parents(self) -> None:
-        """Give the empty parents of all names their TXT record; the last step."""
-        for entry in list(self.entries.values()):
-            name = entry.name
-            while self.zone_of(name):  # beyond the apex too, where a zone lies within another
-                parent = self.entry(name)
-                if not parent.lines and not parent.kinds and not self._delegated(name):
-                    parent.lines = self.line(parent, "TXT", 30, '"-"')
-                name = name.partition(".")[2]
+    def add_parents(self, entry: Entry) -> None:
+        """Give the empty parents of a name their TXT record; when all names are in."""
+        name = entry.name
+        while self.zone_of(name):  # beyond the apex too, where a zone lies within another
+            parent = self.entry(name)
+            if not parent.lines and not parent.kinds and not self._delegated(name):
+                parent.lines = self.line(parent, "TXT", 30, '"-"')
+            name = name.partition(".")[2]
+
+    def with_serial(self, zones: Mapping[str, Mapping[str, Any]], serial: int) -> Names:
+        """The same names with another serial in the SOA of these zones, which are those of the configuration."""
+        names = Names(self._abi, self.zones)
+        names.partial, names.globs, names.entries = self.partial, self.globs, dict(self.entries)
+        for zone, spec in zones.items():
+            key = zone.encode("ascii", "backslashreplace")
+            before = self.entries[key]
+            apex = names.entries[key] = before.copy()
+            apex.soa = self._soa(apex, spec["soa"], serial) + END
+            apex.lines = apex.soa.removesuffix(END) + before.lines[len(before.soa) - len(END) :]
+        return names
+
+    def _soa(self, apex: Entry, soa: Mapping[str, Any], serial: int) -> bytes:
+        content = (
+            f"{soa['mname']} {soa['rname']} {serial} {soa.get('refresh', 3600)} {soa.get('retry', 600)}"
+            f" {soa.get('expire', 604800)} {soa.get('minimum', 30)}"
+        )
+        return self.line(apex, "SOA", soa.get("ttl", 300), content)
 
     def entry(self, name: str) -> Entry:
         """What is at a name; made if it is not there yet."""
@@ -298,16 +322,28 @@ def from_document(
     document: Mapping[str, Any], services: Iterable[Service], nodes: Iterable[Node], serial: int, abi: int
 ) -> Names:
     """Every name of a published configuration."""
+    return finished(in_steps(document, services, nodes, serial, abi))
+
+
+def in_steps(
+    document: Mapping[str, Any], services: Iterable[Service], nodes: Iterable[Node], serial: int, abi: int
+) -> Steps[Names]:
+    """The same, taken name by name."""
     zones = document.get("zones") or {}
     names = Names(abi, zones)
     for zone, spec in zones.items():
         names.add_zone(zone, spec, serial)
+        yield
     names.add_cuts(zones)
     for service in services:
         names.add_service(service)
+        yield
     for node in nodes:
         names.add_node(node, NODE_TTL)
-    names.add_parents()
+        yield
+    for entry in list(names.entries.values()):
+        names.add_parents(entry)
+        yield
     return names
 
 

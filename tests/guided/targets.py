@@ -62,10 +62,10 @@ def tier() -> Tier:
         for name in names:
             adoption.give(name, pages[name])
     generation, follower = adoption.finish(), made._follower
-    follower.leaves.carry_over(generation.trees, None)
+    follower.leaves.flip(generation.trees)
     for tree in generation.trees.values():
         for branch, number in tree.leaves():
-            follower.leaves.cache.put(tree.bits, branch, number, pages[branch.digest(number)])
+            follower.leaves.cache.put(tree, branch, number, pages[branch.digest(number)])
     follower.state = states.OPENING_USABLE
     follower._in_force(generation)
     follower._become(states.READ)
@@ -119,7 +119,7 @@ def _walk(tree: Tree, name: bytes, data: bytes) -> None:
     cache = LeafCache(1 << 20)
     for branch, number in list(tree.leaves())[:4]:
         if branch.digest(number) == name:
-            cache.put(tree.bits, branch, number, data)
+            cache.put(tree, branch, number, data)
             start, end = branch.bounds(number)
             for address in (start, end, (start + end) // 2):
                 record, length = tree.cell(address)

@@ -14,6 +14,7 @@ import pytest
 from geosteer.keys import digest
 from geosteer.powerdns.responder import Responder
 from geosteer.settings import load
+from geosteer.sync.adoption import IDLE
 from geosteer.sync.tier import Tier
 from geosteer.tables import page_builder
 from support.dns_setup import backend_toml
@@ -64,12 +65,17 @@ class Reader:
             done.clear()
             self.tier._follower.link.ask(("PING",), lambda _: done.append(True))
             self.tier._follower.link.writable()
-            while not done and time.monotonic() < end and self.tier._follower.link.fd >= 0:
+            while (not done or self.adopting) and time.monotonic() < end and self.tier._follower.link.fd >= 0:
                 self.tier.wait(time.monotonic(), lambda: bool(done))
                 self.tier.tick()
             if not done:  # the connection was closed
                 time.sleep(0.06)
                 self.tier.tick()
+
+    @property
+    def adopting(self) -> bool:
+        """Whether a generation is on its way in."""
+        return self.tier._follower._adopter.phase != IDLE
 
     def answers(self) -> list[bytes]:
         """Replies to some questions, each of the form that PowerDNS takes."""

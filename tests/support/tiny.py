@@ -95,7 +95,7 @@ def whole_tree(bits: int, built: page_builder.Built) -> Tree:
     tree = Tree(bits, built.root, inner_pages(built))
     cache = LeafCache(1 << 30)
     for branch, number in tree.leaves():
-        cache.put(bits, branch, number, built.pages[branch.digest(number)])
+        cache.put(tree, branch, number, built.pages[branch.digest(number)])
     return tree
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from geosteer.cmodules import pack_address
 from geosteer.decision.records import NO_PLACES
 from geosteer.errors import CorruptPage
+from geosteer.process import finished
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
+
+    from geosteer.process import Steps
 
     Entries = tuple[tuple["Node", float], ...]
 
@@ -23,6 +26,9 @@ RAMP = 60
 
 MOST = 2**31 - 1
 """Of any weight, time or distance; of a TTL too (RFC 2181, 8)."""
+
+SOME = 128
+"""Entries of a map that are made in one step."""
 
 FORMAT = 1
 """The configuration document's format that this code reads."""
@@ -71,27 +77,53 @@ class Node:
 class Map:
     """The redirection table: which nodes, with which weights, for which clients."""
 
-    __slots__ = ("all_down", "default", "everyone", "layers", "name", "nodes", "usable")
+    __slots__ = (
+        "alike", "all_down", "default", "everyone", "kinds", "layers", "name", "nodes", "usable",
+    )  # fmt: skip
 
     def __init__(self, name: str, spec: Mapping[str, Any], nodes: Mapping[str, Node]) -> None:
+        finished(self._make(name, spec, nodes))
+
+    @classmethod
+    def in_steps(cls, name: str, spec: Mapping[str, Any], nodes: Mapping[str, Node]) -> Steps[Map]:
+        """The same, made key by key."""
+        made = cls.__new__(cls)
+        yield from made._make(name, spec, nodes)
+        return made
+
+    def _make(self, name: str, spec: Mapping[str, Any], nodes: Mapping[str, Node]) -> Steps[None]:
         self.name = name
         self.all_down: str = spec.get("all_down", "all")
-        self.layers: tuple[tuple[str, str, dict[str, Entries]], ...] = tuple(
-            (layer, LAYER_TABLE[layer], {key: _entries(spec[layer][key], nodes) for key in spec[layer]})
-            for layer in spec.get("order") or ()
-            if layer in LAYER_TABLE and spec.get(layer)
-        )
+        layers = []
+        for layer in spec.get("order") or ():
+            if layer in LAYER_TABLE and spec.get(layer):
+                keys = {}
+                for key in spec[layer]:
+                    keys[key] = yield from _entries(spec[layer][key], nodes)
+                    yield
+                layers.append((layer, LAYER_TABLE[layer], keys))
+        self.layers: tuple[tuple[str, str, dict[str, Entries]], ...] = tuple(layers)
         """(layer, table that it asks, key -> nodes and weights), in the order asked."""
-        self.default: Entries = _entries(spec["default"], nodes)
+        self.default: Entries = yield from _entries(spec["default"], nodes)
         highest: dict[Node, float] = {}
         for entries in (self.default, *(some for *_, layer in self.layers for some in layer.values())):
-            for node, weight in entries:
+            for count, (node, weight) in enumerate(entries, 1):
                 highest[node] = max(weight, highest.get(node, 0.0))
+                if not count % SOME:
+                    yield
+            yield
         self.everyone: Entries = tuple(highest.items())
         """Every node of the map with its highest weight: the layer `any`."""
         self.nodes = tuple(highest)
-        self.usable = tuple(node for node in highest if highest[node] > 0) or self.nodes
+        self.usable = tuple([node for node in highest if highest[node] > 0]) or self.nodes
         """Nodes that some weight lets be chosen: they say which record types a service has."""
+        yield
+        self.kinds: tuple[str, ...] = tuple(
+            [kind for kind in ("A", "AAAA") if any(node.has(kind) for node in self.usable)]
+        )
+        """Types of address that a service has, for every client."""
+        self.alike = len(self.kinds) > 1 and all(node.has("A") == node.has("AAAA") for node in self.usable)
+        """For every client those types have the same nodes."""
 
 
 class Service:
@@ -122,14 +154,10 @@ class Service:
         self.max_answers = _whole(spec.get("max_answers", 1))
         self.spare = False
         """Nodes of the next layers make up for what the layer that answers has too few of; never so in DNS."""
-        self.kinds: tuple[str, ...] = (
-            ("CNAME",)
-            if self.cname
-            else tuple(kind for kind in ("A", "AAAA") if any(node.has(kind) for node in self.map.usable))
-        )
+        self.kinds: tuple[str, ...] = ("CNAME",) if self.cname else self.map.kinds
         """The record types that the service has, for every client."""
-        alike = len(self.kinds) > 1 and all(node.has("A") == node.has("AAAA") for node in self.map.usable)
-        self.choices = (self.kinds,) if alike else tuple((kind,) for kind in self.kinds)
+        together = self.map.alike and not self.cname
+        self.choices = (self.kinds,) if together else tuple((kind,) for kind in self.kinds)
         """The record types again, those together for which every client has the same nodes."""
         tables = [table for _, table, _ in self.map.layers]
         tables += {"nearest": ["geo"], "path": ["path"]}.get(self.policy, [])
@@ -154,26 +182,46 @@ class Model:
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         """Raises: CorruptPage: not a configuration document, or a format that this code does not know."""
+        finished(self._make(document))
+
+    @classmethod
+    def in_steps(cls, document: Mapping[str, Any]) -> Steps[Model]:
+        """The same, made piece by piece. Raises: as `Model`."""
+        model = cls.__new__(cls)
+        yield from model._make(document)
+        return model
+
+    def _make(self, document: Mapping[str, Any]) -> Steps[None]:
         try:
             if document["format"] != FORMAT:
                 raise CorruptPage(
                     f"configuration document format {document['format']}, this program knows {FORMAT}"
                 )
-            self.nodes = {name: Node(name, spec) for name, spec in document["nodes"].items()}
-            self.maps = {name: Map(name, spec, self.nodes) for name, spec in document["maps"].items()}
+            self.nodes = {}
+            for name, spec in document["nodes"].items():
+                self.nodes[name] = Node(name, spec)
+                yield
+            self.maps = {}
+            for name, spec in document["maps"].items():
+                self.maps[name] = yield from Map.in_steps(name, spec, self.nodes)
             middles = {country: _place(place) for country, place in (document.get("middles") or {}).items()}
-            self.services = {
-                name: Service(name, spec, self.maps, middles) for name, spec in document["services"].items()
-            }
+            yield
+            self.services = {}
+            for name, spec in document["services"].items():
+                self.services[name] = Service(name, spec, self.maps, middles)
+                yield
             self.continents: Mapping[str, str] = document.get("continents") or {}
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as exc:
             raise CorruptPage(f"configuration document: {type(exc).__name__} {exc}") from exc
 
 
-def _entries(weights: Mapping[str, float], nodes: Mapping[str, Node]) -> Entries:
-    return tuple(
-        (nodes[name], _number(weight) * nodes[name].weight / 100) for name, weight in weights.items()
-    )
+def _entries(weights: Mapping[str, float], nodes: Mapping[str, Node]) -> Steps[Entries]:
+    entries = []
+    for name, weight in weights.items():
+        entries.append((nodes[name], _number(weight) * nodes[name].weight / 100))
+        if not len(entries) % SOME:
+            yield
+    return tuple(entries)
 
 
 def _number(value: Any, low: float = 0, high: float = MOST) -> float:

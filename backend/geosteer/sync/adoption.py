@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from geosteer.cmodules import deque
 from geosteer.errors import CorruptPage
 from geosteer.keys import FAMILIES, SCHEMA, TABLES, digest, root_field
+from geosteer.process import finished
 from geosteer.resp.link import wrong_type
 from geosteer.sync.generation import Generation
 from geosteer.sync.states import ALIEN, EMPTIED, REFUSED
@@ -11,15 +13,19 @@ from geosteer.tables.tree import Inner, Tree, inner_digests
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from typing import Any
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from typing import Any, TypeVar
 
+    from geosteer.process import Steps
+    from geosteer.resp.conversation import Handler
     from geosteer.resp.link import Link
     from geosteer.sync.leaf_requests import LeafRequests
+    from geosteer.tables.leaf_cache import Place
 
+    Asked = TypeVar("Asked")
 
-BATCH = 256
-"""Objects asked for in one command: some MiB of pages."""
+BATCH = 64
+"""Objects or states asked for at once: half a MiB of pages."""
 
 
 class Unusable(Exception):  # a state of Redis, for the log
@@ -97,11 +103,17 @@ class Adoption:
 
         Raises: CorruptPage: the pieces don't make one.
         """
+        return finished(self.in_steps())
+
+    def in_steps(self) -> Steps[Generation]:
+        """As `finish`, piece by piece."""
         assert self._text is not None
         trees = {}
         for (table, bits), root in self._trees.items():
-            trees[table, bits] = self._kept(table, bits) or Tree(bits, root, self._have, self._read)
-        return Generation(self.fields, self._text, trees)
+            kept = self._kept(table, bits)
+            trees[table, bits] = kept or (yield from Tree.in_steps(bits, root, self._have, self._read))
+            yield
+        return (yield from Generation.in_steps(self.fields, self._text, trees, self._previous))
 
     def _kept(self, table: str, bits: int) -> Tree | None:
         """The previous generation's tree, where it is the same."""
@@ -118,96 +130,209 @@ class Adoption:
         return page
 
 
-class Adopter:
-    """Fetches a generation over a link: its document and upper pages, then the leaves in use that have changed."""
+IDLE = "idle"
+"""Nothing is on its way in."""
+FETCHING = "fetching"
+"""The document and the upper pages are asked for, level by level."""
+BUILDING = "building"
+"""They are put together."""
+CARRYING = "carrying"
+"""The leaves that both generations have are taken over."""
+WARMING = "warming"
+"""The states of new nodes and the leaves in use that changed are asked for, and taken in."""
+PHASES = (IDLE, FETCHING, BUILDING, CARRYING, WARMING)
+"""In their order; what is wrong on the way, an announcement that cannot be used or a lost connection lead back to `IDLE`."""
 
-    __slots__ = ("_adoption", "_ask_states", "_failed", "_in_force", "_leaves", "_link", "_object")
+
+class Adopter:
+    """Brings a generation in, step by step, while the one before it answers; it is in force from one moment to the next.
+
+    Of announcements that come meanwhile the last waits until the one under way is in force or has failed: else a generation
+    that takes longer than the time between two would never be.
+    """
+
+    __slots__ = (
+        "_awaited", "_failed", "_forgetting", "_fresh", "_hurry", "_in_force", "_leaves", "_link", "_next", "_object",
+        "_steps", "fields", "phase",
+    )  # fmt: skip
 
     def __init__(
         self, link: Link, object_key: str, leaves: LeafRequests,
-        ask_states: Callable[[Generation], bool], in_force: Callable[[Generation], None],
-        failed: Callable[[str], None],
+        fresh: Callable[[Generation], Iterable[Callable[[Callable[[], None]], None]]], in_force: Callable[[Generation], None],
+        failed: Callable[[str], None], hurry: Callable[[], None],
     ) -> None:  # fmt: skip
         """Make one that adopts nothing yet.
 
         Args:
-            ask_states: queues reads of the states that a generation needs and that were not read yet; whether there are any.
+            fresh: what queues a read of each of the states that a generation needs and that were not read yet, given what
+                is to be called when the reply is in.
             in_force: takes a generation that is complete and warm.
             failed: takes what is missing or damaged, as a line for the log.
+            hurry: called when there is something to do.
         """
         self._link, self._object, self._leaves = link, object_key, leaves
-        self._ask_states, self._in_force, self._failed = ask_states, in_force, failed
-        self._adoption: Adoption | None = None
+        self._fresh, self._in_force, self._failed, self._hurry = fresh, in_force, failed, hurry
+        self.phase = IDLE
+        """One of `PHASES`."""
+        self.fields: Mapping[str, str] | None = None
+        """Of `current`: what is on its way in."""
+        self._next: tuple[Mapping[str, str], Adoption] | None = None
+        self._steps: Steps[None] | None = None
+        self._awaited = 0
+        """Replies that the next step waits for."""
+        self._forgetting: deque[Steps[None]] = deque()
+        """The steps by which what is no longer in force is let go."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a step to be taken now."""
+        return (self._steps is not None and not self._awaited) or bool(self._forgetting)
 
     def begin(self, fields: Mapping[str, str], previous: Generation | None) -> None:
-        """Adopt what these fields of `current` name, instead of what was on its way. Raises: Unusable."""
-        self._adoption = None
-        self._adoption = Adoption(fields, previous)
+        """Adopt what these fields of `current` name, after what is on its way. Raises: Unusable: nothing is then."""
+        try:
+            adoption = Adoption(fields, previous)
+        except Unusable:
+            self.drop()
+            raise
+        if self._steps is not None:
+            self._next = None if fields == self.fields else (fields, adoption)
+            return
+        self._start(fields, adoption)
+
+    def _start(self, fields: Mapping[str, str], adoption: Adoption) -> None:
+        self.fields, self._steps, self._awaited = fields, self._adopt(adoption), 0
+        self._hurry()
 
     def drop(self) -> None:
-        """Adopt nothing: it is in force, or its connection is lost."""
-        self._adoption = None
+        """Adopt nothing: what is announced is in force already, cannot be used, or the connection is lost."""
+        if self._steps is not None:
+            self._end()
+            self._forgetting.append(self._leaves.cache.abandon())
+            self._hurry()
+        self._next = None
 
-    def go_on(self) -> None:
-        """Ask for what is missing, or finish."""
-        adoption = self._adoption
-        if adoption is None:
+    def _end(self) -> None:
+        self.phase, self.fields, self._steps, self._awaited = IDLE, None, None, 0
+
+    def step(self, clock: Callable[[], float], seconds: float) -> None:
+        """Take steps for about that long, and at least one, if there is any to be taken."""
+        until = clock() + seconds
+        while self.ready:
+            self._step()
+            if clock() >= until:
+                return
+
+    def _step(self) -> None:
+        steps = self._steps
+        if steps is None or self._awaited:
+            try:
+                next(self._forgetting[0])
+            except StopIteration:
+                self._forgetting.popleft()
             return
         try:
-            missing = adoption.missing()
-            if missing:
-                self._ask(adoption, missing)
-                return
-            generation = adoption.finish()
+            next(steps)
+        except StopIteration:
+            pass
         except CorruptPage as exc:
             self._fail(str(exc))
-            return
-        self._adoption = None
-        self._warm(generation)
 
-    def _ask(self, adoption: Adoption, names: list[bytes]) -> None:
-        """Ask for objects, in replies of a bounded size; what is missing then is looked for after the last."""
+    def _adopt(self, adoption: Adoption) -> Steps[None]:
+        """The way of a generation from its announcement until it is in force."""
+        self.phase = FETCHING
+        while missing := adoption.missing():
+            yield from self._fetch(adoption, missing)
+        self.phase = BUILDING
+        generation = yield from adoption.in_steps()
+        self.phase = CARRYING
+        changed = yield from self._leaves.follow(generation.trees)
+        self.phase = WARMING
+        yield from self._read_states(generation)
+        yield from self._warm(changed)
+        self._end()
+        self._forgetting.append(self._leaves.flip(generation.trees))
+        self._in_force(generation)
+        if self._next is not None:
+            (fields, _), self._next = self._next, None
+            self._start(fields, Adoption(fields, generation))
+
+    def _fetch(self, adoption: Adoption, names: list[bytes]) -> Steps[None]:
+        """Have what is missing, in replies of a bounded size."""
+        came: list[tuple[bytes, Any]] = []
         for at in range(0, len(names), BATCH):
-            batch, last = names[at : at + BATCH], at + BATCH >= len(names)
-            command = ("HMGET", self._object, *[name.hex() for name in batch])
-            self._link.ask(command, self._taker(adoption, batch, last=last))
+            batch = names[at : at + BATCH]
+            self._awaited += 1
+            self._link.ask(("HMGET", self._object, *[name.hex() for name in batch]), self._taker(batch, came))
+        self._link.writable()
+        yield
+        for name, data in came:
+            adoption.give(name, data)
+            yield
 
-    def _taker(self, adoption: Adoption, names: list[bytes], *, last: bool) -> Callable[[Any], None]:
-        return lambda reply: self._take_objects(adoption, names, reply, last=last)
+    def _read_states(self, generation: Generation) -> Steps[None]:
+        """Have the states of the nodes that it brings: some at a time, since replies that are here are taken in at once."""
+        for count, ask in enumerate(self._fresh(generation), 1):
+            self._awaited += 1
+            ask(self._counter())
+            if count % BATCH == 0:
+                self._link.writable()
+                yield
+        if self._awaited:
+            self._link.writable()
+            yield
 
-    def _take_objects(self, adoption: Adoption, names: list[bytes], reply: Any, *, last: bool) -> None:
-        if adoption is not self._adoption:
-            return
-        if wrong_type(reply):
-            self._fail(f"{self._object}: {reply}")
-            return
-        if not self._link.accepts(reply):
-            return
-        try:
-            for name, data in zip(names, reply, strict=True):
-                adoption.give(name, data)
-        except (CorruptPage, TypeError, ValueError) as exc:
-            self._fail(str(exc))
-            return
-        if last:
-            self.go_on()
+    def _warm(self, places: list[Place]) -> Steps[None]:
+        """Have the leaves in use that changed; one that is missing or damaged is left to whoever needs it."""
+        came: list[tuple[Place, Any]] = []
+        for at in range(0, len(places), BATCH):
+            batch = places[at : at + BATCH]
+            self._awaited += 1
+            self._leaves.ask_changed(batch, self._taker(batch, came, all_of_them=False))
+        self._link.writable()
+        yield
+        for (tree, branch, number), data in came:
+            if isinstance(data, bytes):
+                self._leaves.put(tree, branch, number, data)
+                yield
+
+    def _taker(
+        self, asked: Sequence[Asked], came: list[tuple[Asked, Any]], *, all_of_them: bool = True
+    ) -> Handler:
+        """What puts a reply aside, each value with what was asked for; *all_of_them*: without it nothing goes on."""
+        arrived, steps = self._counter(), self._steps
+
+        def take(reply: Any) -> None:
+            if steps is not self._steps:
+                return
+            if wrong_type(reply):
+                if all_of_them:
+                    self._fail(f"{self._object}: {reply}")
+                    return
+            elif self._link.accepts(reply):
+                came.extend(zip(asked, reply, strict=False))
+            arrived()
+
+        return take
+
+    def _counter(self) -> Callable[[], None]:
+        """What counts one of the replies that are awaited, unless what they are for was dropped."""
+        steps = self._steps
+
+        def arrived() -> None:
+            if steps is self._steps:
+                self._awaited -= 1
+                if not self._awaited:
+                    self._hurry()
+
+        return arrived
 
     def _fail(self, reason: str) -> None:
-        number = self._adoption.fields.get("generation") if self._adoption else "?"
-        self._adoption = None
+        number = self.fields.get("generation") if self.fields is not None else "?"
+        self._end()
+        self._forgetting.append(self._leaves.cache.abandon())
+        self._hurry()
         self._failed(f"generation {number} cannot be adopted: {reason}")
-
-    def _warm(self, generation: Generation) -> None:
-        """Before a complete generation answers, fetch what would be missed: new nodes' states, changed leaves in use."""
-        leaves = self._leaves
-        fresh = self._ask_states(generation)
-        came = leaves.ask_changed(generation.trees)
-
-        def finish() -> None:
-            leaves.carry_over(generation.trees, came)
-            self._in_force(generation)
-
-        if fresh or came is not None:
-            self._link.ask(("PING",), lambda reply: finish() if self._link.accepts(reply) else None)
-        else:
-            finish()
+        if self._next is not None:
+            following, self._next = self._next, None
+            self._start(*following)

@@ -15,7 +15,7 @@ from geosteer.sync.node_states import Mirror
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
     from geosteer.counters.counters import Counters
@@ -31,6 +31,12 @@ STEADY = 2.0
 """Seconds that a connection must be live before the troubles of earlier ones are forgotten."""
 CLOSING = "closed"
 """Why a connection ends that this program ends itself."""
+STEP = 0.0004
+"""Seconds that adopting a generation goes on for at once; a single piece of it may take a little longer."""
+REST = 0.001
+"""Seconds between two such steps."""
+STARVED = 0.005
+"""Seconds after a step until the next is taken although a question waits."""
 ELSEWHERE = 10.0
 """Seconds between attempts to find a server whose node states are not frozen, where there are several."""
 
@@ -41,7 +47,7 @@ class Follower:
     def __init__(
         self, settings: Settings, random: Callable[[int], int], clock: Callable[[], float],
         say: Callable[[str, str], None], changed: Callable[[], None], learnt: Callable[[], None],
-        wall: Callable[[], float], counters: Counters,
+        wall: Callable[[], float], counters: Counters, hurry: Callable[[], None],
     ) -> None:  # fmt: skip
         """Make a follower that has not begun to connect.
 
@@ -53,6 +59,7 @@ class Follower:
             learnt: called when something came that is worth keeping on disk.
             wall: this machine's own clock, seconds since 1970.
             counters: take trouble with Redis, and tell the connection's name.
+            hurry: called when `work` has something to do.
         """
         self.keys = keys = Keys(settings.prefix)
         self.state = states.AWAY
@@ -82,8 +89,10 @@ class Follower:
         )
         self.leaves = LeafRequests(self.link, keys.object, settings.cache, say, self._doubt_current)
         self._adopter = Adopter(
-            self.link, keys.object, self.leaves, self._ask_fresh, self._in_force, self._cannot_adopt
+            self.link, keys.object, self.leaves, self._fresh, self._in_force, self._cannot_adopt, hurry
         )
+        self._next_step = 0.0
+        self._last_moment = 0.0
         self._dirty: dict[str, None] = {}
         self._retry_at: float | None = None
         self._backoff = BACKOFF[0]
@@ -129,6 +138,29 @@ class Follower:
             self._next_leave = now + ELSEWHERE
             self.link.leave("node states are frozen there")
         return due if self._retry_at is None else min(due, self._retry_at)
+
+    @property
+    def ready(self) -> bool:
+        """Whether `work` has a step to take, now or after a rest."""
+        return self._adopter.ready
+
+    def work(self, now: float, *, idle: bool) -> float | None:
+        """Bring what is announced a step nearer; returns when to be called again (monotonic), None: nothing is to be done.
+
+        Between two steps there is a rest, in which other processes have the processor, while there is anything to answer from.
+        Args: idle: no question is waiting; else a step is taken only when none was for long.
+        """
+        adopter = self._adopter
+        if not adopter.ready:
+            return None
+        if self.generation is not None and now < (self._next_step if idle else self._last_moment):
+            return self._next_step
+        adopter.step(self._clock, STEP)
+        now = self._clock()
+        self._next_step, self._last_moment = now + REST, now + STARVED
+        if not adopter.ready:
+            return None
+        return self._next_step if self.generation is not None else now
 
     def pump(self) -> None:
         """Read again what was announced to have changed."""
@@ -185,6 +217,8 @@ class Follower:
         self.reading = 0
         self._adopter.drop()
         self.leaves.forget()
+        # those of a generation that was on its way were not all read
+        self.mirror.forget_others(self.generation.model.nodes if self.generation is not None else {})
 
     def _pushed(self, push: Any) -> None:
         if push[0] != b"invalidate":
@@ -199,7 +233,7 @@ class Follower:
         keys = self.keys
         for key in (keys.current, keys.override, keys.beat):
             self._dirty[key] = None
-        for name in self.generation.model.nodes if self.generation else ():
+        for name in self.mirror.fields:
             self._dirty[keys.node(name)] = None
 
     def _read_dirty(self, *, pushed: bool) -> None:
@@ -216,7 +250,11 @@ class Follower:
                 link.ask(("HGETALL", key), lambda reply: self._take_beats(reply, pushed=pushed))
             elif key.startswith(keys.nodes):
                 name = key[len(keys.nodes) :]
-                if self.generation is None or name in self.generation.model.nodes:
+                if (
+                    self.generation is None
+                    or name in self.generation.model.nodes
+                    or name in self.mirror.fields
+                ):
                     self._ask_node(name)
         if self.reading:
             self._changed()  # an answer that is remembered may be outdated already
@@ -227,6 +265,9 @@ class Follower:
 
     def _take_node(self, name: str, reply: Any) -> None:
         self.reading -= 1
+        self._note_node(name, reply)
+
+    def _note_node(self, name: str, reply: Any) -> None:
         fields = self._fields(self.keys.node(name), reply)
         if fields is not None and self.mirror.set_node(name, fields):
             self._changed()
@@ -304,20 +345,28 @@ class Follower:
             self._become(exc.event)
             return
         self._become(states.ANNOUNCED)
-        self._adopter.go_on()
 
     def _cannot_adopt(self, reason: str) -> None:
         self._count_error("generation")
         self._say("current", reason)
         self._become(states.REFUSED)
 
-    def _ask_fresh(self, generation: Generation) -> bool:
-        """Ask for the states of nodes that a generation brings; returns whether there are any."""
-        fresh = [name for name in generation.model.nodes if name not in self.mirror.fields]
-        for name in fresh:
-            self.mirror.set_node(name, {})
-            self._ask_node(name)
-        return bool(fresh)
+    def _fresh(self, generation: Generation) -> Iterator[Callable[[Callable[[], None]], None]]:
+        """What asks for the state of each node that a generation brings: no answer waits for it before it is in force."""
+        for name in generation.model.nodes:
+            if name not in self.mirror.fields:
+                self.mirror.set_node(name, {})  # from now on it is read again when it changes
+                yield self._asker(name)
+
+    def _asker(self, name: str) -> Callable[[Callable[[], None]], None]:
+        def ask(arrived: Callable[[], None]) -> None:
+            def take(reply: Any) -> None:
+                self._note_node(name, reply)
+                arrived()
+
+            self.link.ask(("HGETALL", self.keys.node(name)), take)
+
+        return ask
 
     def _in_force(self, generation: Generation) -> None:
         self.generation = generation

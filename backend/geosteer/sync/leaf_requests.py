@@ -11,19 +11,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
+    from geosteer.process import Steps
+    from geosteer.resp.conversation import Handler
     from geosteer.resp.link import Link
     from geosteer.tables.leaf_cache import Place
     from geosteer.tables.tree import Branch, Tree
 
     Trees = Mapping[tuple[str, int], Tree]
-    Came = list[tuple[Place, Any]]
 
 OUTSTANDING = 64
 """Page requests under way at most."""
 WARMED = 256
 """Leaves fetched before a new generation answers, at most: those in use that have changed."""
-BATCH = 64
-"""Leaves asked for in one command."""
 
 
 class LeafRequests:
@@ -55,25 +54,24 @@ class LeafRequests:
         self._link.writable()
         return lambda: not any(mark in self._asked for mark in marks)
 
-    def ask_changed(self, new: Trees) -> Came | None:
-        """Ask for the leaves in use that a new generation changed; None: there are none, else what `carry_over` takes."""
-        came: Came = []
+    def follow(self, trees: Trees) -> Steps[list[Place]]:
+        """Fill the trees of a new generation with what is here; returns the leaves to be fetched before it answers."""
         old = self._trees
-        both = [key for key in old if key in new and old[key] is not new[key]]
-        wanted = self.cache.outdated([old[key] for key in both], [new[key] for key in both], WARMED)
-        for at in range(0, len(wanted), BATCH):
-            batch = wanted[at : at + BATCH]
-            names = [branch.digest(number).hex() for _, branch, number in batch]
-            self._link.ask(("HMGET", self._object, *names), _collector(batch, came))
-        return came if wanted else None
+        yield from self.cache.follow(
+            [(old[key], trees[key]) for key in old if key in trees and old[key] is not trees[key]]
+        )
+        return (yield from self.cache.outdated(WARMED))
 
-    def carry_over(self, trees: Trees, came: Came | None) -> None:
-        """Go on with the trees of a new generation: what is in them as well is kept, what came is taken in."""
-        self.cache = self.cache.carry_over(list(trees.values()))
-        self._trees = trees
-        for (tree, branch, number), data in came or ():
-            if isinstance(data, bytes):
-                self._put(tree, branch, number, data)
+    def ask_changed(self, batch: list[Place], take: Handler) -> None:
+        """Ask for some of those; *take*: gets the reply, an error too."""
+        names = [branch.digest(number).hex() for _, branch, number in batch]
+        self._link.ask(("HMGET", self._object, *names), take)
+
+    def flip(self, trees: Trees) -> Steps[None]:
+        """Go on with the trees of a new generation; returns the steps by which the old ones are let go."""
+        old, self._trees = self._trees, trees
+        gone = [tree for key, tree in old.items() if key not in trees]
+        return self.cache.flip(list(trees.values()), gone)
 
     def forget(self) -> None:
         """The connection is lost: nothing is under way."""
@@ -89,24 +87,16 @@ class LeafRequests:
 
     def _take(self, mark: tuple[int, int], tree: Tree, branch: Branch, number: int, reply: Any) -> None:
         self._asked.discard(mark)
-        if (wrong_type(reply) or self._link.accepts(reply)) and not self._put(tree, branch, number, reply):
+        if (wrong_type(reply) or self._link.accepts(reply)) and not self.put(tree, branch, number, reply):
             self._damaged()
 
-    def _put(self, tree: Tree, branch: Branch, number: int, data: Any) -> bool:
+    def put(self, tree: Tree, branch: Branch, number: int, data: Any) -> bool:
+        """Keep a leaf that came; whether it is the one that belongs there, and is whole."""
         try:
             if not isinstance(data, bytes):
                 raise CorruptPage("is not there" if data is None else str(data))
-            self.cache.put(tree.bits, branch, number, data)
+            self.cache.put(tree, branch, number, data)
         except CorruptPage as exc:
             self._say("page", f"page {branch.digest(number).hex()}: {exc}")
             return False
         return True
-
-
-def _collector(batch: list[Place], came: Came) -> Callable[[Any], None]:
-    def collect(reply: Any) -> None:
-        # an error is met again by the PING that follows, or by the first that needs a page
-        if isinstance(reply, list):
-            came.extend(zip(batch, reply, strict=False))
-
-    return collect

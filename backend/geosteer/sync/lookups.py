@@ -223,6 +223,9 @@ class Lookups:
             patient = first > until
             until = max(until, first)
         while not done():
+            more = self._bring_first()
+            if more and done():
+                break
             follower, link, now = self._follower, self._follower.link, self._clock()
             if patient and until <= now:
                 until = self._first_until()
@@ -236,7 +239,7 @@ class Lookups:
             poller = self._poller
             poller.register(fd, self.poll_mask()[1])
             # what has come already is taken in any case
-            events = poller.poll(min(left, 60.0) * 1000 + 0.5 if left > 0 else 0)
+            events = poller.poll(min(left, 60.0) * 1000 + 0.5 if left > 0 and not more else 0)
             poller.unregister(fd)
             for _, event in events:
                 self.handle(event)
@@ -247,6 +250,17 @@ class Lookups:
         if waited:
             self.counters.count(TIMEOUTS)
         return False
+
+    def _bring_first(self) -> bool:
+        """Where there is nothing to answer from, bring the first generation a step nearer, if there is one to be taken now."""
+        follower = self._follower
+        if follower.generation is not None or not follower.ready:
+            return False
+        try:
+            follower.work(self._clock(), idle=True)
+        except Exception as exc:  # noqa: BLE001  # as in `handle`
+            self.stumble(exc)
+        return True
 
     def poll_mask(self) -> tuple[int, int]:
         """File descriptor to poll, or -1, and for what."""

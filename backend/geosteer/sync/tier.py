@@ -107,7 +107,9 @@ class Tier(Lookups):
         self._prepared = False
         self._keeper = Keeper(settings.snapshot, settings.origin)
         counters = counters or Counters("library")
-        follower = Follower(settings, random, clock, self._say, self._changed, self._learnt, wall, counters)
+        follower = Follower(
+            settings, random, clock, self._say, self._changed, self._learnt, wall, counters, self._hurry
+        )
         super().__init__(settings, follower, clock, counters)
 
     # ------------------------------------------------------------------ for the front end's loop
@@ -157,6 +159,7 @@ class Tier(Lookups):
 
     def _tick(self, now: float, *, idle: bool) -> None:
         due = self._follower.tick(now)
+        step_due = self._follower.work(now, idle=idle)
         self._rename()
         if idle and not self._prepared and self.generation is not None:
             self._prepared = True
@@ -166,7 +169,7 @@ class Tier(Lookups):
         for time_of in (self._stale_ends(), self.mirror.frozen_at(), self._keeper.due):
             if time_of is not None and now < time_of < due:
                 due = time_of
-        self.due = due
+        self.due = due if step_due is None else min(due, step_due)
         self._note()
 
     def _note(self) -> None:
@@ -237,6 +240,10 @@ class Tier(Lookups):
         if generation is not None:
             self._index(generation)
         self._rename()
+
+    def _hurry(self) -> None:
+        """There is something to be done between two questions."""
+        self.due = 0.0
 
     def _rename(self) -> None:
         """Find out where answers come from now."""

@@ -20,6 +20,16 @@ OBJECTS = 120
 """Bytes of a record's objects besides its text."""
 
 
+class Ledger:
+    """Counts the bytes that leaves grow by after they were counted."""
+
+    __slots__ = ("grown",)
+
+    def __init__(self, grown: list[int]) -> None:
+        self.grown = grown
+        """One number, the sum over all ledgers of a cache."""
+
+
 class Leaf:
     """The entries of a leaf page with few distinct records, or names that other leaves have as well.
 
@@ -36,8 +46,8 @@ class Leaf:
         "grown",
         "host",
         "index",
-        "ledger",
         "mask",
+        "shelf",
         "shift",
         "starts",
         "step",
@@ -60,8 +70,8 @@ class Leaf:
         """Measurements until it is cut, 0 when it is."""
         self.grown = 0
         """Bytes added since."""
-        self.ledger = [0]
-        """The sum of these over all leaves of a cache."""
+        self.shelf: Ledger | None = None
+        """Where it is counted, if it is."""
         self.cells = [_shared(record, 0) for record in records(raw, at, count)]
 
     @property
@@ -113,7 +123,8 @@ class Leaf:
         added += self.step * (len(index) - len(self.index))
         self.starts, self.index = starts, bytes(index)
         self.grown += added
-        self.ledger[0] += added
+        if self.shelf is not None:
+            self.shelf.grown[0] += added
 
 
 class Dense:
@@ -122,8 +133,11 @@ class Dense:
     What the hot path looks at leads to `measure` always.
     """
 
-    __slots__ = ("_keys", "_mask", "_places", "_shift", "_tail", "bits", "first", "grown", "host", "ledger")
-    starts, index, cells, shift, mask = (), b"\0", (("", 0),), 0, 0
+    __slots__ = ("_keys", "_mask", "_places", "_shift", "_tail", "bits", "first", "grown", "host", "shelf")
+    starts: Sequence[int] = ()
+    index = b"\0"
+    cells: Sequence[tuple[str, int]] = (("", 0),)
+    shift = mask = 0
 
     def __init__(self, page: Page, raw: bytes, at: int, count: int, first: int) -> None:
         """As `Leaf`."""
@@ -135,7 +149,8 @@ class Dense:
         self._tail = raw[front:]
         """The index, then the records."""
         self._places = array("H", [place - front for place in places(raw, at, count)])
-        self.grown, self.ledger = 0, [0]
+        self.grown = 0
+        self.shelf: Ledger | None = None
 
     @property
     def cost(self) -> int:

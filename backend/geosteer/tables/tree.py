@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from geosteer.cmodules import array, bisect_right
 from geosteer.errors import CorruptPage
+from geosteer.process import finished
 from geosteer.tables.page_format import DIGEST, MAX_HEIGHT, MAX_INNER, MAX_LEAVES, names, outline
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import TypeAlias
 
-    from geosteer.tables.leaf import Dense, Leaf
+    from geosteer.process import Steps
+    from geosteer.tables.leaf import Dense, Leaf, Ledger
 
-    AnyLeaf = Leaf | Dense
+    AnyLeaf: TypeAlias = Leaf | Dense
 
 FLAT = 4096
 """Leaves of a table up to which one list holds them all; above, a list of lists."""
@@ -62,7 +65,7 @@ class Branch:
 class Tree:
     """One family of one table."""
 
-    __slots__ = ("bits", "branches", "quick", "root", "slots", "tops")
+    __slots__ = ("bits", "branches", "quick", "root", "shelf", "slots", "tops")
 
     def __init__(
         self, bits: int, root: bytes, inner: dict[bytes, bytes], read: Callable[[bytes], Inner] | None = None
@@ -71,38 +74,64 @@ class Tree:
 
         Raises: CorruptPage: a page does not match its parent. KeyError: the digest of a page that is not in *inner*.
         """
+        finished(self._grow(bits, root, inner, read or Inner))
+
+    @classmethod
+    def in_steps(
+        cls, bits: int, root: bytes, inner: dict[bytes, bytes], read: Callable[[bytes], Inner]
+    ) -> Steps[Tree]:
+        """The same tree, made page by page. Raises: as `Tree`."""
+        tree = cls.__new__(cls)
+        yield from tree._grow(bits, root, inner, read)  # noqa: SLF001  # its own class
+        return tree
+
+    def _grow(
+        self, bits: int, root: bytes, inner: dict[bytes, bytes], read: Callable[[bytes], Inner]
+    ) -> Steps[None]:
         self.bits = bits
         self.root = root
-        read = read or Inner
+        self.shelf: Ledger | None = None
+        """Who counts its leaves; None as long as it has none."""
         last = (1 << bits) - 1
         level = [(root, 0, last)]
         height = read(inner[root]).height
         branches = [Branch(bits, [0], root, last)] if not height else []
-        while height > 0 and not branches:
-            pages = _bounded(
-                (read(inner[name]).children(bits, height, start, end) for name, start, end in level),
-                MAX_LEAVES if height == 1 else MAX_INNER,
-            )
-            if height == 1:  # branch by branch, since this is where a large table has most of its objects
-                branches = [Branch(bits, starts, names, end) for (starts, names, end) in pages]
-            else:
-                level = [
-                    (names[DIGEST * number : DIGEST * (number + 1)], start, after - 1)
-                    for starts, names, end in pages
-                    for number, (start, after) in enumerate(zip(starts, [*starts[1:], end + 1], strict=True))
-                ]
-                height -= 1
+        while height > 0:
+            below, count = [], 0
+            most = MAX_LEAVES if height == 1 else MAX_INNER
+            for page, begin, until in level:
+                starts, names, end = read(inner[page]).children(bits, height, begin, until)
+                count += len(starts)
+                if count > most:  # before those are made objects of
+                    raise CorruptPage(f"inner pages name more than {most} pages")
+                if height == 1:  # branch by branch, since this is where a large table has most of its objects
+                    branches.append(Branch(bits, starts, names, end))
+                else:
+                    below += [
+                        (names[DIGEST * number : DIGEST * (number + 1)], first, after - 1)
+                        for number, (first, after) in enumerate(
+                            zip(starts, [*starts[1:], end + 1], strict=True)
+                        )
+                    ]
+                yield
+            level = below
+            height -= 1
         leaves = sum(len(branch.slots) for branch in branches)
         flat = leaves <= FLAT
         if flat and len(branches) > 1:
             starts = [start for branch in branches for start in branch.firsts()]
+            yield
             branches = [Branch(bits, starts, b"".join([branch.digests for branch in branches]), last)]
+            yield
         self.branches = branches
         self.tops = branches[0].firsts()[1:] if flat else [branch.bounds(0)[0] for branch in branches[1:]]
         """Where each leaf but the first begins, or each branch where there are many: a list, which is searched fastest."""
         self.slots: list[AnyLeaf | None] | None = branches[0].slots if flat else None
-        self.quick = _by_first_half(branches[0]) if flat and bits == 32 and leaves >= MANY else None
+        self.quick: array[int] | None = None
         """IPv4: for the first 16 bits of an address its leaf, or `SEVERAL`; None where it would not pay."""
+        if flat and bits == 32 and leaves >= MANY:
+            yield
+            self.quick = yield from _by_first_half(branches[0])
 
     def cell(self, address: int) -> tuple[str, int]:
         """Record of an address, "" on a miss, and the length of the widest prefix around it that has it.
@@ -143,22 +172,7 @@ class Tree:
                 yield branch, number
 
 
-def _bounded(
-    pages: Iterator[tuple[list[int], bytes, int]], most: int
-) -> Iterator[tuple[list[int], bytes, int]]:
-    """The same, until they name more pages than a table can have: before those are made objects of.
-
-    Raises: CorruptPage.
-    """
-    count = 0
-    for page in pages:
-        count += len(page[0])
-        if count > most:
-            raise CorruptPage(f"inner pages name more than {most} pages")
-        yield page
-
-
-def _by_first_half(branch: Branch) -> array[int]:
+def _by_first_half(branch: Branch) -> Steps[array[int]]:
     """For each value of an IPv4 address's first 16 bits the number of the leaf that holds all of them, or `SEVERAL`."""
     numbers = array("H", (SEVERAL,)) * (1 << 16)
     starts = branch.firsts()
@@ -166,6 +180,8 @@ def _by_first_half(branch: Branch) -> array[int]:
         low, high = (start + 0xFFFF) >> 16, after >> 16
         if low < high:
             numbers[low:high] = array("H", (number,)) * (high - low)
+        if number % 128 == 127:
+            yield
     return numbers
 
 

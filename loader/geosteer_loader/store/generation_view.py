@@ -69,7 +69,7 @@ class View:
         try:
             if data is None:
                 raise CorruptPage("is not there")
-            self._cache.put(bits, branch, number, data)
+            self._cache.put(tree, branch, number, data)
         except CorruptPage as exc:
             raise StoreError(
                 f"{self._store.name}: page {name}: {exc} (geosteer publish writes it again)"

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from geosteer.errors import CorruptPage
 from geosteer.keys import digest
+from geosteer.process import finished
 from geosteer.tables import leaf, page_builder, tree
 from geosteer.tables.leaf_cache import LeafCache
 from geosteer.tables.tree import PageMissing, Tree, inner_digests
@@ -51,7 +52,13 @@ def fetched(bits: int, built: page_builder.Built) -> Tree:
 
 def fill(into: Tree, cache: LeafCache, built: page_builder.Built) -> None:
     for branch, number in into.leaves():
-        cache.put(into.bits, branch, number, built.pages[branch.digest(number)])
+        cache.put(into, branch, number, built.pages[branch.digest(number)])
+
+
+def succeed(cache: LeafCache, first: Tree, second: Tree) -> None:
+    """One generation after the other, all at once."""
+    finished(cache.follow([(first, second)]))
+    finished(cache.flip([second]))
 
 
 def check(bits: int, table: Table, more: Sequence[int] = ()) -> None:
@@ -128,7 +135,7 @@ def test_a_leaf_that_is_not_here_is_asked_for_and_only_that_one(shape: str, bits
     with pytest.raises(PageMissing):
         whole.cell(address)
     branch, number = whole.locate(address)
-    LeafCache(1 << 20).put(bits, branch, number, built.pages[branch.digest(number)])
+    LeafCache(1 << 20).put(whole, branch, number, built.pages[branch.digest(number)])
     whole.cell(address)
     with pytest.raises(PageMissing):
         whole.cell(0)
@@ -242,7 +249,7 @@ def test_an_inner_page_whose_entries_are_no_prefixes_makes_no_usable_leaf(starts
     forged = Tree(32, digest(top), {digest(top): top})
     branch, number = forged.locate(0)
     with pytest.raises(CorruptPage, match="not the one its parent names"):
-        LeafCache(1 << 20).put(32, branch, number, built.pages[built.root])
+        LeafCache(1 << 20).put(forged, branch, number, built.pages[built.root])
 
 
 def test_an_inner_page_of_the_other_family_is_refused():
@@ -255,7 +262,7 @@ def test_a_leaf_of_the_other_family_as_root_gives_no_answer():
     built = page_builder.build(128, [0], ["US"])
     alien = Tree(32, built.root, built.pages)
     with pytest.raises(CorruptPage):
-        LeafCache(1 << 20).put(32, *alien.locate(0), built.pages[built.root])
+        LeafCache(1 << 20).put(alien, *alien.locate(0), built.pages[built.root])
 
 
 @settings(max_examples=200, deadline=None)
@@ -267,7 +274,7 @@ def test_a_leaf_with_any_bit_flipped_is_not_taken(place: int, bit: int, shorter:
     damaged[place % len(damaged)] ^= 1 << bit
     raw = bytes(damaged)[: place % len(damaged)] if shorter else bytes(damaged)
     with pytest.raises(CorruptPage):
-        LeafCache(1 << 20).put(32, *whole.locate(0), raw)
+        LeafCache(1 << 20).put(whole, *whole.locate(0), raw)
     with pytest.raises(PageMissing):
         whole.cell(0)
 
@@ -284,7 +291,7 @@ def cost_of_a_leaf(built: page_builder.Built) -> int:
     whole = Tree(32, built.root, tiny.inner_pages(built))
     cache = LeafCache(1 << 30)
     branch, number = whole.locate(0)
-    cache.put(32, branch, number, built.pages[branch.digest(number)])
+    cache.put(whole, branch, number, built.pages[branch.digest(number)])
     return cache.size
 
 
@@ -301,7 +308,7 @@ def test_the_cache_never_holds_more_than_its_bound_and_the_oldest_leaf_goes_firs
     bound = 30 * cost_of_a_leaf(built)
     cache = LeafCache(bound)
     for count, (branch, number) in enumerate(places, 1):
-        cache.put(32, branch, number, built.pages[branch.digest(number)])
+        cache.put(whole, branch, number, built.pages[branch.digest(number)])
         assert cache.size <= bound
         there = [slot[0].slots[slot[1]] is not None for slot in places]
         assert there[count - 1]
@@ -316,7 +323,7 @@ def test_a_leaf_larger_than_the_bound_is_still_held_alone():
     whole = Tree(32, built.root, tiny.inner_pages(built))
     cache = LeafCache(1)
     for branch, number in list(whole.leaves())[:5]:
-        cache.put(32, branch, number, built.pages[branch.digest(number)])
+        cache.put(whole, branch, number, built.pages[branch.digest(number)])
         assert held([whole]) == 1
     assert whole.cell(4 << 22)[0]  # the fifth leaf is the one that is here
 
@@ -326,8 +333,10 @@ def test_the_inner_levels_count_towards_the_bound_of_the_cache_but_leave_leaves_
     whole = Tree(32, built.root, tiny.inner_pages(built))
     assert whole.size > 16 * built.leaves, "its digests, at least"
     bound = 4 * whole.size
-    assert LeafCache(bound).carry_over([whole]).room == bound - whole.size
-    assert LeafCache(whole.size).carry_over([whole]).room == whole.size - whole.size // 2
+    for limit, room in ((bound, bound - whole.size), (whole.size, whole.size - whole.size // 2)):
+        cache = LeafCache(limit)
+        finished(cache.flip([whole]))
+        assert cache.room == room
 
 
 @FAMILIES
@@ -360,9 +369,9 @@ def test_a_leaf_that_comes_twice_is_counted_once():
     whole = Tree(32, built.root, tiny.inner_pages(built))
     cache = LeafCache(1 << 20)
     branch, number = whole.locate(0)
-    cache.put(32, branch, number, built.pages[branch.digest(number)])
+    cache.put(whole, branch, number, built.pages[branch.digest(number)])
     once = cache.size
-    cache.put(32, branch, number, built.pages[branch.digest(number)])
+    cache.put(whole, branch, number, built.pages[branch.digest(number)])
     assert cache.size == once > 0
 
 
@@ -375,7 +384,7 @@ def test_the_next_generation_keeps_the_leaves_that_it_shares_and_counts_them_the
     first, second = (Tree(32, built.root, tiny.inner_pages(built)) for built in (old, new))
     cache = LeafCache(1 << 24)
     fill(first, cache, old)
-    carried = cache.carry_over([second])
+    succeed(cache, first, second)
     assert held([second]) == old.leaves - 1
     with pytest.raises(PageMissing):
         second.cell(5000 << 18)
@@ -383,8 +392,8 @@ def test_the_next_generation_keeps_the_leaves_that_it_shares_and_counts_them_the
     again = Tree(32, new.root, tiny.inner_pages(new))
     for branch, number in again.leaves():
         if new.pages[branch.digest(number)] in old.pages.values():
-            counted.put(32, branch, number, new.pages[branch.digest(number)])
-    assert carried.size == counted.size
+            counted.put(again, branch, number, new.pages[branch.digest(number)])
+    assert cache.size == counted.size
 
 
 def test_a_table_that_stays_keeps_its_leaves_in_the_order_in_which_they_go():
@@ -392,17 +401,19 @@ def test_a_table_that_stays_keeps_its_leaves_in_the_order_in_which_they_go():
     stays, gone = Tree(32, built.root, tiny.inner_pages(built)), Tree(128, other.root, other.pages)
     bound = 40 * cost_of_a_leaf(built)
     cache = LeafCache(bound)
-    cache.put(128, *gone.locate(0), other.pages[other.root])
+    finished(cache.flip([stays, gone]))
+    cache.put(gone, *gone.locate(0), other.pages[other.root])
     places = list(stays.leaves())
     for branch, number in places[:60]:
-        cache.put(32, branch, number, built.pages[branch.digest(number)])
+        cache.put(stays, branch, number, built.pages[branch.digest(number)])
     before = held([stays])
-    fresh = cache.carry_over([stays])
+    size = cache.size
+    finished(cache.flip([stays], [gone]))
     assert held([stays]) == before
-    assert fresh.size <= cache.size
+    assert cache.size <= size
     for branch, number in places[60:400]:
-        fresh.put(32, branch, number, built.pages[branch.digest(number)])
-        assert fresh.size <= bound
+        cache.put(stays, branch, number, built.pages[branch.digest(number)])
+        assert cache.size <= bound
     assert all(branch.slots[number] is None for branch, number in places[:60]), (
         "what was carried over can go too"
     )
@@ -419,8 +430,8 @@ def test_the_same_page_at_two_places_is_carried_over_to_both_within_the_bound():
         first, second = (Tree(32, built.root, tiny.inner_pages(built)) for built in (old, new))
         cache = LeafCache(bound)
         fill(first, cache, old)
-        carried = cache.carry_over([second])
-        assert carried.size <= bound
+        succeed(cache, first, second)
+        assert cache.size <= bound
         assert held([second])
         for address, record in zip(starts[256::77], records[256::77], strict=True):
             branch, number = second.locate(address)
@@ -439,7 +450,8 @@ def test_leaves_that_were_carried_over_answer_as_fresh_ones(shape: str, bits: in
     fill(first, cache, old)
     for start in starts:
         first.cell(start)
-    fill(second, cache.carry_over([second]), new)
+    succeed(cache, first, second)
+    fill(second, cache, new)
     for address in tables.edges(bits, (starts, records)):
         assert second.cell(address) == (
             tables.record_at((starts, records), address),
@@ -476,15 +488,17 @@ def test_the_changed_successors_of_leaves_in_use_are_told_newest_first():
     cache = LeafCache(1 << 24)
     for address in (9000 << 18, 5000 << 18, 77 << 18):
         branch, number = first.locate(address)
-        cache.put(32, branch, number, old.pages[branch.digest(number)])
-    wanted = cache.outdated([first], [second], 10)
+        cache.put(first, branch, number, old.pages[branch.digest(number)])
+    finished(cache.follow([(first, second)]))
+    wanted = finished(cache.outdated(10))
     assert [(branch, number) for _, branch, number in wanted] == [
         second.locate(5000 << 18),
         second.locate(9000 << 18),
     ]
     assert all(tree is second for tree, _, _ in wanted)
-    assert len(cache.outdated([first], [second], 1)) == 1
-    assert cache.outdated([first], [first], 10) == []
+    assert len(finished(cache.outdated(1))) == 1
+    finished(cache.abandon())
+    assert finished(cache.outdated(10)) == []
 
 
 def test_pages_that_name_one_page_over_and_over_are_refused_before_they_are_expanded():
