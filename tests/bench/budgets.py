@@ -48,6 +48,7 @@ BARS = (
     Bar("worker.tls.memory", "worker memory over TLS, more than over a unix socket", None, unit=" MiB"),
     Bar("worker.memory", "worker memory (PSS, 8 workers, all clients), of the peer worker's", 0.75, 0.6),
     Bar("worker.large.memory", "worker memory with city and BGP tables, of the country table's", 1.3, 1.1),
+    Bar("worker.large.cpu", "worker CPU per question with city and BGP tables, of the country table's", 6),
     Bar("worker.miss.trips", "round trips of a lookup that misses the cache there", 1),
     Bar("worker.miss.time", "p50 of a lookup that misses the cache there, of a GET's", 3),
     Bar("worker.lookups.v4", "warm lookups/s, IPv4, of maxminddb's C get", 1.0, 1.14, True),
@@ -65,7 +66,10 @@ BARS = (
     ),
     Bar("freshness.override.direct", "override to changed answer, p99, directly", 5, 2, unit=" ms"),
     Bar("freshness.override.replica", "override to changed answer, p99, through a replica", 5, 2, unit=" ms"),
+    Bar("freshness.crowd", "override to changed answer, p99, 64 workers", 15, 5, unit=" ms"),
     Bar("publish.p99", "p99 answer time while publishing in a loop, of idle", 1.5, 1.1),
+    Bar("publish.control", "the same while the publisher's work is done without Redis", None),
+    Bar("publish.flips", "the same with a new generation every 200 ms", None, 1.5),
     Bar("worker.trips", "Redis round trips for a warm answer", 0),
     Bar("http.ratio", "redirects of geosteer-http a core-second, of nginx's fixed 302", None, 0.3, True),
 )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .stage import Stage
 
 IDLE, PUBLISHING, FLIPPING = "idle", "publishing in a loop", "a new generation every 200 ms"
+BURNING = "the publisher's work, Redis untouched"
 KILLED, FROZEN = "Redis killed, then started", "Redis frozen, then thawed"
 
 
@@ -30,6 +31,7 @@ def run(stage: Stage) -> Section:
             {
                 IDLE: scene.phase(IDLE, seconds, contextlib.nullcontext),
                 PUBLISHING: scene.phase(PUBLISHING, seconds, scene.publishing),
+                BURNING: scene.phase(BURNING, seconds, scene.burning),
                 FLIPPING: scene.phase(FLIPPING, seconds, scene.flipping),
                 KILLED: scene.phase(
                     KILLED, seconds, lambda: broken(seconds, scene.redis.kill, scene.restart)
@@ -75,4 +77,6 @@ def run(stage: Stage) -> Section:
     )
     section.tables.append(table)
     section.judge("publish.p99", found.ratio(PUBLISHING, "p99", IDLE))
+    section.judge("publish.control", found.ratio(BURNING, "p99", IDLE))
+    section.judge("publish.flips", found.ratio(FLIPPING, "p99", IDLE))
     return section

@@ -88,6 +88,7 @@ def large_tables(stage: Stage, section: Section) -> None:
         table.rows.append([name, ranges[name], memory, ratio, found.spread(name, "cpu").middle])
     section.tables.append(table)
     section.judge("worker.large.memory", found.ratio(LARGE, "memory", COUNTRY), f"{large.ranges:,} ranges")
+    section.judge("worker.large.cpu", found.ratio(LARGE, "cpu", COUNTRY), f"{large.ranges:,} ranges")
     section.data["large"] = {"rounds": found.to_json(), "ranges": ranges}
 
 

@@ -10,6 +10,7 @@ from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Any
 
 from . import mmdb, rivals, zone
+from .machine import HERE, PYTHON
 from .stage import PUBLISH, WORKER, publish
 
 if TYPE_CHECKING:
@@ -30,9 +31,16 @@ class Scene:
     """A PowerDNS whose workers follow a Redis of their own, and two country tables that take turns in it."""
 
     def __init__(
-        self, stage: Stage, redis: RedisServer, configs: tuple[Path, Path], clients: Path, port: int
+        self,
+        stage: Stage,
+        redis: RedisServer,
+        configs: tuple[Path, Path],
+        database: Path,
+        clients: Path,
+        port: int,
     ) -> None:
         self.redis = redis
+        self._database = database
         self.rate = stage.scaled(RATE, 500)
         self.published = 0
         self.timelines: dict[str, bytes] = {}
@@ -73,6 +81,18 @@ class Scene:
             command = ["chrt", "--idle", "0", *PUBLISH, str(config)]
             subprocess.run(command, check=True, capture_output=True)
         self.published += 1
+
+    @contextlib.contextmanager
+    def burning(self) -> Iterator[None]:
+        """The publisher's work without its writes, on its core and at its priority: what of the rest is the machine's."""
+        with self._stage.cores.asking():
+            program = [str(PYTHON), str(HERE / "burner.py"), str(self._database)]
+            burner = subprocess.Popen(["chrt", "--idle", "0", *program])
+        try:
+            yield
+        finally:
+            burner.kill()
+            burner.wait()
 
     @contextlib.contextmanager
     def flipping(self) -> Iterator[None]:
@@ -127,7 +147,7 @@ def opened(stage: Stage) -> Iterator[Scene]:
         server = rivals.Pipe(f"{WORKER} --config {backend}")
     try:
         clients = _steady_clients(stage)
-        scene = Scene(stage, redis, (configs[0], configs[1]), clients, server.port)
+        scene = Scene(stage, redis, (configs[0], configs[1]), shared[0], clients, server.port)
         stage.ask(server.port, "wide", stage.scaled(4, 1), 99, w=16, f=clients)
         yield scene
     finally:
