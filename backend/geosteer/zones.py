@@ -249,6 +249,11 @@ class Names:
         )
         return mark.replace(b"DATA\t-1\t", b"DATA\t%d\t"), len(answers)
 
+    def serves(self, name: str) -> bool:
+        """Whether a service is at a name."""
+        entry = self.entries.get(name.encode("ascii", "backslashreplace"))
+        return entry is not None and entry.service is not None
+
     def find(self, name: bytes) -> Entry | None:
         """What is at a name in lower case, by listing or by pattern; None: nothing."""
         listed = self.entries.get(name)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from geosteer.powerdns.responder import Responder
 from geosteer.sync.tier import Tier
 from geosteer.timestamps import format_time_ms
 from support.servers import wait_until
 from support.steering import make_settings, wait_live
-from support.tiny import publish_tiny
+from support.tiny import DOCUMENT, publish_tiny
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,6 +37,12 @@ class Followed:
             return condition()
 
         wait_until(turn)
+
+    def wait_for(self, number: int) -> None:
+        """Wait until a generation is in force."""
+        self.wait_until(
+            lambda: self.tier.generation is not None and self.tier.generation.number == str(number)
+        )
 
     def _turn(self) -> None:
         self.tier.wait(self.tier._clock(), lambda: False)
@@ -119,3 +127,40 @@ def test_what_is_published_stays_in_force_while_its_key_is_of_the_wrong_type(fol
     client.restore(name, 0, kept, replace=True)
     followed.wait_until(lambda: tier.name == "live")
     assert not any("link" in line or "closed" in line for line in followed.log)
+
+
+def question(network: str, name: bytes = b"www.cdn.example.net", kind: bytes = b"ANY") -> bytes:
+    return b"\t".join((b"Q", name, b"IN", kind, b"-1", b"198.51.100.53", b"127.0.0.1", network.encode()))
+
+
+def test_a_generation_of_other_tables_leaves_what_was_decided_for_a_record(followed: Followed) -> None:
+    tier, prefix = followed.tier, followed.base[1:-2]
+    responder = Responder(tier, lambda _: 0, lambda: 0.0, followed.log.append)
+
+    def answer(network: str, name: bytes = b"www.cdn.example.net", kind: bytes = b"ANY") -> bytes:
+        if responder.decider.outdated(time.monotonic()):
+            responder.refresh()
+        reply = responder.reply(question(network, name, kind), time.monotonic())
+        return reply.split(b"\t")[-1] if kind == b"SOA" else reply.split(b"\n")[0].split(b"\t")[-1]
+
+    document = copy.deepcopy(DOCUMENT)
+    document["services"]["cdn.example.net"] = {"map": "default", "ttl": 60}
+    british, dutch = {"geo": {"192.0.2.0/24": "GB"}}, {"geo": {"192.0.2.0/24": "NL", "198.51.100.0/24": "GB"}}
+    steps = [
+        (document, british, "2026-02-01T00:00:01Z"), (document, dutch, "2026-02-01T00:00:02Z"),
+        (document, british, "2026-02-01T00:00:03Z"), (DOCUMENT, british, "2026-02-01T00:00:04Z"),
+    ]  # fmt: skip
+    decided = []
+    for number, (made, geo, published) in enumerate(steps, 2):
+        publish_tiny(followed.client, prefix, made, geo, generation=number, published=published)
+        followed.wait_for(number)
+        decided.append(tier.decided)
+        expected = b"192.0.2.1" if geo is british else b"192.0.2.2"
+        for _ in range(2):
+            assert answer("192.0.2.0/24") == expected
+            if made is document:
+                assert answer("192.0.2.0/24", b"cdn.example.net").split()[2] == b"%d" % (
+                    1769904000 + number - 1
+                )
+        assert answer("198.51.100.0/24") == (b"192.0.2.3" if geo is british else b"192.0.2.1")
+    assert decided[0] == decided[1] == decided[2] < decided[3]

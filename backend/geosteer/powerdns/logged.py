@@ -31,7 +31,9 @@ class LoggedResponder(ObservedResponder):
         super().__init__(tier, random, ticket, log)
         self._recorder = Recorder(tier, FRONT_END, ticket, log)
         self.sampler = self._recorder.sampler
-        self._deciding = RecordingDecider(tier, random, log, self.replies, self._by_scope, self._by_record)
+        self._deciding = RecordingDecider(
+            tier, random, log, self.replies, by_record=(self._by_scope, self._by_record)
+        )
         self.decider = self._deciding
         self._service = ""
 

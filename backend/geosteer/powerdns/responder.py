@@ -53,7 +53,7 @@ class Responder:
         """Question -> its reply and where it is counted, for as long as the decider says."""
         self._by_scope = Memory(REMEMBERED)
         self._by_record = Memory(REMEMBERED)
-        self.decider = Decider(tier, random, log, self.replies, self._by_scope, self._by_record)
+        self.decider = Decider(tier, random, log, self.replies, by_record=(self._by_scope, self._by_record))
         self._names = zones.Names(3, ())
         self._names_from: tuple[object, int] = (self, 0)
         """What `_names` is made of: the best that is known, and the version of the protocol."""
@@ -74,6 +74,9 @@ class Responder:
         known, abi = self._names_from
         if known is not tier.known or abi != self.abi:
             self._names_from = tier.known, self.abi
+            if any(self._names.serves(zone) for zone in self._names.zones):
+                self._by_scope.clear()  # what a service at an apex gives has the serial in it
+                self._by_record.clear()
             if tier.generation is not None and self.abi >= 3:
                 self._names = tier.generation.names
             else:

@@ -65,6 +65,8 @@ class Decider:
     """Decides for a front end, in one thread at a time; the caller refreshes it first if it is `outdated`."""
 
     __slots__ = (
+        "_by_record",
+        "_decided",
         "_log",
         "_loud",
         "_memories",
@@ -77,13 +79,23 @@ class Decider:
     )
 
     def __init__(
-        self, tier: Tier, random: Callable[[int], int], log: Callable[[str], None], *memories: Forgetting
-    ) -> None:
-        """Args: random: below(n), uniform in 0..n-1; log: takes one line; memories: emptied when they are outdated."""
+        self, tier: Tier, random: Callable[[int], int], log: Callable[[str], None], *memories: Forgetting,
+        by_record: tuple[Forgetting, ...] = (),
+    ) -> None:  # fmt: skip
+        """Make one that has decided nothing.
+
+        Args:
+            random: below(n), uniform in 0..n-1.
+            log: takes one line.
+            memories: emptied when they are outdated.
+            by_record: likewise, but not where tables alone changed: they hold what a service gives for a record.
+        """
         self.tier = tier
         self._random = random
         self._log = log
         self._memories: tuple[Forgetting, ...] = memories
+        self._by_record = by_record
+        self._decided = -1
         self._loud = ""
         self._robin: RoundRobin | None = None
         self._robin_version = -1
@@ -105,12 +117,15 @@ class Decider:
         tier = self.tier
         for memory in self._memories:
             memory.clear()
-        self.good_until = NEVER
+        if self._decided != tier.decided or self.version == tier.version or tier.clock() >= self.good_until:
+            for memory in self._by_record:
+                memory.clear()
+            self.good_until = NEVER
         if self.version == tier.version:
             return False
         if tier.known is None:
             tier.load_last_good()
-        self.version = tier.version
+        self.version, self._decided = tier.version, tier.decided
         return True
 
     @property

@@ -16,12 +16,19 @@ from geosteer.sync.node_states import Mirror
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from typing import Any
+    from typing import Any, Protocol
 
     from geosteer.counters.counters import Counters
     from geosteer.resp.url import Address
     from geosteer.settings import Settings
     from geosteer.sync.generation import Generation
+
+    class Changed(Protocol):
+        """What is called after a change."""
+
+        def __call__(self, *, tables_alone: bool = False) -> None:
+            """Args: tables_alone: what a service gives for a record stays as it is."""
+
 
 BACKOFF = (0.05, 0.5)
 """Seconds before a connection is tried again: at first, at most."""
@@ -46,7 +53,7 @@ class Follower:
 
     def __init__(
         self, settings: Settings, random: Callable[[int], int], clock: Callable[[], float],
-        say: Callable[[str, str], None], changed: Callable[[], None], learnt: Callable[[], None],
+        say: Callable[[str, str], None], changed: Changed, learnt: Callable[[], None],
         wall: Callable[[], float], counters: Counters, hurry: Callable[[], None],
     ) -> None:  # fmt: skip
         """Make a follower that has not begun to connect.
@@ -55,7 +62,8 @@ class Follower:
             random: below(n), uniform in 0..n-1.
             clock: monotonic seconds.
             say: takes a topic and a line for the log, "" when the trouble is over.
-            changed: called after every change that may change an answer, or where answers come from.
+            changed: called after every change that may change an answer, or where answers come from; *tables_alone*: it is
+                none of what a service gives for a record.
             learnt: called when something came that is worth keeping on disk.
             wall: this machine's own clock, seconds since 1970.
             counters: take trouble with Redis, and tell the connection's name.
@@ -369,12 +377,16 @@ class Follower:
         return ask
 
     def _in_force(self, generation: Generation) -> None:
-        self.generation = generation
+        before, self.generation = self.generation, generation
         self.link.patient = False
         self.mirror.forget_others(generation.model.nodes)
         self._say("current", "")
         self._become(states.IN_FORCE)
-        self._changed()
+        self._changed(
+            tables_alone=before is not None
+            and before.model is generation.model
+            and before.trees.keys() == generation.trees.keys()
+        )
         self._learnt()
 
     def _doubt_current(self) -> None:

@@ -60,6 +60,10 @@ class Lookups:
         """
         self._met_pages = False
 
+    def clock(self) -> float:
+        """Monotonic seconds."""
+        return self._clock()
+
     @property
     def generation(self) -> Generation | None:
         """What is published, as far as this worker has adopted it."""

@@ -27,9 +27,10 @@ class RecordingDecider(Decider):
     __slots__ = ("chosen", "last", "recording")
 
     def __init__(
-        self, tier: Tier, random: Callable[[int], int], log: Callable[[str], None], *memories: Forgetting
-    ) -> None:
-        super().__init__(tier, random, log, *memories)
+        self, tier: Tier, random: Callable[[int], int], log: Callable[[str], None], *memories: Forgetting,
+        by_record: tuple[Forgetting, ...] = (),
+    ) -> None:  # fmt: skip
+        super().__init__(tier, random, log, *memories, by_record=by_record)
         self.recording = False
         self.last: tuple[Service, Client | None, float, float, Decision] | None = None
         """Service, client, ticket, time by the clock of those who write states, and what came of it."""

@@ -94,6 +94,8 @@ class Tier(Lookups):
         """
         self.version = 0
         """Goes up with every change that may change an answer."""
+        self.decided = 0
+        """Goes up with every change but one of tables alone: what a service gives for a record stays as it was then."""
         self.last_good: LastGood | None = None
         """From disk, while there is no generation."""
         self.due = 0.0
@@ -220,6 +222,7 @@ class Tier(Lookups):
             self.mirror.set_overrides(self.last_good.overrides)
             self._log(f"answers from the last good state, {path}, until Redis is there")
             self.version += 1
+            self.decided += 1
 
     def _knows_nothing(self) -> bool:
         if self.known is None:
@@ -232,9 +235,11 @@ class Tier(Lookups):
         proof = self._follower.proof
         return None if proof is None else proof + self.settings.max_stale
 
-    def _changed(self) -> None:
+    def _changed(self, *, tables_alone: bool = False) -> None:
         """Something came that may change an answer, or where answers come from."""
         self.version += 1
+        if not tables_alone:
+            self.decided += 1
         self.due = 0.0
         generation = self._follower.generation
         if generation is not None:
@@ -265,6 +270,7 @@ class Tier(Lookups):
                 self._log(f"answers are {name} now")
             self._name = name
             self.version += 1
+            self.decided += 1
 
     def _learnt(self) -> None:
         if self._writes:

@@ -145,10 +145,9 @@ class Dense:
         self.host = page.bits - page.prefix_len
         self.first = first
         self._keys, self._shift, self._mask = page.starts[1:], page.shift, page.mask
-        front = at - len(page.index)
-        self._tail = raw[front:]
+        self._tail = raw[at - len(page.index) :]
         """The index, then the records."""
-        self._places = array("H", [place - front for place in places(raw, at, count)])
+        self._places = array("H", places(self._tail, len(page.index), count))
         self.grown = 0
         self.shelf: Ledger | None = None
 

@@ -142,7 +142,7 @@ def outline(page: bytes) -> tuple[Page, int, int]:
     if first & ((1 << host) - 1) or ((last << shift) ^ first) >> host:
         raise CorruptPage("entries lie outside the page's prefix")
     index = page[index_at:values_at]
-    if max(index) >= distinct:
+    if index.translate(None, _IN_ORDER[:distinct]):
         raise CorruptPage("an entry names a value that is not there")
     return Page(bits, height, prefix_len, shift, mask, starts, index, ()), values_at, distinct
 
@@ -197,10 +197,10 @@ def places(page: bytes, at: int, count: int) -> list[int]:
 
     Raises: CorruptPage: they are not whole.
     """
-    offsets = []
+    offsets = [at] * count
     try:
-        for _ in range(count):
-            offsets.append(at)
+        for number in range(count):
+            offsets[number] = at
             at += 1 + page[at]
     except IndexError:
         raise CorruptPage("page ends within its records") from None
