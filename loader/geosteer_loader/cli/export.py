@@ -184,6 +184,131 @@ def geo_map(
     _run(exporter, folder, config_path, command, lambda _: True, (lossy, watch, as_json), interval)
 
 
+def _redirecting(function: Callable[P, R]) -> Callable[P, R]:
+    """The options of exports to web servers, as geosteer-http has them."""
+    for option in (
+        click.option(
+            "--trust", multiple=True, metavar="NETWORK", callback=_networks,
+            help="Proxies that are believed about their client (X-Forwarded-For); may be repeated; default: none.",
+        ),
+        click.option(
+            "--status", type=click.Choice(["302", "307", "308"]), default="302", show_default=True,
+            help="Of redirects.",
+        ),
+        click.option(
+            "--to", type=click.Choice(["name", "address"]), default="name", show_default=True,
+            help="The node's host name, where it has one, or its address.",
+        ),
+        click.option(
+            "--port", type=click.IntRange(0, 65535), default=0, help="Of the node's URL; default: the scheme's own.",
+        ),
+        click.option(
+            "--scheme", type=click.Choice(["http", "https", "same"]), default="same", show_default=True,
+            help="Of the node's URL; same: as the request's.",
+        ),
+    ):  # fmt: skip
+        function = option(function)
+    return function
+
+
+def _networks(
+    _context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Addresses and networks, host bits cleared."""
+    from ipaddress import ip_network
+
+    try:
+        return tuple(str(ip_network(text, strict=False)) for text in values)
+    except ValueError as exc:
+        raise click.BadParameter(str(exc)) from exc
+
+
+@export.command(
+    epilog=options.examples(
+        "geosteer export nginx /var/lib/geosteer/nginx",
+        "geosteer export nginx /var/lib/geosteer/nginx --watch",
+        "geosteer export nginx out --trust 10.0.0.0/8 --scheme https --watch --reload 'systemctl reload nginx'",
+    ),
+)
+@_redirecting
+@_shared
+@click.option(
+    "--reload", metavar="COMMAND", help="Run after a change; default with --watch: nginx -s reload."
+)
+@options.as_json
+@options.common
+def nginx(
+    *, folder: Path, lossy: bool, watch: bool, interval: float, reload: str | None, as_json: bool,
+    config_path: Path | None, scheme: str, port: int, to: str, status: str, trust: tuple[str, ...],
+) -> None:  # fmt: skip
+    """Write nginx configuration that redirects clients.
+
+    nginx redirects each client by itself then, as geosteer-http would, many times faster. http.conf is
+    for http { }, redirect.conf for a server { }; networks.conf holds the networks, nodes.conf what changes
+    with the states of nodes. Draws are made by client network; a `hash` of paths cannot be.
+    """
+    from geosteer_loader.export.nginx import Exporter
+    from geosteer_loader.export.redirects import Manner
+
+    manner = Manner(scheme=scheme, port=port, by_address=to == "address", status=int(status), trusted=trust)
+
+    def exporter(picture: Picture) -> Callable[[], Bundle]:
+        return Exporter(picture, folder, manner).bundle
+
+    command = ("nginx -s reload" if watch else "") if reload is None else reload
+    _run(exporter, folder, config_path, command, lambda _: True, (lossy, watch, as_json), interval)
+
+
+@export.command(
+    epilog=options.examples(
+        "geosteer export haproxy /var/lib/geosteer/haproxy",
+        "geosteer export haproxy /var/lib/geosteer/haproxy --socket /run/haproxy/admin.sock --watch",
+        "geosteer export haproxy out --trust 10.0.0.0/8 --to address --scheme http",
+    ),
+)
+@_redirecting
+@_shared
+@click.option(
+    "--socket",
+    metavar="PATH",
+    help="HAProxy's stats socket (level admin): maps change there, without a reload.",
+)
+@click.option(
+    "--reload",
+    metavar="COMMAND",
+    help="Run after a change of redirect.cfg, without --socket of maps too; default with --watch: systemctl reload haproxy.",
+)
+@options.as_json
+@options.common
+def haproxy(
+    *, folder: Path, lossy: bool, watch: bool, interval: float, reload: str | None, as_json: bool,
+    config_path: Path | None, scheme: str, port: int, to: str, status: str, trust: tuple[str, ...], socket: str | None,
+) -> None:  # fmt: skip
+    """Write HAProxy maps and a backend that redirects clients.
+
+    HAProxy redirects each client by itself then, as geosteer-http would, many times faster. redirect.cfg is
+    read beside your own file (-f, -f) and has the backend `geosteer`. With --socket a node's state counts at
+    once; the files are for the next start. Draws are made by client network; a `hash` of paths cannot be.
+    """
+    from geosteer_loader.export.haproxy import Exporter, is_map
+    from geosteer_loader.export.haproxy_socket import MapSocket
+    from geosteer_loader.export.redirects import Manner
+
+    manner = Manner(scheme=scheme, port=port, by_address=to == "address", status=int(status), trusted=trust)
+
+    def exporter(picture: Picture) -> Callable[[], Bundle]:
+        return Exporter(picture, folder, manner).bundle
+
+    def push(maps: Mapping[str, bytes | str]) -> None:
+        MapSocket(socket or "").replace((folder.absolute() / name, str(text)) for name, text in maps.items())
+
+    command = ("systemctl reload haproxy" if watch else "") if reload is None else reload
+    _run(
+        exporter, folder, config_path, command, lambda name: socket is None or not is_map(name),
+        (lossy, watch, as_json), interval, push if socket is not None else None,
+    )  # fmt: skip
+
+
 def _run(
     exporter: Callable[[Picture], Callable[[], Bundle]],
     folder: Path,
@@ -192,6 +317,7 @@ def _run(
     needs_reload: Callable[[str], bool],
     flags: tuple[bool, bool, bool],
     interval: float,
+    push: Callable[[Mapping[str, bytes | str]], None] | None = None,
 ) -> None:
     """Make the files once, and again and again if wanted; *flags*: lossy, watch, JSON."""
     from geosteer_loader.cli.progress_bar import meter
@@ -202,7 +328,7 @@ def _run(
     lossy, watch, as_json = flags
     with options.connect(config_path) as store:
         picture = Picture(store, meter)
-        writer = Writer(exporter(picture), folder, command, needs_reload)
+        writer = Writer(exporter(picture), folder, command, needs_reload, push)
         bundle, written = writer.once(lossy=lossy)
         report = {
             "folder": str(folder),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from array import array
 from typing import TYPE_CHECKING, TypeVar
 
+from geosteer.cmodules import Address
 from geosteer.errors import CorruptPage, StoreError
 from geosteer.keys import FAMILIES, TABLES, root_field
 from geosteer_loader.progress import Silent
@@ -122,6 +123,37 @@ def prefixes(start: int, end: int, bits: int) -> Iterator[tuple[int, int]]:
         size = min((start & -start).bit_length() - 1 if start else bits, (end - start).bit_length() - 1)
         yield start, bits - size
         start += 1 << size
+
+
+def carved(spans: Spans, left_out: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int, int]]:
+    """The spans without some blocks, which are given as (first address, length)."""
+    blocks = sorted((start, start + (1 << (spans.bits - length))) for start, length in left_out)
+    for start, end, number in spans:
+        at = start
+        for low, high in blocks:
+            if high <= at or low >= end:
+                continue
+            if low > at:
+                yield at, low, number
+            at = high
+        if at < end:
+            yield at, end, number
+
+
+def prefix_texts(
+    spans: Spans, progress: Callable[[int, int], None], left_out: Sequence[tuple[int, int]] = ()
+) -> Iterator[tuple[str, int]]:
+    """Every prefix of a family in text, with its number.
+
+    Args: progress: hears of spans, done and all; left_out: blocks without any, as for `carved`.
+    """
+    bits, total = spans.bits, len(spans.starts)
+    size = bits // 8
+    for done, (start, end, number) in enumerate(carved(spans, left_out)):
+        if not done % STEP:
+            progress(min(done, total), total)
+        for first, length in prefixes(start, end, bits):
+            yield f"{Address(first.to_bytes(size, 'big'))}/{length}", number
 
 
 Column = tuple["Sequence[int]", "Sequence[str]"]

@@ -145,6 +145,7 @@ class FollowedClasses(Generic[T]):
         tables = self.cells.tables
         self.outcomes = [Outcomes(picture, service, tables, make) for service in services]
         self._samples: list[Records] = []
+        self._present: dict[int, set[int]] = {}  # address bits -> combinations of records that occur in it
         with meter("classes") as shown:
             self._seen_of = self._sort_out(shown.progress)
         self._near = [
@@ -179,6 +180,12 @@ class FollowedClasses(Generic[T]):
         if near:
             self._put_together()
         return True
+
+    def present(self, bits: int) -> list[int]:
+        """The classes that have clients in a family, in order. Args: bits: 32 or 128."""
+        if bits not in self._present:
+            self._present[bits] = set(self.cells.spans[bits].numbers)
+        return sorted({self.mapped[number] for number in self._present[bits]})
 
     def spread(self) -> Mapping[int, Spans]:
         """Address bits -> spans with the numbers of classes."""

@@ -8,7 +8,7 @@ from math import lcm
 from typing import TYPE_CHECKING, NamedTuple
 
 from geosteer.cmodules import Address
-from geosteer_loader.export.compiled_tables import prefixes
+from geosteer_loader.export.compiled_tables import carved, prefixes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -61,24 +61,9 @@ def network_lines(
             progress(done, total)
         for first, length in prefixes(start, end, 32):
             yield f"{Address(first.to_bytes(4, 'big'))}/{length}{lists[number]}"
-    for start, end, number in _carved(spans[128]):
+    for start, end, number in carved(spans[128], _NOT_OURS):
         for first, length in prefixes(start, end, 128):
             yield f"{Address(first.to_bytes(16, 'big'))}/{length}{lists[number]}"
-
-
-def _carved(spans: Spans) -> Iterator[tuple[int, int, int]]:
-    """The spans without the blocks where gdnsd takes no network."""
-    blocks = sorted((start, start + (1 << (128 - length))) for start, length in _NOT_OURS)
-    for start, end, number in spans:
-        at = start
-        for low, high in blocks:
-            if high <= at or low >= end:
-                continue
-            if low > at:
-                yield at, low, number
-            at = high
-        if at < end:
-            yield at, end, number
 
 
 def service_type(area: Area, folder: Path) -> str:

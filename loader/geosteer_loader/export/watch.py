@@ -12,7 +12,7 @@ from geosteer.errors import GeosteerError
 from geosteer_loader.export import atomic_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from geosteer_loader.export.bundle import Bundle, Known
@@ -35,15 +35,29 @@ class Writer:
     """Writes what *make* gives into one folder."""
 
     def __init__(
-        self, make: Callable[[], Bundle], folder: Path, command: str, needs_reload: Callable[[str], bool]
+        self,
+        make: Callable[[], Bundle],
+        folder: Path,
+        command: str,
+        needs_reload: Callable[[str], bool],
+        push: Callable[[Mapping[str, bytes | str]], None] | None = None,
     ) -> None:
-        """Args: command: tells the server, "" for none; needs_reload: whether it has to be told of a file, by its name."""
+        """Make one that has not written anything.
+
+        Args:
+        command: tells the server, "" for none.
+        needs_reload: whether it has to be told of a file in that way, by its name.
+        push: tells it of the other files, by name and content; raises ReloadFailed.
+        """
         self._make = make
         self._folder = folder
         self._command = shlex.split(command)
         self._needs_reload = needs_reload
+        self._push = push
+        self._tells = bool(self._command or push)
         self._pending = folder / PENDING
-        self._untold = False
+        self._untold: set[str] = set()
+        self._files: Mapping[str, bytes | str] = {}
         self._behind = False  # something changed that is not written yet
         self._told: set[str] = set()
         self._known: Known = {}
@@ -86,24 +100,28 @@ class Writer:
                 trouble = ""
 
     def _write(self, bundle: Bundle) -> list[str]:
-        if self._command:
-            self._untold = self._untold or self._pending.exists()
+        self._files = bundle.files
+        if self._tells:
+            if self._pending.exists():
+                self._untold.update(bundle.files)
             atomic_files.mark(self._pending)
         written = bundle.write(self._folder, self._known)
         self._behind = False
-        if any(map(self._needs_reload, written)):
-            self._untold = True
-        if self._untold:
-            self._reload()
-        elif self._command:
-            self._pending.unlink(missing_ok=True)
+        self._untold.update(name for name in written if self._push or self._needs_reload(name))
+        self._reload()
         return written
 
     def _reload(self) -> None:
-        if self._command:
+        """Tell the server of what it was not told yet."""
+        if self._push is not None:
+            pushed = {name: self._files[name] for name in self._untold if not self._needs_reload(name)}
+            if pushed:
+                self._push(pushed)
+        if self._command and any(map(self._needs_reload, self._untold)):
             run(self._command)
+        self._untold.clear()
+        if self._tells:
             self._pending.unlink(missing_ok=True)
-        self._untold = False
 
     def _tell(self, bundle: Bundle) -> None:
         for text in bundle.notes:

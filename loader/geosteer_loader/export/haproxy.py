@@ -1,0 +1,150 @@
+"""`geosteer export haproxy`: HAProxy redirects each client by itself, from maps that its stats socket changes at once.
+
+The map of networks gives each client the name of its class, which does not depend on node states; a small map gives each
+service and class its node. Where equals or shares are drawn, the client's network is hashed to one of a thousand slots.
+Source: HAProxy 2.6, configuration.txt (map_ip, map_str, map_end, xxh32, set-src, http-request return), management.txt.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from geosteer.decision.client import MAPPED, SIX_TO_FOUR
+from geosteer_loader.export.bundle import Bundle
+from geosteer_loader.export.redirects import NOBODY, Redirects, closest_first, whole_parts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from geosteer_loader.export.published_state import Picture
+    from geosteer_loader.export.redirects import Draw, Goal, Manner
+
+NETWORKS, NODES, DRAWS = "networks.map", "nodes.map", "draws.map"
+SERVICES, WILDCARDS, SETTINGS = "services.map", "wildcards.map", "redirect.cfg"
+SLOTS = 1000
+"""Parts into which draws are divided."""
+REFUSED = "503"
+"""The goal of clients whom no node may serve."""
+HOPS = 4
+"""Proxies of a chain that are followed."""
+CARRIERS = ((MAPPED, 96), (SIX_TO_FOUR << 112, 16))
+"""Where HAProxy looks for IPv4 by itself, once it has found no network of IPv6."""
+RETRY_SECONDS = 10
+HEADER = "# Made by geosteer; the next export overwrites it.\n"
+
+
+class Exporter:
+    """Makes the files again and again, and no more of them than changed."""
+
+    def __init__(self, picture: Picture, folder: Path, manner: Manner) -> None:
+        """Args: folder: where the files will be."""
+        self._folder = folder.absolute()
+        self._manner = manner
+        self._redirects = Redirects(picture, manner)
+
+    def bundle(self) -> Bundle:
+        """The files for what is published now, the networks first.
+
+        Raises: StoreError: a page is absent or damaged, or Redis failed.
+        """
+        bundle, redirects = Bundle(), self._redirects
+        redirects.follow(bundle)
+        bundle.files[NETWORKS] = redirects.networks(lambda prefix, name: f"{prefix} {name}\n", CARRIERS)
+        nodes, draws = _nodes(redirects.draws)
+        bundle.files[NODES] = nodes
+        bundle.files[DRAWS] = draws
+        exact = [host for host in redirects.hosts if not host.startswith("*.")]
+        bundle.files[SERVICES] = "".join(f"{host} {redirects.hosts[host]}\n" for host in exact)
+        # The first that fits counts: the closest comes first.
+        bundle.files[WILDCARDS] = "".join(
+            f"{host[1:]} {redirects.hosts[host]}\n" for host in closest_first(redirects.hosts)
+        )
+        bundle.files[SETTINGS] = "".join(_settings(self._manner, self._folder))
+        return bundle
+
+
+def is_map(name: str) -> bool:
+    """Whether a file is a map, which HAProxy's socket can change."""
+    return name.endswith(".map")
+
+
+def _nodes(draws: dict[tuple[int, str], Draw]) -> tuple[str, str]:
+    """The maps of nodes and of draws."""
+    lines, slots = [], {}
+    for (number, name), draw in draws.items():
+        parts = whole_parts(draw, SLOTS) if draw else []
+        if len(parts) < 2:
+            value = _value(parts[0][0]) if parts else REFUSED
+        else:
+            text = ",".join(f"{_value(goal)} {part}" for goal, part in parts)
+            # the same name for the same draw, whatever other draws there are
+            value = "%" + hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()[:12]
+            slots[value] = parts
+        lines.append(f"{number}:{name} {value}\n")
+    made = []
+    for value, parts in slots.items():
+        goals = [goal for goal, part in parts for _ in range(part)]
+        made += [f"{value}:{slot} {_value(goal)}\n" for slot, goal in enumerate(goals)]
+    return "".join(lines), "".join(made)
+
+
+def _value(goal: Goal) -> str:
+    return f"{goal.ttl}//{goal.host}" if goal.host else REFUSED
+
+
+def _settings(manner: Manner, folder: Path) -> Iterator[str]:
+    yield (
+        HEADER
+        + "# Beside your own file: haproxy -f FILE -f this one; a frontend goes on with `default_backend geosteer`.\n"
+    )
+    yield "backend geosteer\n    mode http\n"
+    yield from (f"    timeout {what} 1s\n" for what in ("connect", "server", "queue"))
+    rule = "    http-request "
+    # In front of all that says who the client is.
+    yield f"{rule}set-var(txn.geosteer_scheme) ssl_fc,iif(https,http)\n"
+    if manner.trusted:
+        trusted = f"{{ src {' '.join(manner.trusted)} }}"
+        proto = "req.hdr(x-forwarded-proto,-1),lower"
+        for scheme in ("http", "https"):
+            yield f"{rule}set-var(txn.geosteer_scheme) str({scheme}) if {trusted} {{ {proto} -m str {scheme} }}\n"
+        before = ""
+        for hop in range(1, HOPS + 1):
+            name = f"txn.geosteer_hop{hop}"
+            yield f"{rule}set-var({name}) req.hdr_ip(x-forwarded-for,-{hop}) if {before}{trusted}\n"
+            yield f"{rule}set-src var({name}) if {{ var({name}) -m found }}\n"
+            before = f"{{ var({name}) -m found }} "
+    # NAT64 (RFC 6052) is looked up as the IPv4 address in it; HAProxy does so by itself with 6to4 and v4-mapped ones.
+    nat64 = "{ src 64:ff9b::/96 }"
+    yield f"{rule}set-var(txn.geosteer_hex) src,hex if {nat64}\n"
+    yield (
+        f'{rule}set-var-fmt(txn.geosteer_v4) "::ffff:%[var(txn.geosteer_hex),bytes(24,4)]:'
+        f'%[var(txn.geosteer_hex),bytes(28,4)]" if {nat64}\n'
+    )
+    yield f"{rule}set-src var(txn.geosteer_v4) if {nat64}\n"
+    host = "req.hdr(host),field(1,:),lower,rtrim(.)"
+    path = {name: folder / name for name in (NETWORKS, NODES, DRAWS, SERVICES, WILDCARDS)}
+    service, goal = "txn.geosteer_service", "txn.geosteer_goal"
+    yield f"{rule}set-var({service}) {host},map_str({path[SERVICES]})\n"
+    yield f"{rule}set-var({service}) {host},map_end({path[WILDCARDS]}) if !{{ var({service}) -m found }}\n"
+    yield f"{rule}set-var(txn.geosteer_class) src,map_ip({path[NETWORKS]},{NOBODY})\n"
+    yield f"{rule}set-var({goal}) var({service}),concat(:,txn.geosteer_class),map_str({path[NODES]})\n"
+    # A class that the map of nodes does not know, for the moment in which both change.
+    yield (
+        f"{rule}set-var({goal}) var({service}),concat(:{NOBODY}),map_str({path[NODES]}) "
+        f"if !{{ var({goal}) -m found }} {{ var({service}) -m found }}\n"
+    )
+    drawn = f"{{ var({goal}) -m beg % }}"
+    yield f"{rule}set-var(txn.geosteer_slot) src,ipmask(24,48),xxh32(1),mod({SLOTS}) if {drawn}\n"
+    yield f"{rule}set-var({goal}) var({goal}),concat(:,txn.geosteer_slot),map_str({path[DRAWS]}) if {drawn}\n"
+    scheme = "%[var(txn.geosteer_scheme)]" if manner.scheme == "same" else manner.scheme
+    vary = ' hdr Vary "X-Forwarded-For, X-Forwarded-Proto"' if manner.trusted else ""
+    ready = f"{{ var({goal}) -m sub / }} {{ method GET HEAD }} !{{ path_beg /.geosteer/ }}"
+    yield (
+        f'{rule}return status {manner.status} hdr Location "{scheme}://%[var({goal}),field(3,/)]%[pathq]" '
+        f'hdr Cache-Control "private, max-age=%[var({goal}),field(1,/)]"{vary} if {ready}\n'
+    )
+    yield f'{rule}return status 405 hdr Allow "GET, HEAD" if !{{ method GET HEAD }}\n'
+    yield f"{rule}return status 404 if !{{ var({service}) -m found }} or {{ path_beg /.geosteer/ }}\n"
+    yield f'{rule}return status 503 hdr Retry-After "{RETRY_SECONDS}"\n'
