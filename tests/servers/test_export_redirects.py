@@ -330,9 +330,9 @@ def test_a_broken_file_leaves_nginx_as_it_is(
         assert ask(server.port)["location"] == "http://lon1.cdn.example.net/"
         networks = out / "networks.conf"
         whole = networks.read_bytes()
-        (tmp_path / "extra").mkdir()
         for broken in (whole[: len(whole) // 2 + 3], b"127.1.0.0/16 {", b"\0" * 100):
-            networks.write_bytes(broken)
+            (tmp_path / "broken").write_bytes(broken)
+            (tmp_path / "broken").replace(networks)  # at once: the server may be reading it
             assert run(server.command("-t")).returncode != 0
             assert run(server.reload).returncode != 0
             os.kill(server.server.process.pid, signal.SIGHUP)  # even so
