@@ -88,6 +88,48 @@ class Gdnsd(_Server):
         return False
 
 
+class Knot(_Server):
+    """A knotd on a high loopback port, whose own file includes an exported one."""
+
+    def __init__(self, exported: Path) -> None:
+        super().__init__()
+        self.exported = exported
+        self.port = 0
+
+    def start(self) -> None:
+        """Start on a free port and wait until a question is answered."""
+        program = need("knotd")
+        self.port = free_port()
+        self.config = self.directory / "knotd.conf"
+        self.config.write_text(
+            f'server:\n  rundir: "{self.directory}"\n  listen: 127.0.0.1@{self.port}\n  udp-workers: 1\n'
+            "  tcp-workers: 1\n  background-workers: 1\n  edns-client-subnet: on\n"
+            f'log:\n  - target: stderr\n    any: info\ndatabase:\n  storage: "{self.directory}"\n'
+            f'include: "{self.exported}/knot.conf"\n'
+        )
+        self._launch([program, "-c", str(self.config)])
+        wait_until(self._ready, what="an answer from knotd")
+
+    @property
+    def reload(self) -> list[str]:
+        """What tells it that files changed."""
+        return [need("knotc"), "-c", str(self.config), "-s", str(self.directory / "knot.sock"), "reload"]
+
+    def query(self, name: str, kind: str = "A", subnet: str | None = None) -> dns.message.Message:
+        """Ask once."""
+        options = [] if subnet is None else [dns.edns.ECSOption.from_text(f"ECS {subnet}/0")]
+        question = dns.message.make_query(name, kind, use_edns=0, options=options)
+        return dns.query.udp(question, "127.0.0.1", 5, port=self.port)
+
+    def _ready(self) -> bool:
+        if not self.running:
+            raise self._failed("ended while starting")
+        with contextlib.suppress(dns.exception.DNSException, OSError):
+            question = dns.message.make_query("cdn.example.net", "SOA")
+            return dns.query.udp(question, "127.0.0.1", 0.2, port=self.port).rcode() == 0
+        return False
+
+
 class Behind(PowerDNS):
     """A PowerDNS that takes questions with a PROXY header alone."""
 

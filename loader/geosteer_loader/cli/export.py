@@ -154,6 +154,36 @@ def gdnsd(
 
 
 @export.command(
+    epilog=options.examples(
+        "geosteer export knot /var/lib/geosteer/knot",
+        "geosteer export knot /var/lib/geosteer/knot --watch",
+        "geosteer export knot out --lossy --watch --reload 'knotc --socket run/knot.sock reload'",
+    ),
+)
+@_shared
+@click.option("--reload", metavar="COMMAND", help="Run after a change; default with --watch: knotc reload.")
+@options.as_json
+@options.common
+def knot(
+    *, folder: Path, lossy: bool, watch: bool, interval: float, reload: str | None, as_json: bool,
+    config_path: Path | None,
+) -> None:  # fmt: skip
+    """Write zones and a database for Knot DNS's geoip module.
+
+    Knot answers by itself then, many times faster than PowerDNS with workers. knot.conf is included by your
+    own file. What the module cannot do is listed and refused: it draws nothing. A client subnet that is
+    private or of length 0 is used as it is, where workers use the resolver's address.
+    """
+    from geosteer_loader.export.knot import Exporter
+
+    def exporter(picture: Picture) -> Callable[[], Bundle]:
+        return Exporter(picture, folder).bundle
+
+    command = ("knotc reload" if watch else "") if reload is None else reload
+    _run(exporter, folder, config_path, command, lambda _: True, (lossy, watch, as_json), interval)
+
+
+@export.command(
     "geo-map",
     epilog=options.examples(
         "geosteer export geo-map /var/lib/geosteer/geo",
