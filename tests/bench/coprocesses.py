@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .stage import Stage
 
 GEOSTEER, NOTHING, C = "geosteer", "nothing, in Python", "nothing, in C"
-PEER, RADIX = "peer, mmap", "peer, radix in RAM"
+PURE, PEER, RADIX = "geosteer, all in Python", "peer, mmap", "peer, radix in RAM"
 
 
 def commands(stage: Stage) -> dict[str, list[str]]:
@@ -19,6 +19,7 @@ def commands(stage: Stage) -> dict[str, list[str]]:
     shared = stage.country.shared
     return {
         GEOSTEER: [str(WORKER), "--config", str(stage.backend)],
+        PURE: rivals.without_c(stage),
         NOTHING: rivals.peer("nothing"),
         C: rivals.nothing_in_c(stage),
         PEER: rivals.peer("mapped", shared),

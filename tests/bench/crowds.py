@@ -6,7 +6,7 @@ from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from .coprocesses import GEOSTEER, PEER, RADIX, commands
+from .coprocesses import GEOSTEER, PEER, PURE, RADIX, commands
 from .report import Section, Table
 from .rounds import Rounds
 
@@ -58,7 +58,7 @@ def all_clients(stage: Stage, section: Section) -> None:
     everybody, started = stage.questions("all"), commands(stage)
     found = Rounds.run(
         stage,
-        {name: partial(_pss, stage, everybody, started[name]) for name in (GEOSTEER, PEER)},
+        {name: partial(_pss, stage, everybody, started[name]) for name in (GEOSTEER, PURE, PEER)},
         "worker, eight asked by every client",
     )
     clients = len(stage.networks)

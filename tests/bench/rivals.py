@@ -15,13 +15,14 @@ from support.export_servers import Dnsdist as DnsdistServer
 from support.servers import PowerDNS
 
 from . import zone
-from .machine import HERE, PYTHON, family
+from .machine import HERE, PYTHON, ROOT, family
 
 if TYPE_CHECKING:
     from .stage import Stage
 
 THREADS = 3
 """Distributor threads of PowerDNS, each with a worker."""
+WORKER = ROOT / "bin" / "geosteer-pipe"
 STARTING, LOADING = 10, 240
 """Seconds that a worker may take to start, and to read a whole table before its first answer."""
 _SYSTEM_MODULES = ("/usr/lib", "/usr/local/lib", "/usr/lib64")
@@ -123,6 +124,11 @@ def peer(module: str, *arguments: object) -> list[str]:
     """The command of a peer worker; byte-compiled code is used, as for geosteer."""
     code = f"import sys; sys.path[:0] = [{str(HERE.parent)!r}]; from bench.peers.{module} import main; main()"
     return [str(PYTHON), "-I", "-c", code, *map(str, arguments)]
+
+
+def without_c(stage: Stage) -> list[str]:
+    """The command of a geosteer-pipe that leaves out what was written in C."""
+    return ["env", "GEOSTEER_COMPILED=no", str(WORKER), "--config", str(stage.backend)]
 
 
 def nothing_in_c(stage: Stage) -> list[str]:

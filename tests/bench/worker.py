@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .coprocesses import GEOSTEER, NOTHING, PEER, RADIX, C, commands
+from .coprocesses import GEOSTEER, NOTHING, PEER, PURE, RADIX, C, commands
 from .crowds import all_clients, crowds
 from .reading import large_tables, lookups, misses
 from .report import Section, Table
@@ -29,7 +29,7 @@ def run(stage: Stage) -> Section:
 def _questions(stage: Stage, section: Section) -> None:
     """Processor time for a question."""
     asked, uncounted = stage.scaled(60_000, 4000), stage.scaled(60_000, 4000)
-    kinds = [GEOSTEER, NOTHING, C, PEER]
+    kinds = [GEOSTEER, PURE, NOTHING, C, PEER]
     table = Table(
         "Worker: processor time for a question, alone on a core",
         ["worker", "wide us", "of bare Python", "hot us", "of bare Python", "p99 us, wide"],

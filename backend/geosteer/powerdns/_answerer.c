@@ -23,7 +23,7 @@
 
 enum {
     CHUNK = 1 << 16,        /* bytes read at once, as in Python */
-    FEWEST = 1 << 8,        /* places for replies at first; half of them are used at most */
+    FEWEST = 1 << 8,        /* places for replies at first; three quarters of them are used at most */
     MOST = 1 << 15,         /* at most */
     SEVERAL = 0xFFFF,       /* of tree.py */
     LONGEST_ADDRESS = 45,   /* characters */
@@ -45,8 +45,9 @@ typedef struct {
 /* The reply for a cell and a scope. The reference to the cell keeps its address from being another one's. */
 typedef struct {
     PyObject *cell, *reply;
-    uint32_t service, slot;
-    uint32_t scope;
+    uint32_t service;
+    uint16_t slot;
+    uint8_t scope;
 } Answer;
 
 typedef struct {
@@ -461,8 +462,8 @@ static PyObject *learn(Answerer *self, PyObject *args) {
     unsigned service, scope, slot;
     PyObject *cell, *reply;
     if (!PyArg_ParseTuple(args, "IOISI:learn", &service, &cell, &scope, &reply, &slot)) return NULL;
-    if (service >= self->service_count || (Py_ssize_t)slot >= self->cells.len / 8) Py_RETURN_NONE;
-    if (!self->answers || 2 * self->answer_count > self->answer_mask) {
+    if (service >= self->service_count || (Py_ssize_t)slot >= self->cells.len / 8 || slot > UINT16_MAX || scope > 128) Py_RETURN_NONE;
+    if (!self->answers || 4 * self->answer_count > 3 * self->answer_mask) {
         if (self->answers && self->answer_mask + 1 >= MOST) forget_answers(self);
         if (more_answers(self) < 0) return NULL;
     }
@@ -471,11 +472,11 @@ static PyObject *learn(Answerer *self, PyObject *args) {
     if (answer->cell) {
         PyObject *old = answer->reply;
         answer->reply = reply;
-        answer->slot = slot;
+        answer->slot = (uint16_t)slot;
         Py_DECREF(old);
     } else {
         Py_INCREF(cell);
-        *answer = (Answer){.cell = cell, .reply = reply, .service = service, .slot = slot, .scope = scope};
+        *answer = (Answer){.cell = cell, .reply = reply, .service = service, .slot = (uint16_t)slot, .scope = (uint8_t)scope};
         self->answer_count++;
     }
     Py_RETURN_NONE;

@@ -43,12 +43,7 @@ class ReplyMemory:
         """Remember the answer to a question: one or several bytes, whatever they are."""
         if not KEYED:
             return
-        number = self._number.get(answer)
-        if number is None:
-            if len(self.answers) >= ANSWERS:
-                self.clear()
-            number = self._number[answer] = len(self.answers)
-            self.answers.append(answer)
+        number = self._number_of(answer)
         key = hash(question)
         at = key & self.mask
         if self.tags[at] != key:
@@ -58,10 +53,23 @@ class ReplyMemory:
                 at = key & self.mask
         self.tags[at], self.numbers[at] = key, number
 
+    def shared(self, answer: Answer) -> Answer:
+        """The one object for all answers that are equal: records are many, nodes and prefix lengths few."""
+        return self.answers[self._number_of(answer)] or answer
+
     def clear(self) -> None:
         """Forget everything."""
         if self._number:
             self._grow_from_nothing()
+
+    def _number_of(self, answer: Answer) -> int:
+        number = self._number.get(answer)
+        if number is None:
+            if len(self.answers) >= ANSWERS:
+                self.clear()
+            number = self._number[answer] = len(self.answers)
+            self.answers.append(answer)
+        return number
 
     def _grow_from_nothing(self) -> None:
         del self.tags[:], self.numbers[:], self.answers[:]

@@ -177,8 +177,9 @@ class Responder:
             template = self._by_record.get((service[0], record))
             if template is None:
                 return None
-            answer = template[0] % ((scope,) * template[1]), template[2]
-            self._by_scope.keep((service[0], record, scope), answer)
+            answer = self.replies.shared((template[0] % ((scope,) * template[1]), template[2]))
+            if self._answerer is None:
+                self._by_scope.keep((service[0], record, scope), answer)
         if self._answerer is not None:
             self._answerer.learn(service[3], cell, scope, *answer)
         else:
