@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from geosteer_loader.tables.ranges import Ranges
 
-ONE_BY_ONE = 64
+ONE_BY_ONE = 1000
 """Prefixes up to which it costs less to find the place of each than to look at all."""
 
 
