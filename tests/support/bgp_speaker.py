@@ -58,7 +58,8 @@ class Speaker:
         shared = attribute(1, b"\0") + attribute(2, segment)
         four = shared + attribute(3, ipaddress.ip_address(self._local).packed)
         six: list[bytes] = []
-        batch, size = [], 0
+        batch: list[bytes] = []
+        size = 0
         for prefix in prefixes:
             packed = nlri(prefix)
             if ":" in prefix:
