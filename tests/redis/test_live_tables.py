@@ -239,3 +239,28 @@ def test_a_publish_by_hand_leaves_live_tables_as_they_are(site: Site) -> None:
     with site.connect(config) as store:
         assert publish(config, store).changed == []
     assert site.records() == {"AS174": 1}
+
+
+def test_invalid_origins_do_not_count_in_live_tables_and_other_roas_are_taken_up(
+    redis_server: RedisServer, prefix: str, tmp_path: Path
+) -> None:
+    roas = tmp_path / "roas.json"
+
+    def authorise(*pairs: tuple[str, int]) -> None:
+        listed = [{"asn": asn, "prefix": prefix, "maxLength": 24, "ta": "ripe"} for prefix, asn in pairs]
+        roas.with_suffix(".new").write_text(
+            json.dumps({"metadata": {"buildtime": int(time.time())}, "roas": listed})
+        )
+        roas.with_suffix(".new").replace(roas)
+
+    authorise(("5.0.0.0/22", 174), ("5.0.4.0/24", 174))
+    site = Site(redis_server, prefix, tmp_path, SOURCES + f'[rpki]\nroas = "{roas}"\n')
+    site.load()
+    site.until(lambda: site.records() == {"AS174": 1})
+    site.say(site.writer.announce(PEER, [65001, 3356], "5.0.3.0/24", "5.0.4.0/24", "5.0.5.0/24"))
+    site.until(lambda: site.records() == {"AS174": 2, "AS3356": 1})  # 3 and 4 are invalid, 5 is not found
+    site.until(lambda: site.records("path.v4") == {"lon=2": 2})
+    authorise(("5.0.0.0/22", 174), ("5.0.4.0/24", 3356))
+    site.until(lambda: site.records() == {"AS174": 2, "AS3356": 1} and site.current["bgp.prefixes"] == "19")
+    assert json.loads(site.current["bgp.rpki"])["invalid"] == 1
+    site.end()

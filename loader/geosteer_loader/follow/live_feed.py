@@ -18,8 +18,10 @@ from geosteer.errors import SourceError
 from geosteer.keys import FAMILIES, root_field
 from geosteer.timestamps import format_time
 from geosteer_loader.follow.followed import Sight
+from geosteer_loader.sources.report import Report
 from geosteer_loader.tables import provenance
 from geosteer_loader.tables.live_table import LiveTable
+from geosteer_loader.tables.origin_validation import load, note_passed_over
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -30,11 +32,14 @@ if TYPE_CHECKING:
     from geosteer_loader.follow.stream_reader import StreamReader
     from geosteer_loader.sources.bgp_routes import AsPath
     from geosteer_loader.tables.build import Table
+    from geosteer_loader.tables.origin_validation import OriginValidation
 
 log = logging.getLogger(__name__)
 
 BATCH = 5000
 """Prefixes that are chosen while a stream has to wait."""
+JUDGE_EVERY = 10.0
+"""Seconds between two looks at the file of ROAs."""
 PATIENCE = 300.0
 """Seconds after which it is worth a warning that a table cannot be published."""
 
@@ -84,6 +89,12 @@ class LiveFeed:
         self._readers = list({id(layer.reader): layer.reader for layer in self._layers}.values())
         self._changed = [(reader, reader.stream.listen()) for reader in self._readers]
         self._live = LiveTable(table, views)
+        self._report = Report()
+        """Of the last time that all prefixes were looked at."""
+        self._rejudged = True
+        self._validation: OriginValidation | None = None
+        self._judged_by: object = None
+        self._judge_at = float("-inf")
         self._published: int | None = None
         """Prefixes of the table that is published; None: not known yet."""
         self._proven = False
@@ -102,6 +113,7 @@ class LiveFeed:
             with layer.reader.lock:
                 why = why or layer.reader.stream.waiting(layer.peers, now)
         self._sessions.look(now)
+        why = why or self._judge(now)
         if not why and now >= self._due and any(any(changed.values()) for _, changed in self._changed):
             self._choose()
             self._version += 1
@@ -122,13 +134,16 @@ class LiveFeed:
             f"{name}.built": format_time(self._wall()),
             f"{name}.builder": provenance.builder(self._config.document["continents"]),
         }
+        if self._validation is not None and self._config.rpki is not None:
+            note_passed_over(self._config.rpki, name, described, self._report)
+            fields[f"{name}.rpki"] = self._validation.figures(self._report).to_json()
         try:
             table = self._live.built(fields)
         except ValueError as exc:
             raise SourceError(f"sources.{name}: {exc}") from exc
         settled = [root_field(name, bits) for bits in FAMILIES.values()]
-        settled += [f"{name}.source", f"{name}.builder", f"{name}.prefixes", f"{name}.ranges"]
-        if all(published.get(field) == table.fields[field] for field in settled):
+        settled += [f"{name}.{part}" for part in ("source", "builder", "prefixes", "ranges", "rpki")]
+        if all(published.get(field) == table.fields.get(field) for field in settled):
             return replace(table, fields={field: published[field] for field in published})
         return table
 
@@ -143,13 +158,42 @@ class LiveFeed:
             reader.close()
         self._sessions.close()
 
+    def _judge(self, now: float) -> str:
+        """Take up another file of ROAs; why no route can be judged, "": they can, or need not be."""
+        rpki = self._config.rpki
+        if rpki is None or now < self._judge_at:
+            return ""
+        try:
+            status = rpki.source.path.stat()
+            version: object = status.st_ino, status.st_size, status.st_mtime_ns
+        except OSError as exc:
+            version = exc.errno
+        if version != self._judged_by:
+            try:
+                self._validation = load(rpki, self._wall())
+            except SourceError as exc:
+                if self._validation is None:
+                    return str(exc)
+                log.warning("%s", exc)
+            else:
+                self._live.authorised = self._validation.vrps.authorised
+                self._report, self._rejudged = Report(), True
+                for reader in self._readers:
+                    with reader.lock:
+                        reader.stream.all_changed()
+            self._judged_by = version
+        self._judge_at = now + JUDGE_EVERY
+        return ""
+
     def _choose(self) -> None:
+        report = self._report if self._rejudged else Report()
         for reader, changed in self._changed:
             for bits, numbers in changed.items():
                 while numbers:
                     with reader.lock:
                         batch = [numbers.pop() for _ in range(min(BATCH, len(numbers)))]
-                        self._live.choose(bits, batch)
+                        self._live.choose(bits, batch, report)
+        self._rejudged = False
 
     def _too_few(self) -> str:
         """Why the table is taken for half of one, "": it is not."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from geosteer_loader.rib.messages import Route
     from geosteer_loader.sources.bgp_routes import AsPath
@@ -47,6 +47,10 @@ class SessionRoutes:
         if held is None:
             return ()
         return tuple([path for _, path in held]) if isinstance(held, tuple) else (held,)
+
+    def numbers(self, bits: int) -> Collection[int]:
+        """The prefixes of a family."""
+        return self._held[bits].keys()
 
     def prefixes(self, bits: int) -> int:
         """How many prefixes of a family there are."""

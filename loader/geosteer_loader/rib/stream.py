@@ -172,6 +172,12 @@ class Stream:
         unseen, self._unseen = self._unseen, set()
         return unseen
 
+    def all_changed(self) -> None:
+        """Tell the listeners of every prefix that counts, as if it had changed."""
+        for session in self.sessions.values():
+            if session.counting is not None:
+                self._changed({bits: session.counting.numbers(bits) for bits in FAMILIES.values()})
+
     def paths(self, bits: int, number: int, peers: Collection[str]) -> Iterator[AsPath]:
         """The paths to a prefix that count, of *peers* (all, if none are named)."""
         for peer, session in self.sessions.items():

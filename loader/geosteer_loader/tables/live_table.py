@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from geosteer_loader.sources.bgp_routes import Rib
-from geosteer_loader.sources.report import Report
 from geosteer_loader.sources.source import FAMILIES
 from geosteer_loader.tables.build import table_of
 from geosteer_loader.tables.path_lengths import check_room, merge_views
@@ -17,11 +16,15 @@ from geosteer_loader.tables.ranges import RangeBuilder
 from geosteer_loader.tables.recut import PageTree
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from geosteer_loader.sources.bgp_routes import AsPath
+    from geosteer_loader.sources.report import Report
+    from geosteer_loader.sources.source import Authorised
     from geosteer_loader.tables.build import Table
     from geosteer_loader.tables.ranges import Ranges
+
+MOST_TEXTS = 1 << 19
 
 
 class Layer(Protocol):
@@ -43,19 +46,22 @@ class LiveTable:
         if name == "path":
             check_room(list(views))
         self._views = views
-        self._rib = Rib(Report(), name)
+        self.authorised: Authorised | None = None
+        """By it routes are judged (RFC 6811); when it is another one, all prefixes are to be chosen anew."""
+        self._texts: dict[str, str] = {}
         self._indexes = {bits: {view: PrefixIndex(bits) for view in views} for bits in sorted(FAMILIES)}
         self._trees = {bits: PageTree(bits, self._content(bits)) for bits in self._indexes}
         self._touched: dict[int, set[int]] = {bits: set() for bits in self._indexes}
         for tree in self._trees.values():
             tree.rebuild()
 
-    def choose(self, bits: int, numbers: Iterable[int]) -> None:
-        """Look anew at prefixes whose routes have changed."""
+    def choose(self, bits: int, numbers: Collection[int], report: Report) -> None:
+        """Look anew at prefixes whose routes have changed; *report* counts what is odd about them."""
+        rib = Rib(report, self.name, self.authorised)
         for view, index in self._indexes[bits].items():
             layers = self._views[view]
             self._touched[bits].update(
-                index.update([(number, self._record(bits, number, layers)) for number in numbers])
+                index.update([(number, self._record(rib, bits, number, layers)) for number in numbers])
             )
 
     @property
@@ -83,13 +89,15 @@ class LiveTable:
             ranges=sum(tree.ranges for tree in self._trees.values()),
         )
 
-    def _record(self, bits: int, number: int, layers: Sequence[Layer]) -> str | None:
+    def _record(self, rib: Rib, bits: int, number: int, layers: Sequence[Layer]) -> str | None:
         prefix = bits, number >> 8, number & 255
         for layer in reversed(layers):
-            self._rib.enter(prefix, layer.paths(bits, number))
-            row = self._rib.finish()
-            if row:
-                return row[3]
+            rib.enter(prefix, layer.paths(bits, number))
+            row = rib.finish()
+            if row:  # one text for all prefixes that have the same
+                if len(self._texts) > MOST_TEXTS:
+                    self._texts.clear()
+                return self._texts.setdefault(row[3], row[3])
         return None
 
     def _content(self, bits: int) -> Callable[[int, int], Ranges]:

@@ -140,7 +140,7 @@ def test_the_tables_are_those_of_a_dump_of_the_same_routes(folder, seed, size, r
         assert stream.waiting((), 0.0) == ""
         for table, changed in zip(tables, heard, strict=True):
             for bits, numbers in changed.items():
-                table.choose(bits, numbers)
+                table.choose(bits, numbers, Report())
                 numbers.clear()
         expected = {
             "bgp": flatten([MrtSource(dump(folder, rib, PEERS), "bgp")], Report()),
