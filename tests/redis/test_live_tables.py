@@ -169,6 +169,11 @@ def test_a_lost_session_and_one_that_flaps_leave_the_table_as_it_is(site: Site) 
     site.load(origin=3356)
     site.until(lambda: site.records() == {"AS3356": 1})
     assert site.told().count(f"lost {PEER}") >= 3
+    with site.server.client() as client:
+        ((name, text),) = client.hgetall(f"{{{site.prefix}}}:session").items()
+    told = json.loads(text)
+    assert name.decode().endswith(f"exabgp.sock {PEER}")
+    assert (told["state"], told["losses"], told["prefixes"]["ipv4"]) == ("current", 3, 20)
 
 
 def test_a_killed_service_and_one_that_starts_anew_wait_for_as_many_routes(

@@ -81,6 +81,9 @@ def server(tmp_path: Path) -> Iterator[RedisServer]:
             }
             client.hset("{geosteer}:override", "ams1", json.dumps(override))
             client.hset("{geosteer}:verdict:p1", "lon1", verdict.encode())
+            told = {"state": "lost", "prefixes": {"ipv4": 9, "ipv6": 2}, "losses": 3, "at": format_time(now)}
+            odd = {"b 2": "[]", "c 3": "x", "d 4": json.dumps({**told, "losses": -1})}
+            client.hset("{geosteer}:session", mapping={"/a/b c.sock 10.0.0.1": json.dumps(told), **odd})
             client.hset("{geosteer}:beat", "p1", f"7 {format_time(now)} 10")
             client.hset("{geosteer}:beat", "p2", f"7 {format_time(now - 900)} 10")
             failure = {
@@ -128,6 +131,12 @@ def test_what_redis_knows(server: RedisServer) -> None:
     assert found["check_up"] == {check: 1}
     assert found["check_duration_seconds"] == {check: 0.25}
     assert found["certificate_end_timestamp_seconds"][check] == pytest.approx(now + 86400, abs=30)
+    assert found["bgp_session_up"] == {("/a/b c.sock", "10.0.0.1"): 0}
+    assert found["bgp_session_losses_total"] == {("/a/b c.sock", "10.0.0.1"): 3}
+    assert found["bgp_session_prefixes"] == {
+        ("/a/b c.sock", "10.0.0.1", "ipv4"): 9,
+        ("/a/b c.sock", "10.0.0.1", "ipv6"): 2,
+    }
     assert found["prober_silent"] == {("p1",): 0, ("p2",): 1}
     assert found["prober_period_seconds"] == {("p1",): 10, ("p2",): 10}
 

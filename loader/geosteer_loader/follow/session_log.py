@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from contextlib import ExitStack
@@ -14,7 +13,7 @@ from geosteer_loader.export.atomic_files import NotWritten, folder, replace
 from geosteer_loader.journal import writing as journal
 from geosteer_loader.journal.events import Note
 from geosteer_loader.rib import saved
-from geosteer_loader.rib.messages import FAMILIES
+from geosteer_loader.rib.figures import encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
     from geosteer_loader.follow.stream_reader import StreamReader
     from geosteer_loader.rib.saved import Saved
-    from geosteer_loader.store.store import Store
+    from geosteer_loader.store.store import Command, Store
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +65,7 @@ class SessionLog:
         self._save_at = float("-inf")
         self._redis_at = float("-inf")
         self._told = ""
+        self._cleared = False
 
     def look(self, now: float) -> None:
         """Tell what happened since the last look."""
@@ -116,25 +116,24 @@ class SessionLog:
             if notes:
                 journal.note(self._store, notes)
             words = [word for pair in self._figures() for word in pair]
-            if words:
-                self._store.call("HSET", self._store.keys.session, *words)
+            key = self._store.keys.session
+            commands: list[Command] = [("HSET", key, *words)] if words else []
+            if not self._cleared:  # those of a run before may be gone for good
+                commands.insert(0, ("DEL", key))
+            self._store.pipe(commands)
+            self._cleared = True
         except StoreError as exc:
             self._notes = [*notes, *self._notes][-1000:]
             self._redis_at = now + AWAY
             log.debug("sessions are not told to Redis: %s", exc)
 
     def _figures(self) -> list[tuple[str, str]]:
-        figures = []
+        at = format_time(time.time())
+        figures: list[tuple[str, str]] = []
         for name, reader in self._readers.items():
             with reader.lock:
-                for peer, session in reader.stream.sessions.items():
-                    told = {
-                        "state": session.phase.value,
-                        "prefixes": {
-                            family: session.figures().get(bits, 0) for family, bits in FAMILIES.items()
-                        },
-                        "losses": session.losses,
-                        "at": format_time(time.time()),
-                    }
-                    figures.append((f"{name} {peer}", json.dumps(told, separators=(",", ":"))))
+                figures += [
+                    (f"{name} {peer}", encode(session, at))
+                    for peer, session in reader.stream.sessions.items()
+                ]
         return figures

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from geosteer.timestamps import maybe_time
 from geosteer_loader.health.verdicts import decode
 from geosteer_loader.query.status import gather
+from geosteer_loader.rib.figures import decode as decode_sessions
 from geosteer_loader.store.redis_errors import NotPermitted
 from geosteer_loader.store.store import texts
 
@@ -50,6 +51,10 @@ def collect(store: Store, max_age: Mapping[str, float], samples: Samples) -> Non
         samples.set("prober_silent", beat.silent, name)
     unknown = len(status.unknown)
     try:
+        _sessions(store, samples)
+    except NotPermitted:
+        unknown += 1
+    try:
         _verdicts(store, list(status.beats)[:MOST_PROBERS], status, samples)
     except NotPermitted:
         unknown += 1
@@ -70,6 +75,16 @@ def _tables(status: Status, max_age: Mapping[str, float], samples: Samples) -> N
             samples.set("rpki_vrps", table.rpki.vrps, name)
             samples.set("rpki_data_timestamp_seconds", maybe_time(table.rpki.built), name)
             samples.set("rpki_kept", bool(table.rpki.trouble), name)
+
+
+def _sessions(store: Store, samples: Samples) -> None:
+    """BGP sessions of `geosteer follow`."""
+    for labels, told in decode_sessions(store.hash(store.keys.session, tolerant=True)).items():
+        samples.set("bgp_session_up", told.state == "current", *labels)
+        samples.set("bgp_session_losses_total", told.losses, *labels)
+        samples.set("bgp_session_told_timestamp_seconds", maybe_time(told.at), *labels)
+        for family, count in told.prefixes.items():
+            samples.set("bgp_session_prefixes", count, *labels, family)
 
 
 def _publishing(failure: Failure | None, samples: Samples) -> None:

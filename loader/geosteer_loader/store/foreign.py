@@ -20,6 +20,7 @@ _REPAIRS = {
     "journal": "geosteer publish",
     "lock": "geosteer publish",
     "override": "the next geosteer node",
+    "session": "geosteer follow",
     "beat": "a prober or feed",
     "node": "a prober or feed",
     "verdict": "a prober or feed",
