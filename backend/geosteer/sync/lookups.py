@@ -51,6 +51,8 @@ class Lookups:
         self._clock = clock
         self._v4: dict[str, Tree] = {}
         self._v6: dict[str, Tree] = {}
+        self._indexed: Generation | None = None
+        """Whose trees these are."""
         self._poller = poll()
         self._started = clock()
         self._begun: tuple[float, float] | None = None
@@ -289,5 +291,6 @@ class Lookups:
 
     def _index(self, generation: Generation) -> None:
         """Have the trees of a generation at hand by table."""
+        self._indexed = generation
         self._v4 = {table: tree for (table, bits), tree in generation.trees.items() if bits == 32}
         self._v6 = {table: tree for (table, bits), tree in generation.trees.items() if bits == 128}

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 LIVE, STALE, FALLBACK = "live", "stale", "fallback"
 STUMBLED = 0.5
 """Seconds after an unexpected exception until things are looked at again, at the latest."""
+AFTER = 0.01
+"""Seconds after a change until `tick` wants to be called, at the latest."""
 EVERY = 60.0
 """Seconds at least between two writes."""
 SOON = 0.2
@@ -240,9 +242,10 @@ class Tier(Lookups):
         self.version += 1
         if not tables_alone:
             self.decided += 1
-        self.due = 0.0
+        # not at once: many workers of a host hear of a change in the same moment, and answer first
+        self.due = min(self.due, self._clock() + AFTER)
         generation = self._follower.generation
-        if generation is not None:
+        if generation is not None and generation is not self._indexed:
             self._index(generation)
         self._rename()
 
@@ -274,8 +277,9 @@ class Tier(Lookups):
 
     def _learnt(self) -> None:
         if self._writes:
-            self._keeper.soon(self._clock())
-            self.due = 0.0
+            now = self._clock()
+            self._keeper.soon(now)
+            self.due = min(self.due, now + AFTER)
 
     def _save(self, now: float) -> None:
         generation, mirror = self._follower.generation, self._follower.mirror
