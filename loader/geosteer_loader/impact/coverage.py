@@ -17,6 +17,7 @@ from geosteer_loader.store.pages import outline
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from geosteer_loader.impact.census import Census
     from geosteer_loader.impact.traffic import Traffic
     from geosteer_loader.store.pages import Pages
 
@@ -60,26 +61,28 @@ class Tally:
         return counts
 
 
-def countries(pages: Pages, fields: Mapping[str, str], traffic: Traffic | None = None) -> dict[str, float]:
+def countries(
+    pages: Pages, fields: Mapping[str, str], census: Census, traffic: Traffic | None = None
+) -> dict[str, float]:
     """Country -> its IPv4 addresses in the table `geo` that *fields* (of `current`) name; with *traffic*, its part of that.
 
-    Empty without such a table. Raises: CorruptPage: a page is missing or damaged. StoreError.
+    Empty without such a table. Args: census: counts those addresses after.
+    Raises: CorruptPage: a page is missing or damaged. StoreError.
     """
     sizes: dict[str, float] = {}
-    for bits in FAMILIES.values() if traffic is not None else (32,):
+    if traffic is None:
+        if root_field("geo", 32) in fields:
+            sizes.update(census.after(root_field("geo", 32), country_of))
+        sizes.pop("", None)
+        return sizes
+    for bits in FAMILIES.values():
         root = fields.get(root_field("geo", bits))
         if root is None:
             continue
         table = outline(pages, bits, root)
         places = paired(pages, table, table, lambda _was, now: country_of(now))
-        if traffic is None:
-            asking = [(place, float(end - start)) for start, end, place in places.spans()]
-        else:
-            asking = [
-                (places.values[bisect_right(places.starts, first) - 1], weight)
-                for first, _, weight in networks(traffic, bits)
-            ]
-        for place, weight in asking:
+        for first, _, weight in networks(traffic, bits):
+            place = places.values[bisect_right(places.starts, first) - 1]
             if place:
                 sizes[place] = sizes.get(place, 0.0) + weight
     return sizes

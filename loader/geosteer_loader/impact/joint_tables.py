@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from geosteer.decision.distribution import Projected
     from geosteer.decision.model import Model, Service
+    from geosteer_loader.impact.census import Census
     from geosteer_loader.impact.traffic import Traffic
     from geosteer_loader.store.pages import Outline, Pages
 
@@ -186,6 +187,15 @@ class Sweep:
                 self._done += len(new.leaves)
             swept[suffix] = Family(bits, pairs or [Pairs(bits=bits, starts=[0], values=[0])])
         return swept
+
+    def sizes(self, suffix: str, census: Census) -> Iterator[tuple[Case, int]]:
+        """How many addresses of a family (`v4`) are of each case, where services ask one table alone; cases repeat."""
+        (table,) = self.tables
+        field = f"{table}.{suffix}"
+        was, now = self._roots.get(field, (None, None))
+        sides: Roots = (now if self.sides[0].after else was, now if self.sides[1].after else was)
+        for (before, after), size in census.pairs(field, sides).items():
+            yield (self.alphabets[table].letter(before, after),), size
 
     def country(self, case: Case) -> str:
         """The country of the clients in a case, after; "" where the table names none, or nobody asked to tell."""

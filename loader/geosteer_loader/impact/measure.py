@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING
 
 from geosteer.decision.distribution import Distribution, View, all_up
 from geosteer.decision.probabilities import distance
+from geosteer.keys import FAMILIES
 from geosteer_loader.impact.joint_tables import Case, ServiceClass, Side, Sweep
 from geosteer_loader.impact.service_change import MOMENTS, Impact, Shift, count
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from geosteer.decision.distribution import Projected
     from geosteer.decision.model import Entries, Model, Service
     from geosteer.decision.node_state import NodeState
     from geosteer.decision.probabilities import Chances
+    from geosteer_loader.impact.census import Census
     from geosteer_loader.impact.joint_tables import Progress, Roots
     from geosteer_loader.impact.traffic import Traffic
     from geosteer_loader.store.pages import Pages
@@ -39,6 +41,7 @@ def measure(
     states: Mapping[str, NodeState],
     now: float,
     traffic: Traffic | None = None,
+    census: Census | None = None,
 ) -> Impact:
     """What becomes of the clients of every service that both sides have.
 
@@ -48,10 +51,11 @@ def measure(
         states: of the nodes now.
         now: seconds since 1970.
         traffic: weighs real clients, too.
+        census: of the same pages and tables, where others ask for it as well.
 
     Raises: CorruptPage: a published page is missing or damaged. StoreError.
     """
-    return Survey(pages, roots, before, after, traffic).impact(states, now)
+    return Survey(pages, roots, before, after, traffic, census=census).impact(states, now)
 
 
 class Survey:
@@ -67,19 +71,27 @@ class Survey:
         *,
         by_country: bool = False,
         progress: Progress | None = None,
+        census: Census | None = None,
     ) -> None:
         """Args as of `measure`, and as of `Sweep`. Raises: CorruptPage, StoreError."""
         self._sweep = Sweep(pages, roots, before, after, by_country=by_country, progress=progress)
-        families = self._sweep.families()
         self._parts: list[tuple[str, dict[Case, float]]] = []
+        if census is not None and traffic is None and len(self._sweep.tables) == 1:
+            for suffix in FAMILIES:
+                self._add(suffix, self._sweep.sizes(suffix, census))
+            return
+        families = self._sweep.families()
         for suffix, family in families.items():
-            unit = float(1 << 80) if suffix == "v6" else 1.0
-            cases: dict[Case, float] = {}
-            for start, end, case in family.spans():
-                cases[case] = cases.get(case, 0) + (end - start)
-            self._parts.append((suffix, {case: size / unit for case, size in cases.items()}))
+            self._add(suffix, ((case, end - start) for start, end, case in family.spans()))
         if traffic is not None:
             self._parts += [("clients", family.weights(traffic)) for family in families.values()]
+
+    def _add(self, suffix: str, sizes: Iterable[tuple[Case, int]]) -> None:
+        cases: dict[Case, int] = {}
+        for case, size in sizes:
+            cases[case] = cases.get(case, 0) + size
+        unit = float(1 << 80) if suffix == "v6" else 1.0
+        self._parts.append((suffix, {case: size / unit for case, size in cases.items()}))
 
     def impact(self, states: Mapping[str, NodeState], now: float) -> Impact:
         """What becomes of all clients; services that decide alike share what is said of them."""

@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, MutableSequence, Sequence
 
+    from geosteer.tables.page_format import Page
     from geosteer_loader.store.pages import Outline, Pages
+
+    Leaves = list[tuple[int, Page]]
+    """First addresses and decoded pages."""
 
 K = TypeVar("K")
 
@@ -22,9 +26,11 @@ def changes(pages: Pages, old: Outline, new: Outline) -> Iterator[Change]:
 
     Raises: CorruptPage: a leaf is missing or damaged. StoreError.
     """
-    for before, after in _blocks(old, new):
-        if before != after:
-            yield from _changes(pages, old.bits, before, after)
+    for before, after in decoded_blocks(pages, old, new):
+        if before is not after:
+            for first, end, was, now in pieces(before, after):
+                if was != now:
+                    yield first, end, was, now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,21 +64,18 @@ def paired(
     """
     starts: MutableSequence[int] = array("I") if old.bits == 32 else []
     values: list[K] = []
-    same = [name for before, after in _blocks(old, new) if before == after for _, name in before]
-    equal = pages.each(same)
     done = 0
-    for before, after in _blocks(old, new):
+    for before, after in decoded_blocks(pages, old, new):
         done += len(after)
         if progress is not None:
             progress(done)
         stretch: Iterable[tuple[int, K]]
-        if before == after:
-            page = next(equal)
+        if before is after:
+            ((start, page),) = before
             page_values = [value(str(record), str(record)) for record in page.values]
-            spans = page.spans(before[0][0])
-            stretch = ((first, page_values[at]) for (first, _), at in zip(spans, page.index, strict=True))
+            stretch = zip(page.absolute(start), [page_values[at] for at in page.index], strict=True)
         else:
-            stretch = ((first, value(was, now)) for first, was, now in _merged(pages, before, after))
+            stretch = ((first, value(was, now)) for first, _, was, now in pieces(before, after))
         for first, item in stretch:
             if not values or values[-1] != item:
                 starts.append(first)
@@ -81,61 +84,80 @@ def paired(
 
 
 _Leaves = list[tuple[int, str]]
+"""First addresses and digests."""
 
 
 def _blocks(old: Outline, new: Outline) -> Iterator[tuple[_Leaves, _Leaves]]:
-    """Stretches of leaves, of both tables, that cover the same addresses: a leaf they share, or all up to the next one."""
+    """Stretches of leaves, of both tables, that cover the same addresses, as short as their boundaries allow."""
     before: _Leaves = []
     after: _Leaves = []
     for start in sorted(old.leaves.keys() | new.leaves.keys()):
         was, now = old.leaves.get(start), new.leaves.get(start)
+        if was is not None and now is not None and (before or after):
+            yield before, after
+            before, after = [], []
         # A page's bytes say how long its prefix is, so from one start the same page holds the same addresses.
         if was is not None and was == now:
-            if before or after:
-                yield before, after
-            before, after = [], []
             yield [(start, was)], [(start, was)]
             continue
         if was is not None:
             before.append((start, was))
         if now is not None:
             after.append((start, now))
+        if not (old.leaves and new.leaves):  # each leaf has the other table's nothing beside it
+            yield before, after
+            before, after = [], []
     if before or after:
         yield before, after
 
 
-def _changes(pages: Pages, bits: int, before: _Leaves, after: _Leaves) -> Iterator[Change]:
-    end = _end(pages, bits, before or after)
-    last: tuple[int, str, str] | None = None
-    for first, was, now in _merged(pages, before, after):
-        if last is not None and last[1] != last[2]:
-            yield last[0], first, last[1], last[2]
-        last = first, was, now
-    if last is not None and last[1] != last[2]:
-        yield last[0], end, last[1], last[2]
+def decoded_blocks(pages: Pages, old: Outline, new: Outline) -> Iterator[tuple[Leaves, Leaves]]:
+    """Stretches of leaves of both tables that cover the same addresses; the same list twice where the leaf is the same.
+
+    Raises: CorruptPage: a leaf is missing or damaged. StoreError.
+    """
+    blocks = list(_blocks(old, new))
+    first = pages.each([name for before, _ in blocks for _, name in before])
+    second = pages.each([name for before, after in blocks if before != after for _, name in after])
+    for before, after in blocks:
+        was = [(start, next(first)) for start, _ in before]
+        yield was, was if before == after else [(start, next(second)) for start, _ in after]
 
 
-def _end(pages: Pages, bits: int, leaves: _Leaves) -> int:
-    """The first address behind the last of the leaves."""
-    start, name = leaves[-1]
-    return start + (1 << (bits - next(pages.each([name])).prefix_len))
+def spans(page: Page, base: int) -> list[tuple[int, int, str]]:
+    """Each entry of a leaf that begins at *base*, as first address, first address behind it, and record."""
+    starts = list(page.absolute(base))
+    ends = [*starts[1:], base + (1 << (page.bits - page.prefix_len))]
+    records: Sequence[str] = page.values  # type: ignore[assignment]  # it is a leaf
+    return list(zip(starts, ends, [records[at] for at in page.index], strict=True))
 
 
-def _merged(pages: Pages, before: _Leaves, after: _Leaves) -> Iterator[tuple[int, str, str]]:
-    """(first address, record before, record after) at every boundary of either side; "" where a side has no leaves."""
-    old, new = _records(pages, before), _records(pages, after)
-    nowhere = 1 << 129
-    was = now = ""
-    next_old, next_new = next(old, (nowhere, "")), next(new, (nowhere, ""))
-    while (start := min(next_old[0], next_new[0])) < nowhere:
-        if next_old[0] == start:
-            was, next_old = next_old[1], next(old, (nowhere, ""))
-        if next_new[0] == start:
-            now, next_new = next_new[1], next(new, (nowhere, ""))
-        yield start, was, now
+def pieces(before: Leaves, after: Leaves) -> list[tuple[int, int, str, str]]:
+    """The addresses of a block in order, as (first address, first address behind it, record before, record after).
+
+    A side without leaves has the record "" everywhere.
+    """
+    old = [span for start, page in before for span in spans(page, start)]
+    new = [span for start, page in after for span in spans(page, start)]
+    equal = set(old).intersection(new)
+    apart = _merged([span for span in old if span not in equal], [span for span in new if span not in equal])
+    return sorted([*((first, end, record, record) for first, end, record in equal), *apart])
 
 
-def _records(pages: Pages, leaves: _Leaves) -> Iterator[tuple[int, str]]:
-    for (start, _), page in zip(leaves, pages.each([name for _, name in leaves]), strict=True):
-        for first, record in page.spans(start):
-            yield first, str(record)
+def _merged(
+    old: Sequence[tuple[int, int, str]], new: Sequence[tuple[int, int, str]]
+) -> Iterator[tuple[int, int, str, str]]:
+    """Spans of two tables laid over each other; both cover the same addresses, or one is empty."""
+    if not old or not new:
+        yield from ((first, end, record, "") for first, end, record in old)
+        yield from ((first, end, "", record) for first, end, record in new)
+        return
+    left, right = iter(old), iter(new)
+    mine, theirs = next(left, None), next(right, None)
+    while mine is not None and theirs is not None:
+        end = min(mine[1], theirs[1])
+        yield max(mine[0], theirs[0]), end, mine[2], theirs[2]
+        if mine[1] == end:
+            mine = next(left, None)
+        if theirs[1] == end:
+            theirs = next(right, None)

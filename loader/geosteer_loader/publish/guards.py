@@ -12,7 +12,8 @@ from geosteer.decision.records import country_of
 from geosteer.errors import CorruptPage
 from geosteer.keys import FAMILIES, root_field
 from geosteer_loader.health import overrides
-from geosteer_loader.impact.coverage import Tally, countries, record_at
+from geosteer_loader.impact.census import Census, summed
+from geosteer_loader.impact.coverage import countries, record_at
 from geosteer_loader.impact.joint_tables import Side
 from geosteer_loader.impact.measure import measure
 from geosteer_loader.impact.service_change import NOISE, Impact, moving
@@ -63,11 +64,12 @@ class Examination:
 def examine(config: Config, store: Store, proposal: Proposal, traffic: Traffic | None = None) -> Examination:
     """Look at what would be published; *traffic* weighs real clients, too. Raises: StoreError; CorruptPage in new tables."""
     pages = proposal.pages(store)
+    census = Census(pages, proposal.roots())
     examination = Examination(findings=[*_canaries(config.guard.canaries, proposal.tables, pages.get)])
     for table in proposal.tables:
         if table.name in GUARDED and not table.kept:
             try:
-                examination.findings += _compared(config, proposal.before, table, pages.get)
+                examination.findings += _compared(config, proposal.before, table, census)
             except CorruptPage as exc:
                 log.warning("%s: cannot be compared with what is published: %s", table.name, exc)
     if proposal.known.unreadable:
@@ -86,9 +88,11 @@ def examine(config: Config, store: Store, proposal: Proposal, traffic: Traffic |
                 examination.findings.append(GoneAltogether(examination.vanished))
             if published is not None:
                 before, after = Side(model=published[1], after=False), Side(model=model, after=True)
-                examination.impact = measure(pages, proposal.roots(), before, after, states, now, traffic)
+                examination.impact = measure(
+                    pages, proposal.roots(), before, after, states, now, traffic, census
+                )
             examination.findings += _moved_too_many(examination.impact, config.guard.max_impact)
-            asking = countries(pages, proposal.after, traffic)
+            asking = countries(pages, proposal.after, census, traffic)
         except CorruptPage as exc:
             log.warning("the impact on clients is unknown: %s", exc)
         else:
@@ -143,22 +147,24 @@ def _canaries(
 
 
 def _compared(
-    config: Config, before: Mapping[str, str], table: Table, fetch: Callable[[str], bytes | None]
+    config: Config, before: Mapping[str, str], table: Table, census: Census
 ) -> Iterator[GuardRefused]:
     geo = table.name == "geo"
-    tally = Tally(fetch, lambda record: (country_of(record) if geo else "") or ELSEWHERE)
     named = _named_countries(config.document) if geo else []
     for suffix, bits in FAMILIES.items():
         field = root_field(table.name, bits)
         old, new = before.get(field), table.fields[field]
         if old is None or old == new:
             continue
-        had, has = tally.count(old).total(), tally.count(new).total()
+        pairs = census.pairs(field, (old, new))
+        was, now = (
+            summed(pairs, side, lambda record: (country_of(record) if geo else "") or ELSEWHERE)
+            for side in (0, 1)
+        )
+        had, has = was.total(), now.total()
         if has < had * (1 - config.guard.max_shrink):
             yield TableShrank(table.name, suffix, had, has, config.guard.max_shrink)
-        yield from _countries(
-            config.guard.max_country_change, named, suffix, tally.count(old), tally.count(new)
-        )
+        yield from _countries(config.guard.max_country_change, named, suffix, was, now)
 
 
 def _countries(
