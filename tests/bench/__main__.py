@@ -30,6 +30,7 @@ SECTIONS = {
     "dns": "answers through PowerDNS, dnsdist, gdnsd and Knot DNS: rate, times, processor time, memory",
     "worker": "start, memory and processor time of 1, 8 and 64 workers, lookups, and large tables",
     "table": "publishing: time, memory, Redis bytes a range, what a change writes, growth 10 and 100 times",
+    "loader": "several sources of one table, large maps, many services, lists of networks: time and memory",
     "freshness": "from the write of a node's state or an override to the changed answer",
     "publish": "answer times while publishing, and while Redis is killed or frozen",
     "http": "redirects of geosteer-http, next to nginx answering a fixed one",

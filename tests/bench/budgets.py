@@ -73,9 +73,21 @@ BARS = (
     Bar("table.bgp.bytes", "Redis memory a range, origin AS", 12, unit=" bytes"),
     Bar("table.path.bytes", "Redis memory a range, AS-path lengths", 12, unit=" bytes"),
     Bar("table.country.peak", "loader's peak memory, country", 600, unit=" MiB"),
-    Bar("table.bgp.peak", "loader's peak memory, BGP", 1536, unit=" MiB"),
+    Bar("table.bgp.peak", "loader's peak memory, BGP", 700, unit=" MiB"),
     Bar("table.path.peak", "loader's peak memory, AS-path lengths", 1536, unit=" MiB"),
     Bar("table.city.peak", "loader's peak memory, city", 4096, unit=" MiB"),
+    Bar("table.city.change", "publishing 1 % of a city table changed, CPU, of its first publish", 0.5),
+    Bar("loader.two.memory", "two city databases of a family each, peak memory, of the sum of both", 1.3),
+    Bar("loader.two.time", "two city databases of a family each, CPU, of the sum of both", 1.3),
+    Bar(
+        "loader.corrected.memory", "a city database corrected by a short list, peak memory, of it alone", 1.3
+    ),
+    Bar("loader.corrected.time", "a city database corrected by a short list, CPU, of it alone", 1.3),
+    Bar("loader.plan.countries", "plan of a map of 238 countries with 500 nodes each, CPU", 10, unit=" s"),
+    Bar("loader.plan.services", "plan of 2,000 services of one map, CPU", 3, unit=" s"),
+    Bar("loader.node", "geosteer node beside 3 million networks, CPU", 0.3, unit=" s"),
+    Bar("loader.networks.time", "publishing 3 million networks, CPU", 20, unit=" s"),
+    Bar("loader.networks.peak", "publishing 3 million networks, peak memory", 600, unit=" MiB"),
     Bar("freshness.state.direct", "status write to changed answer, p99, directly", 5, 2, unit=" ms"),
     Bar(
         "freshness.state.replica", "status write to changed answer, p99, through a replica", 5, 2, unit=" ms"

@@ -217,3 +217,7 @@ def _judge(section: Section, results: Results) -> None:
         runs = ours(begin)
         peaks = [value["peak"] for run in runs for value in (run, *run["changes"].values())]
         section.judge(f"table.{key}.peak", max(peaks), f"{runs[0]['ranges']:,} ranges")
+    if runs := ours("city"):
+        *_, last = runs[0]["changes"]
+        ratios = [run["changes"][last]["cpu"] / run["cpu"] for run in runs]
+        section.judge("table.city.change", Spread(ratios), f"{last} of {runs[0]['ranges']:,}")

@@ -77,7 +77,7 @@ def journal(
 
     if follow and (until is not None or check):
         raise click.UsageError("--follow goes on for ever: neither --until nor --check goes with it")
-    config = options.load(config_path)
+    config = options.host_config(config_path)
     with connect(config.redis, config.journal.max_length) as store:
         if check:
             _check(store, config.journal.keep, as_json=as_json)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from geosteer_loader.config.toml_file import read_beside
 from geosteer_loader.config.values import label, prefix, text
+from geosteer_loader.sources.prefix import parse_network
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from geosteer_loader.config.section import Problems, Table
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 
 _CARRIERS = ((0xFFFF << 32, 96), (0x0064FF9B << 96, 96), (0x2002 << 112, 16))
 """Prefixes of IPv6 whose members are looked up as the IPv4 address that they carry."""
+
+_PIECE = 1 << 16
+"""Characters of a list that are split into lines at a time, at least."""
 
 
 def read_networks(table: Table, base: Path, files: list[Path] | None = None) -> dict[str, tuple[Prefix, ...]]:
@@ -44,10 +49,10 @@ def written(network: Prefix) -> str:
 
 def _network(
     name: str, table: Table, base: Path, holders: dict[Prefix, str], files: list[Path] | None
-) -> dict[Prefix, None]:
+) -> Iterator[Prefix]:
+    """The prefixes of a network, each once; of lists with millions of lines nothing else is kept."""
     problems = table.problems
-    prefixes: dict[Prefix, None] = {}
-    rows: list[tuple[str | None, str, Prefix]] = [
+    rows: Iterable[tuple[str | None, str | int, Prefix]] = [
         (None, place, network) for place, network in table.each("prefixes", prefix)
     ]
     listed = table.get("file", text, None)
@@ -55,39 +60,64 @@ def _network(
         path = base / listed
         if files is not None:
             files.append(path)
-        rows += [(str(path), place, network) for place, network in _lines(path, table, problems)]
+        rows = chain(
+            rows, ((str(path), number, network) for number, network in _lines(path, table, problems))
+        )
     table.finish()
     if not table.raw("prefixes") and "file" not in table:
         problems.add(table.place, "has neither prefixes nor a file")
-    for file, place, network in rows:
-        if network in prefixes:
+    disputed: set[Prefix] = set()
+    for file, at, network in rows:
+        holder = holders.setdefault(network, "")
+        place = at if isinstance(at, str) else f"line {at}" if holder or network[0] == 128 else ""
+        if holder == name or network in disputed:
             problems.warn(place, f"{written(network)} is listed twice", file=file)
-        elif holders.setdefault(network, name) != name:
-            problems.add(place, f"{written(network)} is also in network {holders[network]}", file=file)
-        elif network[0] == 128 and any(
-            network[2] >= size and network[1] >> 128 - size == block >> 128 - size
-            for block, size in _CARRIERS
-        ):
-            problems.warn(
-                place,
-                f"{written(network)} never matches: its clients are looked up by their IPv4 address",
-                file=file,
-            )
-        prefixes[network] = None
-    return prefixes
+            continue
+        if holder:
+            problems.add(place, f"{written(network)} is also in network {holder}", file=file)
+            disputed.add(network)
+        else:
+            holders[network] = name
+            if network[0] == 128 and any(
+                network[2] >= size and network[1] >> 128 - size == block >> 128 - size
+                for block, size in _CARRIERS
+            ):
+                problems.warn(
+                    place,
+                    f"{written(network)} never matches: its clients are looked up by their IPv4 address",
+                    file=file,
+                )
+        yield network
 
 
-def _lines(path: Path, table: Table, problems: Problems) -> Iterator[tuple[str, Prefix]]:
-    """The prefixes of a list, one a line, `#` begins a comment."""
+def _lines(path: Path, table: Table, problems: Problems) -> Iterator[tuple[int, Prefix]]:
+    """The prefixes of a list with their lines, one a line, `#` begins a comment."""
     try:
-        lines = read_beside(path).splitlines()
+        content = read_beside(path)
     except ValueError as exc:
         table.add("file", f"{path} {exc}")
         return
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(_split(content), 1):
         plain = line.partition("#")[0].strip()
         if plain:
             try:
-                yield f"line {number}", prefix(plain)
+                yield number, _prefix(plain)
             except ValueError as exc:
                 problems.add(f"line {number}", str(exc), file=str(path))
+
+
+def _prefix(plain: str) -> Prefix:
+    """As `values.prefix`, which is slow, and says more of what is wrong."""
+    try:
+        return parse_network(plain)
+    except ValueError:
+        return prefix(plain)
+
+
+def _split(content: str) -> Iterator[str]:
+    """The lines of a text, without making objects of all of them at once."""
+    at = 0
+    while at < len(content):
+        end = content.find("\n", at + _PIECE) + 1 or len(content)
+        yield from content[at:end].splitlines()
+        at = end

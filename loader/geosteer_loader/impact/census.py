@@ -12,7 +12,7 @@ from geosteer_loader.store.pages import outline
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from geosteer_loader.impact.joint_tables import Roots
+    from geosteer_loader.impact.table_diff import Roots
     from geosteer_loader.store.pages import Outline, Pages
 
     Sizes = Mapping[tuple[str, str], int]

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from geosteer.decision.distribution import Projected
     from geosteer.decision.model import Model, Service
     from geosteer_loader.impact.census import Census
+    from geosteer_loader.impact.table_diff import Roots
     from geosteer_loader.impact.traffic import Traffic
     from geosteer_loader.store.pages import Outline, Pages
 
@@ -32,9 +33,6 @@ MEMORY = 1 << 16
 
 Case = tuple[int, ...]
 """For each table, which of its `Alphabet`'s letters the addresses have."""
-
-Roots = tuple[str | None, str | None]
-"""Digests of a table's root page before and after; None where there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from geosteer.decision.node_state import NodeState
     from geosteer.decision.probabilities import Chances
     from geosteer_loader.impact.census import Census
-    from geosteer_loader.impact.joint_tables import Progress, Roots
+    from geosteer_loader.impact.joint_tables import Progress
+    from geosteer_loader.impact.table_diff import Roots
     from geosteer_loader.impact.traffic import Traffic
     from geosteer_loader.store.pages import Pages
 

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 K = TypeVar("K")
 
+Roots = tuple[str | None, str | None]
+"""Digests of a table's root page before and after; None where there is none."""
+
 Change = tuple[int, int, str, str]
 """First address, first address behind it, record before, record after; the records differ."""
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from geosteer_loader.config.config import Config
     from geosteer_loader.fetch import Copies
-    from geosteer_loader.impact.joint_tables import Roots
+    from geosteer_loader.impact.table_diff import Roots
     from geosteer_loader.progress import Meter
     from geosteer_loader.store.object_writer import Writer
     from geosteer_loader.store.store import Store

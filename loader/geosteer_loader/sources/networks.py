@@ -28,3 +28,11 @@ class NetworkSource:
         for name, prefixes in self._networks.items():
             for bits, start, prefix_len in prefixes:
                 yield bits, start, prefix_len, name
+
+    def streams(self) -> list[Iterator[Row]]:
+        """Each network's prefixes in order: by family, first address and length; no two networks have the same prefix."""
+        return [_in_order(name, prefixes) for name, prefixes in self._networks.items()]
+
+
+def _in_order(name: str, prefixes: Sequence[tuple[int, int, int]]) -> Iterator[Row]:
+    return ((bits, start, prefix_len, name) for bits, start, prefix_len in sorted(prefixes))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from geosteer.decision.client import prefix_text
 from geosteer.errors import SourceError
+from geosteer_loader.sources.networks import NetworkSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,6 +30,8 @@ def ordered(source: Source, report: Report, progress: Progress | None) -> Iterat
 
     Raises: SourceError: it cannot be read, or is not disjoint although it says so.
     """
+    if isinstance(source, NetworkSource):  # its prefixes are in memory as it is, and distinct
+        return merged(source.streams())
     rows = source.rows(report, progress)
     return _checked(source, rows) if source.disjoint else _sorted(source, rows, report)
 

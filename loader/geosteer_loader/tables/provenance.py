@@ -15,12 +15,15 @@ from geosteer_loader.sources.source_files import open_regular
 from geosteer_loader.tables.origin_validation import JUDGED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from geosteer_loader.config.config import Config, SourceConfig
 
 BUILDER = 3
 """Raise it when the code comes to other records from the same files: unchanged files are then read again."""
+
+_PIECE = 4096
+"""Prefixes of the configuration's own networks that are summed up at a time."""
 
 
 def describe(sources: Sequence[SourceConfig], known: str = "", roas: SourceConfig | None = None) -> str:
@@ -58,8 +61,21 @@ def counted(description: str, counts: Sequence[Mapping[int, int]]) -> str:
 
 def networks(prefixes_by_network: Mapping[str, Sequence[tuple[int, int, int]]]) -> str:
     """The same for the configuration's own networks."""
-    rows = hashlib.sha256(repr(sorted(prefixes_by_network.items())).encode()).hexdigest()
-    return _json([{"format": "networks", "networks": len(prefixes_by_network), "sha256": rows}])
+    digest = hashlib.sha256()
+    for piece in _written(prefixes_by_network):
+        digest.update(piece.encode())
+    return _json([{"format": "networks", "networks": len(prefixes_by_network), "sha256": digest.hexdigest()}])
+
+
+def _written(prefixes_by_network: Mapping[str, Sequence[tuple[int, int, int]]]) -> Iterator[str]:
+    """`repr` of the sorted list of networks, each with a tuple of its prefixes, in pieces: there may be millions."""
+    yield "["
+    for number, (name, prefixes) in enumerate(sorted(prefixes_by_network.items())):
+        yield f"{', ' if number else ''}({name!r}, ("
+        for at in range(0, len(prefixes), _PIECE):
+            yield f"{', ' if at else ''}{', '.join(map(repr, prefixes[at : at + _PIECE]))}"
+        yield ",))" if len(prefixes) == 1 else "))"
+    yield "]"
 
 
 def builder(shipped: Mapping[str, str]) -> str:

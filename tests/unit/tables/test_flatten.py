@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from geosteer.decision.client import prefix_text
 from geosteer.errors import SourceError
 from geosteer_loader.sources.formats import open_source
+from geosteer_loader.sources.networks import NetworkSource
 from geosteer_loader.sources.report import Report
 from geosteer_loader.sources.source import FAMILIES
 from geosteer_loader.tables import flatten as flatten_module
@@ -214,6 +215,16 @@ def test_merged_streams_give_what_one_tree_of_all_prefixes_gives(drawn: list[tup
     told, expected = Report(), Report()
     assert flatten(sources, told) == by_tree(sources, expected)
     assert told.lines() == expected.lines()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(networks(32) | networks(128), max_size=24))
+def test_the_configurations_own_networks_give_what_a_tree_of_them_gives(drawn: list[Row]):
+    distinct = list({row[:3]: row for row in drawn if row[3]}.values())
+    named: dict[str, list[tuple[int, int, int]]] = {}
+    for *prefix, name in distinct:
+        named.setdefault(name, []).append((prefix[0], prefix[1], prefix[2]))
+    assert flatten([NetworkSource(named)], Report()) == by_tree([Listed(distinct)], Report())
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,190 @@
+"""The loader at ease with large data: several sources of one table, large maps, many services, lists of networks."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+from geosteer_loader.sources.countries import CONTINENT
+from geosteer_loader.tables.ranges import RangeBuilder
+
+from . import mmdb, synthetic, zone
+from .machine import ROOT
+from .report import Section, Table
+from .rounds import Spread
+from .stage import PUBLISH
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from .stage import Stage
+
+    Usage = dict[str, float]
+    """`seconds`, `cpu` seconds and `peak` memory in MiB."""
+
+GEOSTEER = str(ROOT / "bin" / "geosteer")
+COUNTRIES = 238
+NODES = 500
+SERVICES = 2000
+CORRECTIONS = 1000
+
+
+def run(stage: Stage) -> Section:
+    """Every part, with a Redis of its own."""
+    section = Section("loader")
+    sources(stage, section)
+    plans(stage, section)
+    networks(stage, section)
+    return section
+
+
+def sources(stage: Stage, section: Section) -> None:
+    """Two city databases of a family each, and one that a short list corrects, against the databases alone."""
+    size = stage.scaled(2_000_000, 20_000)
+    folder = stage.folder
+    stage.say(f"loader: making a city database of {size:,} networks")
+    tables = synthetic.city(size)
+    whole = mmdb.write(folder / "both.mmdb", tables, "GeoLite2-City")
+    nothing = {bits: RangeBuilder(bits).finish() for bits in tables}
+    single = {
+        bits: mmdb.write(folder / f"only{bits}.mmdb", {**nothing, bits: tables[bits]}, "GeoLite2-City")
+        for bits in tables
+    }
+    del tables
+    corrections = folder / "corrections.csv"
+    dice = random.Random(synthetic.SEED)
+    corrections.write_text(
+        "".join(
+            f"{dice.randrange(11, 224)}.{dice.randrange(256)}.{number % 256}.0/24,DE\n"
+            for number in range(CORRECTIONS)
+        )
+    )
+    cases = {
+        "IPv4 alone": [single[32]],
+        "IPv6 alone": [single[128]],
+        "both, as two databases": [single[32], single[128]],
+        "both, as one database": [whole],
+        f"the same with {CORRECTIONS:,} lines of CSV": [whole, corrections],
+    }
+    used = {name: _published(stage, paths) for name, paths in cases.items()}
+    table = Table(
+        f"Loader: a city table of {size:,} networks from several sources",
+        ["sources", "publish s", "CPU s", "peak MiB"],
+    )
+    table.rows += [[name, usage["seconds"], usage["cpu"], usage["peak"]] for name, usage in used.items()]
+    section.tables.append(table)
+    first, second, two, one, corrected = used.values()
+    note = f"{size:,} networks"
+    for key, name in (("memory", "peak"), ("time", "cpu")):
+        section.judge(f"loader.two.{key}", two[name] / (first[name] + second[name]), note)
+        section.judge(f"loader.corrected.{key}", corrected[name] / one[name], note)
+    section.data["sources"] = used
+
+
+def _published(stage: Stage, paths: list[Path]) -> Usage:
+    server = stage.redis()
+    try:
+        listed = "".join(
+            f'[[sources.geo]]\nformat = "{path.suffix[1:]}"\npath = "{path}"\n' for path in paths
+        )
+        config = zone.geosteer_toml(stage.folder / "sources.toml", server.url, {})
+        config.write_text(listed + config.read_text())
+        return stage.timed([*PUBLISH, str(config)])[1]
+    finally:
+        server.close()
+
+
+def plans(stage: Stage, section: Section) -> None:
+    """Plans of a change that concerns every country of a large map, and every one of many services."""
+    nodes, services = stage.scaled(NODES, 40), stage.scaled(SERVICES, 100)
+    table = Table(
+        "Loader: `geosteer plan` of other weights for every country", ["map", "plan s", "CPU s", "peak MiB"]
+    )
+    for key, label, size, count in (
+        ("countries", f"{COUNTRIES} countries with {nodes} nodes each", nodes, 1),
+        ("services", f"{services:,} services of one map, 20 nodes", 20, services),
+    ):
+        stage.say(f"loader: plan, {label}")
+        server = stage.redis()
+        try:
+            first, second = (
+                _map(stage.folder / f"{key}{seed}.toml", server.url, size, count, seed) for seed in (1, 2)
+            )
+            stage.timed([*PUBLISH, str(first)])
+            usage = [
+                stage.timed([GEOSTEER, "plan", "--config", str(second)])[1] for _ in range(stage.scaled(3, 1))
+            ]
+        finally:
+            server.close()
+        seconds = Spread([each["cpu"] for each in usage])
+        table.rows.append([label, Spread([each["seconds"] for each in usage]), seconds, usage[0]["peak"]])
+        section.judge(f"loader.plan.{key}", seconds, label)
+        section.data[f"plan {key}"] = usage
+    section.tables.append(table)
+
+
+def _map(path: Path, url: str, nodes: int, services: int, seed: int) -> Path:
+    """A configuration with weights of its own for every country."""
+    dice = random.Random(seed)
+    countries = sorted(CONTINENT)[:COUNTRIES]
+    geo = path.with_suffix(".csv")
+    geo.write_text(
+        "".join(f"{11 + at // 256}.{at % 256}.0.0/16,{countries[at % COUNTRIES]}\n" for at in range(5000))
+    )
+    chosen = min(nodes, NODES if services == 1 else 5)
+
+    def weights() -> Mapping[int, int]:
+        return {node: dice.randrange(1, 100) for node in dice.sample(range(nodes), chosen)}
+
+    def text(weighted: Mapping[int, int]) -> str:
+        return f"{{ {', '.join(f'n{node} = {weight}' for node, weight in weighted.items())} }}"
+
+    path.write_text(
+        f'[redis]\nurl = "{url}"\n[[sources.geo]]\nformat = "csv"\npath = "{geo}"\n'
+        + "".join(
+            f'[nodes.n{node}]\na = ["198.51.{node // 250}.{node % 250 + 1}"]\naaaa = ["2001:db8::{node + 1:x}"]\n'
+            "well_connected = 1\n"
+            for node in range(nodes)
+        )
+        + f"[maps.large]\ndefault = {text(dict.fromkeys(range(nodes), 1))}\n[maps.large.countries]\n"
+        + "".join(f"{country} = {text(weights())}\n" for country in countries)
+        + f'[zones."{zone.ZONE}"]\nsoa = {{ mname = "ns1.example.net", rname = "hostmaster.example.net" }}\n'
+        'ns = ["ns1.example.net"]\n'
+        + "".join(f'[services."s{number}.{zone.ZONE}"]\nmap = "large"\n' for number in range(services))
+    )
+    return path
+
+
+def networks(stage: Stage, section: Section) -> None:
+    """Commands beside a list of millions of networks: those that need none of them, and a publish."""
+    count = stage.scaled(3_000_000, 10_000)
+    stage.say(f"loader: a list of {count:,} networks")
+    listed = stage.folder / "networks.txt"
+    step = 0xC0000000 // count
+    with listed.open("w") as out:
+        out.writelines(f"{synthetic.text(32, 0x0B000000 + at * step)}/32\n" for at in range(count))
+    server = stage.redis()
+    try:
+        config = _map(stage.folder / "networks.toml", server.url, 20, 1, 1)
+        stage.timed([*PUBLISH, str(config)])
+        config.write_text(config.read_text() + f'[networks.partner]\nfile = "{listed}"\n')
+        node = [
+            stage.timed([GEOSTEER, "node", what, "n1", "--config", str(config)])[1]
+            for what in ("down", "auto") * stage.scaled(3, 1)
+        ]
+        publish = stage.timed([*PUBLISH, str(config)])[1]
+    finally:
+        server.close()
+    seconds = Spread([usage["cpu"] for usage in node])
+    table = Table(f"Loader: a list of {count:,} networks", ["command", "CPU s", "peak MiB"])
+    table.rows += [
+        ["node down, node auto", seconds, node[0]["peak"]],
+        ["publish", publish["cpu"], publish["peak"]],
+    ]
+    section.tables.append(table)
+    note = f"{count:,} networks"
+    section.judge("loader.node", seconds, note)
+    section.judge("loader.networks.time", publish["cpu"], note)
+    section.judge("loader.networks.peak", publish["peak"], note)
+    section.data["networks"] = {"node": node, "publish": publish}
