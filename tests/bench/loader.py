@@ -147,6 +147,7 @@ def _map(path: Path, url: str, nodes: int, services: int, seed: int) -> Path:
             "well_connected = 1\n"
             for node in range(nodes)
         )
+        + "[guard]\nmax_shrink = 1.0\nmax_country_change = 1.0\nmax_impact = 1.0\n"
         + f"[maps.large]\ndefault = {text(dict.fromkeys(range(nodes), 1))}\n[maps.large.countries]\n"
         + "".join(f"{country} = {text(weights())}\n" for country in countries)
         + f'[zones."{zone.ZONE}"]\nsoa = {{ mname = "ns1.example.net", rname = "hostmaster.example.net" }}\n'
