@@ -33,7 +33,7 @@ SECTIONS = {
     "loader": "several sources of one table, large maps, many services, lists of networks: time and memory",
     "freshness": "from the write of a node's state or an override to the changed answer",
     "publish": "answer times while publishing, and while Redis is killed or frozen",
-    "http": "redirects of geosteer-http, next to nginx answering a fixed one",
+    "http": "redirects of geosteer-http, and of nginx and HAProxy with exported files, next to fixed ones",
     "functions": "what a call of the Redis Functions costs",
     "layout": "bytes over the links of a chain of replicas, and a Cluster's pause for MIGRATE",
 }

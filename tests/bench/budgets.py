@@ -99,7 +99,22 @@ BARS = (
     Bar("publish.control", "the same while the publisher's work is done without Redis", None),
     Bar("publish.flips", "the same with a new generation every 200 ms", None, 1.5),
     Bar("worker.trips", "Redis round trips for a warm answer", 0),
-    Bar("http.ratio", "redirects of geosteer-http a core-second, of nginx's fixed 302", None, 0.3, True),
+    Bar("http.ratio", "redirects of geosteer-http a core-second, of nginx's fixed 302", 0.18, 0.3, True),
+    Bar("http.uvicorn", "redirects of geosteer-http a core-second, of uvicorn's fixed 302", 0.85, 1.0, True),
+    Bar(
+        "http.nginx",
+        "redirects of nginx with exported files a core-second, of its fixed 302",
+        0.8,
+        0.95,
+        True,
+    ),
+    Bar(
+        "http.haproxy",
+        "redirects of HAProxy with exported files a core-second, of its fixed 302",
+        0.8,
+        0.95,
+        True,
+    ),
 )
 
 

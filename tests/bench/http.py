@@ -1,11 +1,13 @@
-"""HTTP: redirects of geosteer-http, next to nginx answering a fixed one, each on one core."""
+"""HTTP: redirects of geosteer-http, and of nginx and HAProxy from exported files, next to fixed ones, each on one core."""
 
 from __future__ import annotations
 
 import contextlib
 import shutil
+import subprocess
 from typing import TYPE_CHECKING, Any
 
+from support.data import ROOT
 from support.front_servers import Server, start_http
 from support.servers import free_port
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from .stage import Stage
 
 GEOSTEER, NGINX, UVICORN = "geosteer-http", "nginx, a fixed 302", "uvicorn, a fixed 302"
+NGINX_EXPORT, HAPROXY, HAPROXY_EXPORT = "nginx, exported", "haproxy, a fixed 302", "haproxy, exported"
+FIXED = {NGINX, UVICORN, HAPROXY}
 CONNECTIONS = 32
 
 
@@ -38,7 +42,7 @@ def run(stage: Stage) -> Section:
             def one(number: int) -> dict[str, Any]:
                 pids = family(server.process.pid)
                 before = cpu_seconds(pids)
-                result = _ask(stage, port, seconds, number, fixed=name != GEOSTEER)
+                result = _ask(stage, port, seconds, number, fixed=name in FIXED)
                 used = cpu_seconds(pids) - before
                 result["cpu"] = used / max(result["asked"], 1) * 1e6
                 result["core"] = result["asked"] / max(used, 0.01)
@@ -76,8 +80,12 @@ def run(stage: Stage) -> Section:
         "a core-second: a second of processor time; the client's core may be what holds nginx back"
     )
     section.tables.append(table)
+    section.judge("http.uvicorn", found.ratio(GEOSTEER, "core", UVICORN))
     if NGINX in servers:
         section.judge("http.ratio", found.ratio(GEOSTEER, "core", NGINX))
+        section.judge("http.nginx", found.ratio(NGINX_EXPORT, "core", NGINX))
+    if HAPROXY in servers:
+        section.judge("http.haproxy", found.ratio(HAPROXY_EXPORT, "core", HAPROXY))
     section.data = {"wide": found.to_json(), "memory": memory}
     return section
 
@@ -111,20 +119,60 @@ def _servers(stage: Stage) -> Iterator[dict[str, tuple[Server, int]]]:
         )
         servers[UVICORN] = (stack.enter_context(server.ready(port)), port)
         if shutil.which("nginx"):
-            port = free_port()
-            server = Server(["nginx", "-p", str(stage.folder), "-c", str(_nginx(stage.folder, port))])
-            servers[NGINX] = (stack.enter_context(server.ready(port)), port)
+            servers[NGINX] = _start_nginx(stage, stack, "fixed")
+            servers[NGINX_EXPORT] = _start_nginx(stage, stack, "nginx")
+        if shutil.which("haproxy"):
+            servers[HAPROXY] = _start_haproxy(stage, stack, "fixed")
+            servers[HAPROXY_EXPORT] = _start_haproxy(stage, stack, "haproxy")
         yield servers
 
 
-def _nginx(folder: Path, port: int) -> Path:
-    """The settings of an nginx of one process that sends everybody to one place."""
-    path = folder / "nginx.conf"
-    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    temporary = " ".join(f"{kind}_temp_path {folder}/nginx-{kind};" for kind in kinds)
-    path.write_text(
-        f"daemon off; master_process off; pid {folder}/nginx.pid; error_log stderr;\nevents {{}}\n"
-        f"http {{ access_log off; keepalive_requests 100000000; {temporary}\n"
-        f"server {{ listen 127.0.0.1:{port}; location / {{ return 302 http://{zone.ipv4(zone.DEFAULT)}$request_uri; }} }} }}\n"
+def _export(stage: Stage, kind: str) -> Path:
+    """The files of an export, for clients that a proxy on this host names."""
+    folder = stage.folder / f"export-{kind}"
+    program, options = str(ROOT / "bin" / "geosteer"), ["--trust", "127.0.0.1", "--to", "address", "--quiet"]
+    config = str(stage.folder / "geosteer.toml")
+    subprocess.run(
+        [program, "export", kind, str(folder), *options, "--config", config],
+        check=True,
+        stdout=subprocess.DEVNULL,
     )
-    return path
+    return folder
+
+
+def _start_nginx(stage: Stage, stack: contextlib.ExitStack, kind: str) -> tuple[Server, int]:
+    """An nginx of one process: one that sends everybody to one place, or from exported files."""
+    port = free_port()
+    folder = stage.folder / f"nginx-{kind}"
+    folder.mkdir()
+    temporary = " ".join(
+        f"{what}_temp_path {folder}/{what};" for what in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    include, answer = "", f"location / {{ return 302 http://{zone.ipv4(zone.DEFAULT)}$request_uri; }}"
+    if kind != "fixed":
+        files = _export(stage, kind)
+        include, answer = f"include {files}/http.conf;", f"include {files}/redirect.conf;"
+    path = folder / "nginx.conf"
+    path.write_text(
+        f"daemon off; master_process off; pid {folder}/pid; error_log stderr;\nevents {{}}\n"
+        f"http {{ access_log off; keepalive_requests 100000000; {temporary} {include}\n"
+        f"server {{ listen 127.0.0.1:{port}; {answer} }} }}\n"
+    )
+    server = Server(["nginx", "-p", str(folder), "-c", str(path)])
+    return stack.enter_context(server.ready(port)), port
+
+
+def _start_haproxy(stage: Stage, stack: contextlib.ExitStack, kind: str) -> tuple[Server, int]:
+    """A HAProxy of one thread: one that sends everybody to one place, or from exported files."""
+    port = free_port()
+    path = stage.folder / f"haproxy-{kind}.cfg"
+    answer = f'http-request return status 302 hdr Location "http://{zone.ipv4(zone.DEFAULT)}%[pathq]"'
+    more = []
+    if kind != "fixed":
+        answer, more = "default_backend geosteer", ["-f", str(_export(stage, kind) / "redirect.cfg")]
+    path.write_text(
+        "global\n    nbthread 1\ndefaults\n    mode http\n    timeout client 30s\n    timeout connect 1s\n"
+        f"    timeout server 1s\nfrontend all\n    bind 127.0.0.1:{port}\n    {answer}\n"
+    )
+    server = Server(["haproxy", "-db", "-f", str(path), *more])
+    return stack.enter_context(server.ready(port)), port
