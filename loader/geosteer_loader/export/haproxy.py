@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from geosteer.decision.client import MAPPED, SIX_TO_FOUR
+from geosteer.decision.client import MAPPED, NAT64, SIX_TO_FOUR
 from geosteer_loader.export.bundle import Bundle
 from geosteer_loader.export.redirects import NOBODY, Redirects, closest_first, whole_parts
 
@@ -29,8 +29,10 @@ REFUSED = "503"
 """The goal of clients whom no node may serve."""
 HOPS = 4
 """Proxies of a chain that are followed."""
-CARRIERS = ((MAPPED, 96), (SIX_TO_FOUR << 112, 16))
-"""Where HAProxy looks for IPv4 by itself, once it has found no network of IPv6."""
+CARRIERS = ((MAPPED, 96), (SIX_TO_FOUR << 112, 16), (NAT64, 96))
+"""Blocks without networks: in the first two HAProxy then looks for IPv4 by itself, the third needs a rule."""
+RULE = "    http-request "
+SERVICE, CLASS, GOAL, HOP = (f"txn.geosteer_{what}" for what in ("service", "class", "goal", "hop"))
 RETRY_SECONDS = 10
 HEADER = "# Made by geosteer; the next export overwrites it.\n"
 
@@ -95,56 +97,73 @@ def _value(goal: Goal) -> str:
 
 
 def _settings(manner: Manner, folder: Path) -> Iterator[str]:
+    """The backend: first the few rules that nearly every request needs, then those for the others.
+
+    Each rule costs a hundredth of a redirect or two, whether it applies or not.
+    """
     yield (
         HEADER
         + "# Beside your own file: haproxy -f FILE -f this one; a frontend goes on with `default_backend geosteer`.\n"
     )
     yield "backend geosteer\n    mode http\n"
     yield from (f"    timeout {what} 1s\n" for what in ("connect", "server", "queue"))
-    rule = "    http-request "
-    # In front of all that says who the client is.
-    yield f"{rule}set-var(txn.geosteer_scheme) ssl_fc,iif(https,http)\n"
+    trusted = f"{{ src {' '.join(manner.trusted)} }}"
+    if manner.scheme == "same":
+        yield f"{RULE}set-var(txn.geosteer_scheme) str(https) if {{ ssl_fc }}\n"
+        if manner.trusted:
+            proto = "req.hdr(x-forwarded-proto,-1),lower"
+            yield f"{RULE}set-var(txn.geosteer_scheme) {proto} if {{ {proto} -m str http https }} {trusted}\n"
     if manner.trusted:
-        trusted = f"{{ src {' '.join(manner.trusted)} }}"
-        proto = "req.hdr(x-forwarded-proto,-1),lower"
-        for scheme in ("http", "https"):
-            yield f"{rule}set-var(txn.geosteer_scheme) str({scheme}) if {trusted} {{ {proto} -m str {scheme} }}\n"
-        before = ""
-        for hop in range(1, HOPS + 1):
-            name = f"txn.geosteer_hop{hop}"
-            yield f"{rule}set-var({name}) req.hdr_ip(x-forwarded-for,-{hop}) if {before}{trusted}\n"
-            yield f"{rule}set-src var({name}) if {{ var({name}) -m found }}\n"
-            before = f"{{ var({name}) -m found }} "
+        yield f"{RULE}set-src req.hdr_ip(x-forwarded-for,-1) if {trusted}\n"
+    services, nodes, networks = (folder / name for name in (SERVICES, NODES, NETWORKS))
+    yield f"{RULE}set-var({CLASS}) src,map_ip({networks})\n"
+    yield f"{RULE}set-var({GOAL}) req.hdr(host),map_str({services}),concat(:,{CLASS}),map_str({nodes})\n"
+    yield _redirect(manner, f" !{trusted}" if manner.trusted else "")
+    # What follows is for proxies behind proxies, odd spellings of the host, wildcards, NAT64, draws, and refusals.
+    if manner.trusted:
+        # Where the last address cannot be read, the proxy is the client, whatever stands before.
+        yield f"{RULE}set-var({HOP}1) req.hdr_ip(x-forwarded-for,-1)\n"
+        for hop in range(2, HOPS + 1):
+            yield from _hop(hop, f"{{ var({HOP}{hop - 1}) -m found }} {trusted}")
     # NAT64 (RFC 6052) is looked up as the IPv4 address in it; HAProxy does so by itself with 6to4 and v4-mapped ones.
     nat64 = "{ src 64:ff9b::/96 }"
-    yield f"{rule}set-var(txn.geosteer_hex) src,hex if {nat64}\n"
+    yield f"{RULE}set-var(txn.geosteer_hex) src,hex if {nat64}\n"
     yield (
-        f'{rule}set-var-fmt(txn.geosteer_v4) "::ffff:%[var(txn.geosteer_hex),bytes(24,4)]:'
+        f'{RULE}set-var-fmt(txn.geosteer_v4) "::ffff:%[var(txn.geosteer_hex),bytes(24,4)]:'
         f'%[var(txn.geosteer_hex),bytes(28,4)]" if {nat64}\n'
     )
-    yield f"{rule}set-src var(txn.geosteer_v4) if {nat64}\n"
+    yield f"{RULE}set-src var(txn.geosteer_v4) if {nat64}\n"
     host = "req.hdr(host),field(1,:),lower,rtrim(.)"
-    path = {name: folder / name for name in (NETWORKS, NODES, DRAWS, SERVICES, WILDCARDS)}
-    service, goal = "txn.geosteer_service", "txn.geosteer_goal"
-    yield f"{rule}set-var({service}) {host},map_str({path[SERVICES]})\n"
-    yield f"{rule}set-var({service}) {host},map_end({path[WILDCARDS]}) if !{{ var({service}) -m found }}\n"
-    yield f"{rule}set-var(txn.geosteer_class) src,map_ip({path[NETWORKS]},{NOBODY})\n"
-    yield f"{rule}set-var({goal}) var({service}),concat(:,txn.geosteer_class),map_str({path[NODES]})\n"
+    yield f"{RULE}set-var({SERVICE}) {host},map_str({services})\n"
+    yield f"{RULE}set-var({SERVICE}) {host},map_end({folder / WILDCARDS}) if !{{ var({SERVICE}) -m found }}\n"
+    yield f"{RULE}set-var({CLASS}) src,map_ip({networks},{NOBODY})\n"
+    yield f"{RULE}unset-var({GOAL})\n"
+    yield f"{RULE}set-var({GOAL}) var({SERVICE}),concat(:,{CLASS}),map_str({nodes})\n"
     # A class that the map of nodes does not know, for the moment in which both change.
     yield (
-        f"{rule}set-var({goal}) var({service}),concat(:{NOBODY}),map_str({path[NODES]}) "
-        f"if !{{ var({goal}) -m found }} {{ var({service}) -m found }}\n"
+        f"{RULE}set-var({GOAL}) var({SERVICE}),concat(:{NOBODY}),map_str({nodes}) "
+        f"if !{{ var({GOAL}) -m found }} {{ var({SERVICE}) -m found }}\n"
     )
-    drawn = f"{{ var({goal}) -m beg % }}"
-    yield f"{rule}set-var(txn.geosteer_slot) src,ipmask(24,48),xxh32(1),mod({SLOTS}) if {drawn}\n"
-    yield f"{rule}set-var({goal}) var({goal}),concat(:,txn.geosteer_slot),map_str({path[DRAWS]}) if {drawn}\n"
-    scheme = "%[var(txn.geosteer_scheme)]" if manner.scheme == "same" else manner.scheme
+    drawn = f"{{ var({GOAL}) -m beg % }}"
+    yield f"{RULE}set-var(txn.geosteer_slot) src,ipmask(24,48),xxh32(1),mod({SLOTS}) if {drawn}\n"
+    yield f"{RULE}set-var({GOAL}) var({GOAL}),concat(:,txn.geosteer_slot),map_str({folder / DRAWS}) if {drawn}\n"
+    yield _redirect(manner, "")
+    yield f'{RULE}return status 405 hdr Allow "GET, HEAD" if !METH_GET\n'
+    yield f"{RULE}return status 404 if !{{ var({SERVICE}) -m found }} or {{ path_beg /.geosteer/ }}\n"
+    yield f'{RULE}return status 503 hdr Retry-After "{RETRY_SECONDS}"\n'
+
+
+def _hop(hop: int, condition: str) -> Iterator[str]:
+    """Take the address that a trusted proxy names; counted from the last."""
+    yield f"{RULE}set-var({HOP}{hop}) req.hdr_ip(x-forwarded-for,-{hop}) if {condition}\n"
+    yield f"{RULE}set-src var({HOP}{hop}) if {{ var({HOP}{hop}) -m found }}\n"
+
+
+def _redirect(manner: Manner, condition: str) -> str:
+    scheme = "%[var(txn.geosteer_scheme,http)]" if manner.scheme == "same" else manner.scheme
     vary = ' hdr Vary "X-Forwarded-For, X-Forwarded-Proto"' if manner.trusted else ""
-    ready = f"{{ var({goal}) -m sub / }} {{ method GET HEAD }} !{{ path_beg /.geosteer/ }}"
-    yield (
-        f'{rule}return status {manner.status} hdr Location "{scheme}://%[var({goal}),field(3,/)]%[pathq]" '
-        f'hdr Cache-Control "private, max-age=%[var({goal}),field(1,/)]"{vary} if {ready}\n'
+    ready = f"{{ var({GOAL}) -m sub / }} METH_GET !{{ path_beg /.geosteer/ }}{condition}"
+    return (
+        f'{RULE}return status {manner.status} hdr Location "{scheme}://%[var({GOAL}),field(3,/)]%[pathq]" '
+        f'hdr Cache-Control "private, max-age=%[var({GOAL}),field(1,/)]"{vary} if {ready}\n'
     )
-    yield f'{rule}return status 405 hdr Allow "GET, HEAD" if !{{ method GET HEAD }}\n'
-    yield f"{rule}return status 404 if !{{ var({service}) -m found }} or {{ path_beg /.geosteer/ }}\n"
-    yield f'{rule}return status 503 hdr Retry-After "{RETRY_SECONDS}"\n'
