@@ -118,12 +118,18 @@ class Map:
         self.usable = tuple([node for node in highest if highest[node] > 0]) or self.nodes
         """Nodes that some weight lets be chosen: they say which record types a service has."""
         yield
-        self.kinds: tuple[str, ...] = tuple(
-            [kind for kind in ("A", "AAAA") if any(node.has(kind) for node in self.usable)]
-        )
+        kinds: set[str] = set()
+        self.alike = True
+        """For every client the types of address have the same nodes."""
+        for count, node in enumerate(self.usable, 1):
+            kinds.update(node.kinds)
+            if node.has("A") != node.has("AAAA"):
+                self.alike = False
+            if not count % SOME:
+                yield
+        self.kinds: tuple[str, ...] = tuple([kind for kind in ("A", "AAAA") if kind in kinds])
         """Types of address that a service has, for every client."""
-        self.alike = len(self.kinds) > 1 and all(node.has("A") == node.has("AAAA") for node in self.usable)
-        """For every client those types have the same nodes."""
+        self.alike = self.alike and len(self.kinds) > 1
 
 
 class Service:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 SMALL = 1 << 15
 """Characters of a document that are read at once: less than a millisecond."""
+MAPS = 3
+"""Levels of the object `maps` that are taken apart: a map, a layer, a key; nodes and weights are many in each."""
 SPACE = " \t\r\n"
 SPACES = frozenset(SPACE)
 
@@ -139,7 +141,7 @@ def _members(text: str, at: int, depth: int) -> Steps[tuple[dict[str, Any], int]
             raise ValueError(f"not JSON at character {at}")
         at = _skip(text, at + 1)
         if depth > 1 and text[at : at + 1] == "{":
-            made[name], at = yield from _members(text, at, depth - 1)
+            made[name], at = yield from _members(text, at, MAPS if name == "maps" else depth - 1)
         else:
             value, at = scan_json(text, at)
             # the scanner shares names within one value only

@@ -407,7 +407,7 @@ def test_a_step_is_short_with_thousands_of_nodes_and_many_leaves() -> None:
 
 
 documents = st.dictionaries(
-    st.text(max_size=4),
+    st.text(max_size=4) | st.just("maps"),
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(max_size=4),
         lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
