@@ -120,13 +120,13 @@ def load_in_steps(text: str, small: int = SMALL) -> Steps[Any]:
     at = len(text) - len(text.lstrip(SPACE))
     if len(text) <= small or text[at] != "{":
         return load_json(text)
-    value, end = yield from _members(text, at, 2)
+    value, end = yield from _members(text, at, 2, top=True)
     if text[end:].strip(SPACE):
         raise ValueError(f"not JSON: more after character {end}")
     return value
 
 
-def _members(text: str, at: int, depth: int) -> Steps[tuple[dict[str, Any], int]]:
+def _members(text: str, at: int, depth: int, *, top: bool = False) -> Steps[tuple[dict[str, Any], int]]:
     """The object that begins at a place, and where it ends; *depth*: levels of objects that are taken apart."""
     made: dict[str, Any] = {}
     at = _skip(text, at + 1)
@@ -141,7 +141,7 @@ def _members(text: str, at: int, depth: int) -> Steps[tuple[dict[str, Any], int]
             raise ValueError(f"not JSON at character {at}")
         at = _skip(text, at + 1)
         if depth > 1 and text[at : at + 1] == "{":
-            made[name], at = yield from _members(text, at, MAPS if name == "maps" else depth - 1)
+            made[name], at = yield from _members(text, at, MAPS if top and name == "maps" else depth - 1)
         else:
             value, at = scan_json(text, at)
             # the scanner shares names within one value only
