@@ -442,5 +442,5 @@ def made_of(text: str, load: Callable[[str], Any]) -> Any:
 
 def test_a_text_of_too_many_levels_is_refused() -> None:
     for deep in ('{"maps":' * 100_000, '{"nodes":{"x":' + "[" * 100_000):
-        with pytest.raises(ValueError, match="JSON|levels|recursion"):
+        with pytest.raises(ValueError, match=r"JSON|levels|recursion"):
             finished(load_in_steps(deep))
