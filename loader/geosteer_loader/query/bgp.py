@@ -125,6 +125,9 @@ def _view(
     """The routes of one table, as one vantage point sees them."""
     seen: list[tuple[int, SourceConfig, Route, str | None, str]] = []
     for number, source in enumerate(sources):
+        if source.live is not None:
+            notes.append(f"{source.place}: follows BGP sessions: `geosteer follow` alone has their routes")
+            continue
         try:
             file = SourceFile(source.path, source.member, source.max_size)
             found = covering_routes(source.format, file, client.bits, client.address)
