@@ -22,8 +22,9 @@ Verdicts expire when their prober has been silent for long. The JSON of one has:
 - `counters`: check -> `state`, `failures`, `successes`, `checked`, `seconds` (that the last probe took), `certificate_ends`;
 - of a feed that reports loads: `load` (in the unit of its capacity), `loaded` (when), `shed`, `stepped` (its last step).
 
-T.built is the date of the data, T.builder what made the pages; `swept` and `restored` say when orphans were looked for, and
-which generation a rollback went back to; `bytes` of the history is what was written for a generation.
+T.built is the date of the data, T.builder what made the pages, T.rpki (JSON) what its routes were judged by; `swept` and
+`restored` say when orphans were looked for, and which generation a rollback went back to; `bytes` of the history is what was
+written for a generation.
 `P` is braced, so that on Redis Cluster all keys share a slot.
 """
 

@@ -273,3 +273,23 @@ def test_a_file_that_changes_while_it_is_read_is_not_published(
     site.after(6)
     assert (site.generation, site.routes()) == (2, {"AS30"})
     assert site.kinds() == ["publish", "publish"]
+
+
+def test_a_newer_dump_that_comes_while_one_is_read_does_not_stop_its_publish(
+    redis_server: RedisServer, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a router that dumps more often than a publish takes would never be heard."""
+    site = Site(redis_server, prefix, tmp_path, path="rib*.mrt")
+    publish = publishing.publish
+
+    def slow(config: Config, store: Store, **options: Any) -> publishing.Outcome:
+        (tmp_path / "rib.3.mrt").write_bytes(b"".join(dump(100, 30)))
+        return publish(config, store, **options)
+
+    monkeypatch.setattr("geosteer_loader.follow.service.publish", slow)
+    (tmp_path / "rib.2.mrt").write_bytes(b"".join(dump(100, 20)))
+    site.after(5.5)
+    assert (site.generation, site.routes()) == (2, {"AS20"})
+    monkeypatch.setattr("geosteer_loader.follow.service.publish", publish)
+    site.after(6)
+    assert (site.generation, site.routes()) == (3, {"AS30"})

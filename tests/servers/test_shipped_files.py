@@ -328,6 +328,7 @@ def test_every_setting_in_the_shipped_pdns_conf_is_explained() -> None:
     "unit",
     [
         "geosteer-publish.service",
+        "geosteer-follow.service",
         "geosteer-probe.service",
         "geosteer-http.service",
         "geosteer-metrics.service",
@@ -348,7 +349,15 @@ def test_systemd_finds_no_fault_in_the_shipped_units(unit: str, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    "unit", ["geosteer-publish", "geosteer-probe", "geosteer-http", "geosteer-metrics", "geosteer-web"]
+    "unit",
+    [
+        "geosteer-publish",
+        "geosteer-probe",
+        "geosteer-follow",
+        "geosteer-http",
+        "geosteer-metrics",
+        "geosteer-web",
+    ],
 )
 def test_the_shipped_units_are_hardened_as_the_readme_says(unit: str) -> None:
     program = shutil.which("systemd-analyze")

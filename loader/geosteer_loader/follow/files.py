@@ -16,12 +16,13 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from geosteer_loader.config.rpki import FORMAT
 from geosteer_loader.follow.followed import Sight
 from geosteer_loader.sources import growing
 from geosteer_loader.sources.mrt_outline import outline
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping
+    from collections.abc import Hashable, Iterable, Mapping
     from pathlib import Path
 
     from geosteer_loader.config.follow import Follow
@@ -37,19 +38,25 @@ FAMILY = {32: "v4", 128: "v6"}
 class FollowedFile:
     """One source that is a file, or the newest whole one of those that match a pattern."""
 
-    def __init__(self, table: str, source: SourceConfig, settings: Follow) -> None:
+    def __init__(
+        self, table: str, source: SourceConfig, settings: Follow, others: Iterable[str] = ()
+    ) -> None:
+        """Args: table: that it is a source of; others: tables that are built from it as well."""
         self.source = source
         """As it is to be read now: of a pattern the file that was chosen last."""
         self.name = f"{source.place} ({source.pattern or source.path})"
-        self.tables = frozenset({table})
+        self.tables = frozenset({table, *others})
         self.quiet, self.ceiling = settings.quiet, settings.ceiling
         self._table = table
         self._settings = settings
-        self._number = int(source.place.rpartition("[")[2].rstrip("]") or 1) - 1
+        self._number = int(source.place.rpartition("[")[2].rstrip("]")) - 1 if "[" in source.place else -1
+        self._optional = source.format == FORMAT
+        """ROAs that are absent or empty hold nothing up: earlier ones are used then."""
         self._stable: dict[Path, tuple[Hashable, float]] = {}
         self._verdicts: dict[Hashable, str] = {}
         self._known: Mapping[int, int] = {}
         self._waiting: tuple[Hashable, float] | None = None
+        self._chosen: Hashable = None
 
     def look(self, now: float) -> Sight:
         """The newest version that is whole; else the newest one, and why it is not."""
@@ -61,11 +68,22 @@ class FollowedFile:
                 if path != self.source.path:
                     self.source = replace(self.source, path=path)
                 self._patience(first, now)
+                self._chosen = sight.version
                 return sight
             first = first or sight
         first = first or Sight(None, False, "no file matches")
         self._patience(first, now)
         return first
+
+    def unchanged(self) -> bool:
+        """Whether the file that the last look found ready is still the same, and nobody writes to it; be there newer ones."""
+        try:
+            return (
+                _version(self.source.path) == self._chosen
+                and growing.being_written(self.source.path) is not True
+            )
+        except OSError:
+            return self._chosen is None
 
     def table(self, name: str, published: Mapping[str, str]) -> None:
         """Files are read by the publish itself."""
@@ -81,17 +99,16 @@ class FollowedFile:
 
     def _sight(self, path: Path, now: float) -> Sight:
         try:
-            status = path.stat()
+            version = _version(path)
         except OSError as exc:
-            return Sight(None, False, exc.strerror or str(exc))
-        version = (str(path), status.st_ino, status.st_size, status.st_mtime_ns)
+            return Sight(None, self._optional, exc.strerror or str(exc))
         known, since = self._stable.get(path, (None, now))
         if known != version:
             since = now
             self._stable[path] = version, now
             self._verdicts.pop(known, None)
-        if not status.st_size:
-            return Sight(version, False, "is empty")
+        if not version[2]:
+            return Sight(version, self._optional, "is empty")
         try:
             writing = growing.being_written(path)
         except OSError as exc:
@@ -134,8 +151,16 @@ class FollowedFile:
             self._waiting = version, float("inf")
 
 
+def _version(path: Path) -> tuple[str, int, int, int]:
+    """Path, inode, size in bytes and time of the last change. Raises: OSError."""
+    status = path.stat()
+    return str(path), status.st_ino, status.st_size, status.st_mtime_ns
+
+
 def described_prefixes(description: str, number: int) -> dict[int, int]:
     """Address bits -> prefixes of one source, by what was published of its table; empty where that does not tell."""
+    if number < 0:
+        return {}
     try:
         told = json.loads(description)[number]["prefixes"]
         return {bits: max(int(told[family]), 0) for bits, family in FAMILY.items()}

@@ -21,6 +21,7 @@ from geosteer_loader.publish.refusals import Overtaken
 from geosteer_loader.store import current, failure
 from geosteer_loader.store.refusals import Locked
 from geosteer_loader.tables.build import Table, fetched
+from geosteer_loader.tables.origin_validation import JUDGED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -87,7 +88,7 @@ class Follower:
         taken = self._pace.step(now, sights)
         if taken is None:
             return False
-        outcome = self._attempt(taken, sights)
+        outcome = self._attempt(taken)
         self._pace.ended(self._clock(), taken, outcome)
         return outcome in {Outcome.DONE, Outcome.REFUSED}
 
@@ -100,6 +101,9 @@ class Follower:
             for source in sources
             if source.live is None
         ]
+        if config.rpki is not None:
+            judged = [table for table in JUDGED if config.sources.get(table)] or JUDGED
+            self._files.append(FollowedFile(judged[0], config.rpki.source, config.follow, judged[1:]))
         self._feeds = list(self._open_feeds(config))
         self._followed: list[Followed] = [self._configuration, *self._files, *self._feeds]
         self._pace = Pace({each.name: Timing(each.quiet, each.ceiling) for each in self._followed})
@@ -120,7 +124,7 @@ class Follower:
         else:
             self._over("fetch")
 
-    def _attempt(self, taken: frozenset[str], sights: Mapping[str, Sight]) -> Outcome:
+    def _attempt(self, taken: frozenset[str]) -> Outcome:
         """Publish what is calm; everything else stays as it is published."""
         try:
             store = self._connected()
@@ -129,7 +133,7 @@ class Follower:
             if not self._recalled:
                 self._recall(store)
                 return Outcome.OVERTAKEN  # what was published is known from here on: look again
-            published = publish(self._read_config(), store, live=self._live(taken, sights), brief=self._brief)
+            published = publish(self._read_config(), store, live=self._live(taken), brief=self._brief)
         except Overtaken:
             return Outcome.OVERTAKEN
         except (Locked, FetchFailed, StoreError) as exc:
@@ -158,7 +162,7 @@ class Follower:
             return
         self._misconfigured = None
         self._over("configuration")
-        if (config.sources, config.follow, config.redis) != (before.sources, before.follow, before.redis):
+        if _sources_of(config) != _sources_of(before):
             for feed in self._feeds:
                 feed.close()
             if config.redis != before.redis and self._store is not None:
@@ -189,7 +193,7 @@ class Follower:
         }
         return replace(self._config, sources=sources)
 
-    def _live(self, taken: frozenset[str], sights: Mapping[str, Sight]) -> Live:
+    def _live(self, taken: frozenset[str]) -> Live:
         made: dict[str, Callable[[Mapping[str, str]], Table | None]] = {}
         for each in self._followed:
             for table in each.tables:
@@ -201,9 +205,8 @@ class Follower:
 
         def check() -> None:
             """Raises: Overtaken."""
-            now = self._clock()
             for file in self._files:
-                if file.name in taken and file.look(now) != sights[file.name]:
+                if file.name in taken and not file.unchanged():
                     raise Overtaken(f"{file.name} changed while it was read")
             if self._configuration.name in taken and not self._configuration.unchanged():
                 raise Overtaken("the configuration changed")
@@ -251,6 +254,11 @@ class Follower:
     def _over(self, what: str) -> None:
         if self._told.pop(what, None):
             log.info("%s: works again", what)
+
+
+def _sources_of(config: Config) -> tuple[object, ...]:
+    """What the service is built for: if that changes, it begins anew."""
+    return config.sources, config.rpki, config.follow, config.redis
 
 
 class _Kept:
