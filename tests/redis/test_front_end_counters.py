@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from http.client import HTTPException
 from typing import TYPE_CHECKING
 
 import pytest
@@ -154,3 +155,41 @@ def test_http_counts_every_redirect_in_every_worker_and_over_a_reload(
         ("http", WWW, "live", "A", "lon1", "countries"): 20,
         ("http", WWW, "live", "A", "nyc1", "default"): 10,
     }
+
+
+def test_redirects_that_clients_got_are_counted_although_workers_are_killed(
+    redis_server: RedisServer, prefix: str, tmp_path: Path
+) -> None:
+    """Two services, two workers, one killed now and then: a killed one may have counted one more that nobody got."""
+    config = settings(redis_server, prefix, tmp_path)
+    republish(
+        redis_server, prefix, document(services={"img.cdn.example.net": {"map": "default"}}), tables=TABLES
+    )
+    got: dict[tuple[str, str], int] = {}
+    kills = 0
+    server, port = start_http(config, "--workers", "2")
+    with server:
+        for number in range(160):
+            if number % 40 == 20:
+                children = [worker.pid for worker in read_folder(tmp_path / "metrics")[0] if worker.pid]
+                os.kill(children[kills % len(children)], signal.SIGKILL)
+                kills += 1
+            host = (WWW, "img.cdn.example.net")[number % 2]
+            client, node = ((BRITISH, "lon1"), (AMERICAN, "nyc1"))[number // 2 % 2]
+
+            def asked(host: str = host, client: str = client, node: str = node) -> bool:
+                try:
+                    return node in ask(port, "/a", host=host, client=client)["location"]
+                except (OSError, HTTPException):
+                    return False  # of a worker that was killed; the other one, or its successor, answers
+
+            wait_until(asked, 30, "an answer")
+            got[host, node] = got.get((host, node), 0) + 1
+    assert kills == 4
+    sums: dict[tuple[str, str], int] = {}
+    for (_, *key), count in counted(tmp_path / "metrics").items():
+        service, node = key[0], key[3]
+        sums[service, node] = sums.get((service, node), 0) + count
+    assert sums.keys() == got.keys()
+    assert all(sums[key] >= got[key] for key in got), (sums, got)
+    assert sum(sums.values()) <= sum(got.values()) + kills
