@@ -129,7 +129,9 @@ def told(event: Event) -> str:
     """What an event tells, without its kind and subject, on one line; control characters as escape sequences."""
     text = event.what
     if event.kind in OVERRIDES:
-        text = " ".join(filter(None, (text, _override_text(event.after))))
+        ended = event.kind == "ended"
+        said = _override_text(event.before if ended else event.after)
+        text = " ".join(filter(None, (text, f"was {said}" if ended and said else said)))
     elif event.kind in {"publish", "rollback"}:
         text = f"generation {event.after}: {text}"
     return printable(f"{text}: {event.why}" if text and event.why else text or event.why)

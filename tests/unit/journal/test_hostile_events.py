@@ -68,3 +68,12 @@ def test_only_words_of_a_node_come_out_of_any_text(text: str) -> None:
     # What is written again from it says the same, or less where that is too long.
     again = node_fields(node_text(found))
     assert again == {name: found[name] for name in again}
+
+
+def test_the_end_of_an_override_says_what_ended() -> None:
+    set_to = '{"state":"drain","percent":40,"until":"2026-11-28T19:00:00Z","why":"disk"}'
+    begun = decode("5000-1", {"kind": "override", "subject": "lon1", "after": set_to, "why": "disk"})
+    ended = decode("6000-1", {"kind": "ended", "subject": "lon1", "before": set_to})
+    assert told(begun) == "drain, 40 %, until 2026-11-28T19:00:00Z: disk"
+    assert told(ended) == "was drain, 40 %, until 2026-11-28T19:00:00Z"
+    assert told(decode("7000-1", {"kind": "ended", "before": "?"})) == ""
