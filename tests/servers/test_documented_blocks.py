@@ -24,6 +24,14 @@ if TYPE_CHECKING:
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 ELSEWHERE = re.compile(r"(?:tried by|session:) (tests/[\w/]+\.py)\b")
 NOT_RUN = re.compile(r"not run(?: here)?: \S+ \S+")
+OTHERS = {
+    ("exports.md", "console"): "tests/servers/test_export_redirects.py",
+    ("exports.md", "nginx"): "tests/servers/test_export_redirects.py",
+    ("exports.md", "yaml"): "tests/servers/test_export_knot.py",
+    ("follow.md", "text"): "tests/servers/test_follow_routers.py",
+    ("follow.md", "[[mrt-dump]]"): "tests/servers/test_follow_routers.py",
+}
+"""Page, and language or first word, of blocks that are another program's -> the test that sets that program up so."""
 RUN = ("sh", "console")
 READ = ("toml", "json", "zone", "ini")
 
@@ -38,14 +46,25 @@ def host() -> Iterator[Host]:
 
 
 def told(block: Block) -> bool:
-    """Whether its page says that it is not run here."""
-    return bool(ELSEWHERE.match(block.remark) or NOT_RUN.match(block.remark))
+    """Whether it is not run here, by its page or by `OTHERS`."""
+    return bool(others(block)) or bool(ELSEWHERE.match(block.remark) or NOT_RUN.match(block.remark))
+
+
+def others(block: Block) -> str:
+    """The test of `OTHERS` that does what a block says; "": none is named."""
+    words = block.text.split()
+    return (
+        OTHERS.get((block.page, block.language)) or OTHERS.get((block.page, words[0] if words else "")) or ""
+    )
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
 def test_every_block_stands_between_fences_and_says_what_it_is(page) -> None:
     assert indented(page) == [], "lines of a block without fences"
     for block in blocks(page):
+        if others(block):
+            assert (ROOT / others(block)).exists(), block.place
+            continue
         if block.language in {*RUN, *READ, "python"} or block.language.startswith("{"):
             continue
         assert block.language == "", f"{block.place}: nothing reads {block.language}"
@@ -94,7 +113,9 @@ def test_commands_run_and_settings_are_valid_on_every_page(host: Host, page: str
             done = host.run(script)
             assert done.returncode == 0, f"{block.place}: {script}\n{done.stdout}\n{done.stderr}"
             assert "Traceback" not in done.stderr
-            assert shown is None or matches(shown, done.stdout), f"{block.place}: {script}\n{done.stdout}"
+            assert not (shown or "").strip() or matches(str(shown), done.stdout), (
+                f"{block.place}: {script}\n{done.stdout}"
+            )
     host.run("geosteer node auto '*'")
 
 

@@ -171,7 +171,9 @@ def test_every_setting_that_is_named_is_there(paper: Path) -> None:
         table = re.fullmatch(r"\[{1,2}([\w.]+)\]{1,2}(?: (\w+))?", span)
         if table:
             assert f"[{table[1]}" in conf, span
-            assert table[2] is None or re.search(rf"^#? *(?:Example: )?{table[2]} *=", conf, re.MULTILINE), span
+            assert table[2] is None or re.search(rf"^#? *(?:Example: )?{table[2]} *=", conf, re.MULTILINE), (
+                span
+            )
         for word in re.findall(r"(?<![\w/.\-])[a-z]+(?:_[a-z]+)+(?![\w/(])", span):
             assert re.search(rf"\b{word}\b", conf + code) or word in ELSEWHERE, span
 

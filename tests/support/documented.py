@@ -28,7 +28,9 @@ FENCE = re.compile(r"^( *)```([^\n`]*)$")
 LIST = "list"
 """An item of a list goes on: its paragraphs are indented too."""
 REMARK = re.compile(r"^<!-- (.*) -->$")
-SERVER = re.compile(r"^geosteer (?:.* --follow\b|(?:web|metrics|follow)\b(?!.*--(?:textfile|once|help)).*)")
+SERVER = re.compile(
+    r"^geosteer (?:.* --(?:follow|watch)\b|(?:web|metrics|follow)\b(?!.*--(?:textfile|once|help)).*)"
+)
 """Commands that go on until they are ended. `geosteer metrics` alone ends by itself, which does no harm."""
 FOLDERS = (
     "etc/redis", "etc/powerdns/pdns.d", "etc/systemd/system", "usr/lib/systemd/system", "var/lib/powerdns",
