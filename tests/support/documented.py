@@ -264,7 +264,7 @@ def _bounded(line: str) -> str:
         bare = re.sub(r"127\.0\.0\.1:\d+", f"127.0.0.1:{port}", bare)
         if bare.startswith("geosteer web") and "--listen" not in bare:
             bare += f" --listen 127.0.0.1:{port}"
-        return f"timeout -s INT 4 {bare} || case $? in 0|124|130) ;; *) exit 9;; esac"
+        return f"timeout -s TERM 5 {bare} || case $? in 0|124) ;; *) exit 9;; esac"
     # Nobody runs systemd here, so some links are wrong.
     return f"{line} || [ $? = 1 ]" if line.startswith("geosteer doctor") else line
 
