@@ -26,7 +26,8 @@ ROOMS = [ROOT / "backend" / "geosteer", ROOT / "loader" / "geosteer_loader"]
 """Folders that a module's short name (`sync/tier.py`) is relative to."""
 COMMANDS = ROOT / ".venv" / "bin"
 ELSEWHERE = {
-    "X_Forwarded_For", "gsqlite3_database", "replica_of", "max_answers", "url_rewrite_program", "no_answer"
+    "X_Forwarded_For", "gsqlite3_database", "map_hash_max_size", "replica_of", "max_answers",
+    "url_rewrite_program", "no_answer",
 }  # fmt: skip
 """Words in the shape of a setting that other programs define."""
 papers = pytest.mark.parametrize("paper", PAPERS, ids=lambda path: path.name)
