@@ -27,7 +27,7 @@ ROOMS = [ROOT / "backend" / "geosteer", ROOT / "loader" / "geosteer_loader"]
 COMMANDS = ROOT / ".venv" / "bin"
 ELSEWHERE = {
     "X_Forwarded_For", "gsqlite3_database", "map_hash_max_size", "replica_of", "max_answers",
-    "url_rewrite_program", "no_answer",
+    "url_rewrite_program", "no_answer", "total_net_output_bytes",
 }  # fmt: skip
 """Words in the shape of a setting that other programs define."""
 papers = pytest.mark.parametrize("paper", PAPERS, ids=lambda path: path.name)
