@@ -478,7 +478,7 @@ def test_plain_http_behind_https_is_a_failure() -> None:
     async def main() -> Result:
         async with serving(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port:
             return await probe(
-                subject("127.0.0.1", type="https", url=f"https://127.0.0.1:{port}/", timeout=0.5)
+                subject("127.0.0.1", type="https", url=f"https://127.0.0.1:{port}/", timeout=5)
             )
 
     assert asyncio.run(main()).good is False
