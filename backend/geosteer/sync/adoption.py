@@ -140,8 +140,6 @@ CARRYING = "carrying"
 """The leaves that both generations have are taken over."""
 WARMING = "warming"
 """The states of new nodes and the leaves in use that changed are asked for, and taken in."""
-PHASES = (IDLE, FETCHING, BUILDING, CARRYING, WARMING)
-"""In their order; what is wrong on the way, an announcement that cannot be used or a lost connection lead back to `IDLE`."""
 
 
 class Adopter:
@@ -173,7 +171,7 @@ class Adopter:
         self._link, self._object, self._leaves = link, object_key, leaves
         self._fresh, self._in_force, self._failed, self._hurry = fresh, in_force, failed, hurry
         self.phase = IDLE
-        """One of `PHASES`."""
+        """`IDLE`, `FETCHING`, `BUILDING`, `CARRYING`, `WARMING`, in that order; what goes wrong leads back to `IDLE`."""
         self.fields: Mapping[str, str] | None = None
         """Of `current`: what is on its way in."""
         self._next: tuple[Mapping[str, str], Adoption] | None = None
