@@ -3,7 +3,7 @@
 | asked | answer |
 |---|---|
 | is it whole? | every session waited for was whole since the start (`rib.session`), and nearly all prefixes are there |
-| is it time? | the first change at once, then one publish in each `interval` |
+| is it time? | the first change at once, then so that a change is answered for within `interval` and a moment |
 """
 
 from __future__ import annotations
@@ -36,12 +36,23 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+MOST_BUSY = 0.45
+"""Part of the time that may go into publishing."""
 BATCH = 5000
 """Prefixes that are chosen while a stream has to wait."""
 JUDGE_EVERY = 10.0
 """Seconds between two looks at the file of ROAs."""
 PATIENCE = 300.0
 """Seconds after which it is worth a warning that a table cannot be published."""
+
+
+def due_after(lasted: float, interval: float) -> float:
+    """Seconds from the beginning of a publish to that of the next one, given how long it took.
+
+    A change that just misses a publish is through when the next one is, after this time and another publish: after
+    *interval*. Publishes that take long come less often, so that they leave the processor to others.
+    """
+    return max(interval - lasted, lasted / MOST_BUSY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +112,9 @@ class LiveFeed:
         """Whether it had nearly as many once."""
         self._version = 0
         self._due = float("-inf")
+        self._chosen_at: float | None = None
+        """When what is to be published was chosen last; None: that is through."""
+        self._through = False
         self._waiting_since: float | None = None
 
     def look(self, now: float) -> Sight:
@@ -113,10 +127,14 @@ class LiveFeed:
             with layer.reader.lock:
                 why = why or layer.reader.stream.waiting(layer.peers, now)
         self._sessions.look(now)
+        if self._through and self._chosen_at is not None:
+            self._due = self._chosen_at + due_after(now - self._chosen_at, self._config.follow.interval)
+            self._chosen_at = None
         why = why or self._judge(now)
         if not why and now >= self._due and any(any(changed.values()) for _, changed in self._changed):
             self._choose()
             self._version += 1
+            self._chosen_at, self._through = now, False
             self._due = now + self._config.follow.interval
         if not why:
             why = self._too_few()
@@ -149,6 +167,7 @@ class LiveFeed:
 
     def settled(self, published: Mapping[str, str]) -> None:
         """Learn how many prefixes the published table has."""
+        self._through = True
         text = published.get(f"{self._table}.prefixes", "0")
         self._published = int(text) if text.isascii() and text.isdigit() and len(text) < 12 else 0
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from geosteer_loader.follow.followed import Sight
+from geosteer_loader.follow.live_feed import due_after
 from geosteer_loader.follow.pace import AFTER_REFUSAL, FIRST_RETRY, LAST_RETRY, Outcome, Pace, Timing
 
 QUIET, CEILING = 5.0, 20.0
@@ -129,3 +131,10 @@ def test_only_what_is_whole_is_published_never_twice_and_never_later_than_the_ce
                 whole_since.pop(each, None)
         wait = {Outcome.REFUSED: AFTER_REFUSAL, Outcome.FAILED: FIRST_RETRY}.get(outcome, 0.0)
         free_from = now + wait if outcome is not Outcome.FAILED else now + LAST_RETRY
+
+
+@pytest.mark.parametrize(("lasted", "following"), [(0.0, 5.0), (1.0, 4.0), (1.5, 3.5), (4.5, 10.0)])
+def test_a_live_table_is_published_so_often_that_a_change_is_through_within_the_interval(
+    lasted: float, following: float
+) -> None:
+    assert due_after(lasted, 5.0) == pytest.approx(following)
