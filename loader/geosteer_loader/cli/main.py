@@ -46,6 +46,8 @@ def _run(arguments: Sequence[str] | None) -> int:
         from geosteer_loader.cli.group import HungUp, geosteer
     except ModuleNotFoundError as exc:
         return _complain([f"{exc.name} is missing: pip install 'geosteer[loader]'"], 1)
+    except KeyboardInterrupt:  # while they are loaded
+        return _complain(["interrupted"], INTERRUPTED)
     signal.signal(signal.SIGTERM, _terminate)
     try:
         code = geosteer.main(arguments, prog_name="geosteer", standalone_mode=False)
