@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.data import ROOT
+from support.servers import need
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,10 +61,9 @@ def test_every_command_program_and_file_has_a_manual_page(manual: Path) -> None:
 
 
 def test_groff_has_nothing_to_complain_about(manual: Path) -> None:
-    if shutil.which("groff") is None:
-        pytest.skip("no groff here")
+    groff = need("groff")
     for page in sorted(manual.iterdir()):
-        done = subprocess.run(["groff", "-man", "-Tutf8", "-ww", "-z", page], capture_output=True, text=True)
+        done = subprocess.run([groff, "-man", "-Tutf8", "-ww", "-z", page], capture_output=True, text=True)
         assert (done.returncode, done.stderr) == (0, ""), page.name
 
 

@@ -91,6 +91,7 @@ TAKEN_BY_CURL = (
 def test_curl_takes_them_too(name: str) -> None:
     import socket
 
+    curl = need("curl")
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
@@ -102,7 +103,7 @@ def test_curl_takes_them_too(name: str) -> None:
         thread = threading.Thread(target=serve)
         thread.start()
         url = f"http://127.0.0.1:{server.getsockname()[1]}/"
-        command = [need("curl"), "-s", "-o", "/dev/null", "-w", "%{http_code}", "-m", "5", url]
+        command = [curl, "-s", "-o", "/dev/null", "-w", "%{http_code}", "-m", "5", url]
         done = subprocess.run(command, capture_output=True, text=True)
         thread.join()
     assert (done.returncode, done.stdout) == (0, "200")
