@@ -18,7 +18,7 @@ SCRIPTS = sorted(path for folder in ("bin", ".ci") for path in (ROOT / folder).i
 LAUNCHERS = ("geosteer", "geosteer-pipe")
 
 
-def run(*command: str | Path, seconds: float = 60, **options: object) -> subprocess.CompletedProcess[str]:
+def run(*command: str | Path, seconds: float = 200, **options: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=seconds, **options)  # type: ignore[call-overload,no-any-return]
 
 
