@@ -52,7 +52,7 @@ def test_it_names_every_option_that_it_uses_and_every_state_that_there_is() -> N
     shown = subprocess.run(
         [ROOT / "bin" / "geosteer", "init", "--help"], capture_output=True, text=True, check=True
     )
-    theirs = {"--config", "--config-dir", "--json"}  # of other commands
+    theirs = {"--config", "--config-dir", "--json", "--now"}  # of other commands
     for option in set(re.findall(r"(?<![\w!-])--[a-z][a-z-]*", PAGE)) - theirs:
         assert option in shown.stdout, option
     assert all(f"`{state}`" in PAGE for state in ("ok", "warning", "wrong", "unknown"))
