@@ -168,6 +168,7 @@ def test_a_host_that_no_proxy_names_is_asked_directly(site: HttpsServer, certifi
         ("a.example.net", {"https_proxy": "p:1", "no_proxy": "example.net"}, None),
         ("a.example.net", {"https_proxy": "p:1", "no_proxy": ".example.net"}, None),
         ("A.Example.NET.", {"https_proxy": "p:1", "no_proxy": "example.net"}, None),
+        ("a.example.net", {"https_proxy": "p:1", "no_proxy": "b.net example.net"}, None),
         ("badexample.net", {"https_proxy": "p:1", "no_proxy": "example.net"}, "http://p:1"),
         ("example.net", {"https_proxy": "p:1", "no_proxy": "a.example.net"}, "http://p:1"),
         ("2001:db8::5", {"https_proxy": "p:1", "no_proxy": "2001:db8::/32"}, None),
