@@ -29,7 +29,6 @@ OTHERS = {
     ("exports.md", "nginx"): "tests/servers/test_export_redirects.py",
     ("exports.md", "yaml"): "tests/servers/test_export_knot.py",
     ("follow.md", "text"): "tests/servers/test_follow_routers.py",
-    ("follow.md", "[[mrt-dump]]"): "tests/servers/test_follow_routers.py",
 }
 """Page, and language or first word, of blocks that are another program's -> the test that sets that program up so."""
 RUN = ("sh", "console")

@@ -175,7 +175,7 @@ def test_what_a_package_brought_is_not_written_again(tree: Path) -> None:
         for path in sorted((ROOT / "conf").glob("geosteer-*.service"))
         if "\nSupplementaryGroups=redis\n" in path.read_text()
     ]
-    assert "geosteer-web.service" in in_group
+    assert {"geosteer-web.service", "geosteer-follow.service"} <= set(in_group)
     assert units == [f"{unit}.d/geosteer-redis.conf" for unit in (*in_group, "pdns.service")]
     assert not (tree / "etc/tmpfiles.d").exists()
     rotation = (tree / "etc/logrotate.d/geosteer").read_text()

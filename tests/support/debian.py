@@ -22,6 +22,7 @@ KEPT = Path(os.environ.get("GEOSTEER_ROOTS", "/var/tmp/geosteer-roots"))
 MIRROR = "http://deb.debian.org/debian"
 RELEASES = {"bookworm": "12", "trixie": "13"}
 PROGRAMS = {
+    "base": "",
     "build": "build-essential debhelper dh-python python3 python3-pip lintian fakeroot",
     "system": "systemd systemd-sysv dbus python3 redis-server pdns-server pdns-backend-pipe bind9-dnsutils iproute2 logrotate",
 }

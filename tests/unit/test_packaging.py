@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -82,3 +83,26 @@ def test_a_manual_page_names_its_options_and_examples(manual: Path) -> None:
     assert "\ngeosteer\\-node \\- override the probes for some nodes\n" in page
     assert ".SH EXAMPLES" in page
     assert "\\fB\\-\\-percent FLOAT RANGE\\fR" in page
+
+
+def test_every_unit_is_laid_out_in_a_package_and_names_no_group_of_redis(tmp_path: Path) -> None:
+    for name in ("backend", "loader", "conf"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
+    shutil.copytree(DEBIAN, tmp_path / "debian")
+    for part in ("backend", "loader", "http"):
+        (tmp_path / "build-vendor" / part).mkdir(parents=True)
+    (tmp_path / "build-man").mkdir()
+    (tmp_path / "hatch_build.py").touch()  # the part in C: not looked at here
+    subprocess.run(["debian/lay-out", "1.2.3"], cwd=tmp_path, check=True)
+    listed = (tmp_path / "debian" / "units").read_text().split()
+    shipped = sorted((ROOT / "conf").glob("geosteer-*.service"))
+    assert "geosteer-loader:geosteer-follow" in listed
+    for unit in shipped:
+        package = "geosteer-http" if unit.stem == "geosteer-http" else "geosteer-loader"
+        assert f"{package}:{unit.stem}" in listed
+        lines = (tmp_path / "debian" / f"{package}.{unit.name}").read_text().splitlines()
+        # `geosteer init` names the group of Redis, by a drop-in for the unit: where it is not there no such unit starts.
+        assert "SupplementaryGroups=redis" not in lines, unit.name
+        (program,) = (line for line in lines if line.startswith("ExecStart="))
+        assert program.startswith("ExecStart=/usr/bin/geosteer"), unit.name
+        assert (tmp_path / "debian" / package / "usr/share/geosteer" / unit.name).exists()
