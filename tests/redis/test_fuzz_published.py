@@ -66,7 +66,10 @@ class Reader:
             self.tier._follower.link.ask(("PING",), lambda _: done.append(True))
             self.tier._follower.link.writable()
             while (not done or self.adopting) and time.monotonic() < end and self.tier._follower.link.fd >= 0:
-                self.tier.wait(time.monotonic(), lambda: bool(done))
+                if done:
+                    self.tier.wait(0.0, lambda: False)  # takes in what has come, and waits for nothing
+                else:
+                    self.tier.wait(time.monotonic(), lambda: bool(done))
                 self.tier.tick()
             if not done:  # the connection was closed
                 time.sleep(0.06)
