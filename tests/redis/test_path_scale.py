@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.data import ROOT, shared
+from support.long import takes_long
 from support.publishing import current_of, write_config
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ def topped_up(dice: random.Random) -> dict[int, dict[tuple[int, int], int]]:
     return found
 
 
+@takes_long
 def test_a_real_table_of_origins_keeps_to_its_budget(own_redis: RedisServer, tmp_path: Path) -> None:
     memory, counts, size = publish(
         own_redis, tmp_path, source("bgp", "pyasn", shared("bgp/ipasn6_20151101.dat.gz"))

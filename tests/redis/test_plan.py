@@ -17,6 +17,7 @@ from geosteer_loader.publish.publish import Outcome, publish
 from geosteer_loader.publish.refusals import GoneAltogether, ImpactTooHigh, SeveralRefused
 from geosteer_loader.store.store import connect
 from support.data import shared
+from support.long import takes_long
 from support.publishing import current_of, objects_in, write_config, write_csv
 
 if TYPE_CHECKING:
@@ -414,6 +415,7 @@ def test_a_schema_that_this_program_cannot_write_is_bad_usage(
     assert current_of(site.client)["schema"] == "1"
 
 
+@takes_long
 @pytest.mark.no_cover
 def test_a_real_days_change_moves_few_clients_and_the_numbers_add_up(
     tmp_path: Path, own_redis: RedisServer

@@ -17,6 +17,7 @@ from geosteer_loader.publish.publish import Outcome, publish
 from geosteer_loader.store.store import connect
 from geosteer_loader.tables.ranges import RangeBuilder
 from support.data import shared
+from support.long import takes_long
 from support.publishing import current_of, write_config, write_csv
 
 if TYPE_CHECKING:
@@ -174,6 +175,7 @@ def test_a_tally_of_a_damaged_table_is_an_error() -> None:
         Tally(lambda _name: b"junk", country_of).count("ab")
 
 
+@takes_long
 @pytest.mark.no_cover
 def test_a_days_real_change_passes_all_guards_and_half_a_database_does_not(
     tmp_path: Path, own_redis: RedisServer

@@ -14,6 +14,7 @@ from geosteer_loader.publish.publish import Outcome, publish
 from geosteer_loader.sources.countries import geo_record
 from geosteer_loader.store.store import connect
 from support.data import shared
+from support.long import takes_long
 from support.publishing import contents, current_of, make_config, write_config
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def publish_day(folder: Path, server: RedisServer, name: str) -> Outcome:
         return publish(config, store)
 
 
+@takes_long
 def test_a_days_real_change_writes_few_pages_and_both_days_say_what_the_databases_say(
     tmp_path: Path, own_redis: RedisServer
 ) -> None:

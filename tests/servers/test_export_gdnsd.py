@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import time
@@ -20,14 +19,13 @@ from support.data import ROOT, shared
 from support.dns_setup import document, set_override, set_state
 from support.export_oracle import NAME, REAL, Oracle, edges, ends, tiny_config
 from support.export_servers import Gdnsd
+from support.long import LONG
 from support.servers import RedisServer, addresses, need, scope, wait_until
 from support.tiny import DOCUMENT, publish_tiny
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-LONG = bool(os.environ.get("GEOSTEER_LONG"))
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +65,7 @@ def test_at_the_boundaries_of_real_data_it_answers_as_the_director_does(
         oracle = Oracle(view)
         clear = split = 0
         with Gdnsd(tmp_path / "g") as server:
-            for subnet in edges(view, 200):
+            for subnet in edges(view, 200 if LONG else 80):
                 decision = oracle.decide(subnet)
                 for kind in ("A", "AAAA"):
                     said = server.query(NAME, kind, subnet=subnet)
@@ -83,8 +81,8 @@ def test_at_the_boundaries_of_real_data_it_answers_as_the_director_does(
                     assert around
                     for other in ends(subnet, around):
                         assert contents(oracle.decide(other), kind) == given
-        assert clear > 500
-        assert split > 10
+        assert clear > 200
+        assert split > 3
 
 
 def contents(decision: Any, kind: str) -> list[str]:

@@ -20,6 +20,7 @@ from geosteer_loader.store.store import connect
 from support.data import shared
 from support.dns_setup import document, set_override, set_state
 from support.export_oracle import NAME, REAL, Oracle, edges, tiny_config
+from support.long import LONG
 from support.tiny import publish_tiny
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def test_at_the_boundaries_of_real_data_it_names_the_node_that_the_director_name
         view = View(store)
         oracle = Oracle(view)
         checked = 0
-        for subnet in edges(view, 1500):
+        for subnet in edges(view, 1500 if LONG else 300):
             decision = oracle.decide(subnet)
             given = backend.answer(NAME, subnet.partition("/")[0])
             if ":" in subnet:
@@ -121,7 +122,7 @@ def test_at_the_boundaries_of_real_data_it_names_the_node_that_the_director_name
             else:
                 assert given == decision.answer["A"][0].hostname, subnet
                 checked += 1
-        assert checked > 1000
+        assert checked > 200
 
 
 def put(redis: RedisServer, what: dict[str, Any], tables: dict[str, dict[str, str]] | None = None) -> None:

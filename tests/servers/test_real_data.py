@@ -20,7 +20,7 @@ from geosteer.sync.tier import Tier
 from support.countries_config import NAME, address_of, write_config
 from support.data import ROOT, shared
 from support.dns_setup import backend_toml
-from support.long import LONG
+from support.long import LONG, takes_long
 from support.servers import PowerDNS, RedisServer, addresses, scope
 from support.workers import Worker
 
@@ -110,6 +110,7 @@ def test_powerdns_gives_each_client_its_country(
                 assert address_of(country(reader, str(other))) == addresses(response)[0], (subnet, around)
 
 
+@takes_long
 def test_twenty_workers_see_one_of_both_databases_while_they_are_published_in_turn(
     own_redis: RedisServer, reader: maxminddb.Reader, tmp_path: Path
 ) -> None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
 LONG = bool(os.environ.get("GEOSTEER_LONG"))
+takes_long = pytest.mark.skipif(not LONG, reason="takes long: GEOSTEER_LONG=1 runs it")
+"""For tests of large data that take half a minute or more; something smaller stands for each in every run."""
 
 
 def examples(count: int) -> int:

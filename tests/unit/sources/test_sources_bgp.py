@@ -187,7 +187,7 @@ def bogon(network: Any) -> bool:
     return any(network.version == block.version and network.subnet_of(block) for block in BOGONS)
 
 
-SLICES = 1 if LONG else 12
+SLICES = 1 if LONG else 36
 """A full table is compared whole in a long run, else one of so many slices of it: every twelfth /8 of IPv4, /32 of IPv6."""
 
 

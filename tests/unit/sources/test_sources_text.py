@@ -18,6 +18,7 @@ from geosteer_loader.sources.prefix import parse_prefix, split_range
 from geosteer_loader.sources.report import Report
 from geosteer_loader.tables.flatten import flatten
 from support.data import shared
+from support.long import takes_long
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -129,6 +130,7 @@ def test_withdrawn_codes_of_a_nerd_zone_are_what_took_their_place_by_code_and_by
     ]
 
 
+@takes_long
 @pytest.mark.no_cover
 def test_the_nerd_zone_of_a_day_gives_the_ranges_of_the_same_days_database():
     zone = flatten([open_source("geo", "nerd", shared("zz.countries-2026-02-01.rbldnsd"))], Report())

@@ -25,6 +25,7 @@ from geosteer_loader.tables.flatten import flatten, sweep
 from geosteer_loader.tables.ordered import TWICE
 from geosteer_loader.tables.ranges import RangeBuilder
 from support.data import shared
+from support.long import takes_long
 from support.mmdb_writer import Database
 
 if TYPE_CHECKING:
@@ -243,6 +244,7 @@ def test_one_of_several_sources_that_is_not_disjoint_although_it_says_so_is_refu
         flatten([listed("9.0.0.0/8 C"), source], Report())
 
 
+@takes_long
 @pytest.mark.no_cover
 def test_one_way_and_the_other_give_the_same_for_a_real_database():
     path = shared("country-2026-02-01.mmdb")
