@@ -370,7 +370,7 @@ def thread_stumbles(scene: Scene) -> None:
         wait_until(lambda: tier() == "stale", what="a front end that does not pretend")
         for _ in range(20):
             assert node() == "http://192.0.2.1/"
-        assert front.log.count("out of the blue") == 1
+        assert front.log.count("RuntimeError: out of the blue") == 1
         scene.mending()
         flag.unlink()
         wait_until(lambda: tier() == "live", what="live again")
