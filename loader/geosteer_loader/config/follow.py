@@ -28,7 +28,7 @@ class Follow:
     fetch: float = 900
     """Seconds between two looks at sources that are URLs."""
     interval: float = 5
-    """Seconds between two publishes of a table that follows BGP sessions."""
+    """Seconds within which a change of a table that follows BGP sessions is to be published."""
 
 
 def read_follow(table: Table) -> Follow:
