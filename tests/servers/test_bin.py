@@ -59,7 +59,7 @@ def test_setup_tells_what_it_takes_and_takes_nothing_else() -> None:
 
 def checkout(folder: Path) -> dict[str, str]:
     """Puts what bin/setup needs into a folder; an environment in which pip reaches no index."""
-    for name in ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder)
     for name in ("bin", "backend", "loader"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))

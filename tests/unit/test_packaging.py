@@ -92,7 +92,8 @@ def test_every_unit_is_laid_out_in_a_package_and_names_no_group_of_redis(tmp_pat
     for part in ("backend", "loader", "http"):
         (tmp_path / "build-vendor" / part).mkdir(parents=True)
     (tmp_path / "build-man").mkdir()
-    (tmp_path / "hatch_build.py").touch()  # the part in C: not looked at here
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "build_compiled.py").touch()  # the part in C: not looked at here
     subprocess.run(["debian/lay-out", "1.2.3"], cwd=tmp_path, check=True)
     listed = (tmp_path / "debian" / "units").read_text().split()
     shipped = sorted((ROOT / "conf").glob("geosteer-*.service"))

@@ -1,6 +1,6 @@
 """Builds the part of a worker's loop that is in C, where there is a compiler and Python's headers; else goes on without.
 
-As hatchling's build hook (a wheel, or an editable install), or alone, for packages: python3 hatch_build.py FOLDER
+As hatchling's build hook (a wheel, or an editable install), or alone, for packages: python3 bin/build_compiled.py FOLDER
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ try:
 except ImportError:  # alone
     BuildHookInterface = object
 
-ROOT = Path(__file__).resolve().parent
+ROOT = Path(__file__).resolve().parents[1]
 ROOM = Path("geosteer", "powerdns")
 SOURCE = ROOT / "backend" / ROOM / "_answerer.c"
 NAME = "_answerer.abi3.so"
