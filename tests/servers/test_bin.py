@@ -14,7 +14,11 @@ import pytest
 from support.data import ROOT
 from support.servers import need
 
-SCRIPTS = sorted(path for folder in ("bin", ".ci") for path in (ROOT / folder).iterdir() if path.is_file())
+BUILDER = ROOT / "bin" / "build_compiled.py"
+"""What hatchling loads while it builds: a module, not a script."""
+SCRIPTS = sorted(
+    {path for folder in ("bin", ".ci") for path in (ROOT / folder).iterdir() if path.is_file()} - {BUILDER}
+)
 LAUNCHERS = ("geosteer", "geosteer-pipe")
 
 
