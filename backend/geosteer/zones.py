@@ -25,6 +25,8 @@ TTL_MOST = 2**31 - 1
 """Seconds (RFC 2181, 8)."""
 NODE_TTL = 3600
 """Seconds, of the addresses at a node's own host name."""
+SOME = 16
+"""Names that are taken in one step."""
 _TWO_FIELDS = {"MX", "SRV"}
 """Types whose first number is a field of its own (PowerDNS, pipe backend)."""
 
@@ -81,24 +83,19 @@ class Entry:
         name = self.name.encode("ascii", "replace")
         if not 0 < len(name) < 254 or not name.isascii() or name.split() != [name]:
             return False
-        for lines in (
-            self.soa.removesuffix(END), self.ns.removesuffix(END), self.lines, self.above.removesuffix(END),
-        ):  # fmt: skip
-            for line in lines.split(b"\n")[:-1]:
-                fields = line.split(b"\t")
-                if (
-                    len(fields) < 9
-                    or fields[0] != b"DATA"
-                    or not fields[6].isdigit()
-                    or int(fields[6]) > TTL_MOST
-                ):
-                    return False
-                if (
-                    not all(fields)
-                    or not line.isascii()
-                    or not str(line, "ascii").replace("\t", "").isprintable()
-                ):
-                    return False
+        lines = self.lines
+        if self.soa is not END or self.ns is not END or self.above:  # of many names only few have any
+            lines = b"".join([lines, *[text.removesuffix(END) for text in (self.soa, self.ns, self.above)]])
+        if not lines:
+            return True
+        if not lines.isascii() or not str(lines, "ascii").replace("\t", "").replace("\n", "").isprintable():
+            return False
+        for line in lines.split(b"\n")[:-1]:
+            fields = line.split(b"\t")
+            if len(fields) < 9 or fields[0] != b"DATA" or not all(fields):
+                return False
+            if not fields[6].isdigit() or int(fields[6]) > TTL_MOST:
+                return False
         return True
 
 
@@ -187,8 +184,9 @@ class Names:
         for server in servers:
             if self.zone_of(server.hostname or "") == zone:
                 self.add_node(server, NODE_TTL)
+        seen: set[str] = set()
         for entry in list(self.entries.values()):
-            self.add_parents(entry)
+            self.add_parents(entry, seen)
 
     def add_node(self, node: Node, ttl: int) -> None:
         """A node's own host name, where it lies in a served zone: always there, whatever the node's state."""
@@ -206,10 +204,16 @@ class Names:
             entry = self.entry(service.name)
             entry.service, entry.kinds, entry.ttl = service, service.kinds, service.ttl
 
-    def add_parents(self, entry: Entry) -> None:
-        """Give the empty parents of a name their TXT record; when all names are in."""
+    def add_parents(self, entry: Entry, seen: set[str]) -> None:
+        """Give the empty parents of a name their TXT record; when all names are in.
+
+        Args: seen: names that were looked at, with all above them; this one's are added.
+        """
         name = entry.name
-        while self.zone_of(name):  # beyond the apex too, where a zone lies within another
+        while name not in seen and self.zone_of(
+            name
+        ):  # beyond the apex too, where a zone lies within another
+            seen.add(name)
             parent = self.entry(name)
             if not parent.lines and not parent.kinds and not self._delegated(name):
                 parent.lines = self.line(parent, "TXT", 30, '"-"')
@@ -340,15 +344,19 @@ def in_steps(
         names.add_zone(zone, spec, serial)
         yield
     names.add_cuts(zones)
-    for service in services:
+    for count, service in enumerate(services, 1):
         names.add_service(service)
-        yield
-    for node in nodes:
+        if not count % SOME:
+            yield
+    for count, node in enumerate(nodes, 1):
         names.add_node(node, NODE_TTL)
-        yield
-    for entry in list(names.entries.values()):
-        names.add_parents(entry)
-        yield
+        if not count % SOME:
+            yield
+    seen: set[str] = set()
+    for count, entry in enumerate(list(names.entries.values()), 1):
+        names.add_parents(entry, seen)
+        if not count % SOME:
+            yield
     return names
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 WWW = "www.cdn.example.net"
 GB = "192.0.2.0/24"
+PATIENT = 'first_wait = "60s"\n'
+"""Of a worker's settings: on a busy machine Redis, too, waits for a processor, and a second may pass."""
 LONG = bool(os.environ.get("GEOSTEER_LONG"))
 
 
@@ -42,18 +44,16 @@ def first_contents(config: Path, number: int) -> list[str]:
             worker.close()
 
 
-@pytest.mark.quiet
 @pytest.mark.parametrize("number", [200 if LONG else 40])
 def test_many_workers_that_start_at_once_all_steer(
     redis_server: RedisServer, prefix: str, tmp_path: Path, number: int
 ) -> None:
     with redis_server.client() as client:
         publish_tiny(client, prefix)
-    config = backend_toml(tmp_path, redis_server, prefix=prefix)
+    config = backend_toml(tmp_path, redis_server, PATIENT, prefix=prefix)
     assert first_contents(config, number) == ["192.0.2.1"] * number
 
 
-@pytest.mark.quiet
 @pytest.mark.parametrize("nodes", [10_000])
 @pytest.mark.parametrize("number", [1, 8])
 def test_workers_steer_from_the_first_question_with_thousands_of_nodes(
@@ -71,11 +71,10 @@ def test_workers_steer_from_the_first_question_with_thousands_of_nodes(
                 state = {"state": "up", "since": "2026-01-01T00:00:00Z", "failing": "no", "shed": "0"}
                 pipe.hset(f"{{{prefix}}}:node:n{node}", mapping=state)
             pipe.execute()
-    config = backend_toml(tmp_path, redis_server, prefix=prefix)
+    config = backend_toml(tmp_path, redis_server, PATIENT, prefix=prefix)
     assert first_contents(config, number) == ["192.0.2.1"] * number
 
 
-@pytest.mark.quiet
 def test_workers_steer_from_the_first_question_with_thousands_of_services(
     redis_server: RedisServer, prefix: str, tmp_path: Path
 ) -> None:
@@ -84,7 +83,7 @@ def test_workers_steer_from_the_first_question_with_thousands_of_services(
         document["services"][f"s{service}.cdn.example.net"] = {"map": "default", "ttl": 60}
     with redis_server.client() as client:
         publish_tiny(client, prefix, document)
-    config = backend_toml(tmp_path, redis_server, prefix=prefix)
+    config = backend_toml(tmp_path, redis_server, PATIENT, prefix=prefix)
     assert first_contents(config, 8) == ["192.0.2.1"] * 8
 
 

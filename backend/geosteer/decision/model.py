@@ -27,6 +27,8 @@ RAMP = 60
 MOST = 2**31 - 1
 """Of any weight, time or distance; of a TTL too (RFC 2181, 8)."""
 
+FEW = 8
+"""Nodes or services that are made in one step."""
 SOME = 128
 """Entries of a map that are made in one step."""
 
@@ -204,18 +206,20 @@ class Model:
                     f"configuration document format {document['format']}, this program knows {FORMAT}"
                 )
             self.nodes = {}
-            for name, spec in document["nodes"].items():
+            for count, (name, spec) in enumerate(document["nodes"].items(), 1):
                 self.nodes[name] = Node(name, spec)
-                yield
+                if not count % FEW:
+                    yield
             self.maps = {}
             for name, spec in document["maps"].items():
                 self.maps[name] = yield from Map.in_steps(name, spec, self.nodes)
             middles = {country: _place(place) for country, place in (document.get("middles") or {}).items()}
             yield
             self.services = {}
-            for name, spec in document["services"].items():
+            for count, (name, spec) in enumerate(document["services"].items(), 1):
                 self.services[name] = Service(name, spec, self.maps, middles)
-                yield
+                if not count % FEW:
+                    yield
             self.continents: Mapping[str, str] = document.get("continents") or {}
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as exc:
             raise CorruptPage(f"configuration document: {type(exc).__name__} {exc}") from exc
@@ -251,9 +255,12 @@ def _whole(value: Any) -> int:
 
 def _addresses(value: Any, size: int) -> tuple[str, ...]:
     """The value as a tuple. Raises: ValueError, TypeError, AttributeError: not a list of addresses of that many bytes."""
-    addresses = tuple(value or ())
-    if any(len(pack_address(text)) != size for text in addresses):
-        raise ValueError(f"{value!r} is not of one family")
+    if not value:
+        return ()
+    addresses = tuple(value)
+    for text in addresses:
+        if len(pack_address(text)) != size:
+            raise ValueError(f"{value!r} is not of one family")
     return addresses
 
 

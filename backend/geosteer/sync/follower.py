@@ -40,6 +40,8 @@ CLOSING = "closed"
 """Why a connection ends that this program ends itself."""
 STEP = 0.0004
 """Seconds that adopting a generation goes on for at once; a single piece of it may take a little longer."""
+FIRST_STEP = 0.005
+"""The same while there is nothing to answer from."""
 REST = 0.001
 """Seconds between two such steps."""
 STARVED = 0.005
@@ -163,7 +165,7 @@ class Follower:
             return None
         if self.generation is not None and now < (self._next_step if idle else self._last_moment):
             return self._next_step
-        adopter.step(self._clock, STEP)
+        adopter.step(self._clock, STEP if self.generation is not None else FIRST_STEP)
         now = self._clock()
         self._next_step, self._last_moment = now + REST, now + STARVED
         if not adopter.ready:
