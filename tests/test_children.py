@@ -7,10 +7,12 @@ import signal
 import subprocess
 import sys
 import uuid
+from pathlib import Path
 
 import pytest
 
 from support.data import ROOT
+from support.servers import need, wait_until
 
 
 def test_a_child_ignores_neither_interrupt_nor_quit():
@@ -45,3 +47,26 @@ def test_a_test_that_leaves_a_file_in_the_checkout_fails_the_run(tmp_path, proce
     assert done.returncode == 6, done.stdout
     assert f"tests left in the checkout: {left.name}" in done.stdout
     assert "1 passed" in done.stdout
+
+
+SERVER = """
+import time
+from support.servers import RedisServer
+server = RedisServer()
+server.start()
+print(server.pid, server.directory, flush=True)
+time.sleep(600)
+"""
+
+
+def test_servers_of_tests_that_are_killed_end_and_their_folders_go():
+    need("redis-server")
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True, env=env
+    ) as tests:
+        pid, folder = tests.stdout.readline().split()
+        assert Path(folder).exists()
+        tests.kill()
+    wait_until(lambda: not Path(folder).exists(), 60, "the folder's end")
+    assert "redis" not in (Path(f"/proc/{pid}/cmdline").read_text() if Path(f"/proc/{pid}").exists() else "")

@@ -17,6 +17,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from support import watchdog
 from support.data import ROOT
 from support.servers import free_port, need, wait_until
 
@@ -46,6 +47,7 @@ class Server:
                 cwd=self.folder,
                 start_new_session=True,
             )
+        watchdog.watch(self.process.pid, self.folder)
 
     @property
     def log(self) -> str:
@@ -77,6 +79,7 @@ class Server:
             except subprocess.TimeoutExpired:
                 self.process.kill()
         self.process.wait()
+        watchdog.release(self.process.pid)
 
     def close(self) -> None:
         """End the process, and remove its folder."""

@@ -15,6 +15,7 @@ import dns.query
 
 import redis
 from geosteer_loader.cli.main import main
+from support import watchdog
 from support.servers import addresses, free_port, need, wait_until
 from support.uncounted import uncounted
 
@@ -96,7 +97,7 @@ class Installed:
 
     def _start(self, *command: str) -> subprocess.Popen[bytes]:
         with (self.base / "log").open("ab") as log:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -104,6 +105,8 @@ class Installed:
                 cwd=self.base,
                 start_new_session=True,
             )
+        watchdog.watch(process.pid, self.base)
+        return process
 
 
 def end(process: subprocess.Popen[bytes] | None) -> None:
@@ -115,6 +118,7 @@ def end(process: subprocess.Popen[bytes] | None) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        watchdog.release(process.pid)
 
 
 def clients(countries: Sequence[str]) -> dict[str, str]:

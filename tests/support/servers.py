@@ -29,6 +29,7 @@ from redis.retry import Retry
 
 import redis
 from geosteer_loader.store.endpoint import SILENT
+from support import watchdog
 from support.data import ROOT
 
 if TYPE_CHECKING:
@@ -153,6 +154,7 @@ class _Server:
                 env=None if env is None else {**os.environ, **env},
                 start_new_session=True,  # Ctrl-C ends the tests, and these end the server
             )
+        watchdog.watch(self.process.pid, self.directory)
 
     def _end(self, how: signal.Signals) -> None:
         process, self.process = self.process, None
@@ -166,6 +168,7 @@ class _Server:
             except subprocess.TimeoutExpired:
                 process.kill()
         process.wait()
+        watchdog.release(process.pid)
 
     def _failed(self, why: str) -> RuntimeError:
         self.stop()
