@@ -31,7 +31,7 @@ FLOORS = (
     ("geosteer.powerdns", "geosteer.library"),
     ("geosteer.redirect",),
     ("geosteer_loader.percent", "geosteer_loader.progress", "geosteer_loader.sources"),
-    ("geosteer_loader.rib", "geosteer_loader.rpki"),
+    ("geosteer_loader.rib", "geosteer_loader.rpki", "geosteer_loader.rtt"),
     ("geosteer_loader.config",),
     ("geosteer_loader.fetch",),
     ("geosteer_loader.store", "geosteer_loader.tables"),
@@ -44,7 +44,7 @@ FLOORS = (
         "geosteer_loader.verify",
     ),
     ("geosteer_loader.publish",),
-    ("geosteer_loader.follow",),
+    ("geosteer_loader.follow", "geosteer_loader.latency"),
     ("geosteer_loader.query",),
     ("geosteer_loader.metrics", "geosteer_loader.web", "geosteer_loader.install"),
     ("geosteer_loader.cli",),
@@ -61,6 +61,7 @@ PURE = {
     "geosteer_loader.impact",
     "geosteer_loader.rpki",
     "geosteer_loader.rib",
+    "geosteer_loader.rtt",
 }
 """Rules without I/O: what they know of the world is handed to them."""
 IMPURE = {"redis", "hiredis", "click", "socket", "_socket", "urllib3", "uvicorn"}

@@ -1,0 +1,64 @@
+"""What keeps a prefix where it is: workers remember nothing, so what is published changes only when a change has earned it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+NODES = 16
+"""Nodes in a record at most, the best ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Steadiness:
+    """When times count as equal, and when a change is worth it; milliseconds, and parts of the better time."""
+
+    equal: float = 3.0
+    equal_part: float = 0.05
+    better: float = 10.0
+    better_part: float = 0.10
+    windows: int = 2
+    """Windows running in which another node has to be better."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is published of a prefix, and for how many windows running something better has been known."""
+
+    times: Mapping[str, int]
+    """Node -> milliseconds."""
+    waiting: int = 0
+
+
+def equals(times: Mapping[str, float], rules: Steadiness) -> set[str]:
+    """The nodes that count as equal to the best one."""
+    least = min(times.values())
+    limit = max(least + rules.equal, least * (1 + rules.equal_part))
+    return {node for node, time in times.items() if time <= limit}
+
+
+def rounded(times: Mapping[str, float]) -> dict[str, int]:
+    """Whole milliseconds, at least 1, of the best nodes, best first."""
+    best = sorted(times.items(), key=lambda item: (item[1], item[0]))[:NODES]
+    return {node: max(1, round(time)) for node, time in best}
+
+
+def judge(before: Record | None, fresh: Mapping[str, float], rules: Steadiness) -> Record:
+    """The record after a window: the fresh one where it is the first, moves nobody, or has been better long enough."""
+    new = rounded(fresh)
+    if before is None or not before.times:
+        return Record(new)
+    served = equals(before.times, rules)
+    if equals(new, rules) == served:
+        return Record(new)
+    known = [fresh[node] for node in served if node in fresh]
+    least = min(fresh.values())
+    # The worst of those that serve now: a client may have any of them.
+    loss = (max(known) if len(known) == len(served) else float("inf")) - least
+    if loss < max(rules.better, least * rules.better_part):
+        return Record(before.times)
+    waiting = before.waiting + 1
+    return Record(new) if waiting >= rules.windows else Record(before.times, waiting)
