@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 SCHEMA = 1
 """The meaning of `current` that this code knows; readers refuse a higher one and ignore unknown fields."""
 
-TABLES = ("geo", "bgp", "path", "nets")
+TABLES = ("geo", "bgp", "path", "rtt", "nets")
 """The published prefix tables."""
 
 FAMILIES = {"v4": 32, "v6": 128}

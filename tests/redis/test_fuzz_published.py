@@ -180,7 +180,7 @@ RICH["services"].update(
             "near_km": 100,
             "ttl_min": 5,
         }
-        for policy in ("best", "weighted", "hash", "nearest", "path")
+        for policy in ("best", "weighted", "hash", "nearest", "path", "latency")
     }
 )
 RICH["services"]["*.wild.cdn.example.net"] = {"map": "default", "ttl": 60}

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from support.servers import RedisServer
 
-POLICIES = ("best", "weighted", "hash", "nearest", "path")
+POLICIES = ("best", "weighted", "hash", "nearest", "path", "latency")
 QUESTIONS = 10_000
 FEW = 2000
 CHUNK = 100
@@ -37,7 +37,11 @@ MAP = {
     "countries": {"GB": {"lon1": 98, "ams1": 1, "nyc1": 1}},
     "default": {"nyc1": 1},
 }
-TABLES = {"geo": {"20.0.0.0/8": "GB 51.5 -0.1"}, "path": {"20.0.0.0/8": "lon=1 ams=2 nyc=3"}}
+TABLES = {
+    "geo": {"20.0.0.0/8": "GB 51.5 -0.1"},
+    "path": {"20.0.0.0/8": "lon=1 ams=2 nyc=3"},
+    "rtt": {"20.0.0.0/8": "lon1=9 ams1=30"},
+}
 
 
 def part_of(worker: Worker, name: str, questions: int = QUESTIONS) -> float:

@@ -44,9 +44,9 @@ if TYPE_CHECKING:
     from geosteer_loader.query.context import Context
     from geosteer_loader.query.explanation import Explanation
 
-POLICIES = ("best", "weighted", "hash", "nearest", "path")
+POLICIES = ("best", "weighted", "hash", "nearest", "path", "latency")
 CLIENTS = 10_000 if LONG else 2_000
-"""Of each policy: all five together make ten thousand in the short run too."""
+"""Of each policy: all six together make ten thousand in the short run too."""
 ZONE = "cdn.example.net"
 ORDER = ("networks", "asns", "subdivisions", "countries", "continents")
 NODES: dict[str, dict[str, Any]] = {
@@ -78,6 +78,14 @@ GEO = (
 )  # fmt: skip
 BGP = ("AS10", "AS20", "AS30 AS20", "AS99 AS20 AS10", "AS99", "")
 PATH = ("lon=3 ams=4", "lon=2 ams=2 nyc=2", "nyc=1 lon=15", "gru=2 sin1=2", "ams=0", "")
+RTT = (
+    "fra1=12 ams1=14 lon1=15",
+    "lon2=3 lon1=9",
+    "nyc1=80 sfo1=83 gru1=84 sin1=200",
+    "sin1=1",
+    "other=1",
+    "",
+)
 NETS = ("office", "lab", "")
 
 
@@ -151,7 +159,7 @@ class World:
         dice = random.Random(6)
         self.tables = {
             "geo": scattered(dice, GEO, 160), "bgp": scattered(dice, BGP, 90), "path": scattered(dice, PATH, 90),
-            "nets": scattered(dice, NETS, 12),
+            "nets": scattered(dice, NETS, 12), "rtt": scattered(dice, RTT, 90),
         }  # fmt: skip
         with server.client() as client:
             publish_tiny(client, prefix, configuration(), self.tables)
@@ -322,7 +330,7 @@ def test_a_node_that_goes_down_moves_only_its_own_clients_of_policy_hash(world: 
     assert moved
 
 
-@pytest.mark.parametrize("policy", ["best", "hash", "nearest", "path"])
+@pytest.mark.parametrize("policy", ["best", "hash", "nearest", "path", "latency"])
 def test_a_client_gets_the_same_node_in_every_front_end(world: World, tmp_path: Path, policy: str) -> None:
     """HTTP and Squid may hash the path instead, which is their default for `hash`: here they go by the client's network."""
     dice = random.Random(11)

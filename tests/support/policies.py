@@ -13,6 +13,7 @@ POLICIES: dict[str, dict[str, Any]] = {
     "hash": {"map": "ties", "policy": "hash"},
     "nearest": {"map": "ties", "policy": "nearest"},
     "path": {"map": "ties", "policy": "path"},
+    "latency": {"map": "ties", "policy": "latency"},
     "cname": {"map": "ties", "answer": "cname"},
 }
 PLACES = {"lon1": [51.5, -0.1], "ams1": [52.4, 4.9], "nyc1": [40.7, -74.0]}
@@ -23,6 +24,7 @@ TABLES = {
         "10.200.0.0/16": "GB 51.5 -0.1", "fd00:9::/32": "GB",
     },
     "path": {"192.0.2.0/24": "nyc1=1 lon1=4", "2001:db8::/32": "ams1=2"},
+    "rtt": {"192.0.2.0/25": "ams1=7 lon1=9 nyc1=80", "198.51.100.0/24": "nyc1=30", "2001:db8:a::/48": "nyc1=11 lon1=30"},
 }  # fmt: skip
 CLIENTS = [
     f"{net}{host}" for net in ("192.0.2.", "198.51.100.", "203.0.113.", "8.8.8.") for host in (1, 77, 200)

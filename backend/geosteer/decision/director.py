@@ -243,13 +243,16 @@ class _Walk:
             return [policy.weighted(candidates, self.ticket)]
         if service.policy == "hash":
             return [policy.hashed(candidates, self.client.key if self.client is not None else "")]
-        return policy.groups(service, candidates, self._network(), self._place, self._lengths)
+        return policy.groups(service, candidates, self._network(), self._place, self._lengths, self._times)
 
     def _place(self) -> tuple[float, float] | None:
         return place_of(self._record("geo"), self.service.middles) if self.client is not None else None
 
     def _lengths(self) -> dict[str, int]:
         return lengths_of(self._record("path")) if self.client is not None else {}
+
+    def _times(self) -> dict[str, int]:
+        return lengths_of(self._record("rtt")) if self.client is not None else {}
 
     def _keeps(self, candidate: policy.Candidate) -> bool:
         self.split = True

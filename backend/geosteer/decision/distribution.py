@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from geosteer.decision import policy
 from geosteer.decision.layer_walk import UNKNOWN, levels, node_share, walk
+from geosteer.decision.model import NEARNESS
 from geosteer.decision.node_state import NodeState
 from geosteer.decision.probabilities import Group, highest, kept
 from geosteer.decision.records import lengths_of, place_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping, Sequence
+    from collections.abc import Collection, Hashable, Mapping, Sequence
 
     from geosteer.decision.director import Director
     from geosteer.decision.model import Entries, Map, Model, Node, Service
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from geosteer.decision.probabilities import Chances
 
     Projected = tuple[Hashable, ...]
-    """What a service makes of one table's record: the keys that its map names, the place, the path lengths."""
+    """What a service makes of one table's record: the keys that its map names, the place, path lengths, times."""
 
 DRAWING = frozenset(("weighted", "hash"))
 """Policies that draw by weight; the others rank, and draw among equals only."""
@@ -34,10 +35,14 @@ class Projection:
         self._keys = director.keys
         self._layers = [(layer, entries) for layer, asked, entries in service.map.layers if asked == table]
         self._middles = service.middles
-        self.place = service.policy == "nearest" and table == "geo"
+        self.place = service.policy in NEARNESS and table == "geo"
         """Whether places make a difference, not only regions."""
-        lengths = service.policy == "path" and table == "path"
-        self._vantages = {node.vantage or node.name for node in service.map.nodes} if lengths else None
+        self._measured: Collection[str] | None = None
+        """Whose numbers in the record make a difference."""
+        if service.policy == "path" and table == "path":
+            self._measured = {node.vantage or node.name for node in service.map.nodes}
+        elif service.policy == "latency" and table == "rtt":
+            self._measured = {node.name for node in service.map.nodes}
 
     def __call__(self, record: str) -> Projected:
         """The first key of each of the map's layers that ask this table, None where it names none; place and lengths."""
@@ -46,16 +51,16 @@ class Projection:
             seen.append(next((key for key in self._keys(layer, record) if key in entries), None))
         if self.place:
             seen.append(place_of(record, self._middles))
-        if self._vantages is not None:
-            lengths = lengths_of(record).items()
-            seen.append(tuple(sorted(item for item in lengths if item[0] in self._vantages)))
+        if self._measured is not None:
+            numbers = lengths_of(record).items()
+            seen.append(tuple(sorted(item for item in numbers if item[0] in self._measured)))
         return tuple(seen)
 
 
 class View:
-    """What a service knows of the clients of one kind: the layers that name them, their place, the lengths of their paths."""
+    """What a service knows of the clients of one kind: the layers that name them, their place, path lengths, times."""
 
-    __slots__ = ("layers", "lengths", "place")
+    __slots__ = ("layers", "lengths", "place", "times")
 
     def __init__(self, service: Service, seen: Mapping[str, Projected]) -> None:
         """Args: seen: table -> what the service's projection keeps of its record."""
@@ -67,18 +72,23 @@ class View:
             if key is not None:
                 self.layers.append((f"{layer} {key}", entries[str(key)]))
         self.layers.append(("default", service.map.default))
-        place = next(parts["geo"]) if service.policy == "nearest" else None
+        place = next(parts["geo"]) if service.policy in NEARNESS else None
         lengths = next(parts["path"]) if service.policy == "path" else ()
+        times = next(parts["rtt"]) if service.policy == "latency" else ()
         assert place is None or isinstance(place, tuple)
         assert isinstance(lengths, tuple)
+        assert isinstance(times, tuple)
         self.place: tuple[float, float] | None = place
         self.lengths: dict[str, int] = dict(lengths)
+        self.times: dict[str, int] = dict(times)
 
     def groups(self, service: Service, candidates: Sequence[Candidate]) -> policy.Groups:
         """Candidates in groups of which chance decides the order; for `weighted` and `hash` that is one group."""
         if service.policy in DRAWING:
             return [list(candidates)]
-        return policy.groups(service, candidates, "", lambda: self.place, lambda: self.lengths)
+        return policy.groups(
+            service, candidates, "", lambda: self.place, lambda: self.lengths, lambda: self.times
+        )
 
 
 class Distribution:

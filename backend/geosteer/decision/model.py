@@ -24,6 +24,8 @@ LAYER_TABLE = {
 RAMP = 60
 """Seconds until a node that came back has its whole share, unless its configuration says otherwise."""
 
+NEARNESS = frozenset(("nearest", "latency"))
+"""Policies that go by distance, always or where nothing else is known."""
 MOST = 2**31 - 1
 """Of any weight, time or distance; of a TTL too (RFC 2181, 8)."""
 
@@ -138,8 +140,8 @@ class Service:
     """A name or URL that is answered by a map and a policy."""
 
     __slots__ = (
-        "choices", "cname", "kinds", "map", "max_answers", "middles", "name", "near_km", "policy", "spare", "tables",
-        "ttl", "ttl_min",
+        "choices", "cname", "equal_ms", "equal_percent", "kinds", "map", "max_answers", "middles", "name", "near_km", "policy",
+        "spare", "tables", "ttl", "ttl_min",
     )  # fmt: skip
 
     def __init__(
@@ -150,7 +152,7 @@ class Service:
         self.name = name
         self.map = maps[spec["map"]]
         self.policy: str = spec.get("policy", "best")
-        self.middles = middles if self.policy == "nearest" and spec.get("country_middle", True) else NO_PLACES
+        self.middles = middles if self.policy in NEARNESS and spec.get("country_middle", True) else NO_PLACES
         """Where clients are of which the table `geo` knows the country only; empty: unknown."""
         self.ttl = _whole(spec.get("ttl", 60))
         """Seconds."""
@@ -158,6 +160,9 @@ class Service:
         self.ttl_min = min(self.ttl, max(self.ttl // 2, 5) if least is None else _whole(least))
         """Seconds, while a chosen node's checks fail."""
         self.near_km = _number(spec.get("near_km", 100))
+        self.equal_ms = _number(spec.get("equal_ms", 3))
+        """Milliseconds, and per cent of the best node's time, within which times count as equal."""
+        self.equal_percent = _number(spec.get("equal_percent", 5))
         self.cname: bool = spec.get("answer") == "cname"
         self.max_answers = _whole(spec.get("max_answers", 1))
         self.spare = False
@@ -168,7 +173,7 @@ class Service:
         self.choices = (self.kinds,) if together else tuple((kind,) for kind in self.kinds)
         """The record types again, those together for which every client has the same nodes."""
         tables = [table for _, table, _ in self.map.layers]
-        tables += {"nearest": ["geo"], "path": ["path"]}.get(self.policy, [])
+        tables += {"nearest": ["geo"], "path": ["path"], "latency": ["rtt", "geo"]}.get(self.policy, [])
         self.tables: tuple[str, ...] = tuple(dict.fromkeys(tables))
         """Every table that an answer may need."""
 

@@ -1,10 +1,10 @@
-"""How candidates are ranked: best, weighted, hash, nearest, path; and which clients a node keeps. Pure functions.
+"""How candidates are ranked: best, weighted, hash, nearest, path, latency; and which clients a node keeps. Pure functions.
 
 No ranking looks at shares. Going down it, each node keeps the clients whose `unit` is below its share, so that a share means
 the same part of a node's own clients under every policy.
-A ranking of `best`, `nearest` or `path` is a list of groups, best first; the members of a group are in their final order, and
-a group of several members was put in order by a hash of the client's network, which narrows the scope of an answer that
-depends on it.
+A ranking of `best`, `nearest`, `path` or `latency` is a list of groups, best first; the members of a group are in their final
+order, and a group of several members was put in order by a hash of the client's network, which narrows the scope of an
+answer that depends on it.
 """
 
 from __future__ import annotations
@@ -60,11 +60,15 @@ def groups(
     network: str,
     place: Callable[[], tuple[float, float] | None],
     lengths: Callable[[], dict[str, int]],
+    times: Callable[[], dict[str, int]],
 ) -> Groups:
     """Candidates by the service's policy, for all policies but `weighted` and `hash`.
 
-    Args: place, lengths: the client's location, and its AS-path lengths; asked where the policy goes by them.
+    Args: place, lengths, times: the client's location, its AS-path lengths and its round-trip times; asked where the policy
+        goes by them.
     """
+    if service.policy == "latency":
+        return latency(service, candidates, network, times(), place)
     if service.policy == "nearest":
         return nearest(candidates, network, place(), service.near_km)
     if service.policy == "path":
@@ -107,6 +111,38 @@ def nearest(
         allowed = shortest + (near_km if node.near_km is None else node.near_km)
         near = away[node.name] <= max(shortest * (1 + NEAR_PART), allowed)
         return (0.0 if near else away[node.name]), -candidate.weight
+
+    return _grouped(candidates, rank, network)
+
+
+def latency(
+    service: Service,
+    candidates: Sequence[Candidate],
+    network: str,
+    times: dict[str, int],
+    place: Callable[[], tuple[float, float] | None],
+) -> Groups:
+    """By measured round-trip time; nodes about as fast as the fastest one are equal, and rank as in `best`.
+
+    Nodes of which no time is known come last, by distance; where none is known all rank as in `nearest`.
+    """
+    known = {
+        candidate.node.name: times[candidate.node.name]
+        for candidate in candidates
+        if candidate.node.name in times
+    }
+    if not known:
+        return nearest(candidates, network, place(), service.near_km)
+    least = min(known.values())
+    limit = max(least + service.equal_ms, least * (1 + service.equal_percent / 100))
+    here = place() if len(known) < len(candidates) else None
+
+    def rank(candidate: Candidate) -> tuple[int, float, float]:
+        time = known.get(candidate.node.name)
+        if time is None:
+            away = inf if here is None else distance(here, candidate.node.location)
+            return 2, away, -candidate.weight
+        return (0, 0.0, -candidate.weight) if time <= limit else (1, time, -candidate.weight)
 
     return _grouped(candidates, rank, network)
 

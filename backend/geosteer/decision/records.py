@@ -1,7 +1,8 @@
 """The text of a table's records: the one place that writes and reads it.
 
 `geo`: `US`, `US-CA 37.75 -122.42`, or the continent alone, `@EU`. `bgp`: `AS15169`, several origins `AS10 AS20`. `path`:
-AS-path length by vantage point, `lon=3 ams=4`. `nets`: a network's name. "" in any table: nothing is known.
+AS-path length by vantage point, `lon=3 ams=4`. `rtt`: milliseconds by node, `fra1=12 ams1=15`. `nets`: a network's name. ""
+in any table: nothing is known.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def origins_text(numbers: Iterable[int]) -> str:
 
 
 def lengths_of(record: str) -> dict[str, int]:
-    """Vantage point -> AS-path length of a `path` record."""
+    """Vantage point -> AS-path length of a `path` record; node -> milliseconds of an `rtt` record."""
     lengths = {}
     for part in record.split(" "):
         name, _, length = part.partition("=")

@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from geosteer.decision.model import NEARNESS
 from geosteer.errors import ConfigError
 from geosteer_loader.config.completeness import note_missing_parts
 from geosteer_loader.config.follow import Follow, read_follow
@@ -62,7 +63,7 @@ class Config:
     """The file, as it was named."""
     redis: RedisSettings
     sources: Mapping[str, tuple[SourceConfig, ...]]
-    """Table (geo, bgp, path) -> its sources; later ones overlay earlier ones."""
+    """Table (geo, bgp, path, rtt) -> its sources; later ones overlay earlier ones."""
     networks: Mapping[str, tuple[tuple[int, int, int], ...]]
     """Network -> prefixes: address bits, first address, prefix length. They become table `nets`."""
     document: dict[str, Any]
@@ -145,7 +146,7 @@ def check(raw: Mapping[str, Any], path: Path, environ: Mapping[str, str], text: 
         "services": services.services,
         "continents": dict(CONTINENT),
     }
-    if any(spec["policy"] == "nearest" and spec["country_middle"] for spec in services.services.values()):
+    if any(spec["policy"] in NEARNESS and spec["country_middle"] for spec in services.services.values()):
         document["middles"] = {country: [*map(int, place)] for country, place in COUNTRY_PLACES.items()}
     return Config(
         path=path,

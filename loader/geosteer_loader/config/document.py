@@ -87,6 +87,8 @@ class Service(TypedDict):
     ttl: int
     ttl_min: int | None
     near_km: Number
+    equal_ms: Number
+    equal_percent: Number
     country_middle: bool
     answer: str
     max_answers: int

@@ -40,7 +40,7 @@ class Guard:
     grace: float = 600
     """Seconds that a superseded generation stays whole for slow readers."""
     max_age: Mapping[str, float] = field(default_factory=lambda: MAX_AGE)
-    """Table (geo, bgp, path) -> seconds: older data is a warning of `status --check`, and twice as old critical; 0: never."""
+    """Table (geo, bgp, path, rtt) -> seconds: older data is a warning of `status --check`, twice as old critical; 0: never."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,7 @@ class Prober:
     """How many probers must call a node down: `majority`, `any` or `all` of those with a verdict."""
 
 
-MAX_AGE: Mapping[str, float] = {"geo": 45 * DAY, "bgp": 8 * DAY, "path": 8 * DAY}
+MAX_AGE: Mapping[str, float] = {"geo": 45 * DAY, "bgp": 8 * DAY, "path": 8 * DAY, "rtt": 2 * DAY}
 """By table, in seconds. Country databases come monthly at the slowest; routing tables daily, or weekly where kept by hand."""
 
 

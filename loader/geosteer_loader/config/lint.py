@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from geosteer.decision.model import NEARNESS
 from geosteer_loader.config.maps import nodes_of
 
 if TYPE_CHECKING:
@@ -53,8 +54,12 @@ def warn_unanswerable(
     vantages = {source.vantage for source in sources["path"]}
     for name, service in reader.services.items():
         place = f"{reader.places[name]}.policy"
-        if service["policy"] == "nearest" and not sources["geo"]:
-            root.problems.warn(place, "is nearest, but there is no [[sources.geo]] to locate clients")
+        if service["policy"] in NEARNESS and not sources["geo"]:
+            root.problems.warn(
+                place, f"is {service['policy']}, but there is no [[sources.geo]] to locate clients"
+            )
+        if service["policy"] == "latency" and not sources["rtt"]:
+            root.problems.warn(place, "is latency, but there is no [[sources.latency]]: it is as nearest")
         if service["policy"] == "path" and not sources["path"]:
             root.problems.warn(place, "is path, but there is no [[sources.path]]")
         elif service["policy"] == "path" and service["map"] in maps:

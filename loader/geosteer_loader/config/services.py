@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from geosteer.decision.model import NEARNESS
 from geosteer_loader.config.dns_names import name as dns_name
 from geosteer_loader.config.hints import suggestion
 from geosteer_loader.config.maps import nodes_of
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from geosteer_loader.config.nodes import NodeReader
     from geosteer_loader.config.section import Table
 
-POLICIES = ("best", "weighted", "hash", "nearest", "path")
+POLICIES = ("best", "weighted", "hash", "nearest", "path", "latency")
 
 
 class ServiceReader:
@@ -64,6 +65,8 @@ def _service(table: Table, maps: Collection[str]) -> Service:
         "ttl": table.get("ttl", seconds(), 60),
         "ttl_min": table.get("ttl_min", seconds(), None),
         "near_km": table.get("near_km", number(0, 20040), 100),
+        "equal_ms": table.get("equal_ms", number(0, 1000), 3),
+        "equal_percent": table.get("equal_percent", number(0, 100), 5),
         "country_middle": table.get("country_middle", flag, True),
         "answer": table.get("answer", choice("address", "cname"), "address"),
         "max_answers": table.get("max_answers", integer(1, 8), 1),
@@ -93,11 +96,11 @@ def _check_nodes(table: Table, service: Service, used: Mapping[str, Node], nodes
         bare = [name for name, node in used.items() if not (node["a"] or node["aaaa"])]
         if bare:
             table.problems.warn(table.at("map"), f"{_listed(bare, service)} without an address, never chosen")
-    if service["policy"] == "nearest":
+    if service["policy"] in NEARNESS:
         lost = [name for name, node in used.items() if not node["location"]]
         if lost:
             table.problems.warn(
-                table.at("policy"), f"is nearest, but {_listed(lost, service)} without a location"
+                table.at("policy"), f"is {service['policy']}, but {_listed(lost, service)} without a location"
             )
     for kind in () if nodes.doubtful else _kinds(service, used.values()):
         if not any(node["well_connected"] and _has(node, kind) for node in nodes.nodes.values()):

@@ -1,4 +1,4 @@
-"""`[[sources.geo]]`, `[[sources.bgp]]`, `[[sources.path]]`: the files and URLs that the tables are built from."""
+"""`[[sources.geo]]`, `.bgp`, `.path`, `.latency`: the files and URLs that the tables are built from."""
 
 from __future__ import annotations
 
@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from geosteer_loader.sources.source import Authorised, Source
 
 
-TABLES = ("geo", "bgp", "path")
+TABLES = ("geo", "bgp", "path", "rtt")
 """The tables that are built from files."""
+SECTIONS = {"rtt": "latency"}
+"""Table -> its name in the configuration, where that is another."""
 
 STATE = "bgp-sessions.json"
 """Name of the file, beside the copies of sources, that keeps how many prefixes BGP sessions had."""
@@ -92,8 +94,8 @@ def missing_source(source: SourceConfig, environ: Mapping[str, str] = os.environ
 
 def _sources(table: Table, name: str, base: Path, cache: Path) -> tuple[SourceConfig, ...]:
     sources: list[SourceConfig] = []
-    for entry in table.tables(name):
-        streams = LIVE if name != "geo" else ()
+    for entry in table.tables(SECTIONS.get(name, name)):
+        streams = LIVE if name in {"bgp", "path"} else ()
         format_ = entry.require("format", choice(*FORMATS.get(name, ()), *streams), "")
         if format_ in LIVE:
             sources.append(_stream(entry, name, format_, base, cache / STATE))

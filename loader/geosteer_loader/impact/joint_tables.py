@@ -251,6 +251,8 @@ def _alike(
                     equal[service.map.name],
                     service.policy,
                     service.near_km,
+                    service.equal_ms,
+                    service.equal_percent,
                     bool(service.middles),
                     service.cname,
                     service.max_answers,

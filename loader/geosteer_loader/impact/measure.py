@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     Seen = tuple[tuple[Projected, ...], tuple[Projected, ...], bool]
     """What one service sees of every table, before and after; whether any of those that it asks says anything."""
 
-ELSEWHERE = frozenset({"geo", "bgp", "path"})
+ELSEWHERE = frozenset({"geo", "bgp", "path", "rtt"})
 """Tables that know of clients because others do; what `nets` has is a few prefixes of the operator's own choice."""
 
 

@@ -44,7 +44,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 GUARDED = ("geo", "bgp", "path")
-"""Tables that come from elsewhere; what the configuration itself says is meant."""
+"""Tables that come from elsewhere and cover what they cover. Measured times come and go with the clients that measure, and
+what the configuration itself says is meant."""
 
 ELSEWHERE = "@"
 """Stands for records that name no country."""

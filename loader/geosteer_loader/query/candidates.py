@@ -7,10 +7,11 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from geosteer.decision import policy
+from geosteer.decision.model import NEARNESS
 from geosteer.decision.probabilities import Group, kept
 from geosteer.decision.records import lengths_of, place_of
 from geosteer.timestamps import format_time
-from geosteer_loader.query.explanation import Candidate, Equals, Nearness, PathLength
+from geosteer_loader.query.explanation import Candidate, Equals, Nearness, PathLength, RoundTrip
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -89,8 +90,11 @@ def _candidate(
     )
 
 
-def _went_by(node: Node, service: Service, decision: Decision) -> Nearness | PathLength | None:
-    if service.policy == "nearest":
+def _went_by(node: Node, service: Service, decision: Decision) -> Nearness | PathLength | RoundTrip | None:
+    times = _times(service, decision)
+    if times:
+        return RoundTrip(times.get(node.name))
+    if service.policy in NEARNESS:
         place = _place(service, decision)
         away = policy.distance(place, node.location) if place else float("inf")
         return Nearness(round(away, 1) if isfinite(away) else None)
@@ -102,6 +106,14 @@ def _went_by(node: Node, service: Service, decision: Decision) -> Nearness | Pat
 
 def _place(service: Service, decision: Decision) -> tuple[float, float] | None:
     return place_of(decision.matched.get("geo", ("", 0))[0], service.middles)
+
+
+def _times(service: Service, decision: Decision) -> dict[str, int]:
+    """Node of the map -> its round-trip time, where the policy goes by it."""
+    if service.policy != "latency":
+        return {}
+    times = lengths_of(decision.matched.get("rtt", ("", 0))[0])
+    return {node.name: times[node.name] for node in service.map.nodes if node.name in times}
 
 
 def _lengths(decision: Decision) -> dict[str, int]:
@@ -168,6 +180,7 @@ def _equals(
             network,
             lambda: _place(service, decision) if asker else None,
             lambda: _lengths(decision),
+            lambda: _times(service, decision),
         )
         by = "a hash of node and client"
     whom = f"the client counts as {network}" if network else "nothing is known of the client"
@@ -189,7 +202,12 @@ def _alike(
         return "policy hash"
     if service.policy == "path" and asker is not None and _lengths(decision):
         return "the same path length and weight"
-    if service.policy == "nearest" and asker is not None and _place(service, decision) is not None:
+    if asker is not None and not _times(service, decision).keys().isdisjoint(
+        each.node.name for each in group
+    ):
+        times = {_times(service, decision).get(each.node.name) for each in group}
+        return "the same time and weight" if len(times) == 1 else "about as fast, and of the same weight"
+    if service.policy in NEARNESS and asker is not None and _place(service, decision) is not None:
         places = {candidate.node.location for candidate in group}
         return "the same distance and weight" if len(places) == 1 else "about as near, and of the same weight"
     return "the same weight"

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def _fields(
-    told: Layer | Nearness | PathLength | Candidate | Equals | Match | Record | Explanation,
+    told: Layer | Nearness | PathLength | RoundTrip | Candidate | Equals | Match | Record | Explanation,
 ) -> dict[str, Any]:
     """By their names; unlike `dataclasses.asdict` without a copy of everything within, which would take most of the time."""
     return {name: getattr(told, name) for name in told.__slots__}
@@ -49,6 +49,14 @@ class PathLength:
     """ASes on the way from there to the client; None: no path is known."""
 
 
+@dataclass(frozen=True, slots=True)
+class RoundTrip:
+    """What the policy `latency` went by, where the time of any of the map's nodes is known."""
+
+    ms: int | None
+    """Milliseconds between client and node; None: not known."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
     """A node that was met on the way, in one layer and for one record type."""
@@ -76,7 +84,7 @@ class Candidate:
     """Checks fail, which shortens the TTL of its answers."""
     load: float | None
     """In parts of its capacity; None: not reported."""
-    went_by: Nearness | PathLength | None
+    went_by: Nearness | PathLength | RoundTrip | None
     """What the policy compared; None where that is the weight."""
     rank: int | None
     """Its place among the answers, from 1."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from geosteer.decision.client import prefix_text
+from geosteer.decision.model import NEARNESS
 from geosteer.decision.records import country_of, place_of
 from geosteer_loader.query.candidates import keeps
 from geosteer_loader.query.explanation import Layer
@@ -73,19 +74,19 @@ def _outcome(label: str, met: Sequence[Row], answered: str | None, asker: Client
 
 def policy_reason(service: Service, decision: Decision, asker: Client | None) -> str | None:
     """Why the policy could not go by what it is named after, in words."""
-    if service.policy not in {"nearest", "path"}:
+    if service.policy not in {"nearest", "path", "latency"}:
         return None
     if asker is None:
         return "nothing is known of the client, so nodes rank as in best"
-    if service.policy == "nearest" and "geo" in decision.matched:
+    if service.policy in NEARNESS and "geo" in decision.matched:
         record = decision.matched["geo"][0]
+        unmeasured = "no time of any node is known; " if service.policy == "latency" else ""
         if place_of(record) is not None:
-            return None
+            return f"{unmeasured}nodes rank as in nearest" if unmeasured else None
         if place_of(record, service.middles) is not None:
-            return (
-                f"geo has no place for the client, so its country's middle ({country_of(record)}) stands in"
-            )
-        return "geo has no place for the client, so nodes rank as in best"
+            middle = f"its country's middle ({country_of(record)}) stands in"
+            return f"{unmeasured}geo has no place for the client, so {middle}"
+        return f"{unmeasured}geo has no place for the client, so nodes rank as in best"
     if service.policy == "path" and "path" in decision.matched and not decision.matched["path"][0]:
         return "no vantage point has a path to the client, so nodes rank as in best"
     return None

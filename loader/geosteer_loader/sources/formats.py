@@ -17,6 +17,7 @@ FORMATS: dict[str, tuple[str, ...]] = {
     "geo": ("builtin", "mmdb", "nerd", "csv"),
     "bgp": ("pyasn", "prefix2as", "bgpdump", "mrt"),
     "path": ("bgpdump", "mrt"),
+    "rtt": ("rtt",),
 }
 """Table -> formats that can fill it; lengths of AS paths need a format that has paths."""
 
@@ -73,6 +74,10 @@ def source_of(
         from geosteer_loader.sources.bgpdump import BgpdumpSource
 
         return BgpdumpSource(file, table, authorised)
+    if format == "rtt":
+        from geosteer_loader.sources.rtt import RttSource
+
+        return RttSource(file)
     if format == "mrt":
         from geosteer_loader.sources.mrt import MrtSource
 

@@ -101,6 +101,10 @@ def fetched(config: Config) -> Iterator[SourceConfig]:
         yield config.rpki.source
 
 
+MAY_BE_EMPTY = ("rtt",)
+"""Tables of which nothing may be known: before clients measured anything, and when all of that is forgotten."""
+
+
 class _Judge:
     """The ROAs, read once for all tables, and only if one is built."""
 
@@ -170,7 +174,7 @@ def _sourced(
     with meter(name) as shown:
         ranges = _flatten(name, sources, opened, report, shown.progress)
     described = provenance.counted(described, [source.prefixes for source in opened])
-    if not any(family.prefixes for family in ranges.values()):
+    if name not in MAY_BE_EMPTY and not any(family.prefixes for family in ranges.values()):
         files = ", ".join(str(source.path) for source in sources)
         raise SourceError(f"{files}: sources.{name}: no prefix in it has a record")
     for line in report.lines():

@@ -28,6 +28,7 @@ _GEO = re.compile(
     r"(?: (?P<lat>-?\d{1,2}(?:\.\d{1,2})?) (?P<lon>-?\d{1,3}(?:\.\d{1,2})?))?"
 )
 _LENGTH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*=\d{1,3}")
+_TIME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*=[1-9]\d{0,4}")
 
 
 @dataclass(slots=True)
@@ -136,6 +137,8 @@ class Inspector:
                 for word in words
             ]
             return "" if all(map(is_public, numbers)) else "not a list of public AS numbers"
+        if table == "rtt":
+            return "" if all(map(_TIME.fullmatch, words)) else "not a list of nodes and milliseconds"
         if table == "path":
             return "" if all(map(_LENGTH.fullmatch, words)) else "not a list of path lengths"
         known = self._networks is None or record in self._networks

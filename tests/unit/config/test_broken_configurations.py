@@ -509,12 +509,12 @@ CHOICES = {
     "unknown policy": (
         DL,
         DL.replace("nearest", "roundrobin"),
-        'line +0: services."dl.cdn.example.net".policy: must be "best" or "weighted" or "hash" or "nearest" or "path", not "roundrobin"',
+        'line +0: services."dl.cdn.example.net".policy: must be "best" or "weighted" or "hash" or "nearest" or "path" or "latency", not "roundrobin"',
     ),
     "policy in capitals": (
         DL,
         DL.replace("nearest", "Nearest"),
-        'line +0: services."dl.cdn.example.net".policy: must be "best" or "weighted" or "hash" or "nearest" or "path", not "Nearest"; did you mean "nearest"?',
+        'line +0: services."dl.cdn.example.net".policy: must be "best" or "weighted" or "hash" or "nearest" or "path" or "latency", not "Nearest"; did you mean "nearest"?',
     ),
     "unknown kind of answer": (
         DL,

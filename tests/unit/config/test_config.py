@@ -59,6 +59,7 @@ def test_the_document_holds_every_setting_with_its_default():
         "services": {
             "www.cdn.example.net": {
                 "map": "default", "policy": "best", "ttl": 60, "ttl_min": None, "near_km": 100,
+                "equal_ms": 3, "equal_percent": 5,
                 "country_middle": True, "answer": "address", "max_answers": 1,
             }
         },

@@ -246,7 +246,10 @@ CASES = {
     ),
     "policy": (
         changed(("map =", 'policy = "random"\nmap =')),
-        'services."www.cdn.example.net".policy: must be "best" or "weighted" or "hash" or "nearest" or "path", not "random"',
+        (
+            'services."www.cdn.example.net".policy: must be "best" or "weighted" or "hash" or "nearest" or "path" '
+            'or "latency", not "random"'
+        ),
     ),
     "service ttl": (
         changed(("map =", "ttl = -1\nmap =")),

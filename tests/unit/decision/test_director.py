@@ -386,7 +386,7 @@ def test_a_full_node_that_sheds_all_is_passed_over_without_a_draw():
 
 def test_several_answers_are_different_nodes_best_first_and_no_more_than_there_are():
     spec = {"default": {"lon1": 100, "lon2": 50, "ams1": 70}}
-    for name in ("best", "weighted", "hash", "nearest", "path"):
+    for name in ("best", "weighted", "hash", "nearest", "path", "latency"):
         world = World(spec, GB, policy=name, max_answers=5)
         answer = world.answer(SWEEP[0], ticket=0.4)
         assert sorted(answer["A"]) == ["ams1", "lon1", "lon2"]
@@ -447,8 +447,53 @@ def test_path_goes_by_the_as_path_length_and_without_one_by_weight(record: str, 
     assert World(spec, {"path": {"32.0.0.0/8": record}}, policy="path").answer(SWEEP[0])["A"] == [node]
 
 
+@pytest.mark.parametrize(
+    ("record", "nodes"),
+    [
+        ("lon1=90 ams1=20 nyc1=40", ["ams1", "nyc1", "lon1"]),
+        # About as fast: by weight.
+        ("lon1=12 ams1=10 nyc1=40", ["lon1", "ams1", "nyc1"]),
+        ("lon1=13 ams1=10 nyc1=14", ["lon1", "ams1", "nyc1"]),
+        ("lon1=210 ams1=200 nyc1=211", ["lon1", "ams1", "nyc1"]),
+        # Without a time: last, by distance from the client in London.
+        ("nyc1=80", ["nyc1", "lon1", "ams1"]),
+        ("other=1 nyc1=80", ["nyc1", "lon1", "ams1"]),
+        # Nothing known: as in nearest.
+        ("", ["lon1", "ams1", "nyc1"]),
+        ("lon1=x ams1 =3", ["lon1", "ams1", "nyc1"]),
+    ],
+)  # fmt: skip
+def test_latency_goes_by_measured_times_then_by_distance(record: str, nodes: list[str]):
+    spec = {"default": {"lon1": 30, "ams1": 20, "nyc1": 100}}
+    tables = {"rtt": {"32.0.0.0/8": record}, "geo": {"32.0.0.0/8": "GB 51.5 -0.1"}}
+    answer = World(spec, tables, policy="latency", max_answers=3).answer(SWEEP[0])
+    assert answer["A"] == nodes
+
+
+def test_times_count_as_equal_by_the_settings_of_the_service():
+    spec = {"default": {"lon1": 30, "ams1": 20}}
+    tables = {"rtt": {"32.0.0.0/8": "ams1=20 lon1=25"}}
+    for ms, percent, node in ((3, 5, "ams1"), (5, 0, "lon1"), (0, 25, "lon1"), (4, 24, "ams1")):
+        world = World(spec, tables, policy="latency", equal_ms=ms, equal_percent=percent)
+        assert world.answer(SWEEP[0])["A"] == [node]
+
+
+def test_latency_asks_for_a_place_only_where_a_time_is_missing():
+    spec = {"default": {"lon1": 30, "ams1": 20}}
+    tables = {
+        "rtt": {"32.0.0.0/24": "ams1=20 lon1=25", "32.0.1.0/24": "ams1=20"},
+        "geo": {"32.0.0.0/8": "GB"},
+    }
+    whole = World(spec, tables, policy="latency")
+    assert whole.answer("32.0.0.0/24")["A"] == ["ams1"]
+    assert whole.asked == ["rtt"]
+    partly = World(spec, tables, policy="latency")
+    assert partly.answer("32.0.1.0/24")["A"] == ["ams1"]
+    assert partly.asked == ["rtt", "geo"]
+
+
 def test_nobody_known_is_answered_by_default_whatever_the_policy():
-    for name in ("best", "weighted", "hash", "nearest", "path"):
+    for name in ("best", "weighted", "hash", "nearest", "path", "latency"):
         world = World({**LAYERED, "default": {"lon1": 100, "nyc1": 1}}, TABLES, policy=name)
         decision = world.decide(None)
         assert (decision.layer["A"], decision.scope) == ("default", 1)
@@ -491,7 +536,7 @@ def test_a_table_that_was_not_consulted_does_not_narrow_the_scope():
 def test_a_draw_or_a_hash_of_the_network_narrows_the_scope_to_24_or_48():
     equals = {"countries": {"GB": {"lon1": 100, "ams1": 100}}, "default": {"nyc1": 100}}
     tables = {"geo": {"32.0.0.0/8": "GB", "2400::/12": "GB"}}
-    for name in ("best", "weighted", "hash", "nearest", "path"):
+    for name in ("best", "weighted", "hash", "nearest", "path", "latency"):
         world = World(equals, tables, policy=name)
         assert world.decide("32.0.0.0/24").scope == 24
         assert world.decide("32.0.0.0/8").scope == 24
@@ -576,7 +621,7 @@ def test_a_growing_share_that_becomes_the_highest_met_ends_an_answer_too():
             assert world.answer(one, now=NOW + 120.001)["A"] == ["lon1"]
 
 
-@pytest.mark.parametrize("name", ["best", "weighted", "hash", "nearest", "path"])
+@pytest.mark.parametrize("name", ["best", "weighted", "hash", "nearest", "path", "latency"])
 def test_a_growing_share_ends_an_answer_when_the_client_is_the_nodes_under_every_policy(name: str):
     world = ramping(
         World({"default": {"lon1": 100, "lon2": 100, "nyc1": 50}}, GB, ramped(), policy=name), "lon1", 60
@@ -610,6 +655,7 @@ def test_only_a_draw_is_not_to_be_remembered():
         ("hash", True),
         ("nearest", True),
         ("path", True),
+        ("latency", True),
         ("weighted", False),
     ):
         assert World({"default": {"lon1": 100, "lon2": 100}}, policy=name).decide(SWEEP[0]).memo is memo
@@ -627,6 +673,7 @@ RECORDS = {
     "bgp": ["AS10", "AS20 AS10", "AS0", "AS30 AS20", "AS99"],
     "geo": ["GB", "US-CA 37.75 -122.42", "US", "FR 48.9 2.3", "@EU", "GB-LND 51.5 -0.1", "JP"],
     "path": ["lon1=2 ams1=3", "nyc1=1", "lon1=4"],
+    "rtt": ["lon1=20 ams1=21", "nyc1=80 lon1=90", "lon2=4"],
 }
 CENTRES = [
     "32.0.0.0", "32.0.0.255", "127.255.255.255", "10.255.255.255", "11.0.0.0", "2001:db8::", "2002::", "2001:0:ffff::",
@@ -679,7 +726,7 @@ def a_world(seed: int, name: str) -> tuple[World, random.Random]:
     return world, dice
 
 
-STEADY = ("best", "hash", "nearest", "path")
+STEADY = ("best", "hash", "nearest", "path", "latency")
 
 
 @settings(max_examples=examples(400), deadline=None)

@@ -9,7 +9,7 @@ import click
 from geosteer_loader.cli.text.formatting import columns, state
 from geosteer_loader.cli.text.status import said_by
 from geosteer_loader.percent import percent
-from geosteer_loader.query.explanation import Nearness, PathLength
+from geosteer_loader.query.explanation import Nearness, PathLength, RoundTrip
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -64,6 +64,7 @@ def _candidates(candidates: Sequence[Candidate]) -> str:
         "CANDIDATE": [candidate.node for candidate in candidates],
         "WEIGHT": [candidate.weight for candidate in candidates],
         "KM": [_kilometres(candidate) for candidate in candidates],
+        "MS": [_milliseconds(candidate) for candidate in candidates],
         "PATH": [_path_length(candidate) for candidate in candidates],
         "SHARE": [percent(candidate.share, 0) for candidate in candidates],
         "LOAD": ["" if candidate.load is None else percent(candidate.load, 0) for candidate in candidates],
@@ -90,6 +91,11 @@ def _kilometres(candidate: Candidate) -> str:
 def _path_length(candidate: Candidate) -> str:
     known = isinstance(candidate.went_by, PathLength) and candidate.went_by.path_length is not None
     return str(candidate.went_by.path_length) if known else ""  # type: ignore[union-attr]
+
+
+def _milliseconds(candidate: Candidate) -> str:
+    known = isinstance(candidate.went_by, RoundTrip) and candidate.went_by.ms is not None
+    return str(candidate.went_by.ms) if known else ""  # type: ignore[union-attr]
 
 
 def _verdict(candidate: Candidate) -> str:

@@ -1,0 +1,63 @@
+"""Measured times through PowerDNS: a file of them, a publish, an answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from geosteer_loader.publish.publish import publish
+from geosteer_loader.store.store import connect
+from support.dns_setup import backend_toml
+from support.publishing import make_config, write_csv
+from support.servers import PowerDNS, RedisServer, addresses, scope, wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WWW = "www.cdn.example.net"
+MORE = """
+[[sources.latency]]
+format = "rtt"
+path = "{folder}/rtt.csv"
+[nodes.nyc1]
+a = ["192.0.2.4"]
+[maps.all]
+default = {{ lon1 = 100, lon2 = 100, ams1 = 100, nyc1 = 100 }}
+[zones."cdn.example.net"]
+soa = {{ mname = "ns1.example.net", rname = "hostmaster.example.net" }}
+ns = ["ns1.example.net"]
+[services."www.cdn.example.net"]
+map = "all"
+policy = "latency"
+"""
+NAMES = {"192.0.2.1": "lon1", "192.0.2.2": "lon2", "192.0.2.3": "ams1", "192.0.2.4": "nyc1"}
+
+
+def test_a_client_gets_the_node_that_is_fastest_for_its_network(
+    own_redis: RedisServer, tmp_path: Path
+) -> None:
+    times = tmp_path / "rtt.csv"
+    times.write_text(
+        "# geosteer rtt 1 2026-09-21T14:13:20Z\n"
+        "198.51.0.0/16,nyc1=30 ams1=80\n198.51.100.0/24,ams1=9 nyc1=40 lon1=41\n198.51.101.0/24,lon2=5\n"
+    )
+    geo = write_csv(tmp_path / "geo.csv", ("198.51.0.0/16,GB",))
+    config = make_config(tmp_path, own_redis.url, geo=[geo], more=MORE.format(folder=tmp_path))
+    with connect(config.redis) as store:
+        publish(config, store)
+        with PowerDNS(backend_toml(tmp_path, own_redis)) as pdns:
+
+            def given(subnet: str) -> tuple[list[str], int | None]:
+                answer = pdns.query(WWW, "A", subnet=subnet)
+                return [NAMES[address] for address in addresses(answer)], scope(answer)
+
+            assert given("198.51.100.0/24") == (["ams1"], 24)
+            assert given("198.51.101.0/24") == (["lon2"], 24)
+            assert given("198.51.7.0/24")[0] == ["nyc1"]
+            assert given("198.51.200.0/24")[0] == ["nyc1"]
+            times.write_text("# geosteer rtt 1 2026-09-21T18:13:20Z\n198.51.0.0/16,lon1=30 ams1=80\n")
+            publish(config, store)
+            wait_until(lambda: given("198.51.100.0/24")[0] == ["lon1"], what="the new times")
+            assert given("198.51.7.0/24")[0] == ["lon1"]
+            times.write_text("# geosteer rtt 1 2026-09-28T18:13:20Z\n")
+            publish(config, store)
+            wait_until(lambda: given("198.51.7.0/24")[1] == 24, what="a table in which all is forgotten")
