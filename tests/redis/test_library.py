@@ -424,7 +424,7 @@ def test_an_exception_anywhere_is_logged_once_and_the_thread_goes_on(
         log: list[str] = []
         with live_steering(own_redis, "geosteer", tmp_path, log) as steering:
             assert steering.decide(WWW, "192.0.2.7").node is not None
-            thread = steering._here()._thread
+            thread = steering.running._thread
             times: list[float] = []
 
             def fail(*_: object, **__: object) -> None:

@@ -35,7 +35,7 @@ class NoService(GeosteerError, LookupError):
 class Choice:
     """The nodes for one client of one service."""
 
-    __slots__ = ("decision", "kind", "made", "nodes", "service", "slot", "tier", "ttl")
+    __slots__ = ("decision", "kind", "lasting", "made", "nodes", "service", "slot", "tier", "ttl")
 
     def __init__(
         self, service: str, nodes: tuple[Node, ...], kind: str, tier: str, ttl: int, decision: Decision | None
@@ -56,6 +56,8 @@ class Choice:
         """What front ends made of it, each under a key of its own, kept for as long as the choice itself is."""
         self.slot = OVERFLOW
         """The cell in which it is counted."""
+        self.lasting = False
+        """Whether this client gets it for every path, for as long as `Chooser.epoch` stays the same."""
 
     @property
     def node(self) -> Node | None:
@@ -64,6 +66,19 @@ class Choice:
 
     def __repr__(self) -> str:
         return f"Choice({self.service}, {[node.name for node in self.nodes]}, {self.tier})"
+
+
+class _Epoch:
+    """Counts how often everything remembered was forgotten."""
+
+    __slots__ = ("number",)
+
+    def __init__(self) -> None:
+        self.number = 1
+
+    def clear(self) -> None:
+        """Once more."""
+        self.number += 1
 
 
 class Chooser:
@@ -81,7 +96,23 @@ class Chooser:
         self._variants: dict[tuple[str, str, int], Service] = {}
         self._by_client = Memory(REMEMBERED)
         self._by_record = Memory(REMEMBERED)
-        self._decider = Decider(tier, random, log, self._by_client, self._by_record)
+        self._epoch = _Epoch()
+        self._decider = Decider(tier, random, log, self._by_client, self._by_record, self._epoch)
+
+    def epoch(self, now: float) -> int:
+        """A number that changes whenever lasting choices no longer hold; 0: each has to be asked for.
+
+        A caller that keeps what it made of lasting choices counts each use by the choice's slot.
+        Args: now: monotonic.
+        """
+        tier, decider = self._tier, self._decider
+        if tier.unsettled or decider.version != tier.version or now >= decider.good_until:
+            return 0
+        return self._epoch.number
+
+    def count(self, slot: int) -> None:
+        """Count one more use of a choice with that slot."""
+        self._counters.count(slot)
 
     def choose(
         self, name: str, client: Client | None, asked: float, *, path: str = "", limit: int = 0, wait: bool = True
@@ -146,8 +177,9 @@ class Chooser:
         outcome = self._decider.attempt(find, client, asked, make, wait=wait)
         if outcome is None:
             return self._last_resort(latest.name, latest.kinds, _kind(latest.kinds, client))
-        choice, for_all_paths = outcome
-        if for_all_paths:
+        choice, lasting = outcome
+        choice.lasting = lasting
+        if lasting:
             self._by_client.keep(key, choice)
         return choice
 

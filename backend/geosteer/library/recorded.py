@@ -29,8 +29,12 @@ class RecordedChooser(Chooser):
         super().__init__(tier, random, ticket, log)
         self._recorder = Recorder(tier, front_end, ticket, log)
         self._sampler = self._recorder.sampler
-        self._deciding = RecordingDecider(tier, random, log, self._by_client, self._by_record)
+        self._deciding = RecordingDecider(tier, random, log, self._by_client, self._by_record, self._epoch)
         self._decider = self._deciding
+
+    def epoch(self, now: float) -> int:  # noqa: ARG002
+        """0: any answer may be one to log."""
+        return 0
 
     def close(self) -> None:
         """Close the log."""

@@ -92,7 +92,7 @@ class Steering:
         if settings.address.tls:
             import geosteer.resp.tls  # noqa: F401  # before any thread needs it, as those above; OpenSSL is large
         self._log = log or _warn
-        self._running: _Running | None = None
+        self._running: Running | None = None
         self._beginning = threading.Lock()
         self._closed = False
         _everyone.add(self)
@@ -128,7 +128,7 @@ class Steering:
         """
         who = client if isinstance(client, Client) or client is None else parse(str(client))
         name = service if service.islower() and service[-1] != "." else service.lower().rstrip(".")
-        running, asked = self._here(), monotonic()
+        running, asked = self.running, monotonic()
         with running:
             return running.chooser.choose(name, who, asked, path=path, limit=limit, wait=wait)
 
@@ -140,7 +140,7 @@ class Steering:
         Raises: NoService: not configured. ValueError: *client* is no address.
         """
         who = client if isinstance(client, Client) or client is None else parse(str(client))
-        with self._here() as running:
+        with self.running as running:
             return running.chooser.explain(
                 service.lower().rstrip("."), who, monotonic(), path=path, ticket=ticket
             )
@@ -150,7 +150,7 @@ class Steering:
 
         Raises: ValueError: no address. NotReady: Redis is away and the page is not here.
         """
-        with self._here() as running:
+        with self.running as running:
             return running.tier.lookup(str(address), table)
 
     @contextmanager
@@ -159,7 +159,7 @@ class Steering:
 
         Raises: NotReady: nothing is published, or Redis was never there.
         """
-        with self._here() as running:
+        with self.running as running:
             running.tier.settle(monotonic())
             generation = running.tier.generation
             if generation is None:
@@ -169,23 +169,23 @@ class Steering:
     @property
     def tier(self) -> str:
         """Where answers come from now: `live`, `stale` or `fallback`."""
-        return self._here().tier.name
+        return self.running.tier.name
 
     @property
     def generation(self) -> str | None:
         """Number of the generation that answers, None without one."""
-        generation = self._here().tier.generation
+        generation = self.running.tier.generation
         return generation.number if generation is not None else None
 
     @property
     def able(self) -> bool:
         """Whether a service can be answered at all now."""
-        with self._here() as running:
+        with self.running as running:
             return running.chooser.able
 
     def start(self) -> None:
         """Connect now rather than with the first question, and wait for it as long as a question may."""
-        with self._here() as running:
+        with self.running as running:
             running.tier.settle(monotonic())
 
     def close(self) -> None:
@@ -209,7 +209,9 @@ class Steering:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _here(self) -> _Running:
+    @property
+    def running(self) -> Running:
+        """The tier at work, for front ends that keep what they made of choices. Raises: RuntimeError: closed."""
         running = self._running
         if running is not None:
             return running
@@ -217,14 +219,14 @@ class Steering:
             if self._closed:
                 raise RuntimeError(_CLOSED)
             if self._running is None:
-                self._running = _Running(self.settings, self._log, self._front_end)
+                self._running = Running(self.settings, self._log, self._front_end)
             return self._running
 
 
 _everyone: WeakSet[Steering] = WeakSet()
 
 
-class _Running:
+class Running:
     """A tier with its thread, in one process; `with` it, a thread has it to itself."""
 
     def __init__(self, settings: Settings, log: Callable[[str], None], front_end: str) -> None:

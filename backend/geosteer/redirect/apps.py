@@ -22,6 +22,7 @@ from geosteer.library.steering import Steering
 from geosteer.redirect.arguments import COMMON, Options
 from geosteer.redirect.cors import Cors
 from geosteer.redirect.forwarded import Proxies
+from geosteer.redirect.quick_redirects import QuickRedirects
 from geosteer.redirect.redirector import STATUSES, Redirector
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class ASGI:
     def __init__(self, steering: Steering, redirector: Redirector) -> None:
         self._steering = steering
         self.redirector = redirector
+        self.quick = QuickRedirects(steering, redirector)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or follow the server's life."""

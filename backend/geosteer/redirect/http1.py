@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import asyncio
 from http import HTTPStatus
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from geosteer.process import logger
 from geosteer.redirect.apps import ASGI, TARGET
+from geosteer.redirect.quick_redirects import Sender
 from geosteer.redirect.rare_log import RareLog
+from geosteer.redirect.replies import wire
 from geosteer.redirect.request_target import OddTarget, ascii_only, read_target
 
 if TYPE_CHECKING:
@@ -58,7 +61,11 @@ class Protocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         app: object = self.app
-        self._redirector = app.redirector if isinstance(app, ASGI) and not self.access_log else None
+        ours = app if isinstance(app, ASGI) and not self.access_log else None
+        self._redirector = ours.redirector if ours is not None else None
+        self._quick = ours.quick if ours is not None else None
+        self._at_rest = True  # no request is being read
+        self._asked = 0.0
         self._size = 0  # of what came since the last whole head
         self._in_head = True
         self._last = False  # the server ends: the next answer closes the connection
@@ -68,6 +75,7 @@ class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to count the time of the first head."""
         super().connection_made(transport)
+        self._sender = Sender(self.scheme or "http", self.client[0] if self.client else None)
         self._hurry()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -76,7 +84,48 @@ class Protocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take in what came, as long as no head is too long."""
+        """Take in what came: plain requests are answered at once, all else goes to the parser."""
+        cycle = self.cycle
+        if (
+            self._at_rest
+            and self._quick is not None
+            and not self._last
+            and (cycle is None or cycle.response_complete)
+            and not self.flow.write_paused
+        ):
+            now = monotonic()
+            answers, size = self._quick.answers(data, self._sender, self.server_state.default_headers, now)
+            if size:
+                self._send(answers, now)
+                if size == len(data):
+                    return
+                data = data[size:]
+        self._parse(data)
+
+    def _send(self, answers: list[bytes], now: float) -> None:
+        """Send answers to plain requests; the connection stays open."""
+        self.cycle = _Answered  # type: ignore[assignment]
+        self._asked = now
+        if self._limit is not None:
+            self._relax()
+        if self.timeout_keep_alive_task is None:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+        self.transport.write(b"".join(answers))
+        if self.flow.write_paused:
+            self.flow.pause_reading()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close the connection, unless a plain request has come since this was to be called."""
+        left = self._asked + self.timeout_keep_alive - monotonic()
+        if left > 0:
+            self.timeout_keep_alive_task = self.loop.call_later(left, self.timeout_keep_alive_handler)
+        else:
+            super().timeout_keep_alive_handler()
+
+    def _parse(self, data: bytes) -> None:
+        """Feed the parser, as long as no head is too long."""
         for at in range(0, len(data), HEAD):
             part = data[at : at + HEAD]
             self._size += len(part)
@@ -135,9 +184,14 @@ class Protocol(HttpToolsProtocol):
         else:
             self.transport.close()
 
+    def on_message_begin(self) -> None:
+        """A head begins."""
+        self._at_rest = False
+        super().on_message_begin()
+
     def on_message_complete(self) -> None:
         """The body is whole, if there is one: a head follows."""
-        self._in_head = True
+        self._in_head = self._at_rest = True
         self.url, self.headers = b"", []
         super().on_message_complete()
 
@@ -183,16 +237,10 @@ class Protocol(HttpToolsProtocol):
             and parser.should_keep_alive()
             and not parser.should_upgrade()
         )
-        lines = [STATUS_LINE[reply.status]]
-        for name, value in self.server_state.default_headers:
-            lines += (name, b": ", value, b"\r\n")
-        for name, value in reply.headers:
-            lines += (name, b": ", value, b"\r\n")
-        lines.append(b"\r\n" if keep else b"connection: close\r\n\r\n")
-        if method != "HEAD":
-            lines.append(reply.body)
         self.cycle = _Answered  # type: ignore[assignment]
-        self.transport.write(b"".join(lines))
+        self.transport.write(
+            wire(reply, self.server_state.default_headers, body=method != "HEAD", close=not keep)
+        )
         if not keep:
             self.transport.close()
         self.on_response_complete()

@@ -62,13 +62,15 @@ class Redirector:
         self._target = target or Target()
         self._proxies = proxies or Proxies()
         self._cors = cors or Cors()
-        self._status = status
+        self.status = status
+        """Of redirects."""
         self._by_path = by_path
         self._duplicates = duplicates
         self._trusted = self._proxies.header if self._proxies else b""
         vary = self._proxies.vary
         self._always = [(b"content-length", b"0"), *([(b"vary", vary)] if vary else [])]
         self._routes = routes or Routes()
+        self._any_path = not self._routes.by_path and not duplicates
         self._own = OwnPaths(steering, self._routes, by_path=by_path, token=token)
         self._asker = lru_cache(8192)(self._find_asker)
 
@@ -180,7 +182,7 @@ class Redirector:
                 for rank, origin in enumerate(origins[1:], 2)
                 if origin
             ]
-        return Reply(self._status, headers)
+        return Reply(self.status, headers, lasting=choice if choice.lasting and self._any_path else None)
 
     def _make(self, choice: Choice, scheme: str) -> tuple[Headers, list[bytes]]:
         """What all redirects to these nodes share: header fields, and the beginnings of URLs."""

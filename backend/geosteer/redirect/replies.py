@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from functools import cache
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from http import HTTPStatus
+    from geosteer.library.chooser import Choice
 
     Headers = list[tuple[bytes, bytes]]
 
@@ -14,13 +16,39 @@ if TYPE_CHECKING:
 class Reply:
     """The answer to one request."""
 
-    __slots__ = ("body", "headers", "status")
+    __slots__ = ("body", "headers", "lasting", "status")
 
-    def __init__(self, status: int, headers: Headers, body: bytes = b"") -> None:
+    def __init__(
+        self, status: int, headers: Headers, body: bytes = b"", lasting: Choice | None = None
+    ) -> None:
         self.status = status
         self.headers = headers
         """Names and values; Content-Length is among them, except for status 204."""
         self.body = body
+        self.lasting = lasting
+        """The choice, if every path has this answer for as long as it lasts: Location, the first header field, ends with the
+        target, and nothing else differs."""
+
+
+@cache
+def status_line(status: int) -> bytes:
+    """The first line of an answer in HTTP/1.1."""
+    return f"HTTP/1.1 {int(status)} {HTTPStatus(status).phrase}\r\n".encode()
+
+
+def lines_of(headers: Headers) -> bytes:
+    """Header fields as HTTP/1.1 has them."""
+    return b"".join([b"%b: %b\r\n" % field for field in headers])
+
+
+def wire(reply: Reply, always: Headers, *, body: bool = True, close: bool = False) -> bytes:
+    """A reply as HTTP/1.1 has it (RFC 9112).
+
+    Args: always: header fields of every answer; body: send it; close: the connection ends with this answer.
+    """
+    end = b"connection: close\r\n\r\n" if close else b"\r\n"
+    head = (status_line(reply.status), lines_of(always), lines_of(reply.headers), end)
+    return b"".join((*head, reply.body) if body else head)
 
 
 def json_reply(status: HTTPStatus, document: object) -> Reply:

@@ -68,6 +68,11 @@ class Routes:
         for routes in self._by_host.values():
             routes.sort(key=lambda route: -len(route[0]))
 
+    @property
+    def by_path(self) -> bool:
+        """Whether the path counts."""
+        return any(prefix for routes in self._by_host.values() for prefix, _ in routes)
+
     def service(self, host: str, path: str) -> str:
         """The service that answers for a host and a resolved path; the host itself where no route fits."""
         if self._by_host:
