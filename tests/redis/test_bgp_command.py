@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from geosteer_loader.cli.main import main
+from geosteer_loader.follow.configuration import FollowedConfiguration
+from geosteer_loader.follow.service import Follower
+from geosteer_loader.query import live_routes
+from geosteer_loader.query.live_routes import Unanswered
+from geosteer_loader.store.store import connect
+from support.exabgp_lines import Exabgp
 from support.mrt_writer import peers, rib
 from support.publishing import write_config
+from support.servers import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -141,3 +151,119 @@ def test_explain_names_the_routes_that_were_passed_over(
         "path 5.1.0.0/16: AS666 rpki invalid, passed over",
     ]
     assert ask(config, capsys, "explain", "www.cdn.example.net", "6.1.2.3")["notes"] == []
+
+
+LIVE = """
+[sources]
+cache = "{folder}/cache"
+[[sources.bgp]]
+format = "exabgp"
+socket = "exabgp.sock"
+families = ["ipv4"]
+[[sources.path]]
+format = "exabgp"
+socket = "exabgp.sock"
+families = ["ipv4"]
+peers = ["10.99.0.2"]
+vantage = "lon"
+[rpki]
+roas = "roas.json"
+"""
+
+
+def test_routes_of_sessions_are_asked_of_the_service(
+    redis_server: RedisServer, prefix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "roas.json").write_text(json.dumps({"roas": ROAS}))
+    config = write_config(tmp_path, redis_server.url, prefix, more=LIVE.format(folder=tmp_path))
+    follower = Follower(
+        FollowedConfiguration(config, {}), lambda settings: connect(settings.redis), clock=count(0.0).__next__
+    )
+    writer, first, second = Exabgp(), "10.99.0.1", "10.99.0.2"
+    with socket.socket(socket.AF_UNIX) as stream:
+        stream.connect(str(tmp_path / "exabgp.sock"))
+        paths: dict[str, list[int | set[int]]] = {first: [3356, 1, 10], second: [3356, 1, {10, 20}]}
+        for peer, path in paths.items():
+            lines = [
+                writer.up(peer),
+                writer.announce(peer, path, "5.0.0.0/8"),
+                writer.announce(peer, [3356, 666], "5.1.0.0/16", ids=(7,)),
+                writer.eor(peer),
+            ]
+            stream.sendall(b"".join(line + b"\n" for line in lines))
+        stream.sendall(writer.up("10.99.0.3") + b"\n")
+
+        def told() -> Any:
+            follower.turn()
+            return ask(config, capsys, "bgp", "5.1.2.3")
+
+        wait_until(lambda: len(told()["routes"]) == 6 and "path" in told()["published"])
+        rows = [
+            (each["table"], each["prefix"], each["path"], each["peer"], each["rpki"], each["why"])
+            for each in told()["routes"]
+        ]
+        invalid, shown = "AS666 rpki invalid, passed over", "3356 1 {10,20}"
+        of_set = "an AS set rpki invalid, passed over"
+        assert rows == [
+            ("bgp", "5.0.0.0/8", "3356 1 10", first, "valid", "counts"),
+            ("bgp", "5.0.0.0/8", shown, second, "invalid", of_set),
+            ("path", "5.0.0.0/8", shown, second, "invalid", of_set),
+            ("bgp", "5.1.0.0/16", "3356 666", f"{first} path 7", "invalid", invalid),
+            ("bgp", "5.1.0.0/16", "3356 666", f"{second} path 7", "invalid", invalid),
+            ("path", "5.1.0.0/16", "3356 666", f"{second} path 7", "invalid", invalid),
+        ]
+        assert told()["published"]["bgp"] == {"prefix": "5.0.0.0/8", "record": "AS10"}
+        assert told()["notes"] == [
+            "session 10.99.0.3 does not count: End-of-RIB of ipv4 is missing",
+        ]
+        assert {each["session"] for each in told()["routes"]} == {"current"}
+        stream.sendall(writer.down(first) + b"\n")
+        wait_until(lambda: {each["session"] for each in told()["routes"]} == {"current", "lost"})
+        assert main(["bgp", "5.1.2.3", "--config", str(config)]) == 0
+        assert f"{first} (lost)" in capsys.readouterr().out
+        for question in (b"", b"5.1.2.3", b"x" * 1000 + b"\n", b"\0\n", b"1.2.3.4/24\n"):
+            with socket.socket(socket.AF_UNIX) as asker:
+                asker.settimeout(20)
+                asker.connect(str(tmp_path / "follow.sock"))
+                asker.sendall(question)
+                asker.shutdown(socket.SHUT_WR)
+                assert json.loads(asker.makefile().readline()) == {"error": "not an address"}
+        assert (tmp_path / "follow.sock").stat().st_mode & 0o777 == 0o660
+    follower.stop()
+    follower.run()
+    after = ask(config, capsys, "bgp", "5.1.2.3")
+    assert (after["routes"], after["notes"]) == (
+        [],
+        ["the routes of BGP sessions are not known: `geosteer follow` does not run here"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [
+        (b"", "the answer was cut off"),
+        (b'{"version":1', "the answer was cut off"),
+        (b"nonsense\n", "Expecting value"),
+        (b"[]\n", "malformed answer"),
+        (b'{"version":2,"sessions":[]}\n', "answer of version 2"),
+        (b'{"version":1,"sessions":[{"stream":"s"}]}\n', "malformed answer"),
+        (b'{"error":"not an address"}\n', "not an address"),
+        (b"[" * 100_000 + b"\n", "malformed answer"),
+    ],
+)
+def test_a_service_that_answers_something_else_is_told_of(tmp_path: Path, reply: bytes, reason: str) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "s"))
+        listener.listen()
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(100)
+                connection.sendall(reply)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(Unanswered, match=reason):
+            live_routes.ask(tmp_path / "s", "192.0.2.1")
+        thread.join()

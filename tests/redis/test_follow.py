@@ -157,6 +157,34 @@ def test_a_dump_cut_off_anywhere_is_never_published(site: Site, caplog: pytest.L
     assert (site.generation, site.routes()) == (2, {"AS20"})
 
 
+def test_of_dumps_in_a_file_that_stays_open_the_last_one_with_another_behind_it_counts(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As GoBGP appends them: nothing but the next dump's beginning says that one is whole."""
+    caplog.set_level(logging.INFO)
+    second, third = dump(100, 20), dump(100, 30)
+    with site.dump.open("ab", buffering=0) as file:
+        site.after(30)
+        assert (site.generation, site.routes()) == (1, {"AS10"})
+        for tenth in range(10):
+            file.write(b"".join(second[len(second) * tenth // 10 : len(second) * (tenth + 1) // 10]))
+            site.after(30)
+            assert site.routes() == {"AS10"}, tenth
+        for number, record in enumerate(third):
+            file.write(record[:9])
+            site.after(POLL)
+            file.write(record[9:])
+            if number in {0, 40, 90}:
+                site.after(30)
+                assert site.routes() == {"AS20"}, number
+        site.after(60)
+        assert site.routes() == {"AS20"}
+        file.write(b"".join(dump(100, 40))[:50])
+        site.after(30)
+        assert site.routes() == {"AS30"}
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
 def test_what_stays_half_for_long_is_told_once(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     site.dump.write_bytes(b"".join(dump(50)))
     site.after(1300)

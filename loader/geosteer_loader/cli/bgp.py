@@ -16,8 +16,9 @@ from geosteer_loader.cli import options
 def bgp(*, address: str, as_json: bool, config_path: Path | None) -> None:
     """Show every route to an address, and which count.
 
-    From the sources of tables bgp and path as they are now: prefix, origin, path, who announced it, what
-    RPKI says of it, and why it counts or does not; and what is published.
+    From the sources of tables bgp and path as they are now, and from the sessions that `geosteer follow`
+    holds: prefix, origin, path, who announced it, what RPKI says of it, and why it counts or does not; and
+    what is published.
     """
     from geosteer_loader.cli.text.bgp import text
     from geosteer_loader.query.bgp import routes_to

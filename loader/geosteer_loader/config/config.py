@@ -118,7 +118,7 @@ def check(raw: Mapping[str, Any], path: Path, environ: Mapping[str, str], text: 
     guard = read_guard(root.table("guard"))
     journal = read_journal(root.table("journal"))
     prober = read_prober(root.table("prober"))
-    follow = read_follow(root.table("follow"))
+    follow = read_follow(root.table("follow"), path.parent, sources)
     root.finish()
 
     names = Namespace(zones, problems)

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from geosteer_loader.follow.live_feed import LiveFeed
+from geosteer_loader.follow.route_socket import RouteSocket
 from geosteer_loader.follow.session_log import SessionLog, load
 from geosteer_loader.follow.stream_reader import StreamReader
 from geosteer_loader.rib.messages import FAMILIES
@@ -48,7 +49,8 @@ def open_feeds(config: Config) -> Sequence[Followed]:
     def store() -> Store:
         return connect(config.redis, config.journal.max_length)
 
-    sessions = SessionLog(by_socket, state, store, elapsed)
+    asked = RouteSocket(config.follow.socket, by_socket) if config.follow.socket is not None else None
+    sessions = SessionLog(by_socket, state, store, elapsed, asked)
     return [LiveFeed(table, config, readers, sessions) for table in streams]
 
 

@@ -3,6 +3,7 @@
 | asked | how |
 |---|---|
 | does somebody write to it? | by a lease (`sources.growing`); where this user may not: has it stayed the same for `settle` |
+| never closed, as GoBGP appends? | of the dumps in it the last one that another one follows (`sources.mrt_outline`) |
 | is it there to the end? | the records of an MRT file; other formats are read when they are published |
 | is it all of the table? | a dump with fewer than `min_routes` of the prefixes of the one that is published is not |
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from geosteer_loader.config.follow import Follow
     from geosteer_loader.config.sources import SourceConfig
+    from geosteer_loader.sources.mrt_outline import Outline
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +59,10 @@ class FollowedFile:
         self._known: Mapping[int, int] = {}
         self._waiting: tuple[Hashable, float] | None = None
         self._chosen: Hashable = None
+        self._appends: dict[Hashable, Outline | None] = {}
+        """Version of a file that somebody writes to -> its last dump that another one follows."""
+        self._dump: tuple[Path, int, int] | None = None
+        """Such a dump: its file, where it begins and where it ends."""
 
     def look(self, now: float) -> Sight:
         """The newest version that is whole; else the newest one, and why it is not."""
@@ -78,6 +84,8 @@ class FollowedFile:
     def unchanged(self) -> bool:
         """Whether the file that the last look found ready is still the same, and nobody writes to it; be there newer ones."""
         try:
+            if self._chosen == self._dump is not None:  # what is appended meanwhile does not change it
+                return self.source.path.stat().st_size >= self._dump[2]
             return (
                 _version(self.source.path) == self._chosen
                 and growing.being_written(self.source.path) is not True
@@ -114,7 +122,7 @@ class FollowedFile:
         except OSError as exc:
             return Sight(version, False, exc.strerror or str(exc))
         if writing:
-            return Sight(version, False, "is being written")
+            return self._appended(path, version, calm=now - since >= self._settings.settle)
         if writing is None and now - since < self._settings.settle:
             return Sight(version, False, "has changed just now")
         why = self._verdicts.get(version)
@@ -122,18 +130,41 @@ class FollowedFile:
             why = self._verdicts[version] = self._incomplete(path)
         return Sight(version, not why, why)
 
+    def _appended(self, path: Path, version: Hashable, *, calm: bool) -> Sight:
+        """Of a file that somebody has open for writing, the last dump that another one follows.
+
+        Args: calm: whether the file has not changed for a while: it is read only then.
+        """
+        if calm and version not in self._appends:
+            found = self._outline(path)
+            self._appends = {version: found if found is not None and found.several else None}
+        dump = self._appends.get(version)
+        if dump is None:
+            return Sight(version, False, "is being written")
+        self._dump = path, dump.start, dump.end
+        why = self._too_few(dump)
+        return Sight(self._dump, not why, why)
+
+    def _outline(self, path: Path) -> Outline | None:
+        """How an MRT file is made up; None: it is another one, or reading it will tell what is wrong."""
+        if self.source.format != "mrt":
+            return None
+        try:
+            return outline(path)
+        except (OSError, ValueError):
+            return None
+
     def _incomplete(self, path: Path) -> str:
         """Why a file that nobody writes to is not whole, "" if nothing speaks against it."""
-        if self.source.format != "mrt":
-            return ""
-        try:
-            found = outline(path)
-        except (OSError, ValueError):
-            return ""  # reading it will tell
+        found = self._outline(path)
         if found is None:
             return ""
         if found.cut is not None and not found.start < found.end < found.cut:
             return f"ends within the record at byte {found.cut}"
+        return self._too_few(found)
+
+    def _too_few(self, found: Outline) -> str:
+        """Why a dump has too few prefixes to be all of the table, "": it has enough."""
         if not any(found.prefixes.values()):
             return "has no routes yet"
         for bits, before in self._known.items():

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from geosteer_loader.follow.route_socket import RouteSocket
     from geosteer_loader.follow.stream_reader import StreamReader
     from geosteer_loader.rib.saved import Saved
     from geosteer_loader.store.store import Command, Store
@@ -54,12 +55,14 @@ class SessionLog:
         state: Path,
         connect: Callable[[], Store],
         elapsed: float,
+        asked: RouteSocket | None = None,
     ) -> None:
-        """Args: readers: by the stream's name; elapsed: seconds from their clock to 1970's."""
+        """Args: readers: by the stream's name; elapsed: seconds from their clock to 1970's; asked: closed with it."""
         self._readers = readers
         self._state = state
         self._connect = connect
         self._elapsed = elapsed
+        self._asked = asked
         self._store: Store | None = None
         self._notes: list[Note] = []
         self._save_at = float("-inf")
@@ -87,6 +90,8 @@ class SessionLog:
 
     def close(self) -> None:
         """Write the file a last time."""
+        if self._asked is not None:
+            self._asked.close()
         self._save()
         if self._store is not None:
             self._store.close()

@@ -9,14 +9,13 @@ from __future__ import annotations
 import logging
 import os
 import select
-import socket
 import threading
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from geosteer.errors import GeosteerError
 from geosteer_loader.config.live_sources import STDIN
+from geosteer_loader.follow.unix_socket import POLL, close, listen
 from geosteer_loader.rib.session import Phase
 from geosteer_loader.rib.stream import MAX_LINE
 
@@ -30,17 +29,10 @@ log = logging.getLogger(__name__)
 
 CHUNK = 1 << 16
 """Bytes read at a time."""
-MODE = 0o660
-"""Of the socket: whoever writes there decides what is published."""
 TELL_EVERY = 60.0
 """Seconds between two warnings of malformed lines."""
 RESET_EVERY = 60.0
 """Seconds between two orders to begin a session anew."""
-POLL = 0.5
-
-
-class CannotListen(GeosteerError):
-    """The socket cannot be made."""
 
 
 class StreamReader:
@@ -55,7 +47,7 @@ class StreamReader:
         self._closing = threading.Event()
         self._told_at = float("-inf")
         self._reset_at: dict[str, float] = {}
-        self._listener = None if live.socket == STDIN else self._listen()
+        self._listener = None if live.socket == STDIN else listen(live.socket)
         self._thread = threading.Thread(target=self._run, daemon=True, name=f"reader of {live.socket}")
         self._thread.start()
 
@@ -64,24 +56,7 @@ class StreamReader:
         self._closing.set()
         if self._listener is not None:
             self._thread.join(timeout=5)
-            self._listener.close()
-            with suppress(OSError):
-                self._live.socket.unlink()
-
-    def _listen(self) -> socket.socket:
-        path = self._live.socket
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            if path.is_socket():
-                path.unlink()  # of a service that was killed
-            listener.bind(str(path))
-            path.chmod(MODE)
-            listener.listen(4)
-            listener.settimeout(POLL)
-        except OSError as exc:
-            listener.close()
-            raise CannotListen(f"{path}: {exc.strerror or exc}") from exc
-        return listener
+            close(self._listener, self._live.socket)
 
     def _run(self) -> None:
         if self._listener is None:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from geosteer.decision.client import prefix_text
 from geosteer.errors import SourceError, StoreError
 from geosteer.timestamps import format_time
+from geosteer_loader.query.live_routes import Unanswered, ask
 from geosteer_loader.query.lookup import cell_of, read_clients
 from geosteer_loader.sources.bgp_routes import MAX_ORIGINS, unusable
-from geosteer_loader.sources.covering import covering_routes
+from geosteer_loader.sources.covering import Route, covering_routes
 from geosteer_loader.sources.source_files import SourceFile
 from geosteer_loader.store import store as stores
 from geosteer_loader.store.generation_view import View
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from geosteer.decision.client import Client
     from geosteer_loader.config.config import Config
     from geosteer_loader.config.sources import SourceConfig
+    from geosteer_loader.rib.told import RouteHeld, SessionHeld
     from geosteer_loader.rpki.vrps import Vrps
-    from geosteer_loader.sources.covering import Route
 
 COUNTS = "counts"
 
@@ -51,6 +52,8 @@ class RouteTold:
     counts: bool
     why: str
     """What makes it count, or why it does not."""
+    session: str | None = None
+    """State of the BGP session that has it, `current` or `lost`; None: it is of a file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,13 +92,14 @@ def routes_to(config: Config, address: str) -> Told:
             vrps = validation.vrps
             built = format_time(validation.built)
             roas = {"vrps": vrps.count, "built": built, "trouble": validation.trouble}
+    sessions = _sessions(config, client, notes)
     routes: list[RouteTold] = []
     for table in JUDGED:
         views: dict[str | None, list[SourceConfig]] = {}
         for source in config.sources.get(table, ()):
             views.setdefault(source.vantage, []).append(source)
         for sources in views.values():
-            routes += _view(table, sources, client, vrps, notes)
+            routes += _view(table, sources, client, vrps, notes, sessions)
     return Told(
         address=address,
         published=_published(config, client, notes),
@@ -119,31 +123,51 @@ def _published(config: Config, client: Client, notes: list[str]) -> dict[str, di
         return {}
 
 
+def _sessions(config: Config, client: Client, notes: list[str]) -> list[SessionHeld]:
+    """What the service tells of BGP sessions; none where no source follows any."""
+    if all(source.live is None for sources in config.sources.values() for source in sources):
+        return []
+    if config.follow.socket is None:
+        notes.append("[follow] socket is not set: the routes of BGP sessions cannot be asked for")
+        return []
+    try:
+        address = prefix_text(client.bits, client.address, client.bits).partition("/")[0]
+        sessions = ask(config.follow.socket, address)
+    except Unanswered as exc:
+        notes.append(f"the routes of BGP sessions are not known: {exc}")
+        return []
+    if not sessions:
+        notes.append("no BGP session came up yet")
+    notes += [f"session {each.peer} does not count: {each.why}" for each in sessions if each.why]
+    return sessions
+
+
 def _view(
-    table: str, sources: list[SourceConfig], client: Client, vrps: Vrps | None, notes: list[str]
+    table: str,
+    sources: list[SourceConfig],
+    client: Client,
+    vrps: Vrps | None,
+    notes: list[str],
+    sessions: list[SessionHeld],
 ) -> list[RouteTold]:
     """The routes of one table, as one vantage point sees them."""
-    seen: list[tuple[int, SourceConfig, Route, str | None, str]] = []
+    seen: list[tuple[int, SourceConfig, Route, str | None, str | None, str]] = []
     for number, source in enumerate(sources):
-        if source.live is not None:
-            notes.append(f"{source.place}: follows BGP sessions: `geosteer follow` alone has their routes")
-            continue
         try:
-            file = SourceFile(source.path, source.member, source.max_size)
-            found = covering_routes(source.format, file, client.bits, client.address)
+            found = _of_sessions(source, sessions) if source.live else _of_file(source, client)
         except SourceError as exc:
             notes.append(str(exc))
             continue
-        for route in found:
+        for route, session in found:
             state = vrps.state(*route.prefix, route.origin).value if vrps is not None else None
-            seen.append((number, source, route, state, _against(table, route, state)))
-    fit = [(number, route) for number, _, route, _, against in seen if not against]
+            seen.append((number, source, route, session, state, _against(table, route, state)))
+    fit = [(number, route) for number, _, route, _, _, against in seen if not against]
     longest = max((route.prefix[2] for _, route in fit), default=-1)
     last = max((number for number, route in fit if route.prefix[2] == longest), default=-1)
     best = [route for number, route in fit if (route.prefix[2], number) == (longest, last)]
     shortest = min((route.length for route in best if route.length is not None), default=None)
     told = []
-    for number, source, route, state, against in seen:
+    for number, source, route, session, state, against in seen:
         why = against or _place(table, number, route, (longest, last, shortest))
         told.append(
             RouteTold(
@@ -158,9 +182,39 @@ def _view(
                 rpki=state,
                 counts=why == COUNTS,
                 why=why,
+                session=session,
             )
         )
     return told
+
+
+def _of_file(source: SourceConfig, client: Client) -> list[tuple[Route, str | None]]:
+    """Raises: SourceError."""
+    file = SourceFile(source.path, source.member, source.max_size)
+    return [(route, None) for route in covering_routes(source.format, file, client.bits, client.address)]
+
+
+def _of_sessions(source: SourceConfig, sessions: list[SessionHeld]) -> list[tuple[Route, str | None]]:
+    """The routes of those sessions that the source takes."""
+    assert source.live is not None
+    peers = source.live.peers
+    return [
+        (_as_route(held, session.peer), session.state)
+        for session in sessions
+        if session.stream == str(source.path) and (not peers or session.peer in peers)
+        for held in session.routes
+    ]
+
+
+def _as_route(held: RouteHeld, peer: str) -> Route:
+    return Route(
+        prefix=held.prefix,
+        path=held.path,
+        length=held.length,
+        origin=held.origin,
+        origins=held.origins,
+        peer=peer if held.identifier is None else f"{peer} path {held.identifier}",
+    )
 
 
 def _against(table: str, route: Route, state: str | None) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from geosteer_loader.sources.bgp_routes import as_path, own_path
+from geosteer_loader.sources.bgp_routes import as_path, own_path, steps_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -18,8 +19,10 @@ SET, SEQUENCE, CONFEDERATION_SEQUENCE, CONFEDERATION_SET = 1, 2, 3, 4
 MOST_ASES = 5000
 """ASes of a path that are believed; a message of BGP holds about 1,000, an extended one (RFC 8654) no more than 16,000."""
 
-_MOST_KNOWN = 1 << 19
-_known: dict[AsPath, AsPath] = {}
+_MOST_KNOWN = 1 << 18
+"""Paths that are remembered; a full table has some 200,000. Those of gone routes are forgotten with all others."""
+_known: dict[str | AsPath, AsPath] = {}
+"""By their text; those without one, by what counts."""
 
 
 def path_of(segments: Sequence[tuple[int, Sequence[object]]], peer_as: int) -> AsPath:
@@ -41,7 +44,7 @@ def path_of(segments: Sequence[tuple[int, Sequence[object]]], peer_as: int) -> A
             steps.append(frozenset(checked(numbers)))
         elif kind not in {CONFEDERATION_SEQUENCE, CONFEDERATION_SET}:
             raise ValueError(f"AS path segment of type {str(kind)[:20]}")
-    return _path(tuple(steps))
+    return path_of_steps(tuple(steps))
 
 
 def checked(numbers: Iterable[object]) -> list[int]:
@@ -53,20 +56,22 @@ def checked(numbers: Iterable[object]) -> list[int]:
 
 
 @lru_cache(maxsize=1 << 15)
-def _path(steps: tuple[Step, ...]) -> AsPath:
-    return shared(as_path(steps))
+def path_of_steps(steps: tuple[Step, ...]) -> AsPath:
+    """The one path of these steps, confederations left out."""
+    return _shared(replace(as_path(steps), text=steps_text(steps)))
 
 
 @lru_cache(maxsize=1 << 10)
 def _own(peer_as: int) -> AsPath:
-    return shared(own_path(peer_as))
+    return _shared(own_path(peer_as))
 
 
-def shared(path: AsPath) -> AsPath:
+def _shared(path: AsPath) -> AsPath:
     """The one object for all equal paths, so that a million routes take the room of what differs between them."""
-    known = _known.get(path)
+    key = path.text or path
+    known = _known.get(key)
     if known is None:
         if len(_known) >= _MOST_KNOWN:
             _known.clear()
-        known = _known[path] = path
+        known = _known[key] = path
     return known

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from geosteer_loader.rib.as_paths import SEQUENCE, path_of, shared
+from geosteer_loader.rib.as_paths import SEQUENCE, path_of, path_of_steps
 from geosteer_loader.rib.messages import Routes, State, number_of, path_id, peer_name
-from geosteer_loader.sources.bgpdump import parse_path
+from geosteer_loader.sources.bgpdump import parse_steps
 
 if TYPE_CHECKING:
     from geosteer_loader.rib.messages import Message
@@ -72,7 +72,7 @@ def _path(document: dict[str, Any]) -> AsPath:
         if len(told) > LONGEST_PATH:
             raise ValueError(f"an AS path of more than {LONGEST_PATH} characters")
         if told.strip():
-            return shared(parse_path(told))
+            return path_of_steps(tuple(parse_steps(told)))
         told = []
     peer_as = document.get("peer_asn", 0)
     return path_of([(SEQUENCE, list(told))] if told else [], peer_as if type(peer_as) is int else 0)

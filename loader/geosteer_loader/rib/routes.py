@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 class SessionRoutes:
-    """Prefixes of both families with the paths that lead there; without ADD-PATH a prefix has one."""
+    """Prefixes of both families with the paths that lead there; without ADD-PATH a prefix has one.
+
+    A path that differs in its text alone takes the place of the one before, and counts as the same.
+    """
 
     def __init__(self) -> None:
         self._held: dict[int, dict[int, Held]] = {32: {}, 128: {}}
@@ -30,16 +33,16 @@ class SessionRoutes:
                 return False
             after: Held | None = path
         else:
-            known = before if isinstance(before, tuple) else ()
-            kept = tuple([pair for pair in known if pair[0] != identifier])
-            after = kept if path is None else (*kept, (identifier, path))
-            if after == known and known is before:
-                return False
-            after = after or None
+            known = dict(before) if isinstance(before, tuple) else {}
+            if path is None:
+                known.pop(identifier, None)
+            else:
+                known[identifier] = path
+            after = tuple(known.items()) or None
         if after is None:
             return held.pop(number, None) is not None
         held[number] = after
-        return True
+        return after != before
 
     def paths(self, bits: int, number: int) -> tuple[AsPath, ...]:
         """The paths to a prefix."""
@@ -47,6 +50,13 @@ class SessionRoutes:
         if held is None:
             return ()
         return tuple([path for _, path in held]) if isinstance(held, tuple) else (held,)
+
+    def told(self, bits: int, number: int) -> tuple[tuple[int | None, AsPath], ...]:
+        """The same, each with its identifier; None: it has none."""
+        held = self._held[bits].get(number)
+        if held is None:
+            return ()
+        return held if isinstance(held, tuple) else ((None, held),)
 
     def numbers(self, bits: int) -> Collection[int]:
         """The prefixes of a family."""

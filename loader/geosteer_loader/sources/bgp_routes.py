@@ -14,7 +14,7 @@ Source: IANA's registries of AS numbers and of special-purpose addresses.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -103,6 +103,8 @@ class AsPath:
     """A kind for the report."""
     origin: int | None = None
     """The last AS, be it public or not, as origin validation takes it (RFC 6811, 2); None: an AS set."""
+    text: str = field(default="", compare=False)
+    """The whole path as people read it, where it is kept (`steps_text`): nothing that counts depends on it."""
 
 
 def as_path(steps: Sequence[Step]) -> AsPath:
@@ -114,6 +116,14 @@ def as_path(steps: Sequence[Step]) -> AsPath:
             odd = SKIPPED if back else AS_SET if isinstance(step, frozenset) else None
             return AsPath(origins=origins, length=len(steps), odd=odd, origin=origin)
     return AsPath(origins=(), length=len(steps), odd=None, origin=origin)
+
+
+def steps_text(steps: Sequence[Step]) -> str:
+    """A path as people read it, from near to far: `3356 1 {7,8}`."""
+    return " ".join(
+        f"{{{','.join(map(str, sorted(step)))}}}" if isinstance(step, frozenset) else str(step[0])
+        for step in steps
+    )
 
 
 @lru_cache(maxsize=1 << 16)

@@ -102,6 +102,11 @@ def parse_path(text: str) -> AsPath:
 
     Raises: ValueError: not a path.
     """
+    return as_path(parse_steps(text))
+
+
+def parse_steps(text: str) -> list[Step]:
+    """The steps of such a path. Raises: ValueError: not a path."""
     steps: list[Step] = []
     if not _PATH.fullmatch(text):
         raise ValueError(f"not an AS path: {text[:80]!r}")
@@ -113,4 +118,4 @@ def parse_path(text: str) -> AsPath:
             steps += [] if step[0] in "([" else [frozenset(members)]
         elif step[0] not in "([":
             steps.append((members[0],))
-    return as_path(steps)
+    return steps

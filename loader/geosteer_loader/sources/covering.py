@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from geosteer.errors import SourceError
-from geosteer_loader.sources.bgp_routes import as_path, own_path
+from geosteer_loader.sources.bgp_routes import as_path, own_path, steps_text
 from geosteer_loader.sources.bgpdump import parse_path
 from geosteer_loader.sources.formats import source_of
 from geosteer_loader.sources.mrt import MrtSource, entries, peer_table, prefix_of, steps_of
@@ -17,9 +17,8 @@ from geosteer_loader.sources.prefix import parse_network
 from geosteer_loader.sources.report import Report
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
-    from geosteer_loader.sources.bgp_routes import Step
     from geosteer_loader.sources.source_files import SourceFile
 
 MOST = 10_000
@@ -84,7 +83,7 @@ def _mrt(file: SourceFile, bits: int, address: int) -> Iterator[Route]:
                 summary = as_path(steps) if path else own_path(peer)
                 yield Route(
                     prefix=prefix,
-                    path=_text(steps),
+                    path=steps_text(steps),
                     length=summary.length,
                     origin=summary.origin,
                     origins=summary.origins,
@@ -131,10 +130,3 @@ def _listed(format: str, file: SourceFile, bits: int, address: int) -> Iterator[
 
 def _address(packed: bytes) -> str:
     return str(ipaddress.ip_address(packed))
-
-
-def _text(steps: Sequence[Step]) -> str:
-    return " ".join(
-        f"{{{','.join(map(str, sorted(step)))}}}" if isinstance(step, frozenset) else str(step[0])
-        for step in steps
-    )

@@ -1,7 +1,8 @@
 """How an MRT file is made up, by the headers of its records: where its last dump begins, and how many prefixes that has.
 
 A dump begins with a table of peers. GoBGP appends one dump to the other in one file (`dump-interval`), and then only the last
-one says what is routed now. Nothing marks a dump's end: one that is cut off between two records looks whole.
+one says what is routed now. Nothing marks a dump's end: one that is cut off between two records looks whole. GoBGP never
+closes that file either, so while somebody has it open for writing, the last dump counts that another one follows.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from geosteer_loader.sources.archive import HEAD, kind_of
+from geosteer_loader.sources.growing import being_written
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,15 +42,18 @@ class Outline:
     """Whether another dump is before it."""
     cut: int | None
     """Where a record begins that goes on beyond the end of the file; None: there is none."""
+    growing: bool = False
+    """Whether somebody has the file open for writing."""
 
 
 def outline(path: Path) -> Outline | None:
     """The outline of a file, or None where it is compressed. Raises: OSError; ValueError: not MRT, or empty."""
+    growing = being_written(path) is True
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        return None if kind_of(data[:HEAD]) else _outline(data)
+        return None if kind_of(data[:HEAD]) else _outline(data, growing=growing)
 
 
-def _outline(data: mmap.mmap) -> Outline:
+def _outline(data: mmap.mmap, *, growing: bool) -> Outline:
     size, at, start = len(data), 0, 0
     cut: int | None = None
     before: tuple[int, dict[int, int]] | None = None
@@ -78,6 +83,8 @@ def _outline(data: mmap.mmap) -> Outline:
                     prefixes[bits] += 1
                     last = prefix
         at = body + length
-    if cut is not None and before is not None:
-        return Outline(start=before[0], end=start, prefixes=before[1], several=True, cut=cut)
-    return Outline(start=start, end=at, prefixes=prefixes, several=before is not None, cut=cut)
+    if before is not None and (growing or cut is not None):
+        return Outline(start=before[0], end=start, prefixes=before[1], several=True, cut=cut, growing=growing)
+    return Outline(
+        start=start, end=at, prefixes=prefixes, several=before is not None, cut=cut, growing=growing
+    )

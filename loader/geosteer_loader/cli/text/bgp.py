@@ -28,7 +28,7 @@ def text(told: Told) -> str:
             route.table if route.vantage is None else f"{route.table} {route.vantage}",
             route.prefix,
             route.path if route.path is not None else " ".join(f"AS{asn}" for asn in route.origins),
-            route.peer or "-",
+            (route.peer or "-") + (f" ({route.session})" if route.session not in {None, "current"} else ""),
             route.rpki or "-",
             click.style(route.why, fg="green") if route.counts else route.why,
         )
