@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from geosteer_loader.sources.source import TiledSource
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from geosteer_loader.sources.report import Report
-    from geosteer_loader.sources.source import Progress, Row, Source
+    from geosteer_loader.sources.source import Progress, Row, Source, Tiles
+
+
+def counted(source: Source) -> CountedSource:
+    """The source counted, and tiled if it was."""
+    return CountedTiles(source) if isinstance(source, TiledSource) else CountedSource(source)
 
 
 class CountedSource:
@@ -29,3 +36,18 @@ class CountedSource:
         for row in self._source.rows(report, progress):
             counts[row[0]] += 1
             yield row
+
+
+class CountedTiles(CountedSource):
+    """The same of a source that gives tiles."""
+
+    def __init__(self, source: TiledSource) -> None:
+        super().__init__(source)
+        self._tiled = source
+
+    def tiles(self, report: Report, progress: Progress | None = None) -> Iterator[Tiles]:
+        """The tiles of the source. Raises: SourceError: as it does."""
+        self.prefixes = dict.fromkeys(self.families, 0)
+        for tiles in self._tiled.tiles(report, progress):
+            self.prefixes[tiles.bits] = len(tiles.records) - tiles.records.count(None)
+            yield tiles

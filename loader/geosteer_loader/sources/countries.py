@@ -8,6 +8,7 @@ databases that do not say it themselves.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from geosteer.decision.records import geo_text
@@ -179,7 +180,17 @@ def geo_record(
         lat: degrees north, -90 to 90.
         lon: degrees east, -180 to 180; both are left out unless both are in range.
     """
-    located = locate(country or "", continent or "", registered or "")
+    region, _ = geo_region(country or "", sub, continent or "", registered or "")
+    return geo_text(region, lat, lon)
+
+
+@lru_cache(maxsize=1 << 14)
+def geo_region(country: str, sub: str | None, continent: str, registered: str) -> tuple[str, str | None]:
+    """The record without a place, `CC[-SUB]`, `@CONTINENT` or "", and what a log should say of it, as `Located.oddity`.
+
+    Args: as for `geo_record`.
+    """
+    located = locate(country, continent, registered)
     where = located.country
     if where and sub and located.oddity is None:  # subdivisions of a withdrawn code are not its successor's
         sub = sub.strip().upper().removeprefix(f"{where}-")
@@ -187,4 +198,4 @@ def geo_record(
             where = f"{where}-{sub}"
     elif located.continent:
         where = "@" + located.continent
-    return geo_text(where, lat, lon)
+    return where, located.oddity

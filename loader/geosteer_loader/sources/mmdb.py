@@ -14,23 +14,27 @@ import re
 import struct
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import maxminddb
 
 from geosteer.decision.client import prefix_text
+from geosteer.decision.records import geo_text
 from geosteer.errors import SourceError
 from geosteer_loader.sources.archive import HEAD, kind_of
-from geosteer_loader.sources.countries import CONTINENTS, COUNTRIES, geo_record, locate
+from geosteer_loader.sources.countries import CONTINENTS, COUNTRIES, geo_region
 from geosteer_loader.sources.mmdb_data import GAP, DataSection
 from geosteer_loader.sources.mmdb_tree import RECORD_SIZES, SearchTree, tree_size
 from geosteer_loader.sources.report import Report
+from geosteer_loader.sources.source import Tiles
 from geosteer_loader.sources.source_files import open_regular, reading
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from geosteer_loader.sources.mmdb_tree import Tiling
     from geosteer_loader.sources.source import Progress, Row
     from geosteer_loader.sources.source_files import SourceFile
 
@@ -79,24 +83,47 @@ class MmdbSource:
 
         Raises: SourceError: not such a file, damaged, or without any country in it.
         """
+        tilings, records = self._read(report, progress)
+        for tiling in tilings:
+            bits = tiling.bits
+            for start, length, pointer in tiling.networks():
+                record = records[pointer]
+                if record is not None:
+                    yield bits, start, length, record
+
+    def tiles(self, report: Report, progress: Progress | None = None) -> Iterator[Tiles]:
+        """The same networks and the gaps between them, family by family.
+
+        Raises: as `rows`.
+        """
+        tilings, records = self._read(report, progress)
+        for tiling in tilings:
+            yield Tiles(tiling.bits, tiling.starts, list(map(records.__getitem__, tiling.pointers)))
+
+    def _read(
+        self, report: Report, progress: Progress | None
+    ) -> tuple[list[Tiling], Mapping[int, str | None]]:
+        """Where the networks are, and what the data says to which their pointers lead; None: nothing of a place."""
         with open_regular(self._path()) as raw, self._opened() as reader:
-            tree, kind, records, first = self._tree(raw, reader, report)
-            places: dict[int, _Place] = {}
+            tree, kind, data, first = self._tree(raw, reader, report)
             try:
-                for bits, start, length, pointer in tree.networks(progress):
-                    place = places.get(pointer)
-                    if place is None:
-                        example = prefix_text(bits, start, length)
-                        place = places[pointer] = self._place(records, pointer - first, example)
-                    place.networks += 1
-                    if place.record is not None:
-                        yield bits, start, length, place.record
+                tilings = tree.tilings(progress)
             except (ValueError, MemoryError) as exc:
                 raise SourceError(f"{self.name}: search tree: {exc}") from exc
+            del tree
+            counts: Counter[int] = Counter()
+            for tiling in tilings:
+                counts.update(tiling.pointers)
+            gap = first - GAP
+            counts.pop(gap, None)
+            examples = _Examples(tilings)
+            places = {pointer: self._place(data, pointer, first, examples) for pointer in counts}
         if all(place.record is None for place in places.values()):
             raise SourceError(f"{self.name}: database type {kind!r}: no record has a country or continent")
-        for place in places.values():
-            place.tell(report)
+        for pointer, place in places.items():
+            place.tell(report, counts[pointer])
+        records = {pointer: place.record for pointer, place in places.items()}
+        return tilings, {gap: None, **records}
 
     def _tree(
         self, raw: IO[bytes], reader: maxminddb.Reader, report: Report
@@ -126,12 +153,15 @@ class MmdbSource:
             report.date(built)
         return SearchTree(data, nodes, size, 128 if version == 6 else 32), kind, records, nodes + GAP
 
-    def _place(self, records: DataSection, offset: int, example: str) -> _Place:
-        """What the data at an offset says; *example*: a network that it is of."""
+    def _place(self, data: DataSection, pointer: int, first: int, examples: _Examples) -> _Place:
+        """What the data says to which a pointer leads; *first*: the pointer to its beginning."""
         try:
-            return _Place(records.record(offset), example)
+            place = _Place(data.record(pointer - first))
         except (ValueError, RecursionError) as exc:
-            raise SourceError(f"{self.name}: {example}: {exc}") from exc
+            raise SourceError(f"{self.name}: {examples.of(pointer)}: {exc}") from exc
+        if place.odd:
+            place.example = f"{place.example} {examples.of(pointer)}".lstrip()
+        return place
 
     def _opened(self) -> maxminddb.Reader:
         path = self._path()
@@ -170,37 +200,56 @@ def _has_metadata(path: Path) -> bool:
         return MARKER in file.read()
 
 
+class _Examples:
+    """A network for each pointer: the first one that has it."""
+
+    def __init__(self, tilings: Sequence[Tiling]) -> None:
+        self._tilings = tilings
+        self._found: list[dict[int, int]] | None = None
+
+    def of(self, pointer: int) -> str:
+        """The network as text."""
+        if self._found is None:  # few files need it: their place in the tiling
+            self._found = [
+                dict(zip(reversed(tiling.pointers), range(len(tiling.pointers) - 1, -1, -1), strict=True))
+                for tiling in self._tilings
+            ]
+        for tiling, found in zip(self._tilings, self._found, strict=True):
+            at = found.get(pointer)
+            if at is not None:
+                start, length, _ = tiling.network(at)
+                return prefix_text(tiling.bits, start, length)
+        raise AssertionError("a pointer is of some network")
+
+
 class _Place:
     """What one record of the data section says of the networks that point to it."""
 
-    __slots__ = ("_continent", "_country", "_example", "_odd", "networks", "record")
+    __slots__ = ("_continent", "_country", "example", "odd", "record")
 
-    def __init__(self, data: object, example: str) -> None:
+    def __init__(self, data: object) -> None:
         fields = data if isinstance(data, dict) else {}
         code = _code(fields, "country", "country_code")
         registered = _code(fields, "registered_country", "registered_country_code")
         continent = _code(fields, "continent", "continent_code", key="code")
-        self.networks = 0
         self.record: str | None = None
         """Text of the record, or None when the data says nothing of a place."""
-        self._odd: str | None = UNPLACED
+        self.odd: str | None = UNPLACED
         if code or registered or continent:
             # many records of a City database differ only in what is left out here
-            self.record = sys.intern(
-                geo_record(code, _subdivision(fields), *_coordinates(fields), continent, registered)
-            )
-            self._odd = locate(code, continent, registered).oddity
-        self._example = f"{code or registered} {example}".lstrip() if self._odd else ""
+            region, self.odd = geo_region(code, _subdivision(fields), continent, registered)
+            self.record = sys.intern(geo_text(region, *_coordinates(fields)))
+        self.example = (code or registered) if self.odd else ""
         # the continent belongs to the country, not to the registered country that may stand in for it
         self._country = code if code in COUNTRIES and continent in CONTINENTS else ""
         self._continent = continent
 
-    def tell(self, report: Report) -> None:
+    def tell(self, report: Report, networks: int) -> None:
         """Count what is odd, and where the database puts the country."""
-        if self._odd:
-            report.note(self._odd, self._example, self.networks)
+        if self.odd:
+            report.note(self.odd, self.example, networks)
         if self._country:
-            report.place(self._country, self._continent, self.networks)
+            report.place(self._country, self._continent, networks)
 
 
 def _code(fields: Mapping[str, Any], name: str, flat: str = "", key: str = "iso_code") -> str:

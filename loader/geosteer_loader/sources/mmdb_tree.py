@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import sys
 from array import array
-from typing import TYPE_CHECKING
+from itertools import chain, islice
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, MutableSequence, Sequence
 
     from geosteer_loader.sources.source import Progress
 
@@ -31,73 +32,129 @@ def tree_size(node_count: int, record_size: int) -> int:
     return node_count * record_size // 4
 
 
+class Tiling(NamedTuple):
+    """The whole address space of one family, cut into prefixes."""
+
+    bits: int
+    """32 or 128."""
+    starts: Sequence[int]
+    """First address of each prefix, ascending; the first is 0, and one ends where the next begins."""
+    pointers: array[int]
+    """Where the data of each lies: the number of nodes stands for none."""
+
+    def network(self, at: int) -> tuple[int, int, int]:
+        """One prefix as first address, length and pointer."""
+        start = self.starts[at]
+        end = self.starts[at + 1] if at + 1 < len(self.starts) else 1 << self.bits
+        return start, self.bits + 1 - (end - start).bit_length(), self.pointers[at]
+
+    def networks(self) -> Iterator[tuple[int, int, int]]:
+        """Each prefix as first address, length and pointer."""
+        ends = chain(islice(self.starts, 1, None), (1 << self.bits,))
+        longest = self.bits + 1
+        for start, end, pointer in zip(self.starts, ends, self.pointers, strict=True):
+            yield start, longest - (end - start).bit_length(), pointer
+
+
 class SearchTree:
-    """A tree, unpacked: two records a node."""
+    """A tree, two records a node."""
 
     def __init__(self, raw: bytes, node_count: int, record_size: int, bits: int) -> None:
-        self._records = _unpack(raw, node_count, record_size)
+        self._raw = raw
+        self._size = record_size
         self._count = node_count
         self._bits = bits
         self._ipv4 = self._ipv4_start() if bits == 128 else -1
 
-    def networks(self, progress: Progress | None = None) -> Iterator[tuple[int, int, int, int]]:
-        """Address bits, first address, length and data pointer of each network, in address order per family.
+    def tilings(self, progress: Progress | None = None) -> list[Tiling]:
+        """The address space of each family cut into its networks and the gaps between them, IPv4 before IPv6.
 
         An IPv6 tree holds IPv4 under `::/96`, and that part is given as IPv4 alone; branches elsewhere
-        that lead into the same nodes (`::ffff:0:0/96`, `2002::/16`, `2001::/32` in MaxMind's files) are
-        left out, since clients in those networks are looked up as IPv4. A network that holds `::/96` and
+        that lead into the same nodes (`::ffff:0:0/96`, `2002::/16`, `2001::/32` in MaxMind's files) count
+        as gaps, since clients in those networks are looked up as IPv4. A network that holds `::/96` and
         more is given in both families.
 
         Raises: ValueError: a branch never ends.
         """
-        records, count, ipv4 = self._records, self._count, self._ipv4
-        bits = self._bits
-        halves = [0, *(1 << (bits - depth) for depth in range(1, bits + 1))]
-        todo = [(0, 0, 0)]
-        steps, most, tell = 0, 8 * count + _SLACK, _STEP
-        while todo:
-            node, start, depth = todo.pop()
-            while node < count:
-                if node == ipv4 and start:
-                    break
-                if depth == bits or steps > most:
+        records = _unpack(self._raw, self._count, self._size)
+        if self._bits == 32:
+            return [self._walk(records, 32, 0, progress, 0)]
+        ipv4 = self._walk(records, 32, self._ipv4, progress, 0)
+        ipv6 = self._walk(records, 128, 0, progress, len(ipv4.starts))
+        if len(ipv6.starts) > 1 and ipv6.starts[1] == 1 << 32:
+            ipv6.pointers[0] = self._count  # ::/96 alone
+        return [ipv4, ipv6]
+
+    def _walk(
+        self, records: array[int], bits: int, root: int, progress: Progress | None, done: int
+    ) -> Tiling:
+        """What lies below a node; the tree's IPv4 part is left out where it is not the root itself.
+
+        Args: records: of all nodes; done: networks that were found before.
+        """
+        count, ipv4 = self._count, self._ipv4
+        starts: MutableSequence[int] = array("I") if bits == 32 else []
+        pointers = array("I")
+        add, point = starts.append, pointers.append
+        if root >= count:
+            return Tiling(bits, [0], array("I", (root,)))
+        todo: list[tuple[int, int, int]] = []
+        push, pop = todo.append, todo.pop
+        most, tell = 8 * count + _SLACK, _STEP
+        node, start, half = root, 0, 1 << (bits - 1)  # half: addresses of either branch of the node
+        while True:
+            if not half or len(pointers) > most:
+                raise ValueError("the search tree is corrupt: a branch leads back into the tree")
+            left, right = records[2 * node], records[2 * node + 1]
+            if left < count and left != ipv4:
+                push((right, start | half, half >> 1))
+                node = left
+                half >>= 1
+                continue
+            if left < count:
+                if not start and half != 1 << 32:
                     raise ValueError("the search tree is corrupt: a branch leads back into the tree")
-                steps += 1
-                depth += 1
-                right = records[2 * node + 1]
-                if right != count:
-                    todo.append((right, start | halves[depth], depth))
-                node = records[2 * node]
-            else:
-                if node != count:
-                    if bits == 32 or start >> 32 or depth < 96:
-                        yield bits, start, depth, node
-                        if start == 0 and depth < 96 and bits == 128:
-                            yield 32, 0, 0, node
-                    else:
-                        yield 32, start, depth - 96, node
-            if progress is not None and steps >= tell:
-                progress(min(steps, count), count)
-                tell = steps + _STEP
+                left = count
+            add(start)
+            point(left)
+            node = right
+            start |= half
+            half >>= 1
+            while True:
+                if node < count:
+                    if node != ipv4:
+                        break
+                    node = count
+                add(start)
+                point(node)
+                if not todo:
+                    return Tiling(bits, starts, pointers)
+                node, start, half = pop()
+            if progress is not None and len(pointers) >= tell:
+                progress(min(done + len(pointers), count), count)
+                tell = len(pointers) + _STEP
 
     def families(self) -> frozenset[int]:
         """Address bits of the families that it may have networks of: IPv4 lies within ::/96, which may be a gap."""
         if self._bits == 32:
             return frozenset({32})
-        node = 0
-        for _ in range(96):
-            if node < self._count:
-                node = self._records[2 * node]
-        return frozenset({128}) if node == self._count else frozenset({32, 128})
+        return frozenset({128}) if self._ipv4 == self._count else frozenset({32, 128})
 
     def _ipv4_start(self) -> int:
-        """The node below which IPv4 lies, or -1 if the branch ends before it."""
+        """Where IPv4 lies: a node, or a data pointer or gap at which the branch ends before it."""
         node = 0
         for _ in range(96):
             if node >= self._count:
-                return -1
-            node = self._records[2 * node]
-        return node if node < self._count else -1
+                break
+            node = self._left(node)
+        return node
+
+    def _left(self, node: int) -> int:
+        """The first record of a node."""
+        at = node * self._size // 4
+        if self._size == 28:
+            return self._raw[at + 3] >> 4 << 24 | int.from_bytes(self._raw[at : at + 3], "big")
+        return int.from_bytes(self._raw[at : at + self._size // 8], "big")
 
 
 def _unpack(raw: bytes, node_count: int, record_size: int) -> array[int]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from geosteer_loader.sources.report import Report
 
 Row = tuple[int, int, int, str]
@@ -13,6 +15,18 @@ Row = tuple[int, int, int, str]
 
 Record "" is a hole: known to be unknown, so that a wider prefix does not count there either.
 """
+
+
+class Tiles(NamedTuple):
+    """Prefixes side by side that fill the address space of a family."""
+
+    bits: int
+    """32 or 128."""
+    starts: Sequence[int]
+    """First addresses, ascending; the first is 0, and a prefix ends where the next begins."""
+    records: Sequence[str | None]
+    """One for each; None where the source lists nothing."""
+
 
 FAMILIES = frozenset({32, 128})
 """Address bits of IPv4 and IPv6."""
@@ -45,3 +59,11 @@ class Source(Protocol):
 
         Raises: SourceError: `file: place: reason`; rows given before it are worth nothing.
         """
+
+
+@runtime_checkable
+class TiledSource(Source, Protocol):
+    """A disjoint source that can give its rows at once, which takes less time than one by one."""
+
+    def tiles(self, report: Report, progress: Progress | None = None) -> Iterator[Tiles]:
+        """Read the file once: what `rows` gives, and the gaps between. Raises: SourceError: as `rows`."""

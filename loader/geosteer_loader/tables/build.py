@@ -14,7 +14,7 @@ from geosteer.keys import TABLES, own_fields, root_field
 from geosteer.tables import page_builder
 from geosteer.timestamps import format_time, maybe_time
 from geosteer_loader.fetch import Copies
-from geosteer_loader.sources.counted import CountedSource
+from geosteer_loader.sources.counted import counted
 from geosteer_loader.sources.networks import NetworkSource
 from geosteer_loader.sources.report import Report
 from geosteer_loader.tables import provenance
@@ -170,7 +170,7 @@ def _sourced(
     report = Report()
     validation = judge.of(name)
     authorised = validation.vrps.authorised if validation else None
-    opened = [CountedSource(source.open(name, authorised)) for source in sources]
+    opened = [counted(source.open(name, authorised)) for source in sources]
     with meter(name) as shown:
         ranges = _flatten(name, sources, opened, report, shown.progress)
     described = provenance.counted(described, [source.prefixes for source in opened])

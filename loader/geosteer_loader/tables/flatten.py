@@ -6,18 +6,20 @@ is disjoint as it is needs no more than a look at each prefix, nor do two source
 
 from __future__ import annotations
 
-from itertools import groupby
-from operator import itemgetter
+from array import array
+from itertools import compress, groupby, islice
+from operator import itemgetter, ne
 from typing import TYPE_CHECKING
 
+from geosteer_loader.sources.source import TiledSource
 from geosteer_loader.tables.ordered import merged, ordered, out_of_order
 from geosteer_loader.tables.ranges import RangeBuilder, Ranges
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, MutableSequence, Sequence
 
     from geosteer_loader.sources.report import Report
-    from geosteer_loader.sources.source import Progress, Source
+    from geosteer_loader.sources.source import Progress, Source, Tiles
 
 FAMILIES = (32, 128)
 """Address bits of IPv4 and IPv6."""
@@ -50,15 +52,32 @@ def _apart(sources: Sequence[Source]) -> bool:
 
 
 def _stream(sources: Sequence[Source], report: Report, progress: Progress | None) -> dict[int, Ranges]:
+    ranges: dict[int, Ranges] = {}
     builders = {bits: RangeBuilder(bits) for bits in FAMILIES}
     for source, share in zip(sources, _shares(progress, len(sources)), strict=True):
+        if isinstance(source, TiledSource):
+            families = source.families
+            ranges |= {
+                tiles.bits: _joined(tiles) for tiles in source.tiles(report, share) if tiles.bits in families
+            }
+            continue
         for row in source.rows(report, share):
             bits, start, prefix_len, record = row
             try:
                 builders[bits].add(start, prefix_len, record)
             except ValueError as exc:
                 raise out_of_order(source, row) from exc
-    return {bits: builder.finish() for bits, builder in builders.items()}
+    return {bits: ranges[bits] if bits in ranges else builder.finish() for bits, builder in builders.items()}
+
+
+def _joined(tiles: Tiles) -> Ranges:
+    """Ranges from prefixes that fill the space: equal neighbours become one."""
+    records = [record or "" for record in tiles.records]
+    prefixes = len(records) - records.count("")
+    first = [True, *map(ne, records, islice(records, 1, None))]
+    starts: MutableSequence[int] = array("I") if tiles.bits == 32 else []
+    starts.extend(compress(tiles.starts, first))
+    return Ranges(bits=tiles.bits, starts=starts, records=list(compress(records, first)), prefixes=prefixes)
 
 
 def _overlay(sources: Sequence[Source], report: Report, progress: Progress | None) -> dict[int, Ranges]:

@@ -20,6 +20,7 @@ from geosteer_loader.sources.countries import CONTINENT
 from geosteer_loader.sources.formats import open_source
 from geosteer_loader.sources.report import Report
 from geosteer_loader.tables.flatten import flatten
+from geosteer_loader.tables.ranges import RangeBuilder
 from support.data import shared
 from support.long import LONG
 from support.mmdb_writer import Database
@@ -36,6 +37,14 @@ def country(code: str) -> dict[str, Any]:
 
 def table(path: Path, report: Report | None = None) -> dict[int, Ranges]:
     return flatten([open_source("geo", "mmdb", path)], report or Report())
+
+
+def by_rows(path: Path) -> dict[int, Ranges]:
+    """The table made of the networks one by one, as it is where several sources overlap."""
+    builders = {bits: RangeBuilder(bits) for bits in (32, 128)}
+    for bits, start, length, record in open_source("geo", "mmdb", path).rows(Report()):
+        builders[bits].add(start, length, record)
+    return {bits: builder.finish() for bits, builder in builders.items()}
 
 
 def found(ranges: dict[int, Ranges], address: str) -> str:
@@ -120,6 +129,7 @@ def test_all_record_sizes_and_versions_give_the_same(tmp_path: Path, version: in
     asked = ("0.0.0.0", "0.255.255.255", "1.1.1.0", "1.1.1.1", "255.255.255.255")
     assert [found(ranges, address) for address in asked] == ["DE", "DE", "", "US", "FR"]
     assert disagreements(path, plain) == []
+    assert by_rows(path) == ranges
 
 
 def network(bits: int, value: int, length: int) -> str:
@@ -145,6 +155,7 @@ def test_data_at_odd_places_of_a_tree_without_aliases_is_found_as_the_reader_fin
         database.add(network, country(code))
     path = database.write(tmp_path_factory.mktemp("odd") / "x.mmdb")
     ranges = table(path)
+    assert by_rows(path) == ranges
     with maxminddb.open_database(path) as reader:
         for network, _ in entries:
             parsed = ipaddress.ip_network(network)
@@ -160,7 +171,9 @@ def test_networks_that_only_lead_into_the_ipv4_part_are_not_repeated(tmp_path: P
     database = Database().add("1.0.0.0/8", country("US")).add("2001:200::/23", country("JP"))
     for network in ("::ffff:0:0/96", "2002::/16", "2001::/32"):
         database.alias(network)
-    ranges = table(database.write(tmp_path / "x.mmdb"))
+    path = database.write(tmp_path / "x.mmdb")
+    ranges = table(path)
+    assert by_rows(path) == ranges
     assert ranges[32].prefixes == ranges[128].prefixes == 1
     assert found(ranges, "2002:100::") == found(ranges, "::ffff:1.0.0.0") == ""
 
@@ -293,6 +306,7 @@ import json, resource, sys
 from pathlib import Path
 from geosteer.errors import SourceError
 from geosteer_loader.tables.flatten import flatten
+from geosteer_loader.tables.ranges import RangeBuilder
 from geosteer_loader.sources.formats import open_source
 from geosteer_loader.sources.report import Report
 resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
