@@ -10,6 +10,8 @@ LARGEST = 1 << 28
 """Bytes of a file that is read at most."""
 ASIDE = ".new."
 """Between a file's name and random digits: it is being written."""
+WRITABLE, PRIVATE, GROUP_MAY_READ = 0o022, 0o077, 0o037
+"""Permissions that a file must not have: nobody else may write to it; nobody else may read it; nobody but its group may."""
 _SAFE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _REGULAR = 0o100000
 
@@ -21,14 +23,14 @@ class Untrusted(OSError):
         super().__init__(None, reason)
 
 
-def read(path: str, *, private: bool = False) -> bytes:
-    """Content of a file of ours (or root's); *private*: no other user may even read it.
+def read(path: str, *, forbidden: int = WRITABLE) -> bytes:
+    """Content of a file of ours (or root's). Args: forbidden: permissions that it must not have.
 
     Raises: FileNotFoundError. Untrusted: it may be somebody else's work. OSError.
     """
     handle = os.open(path, os.O_RDONLY | _SAFE)
     try:
-        size = _check(handle, 0o077 if private else 0o022)
+        size = _check(handle, forbidden)
         parts = []
         while size >= 0 and (part := os.read(handle, size + 1)):
             size -= len(part)
@@ -62,7 +64,7 @@ def lock(path: str) -> int:
 
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | _SAFE, 0o644)
     try:
-        _check(handle, 0o022)
+        _check(handle, WRITABLE)
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(handle)

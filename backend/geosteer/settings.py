@@ -25,7 +25,7 @@ DEFAULT_URL = "unix:///run/redis/redis.sock"
 DEFAULT_SNAPSHOT = "/var/lib/geosteer/last-good.json"
 DEFAULT_METRICS = "/run/geosteer"
 DEFAULT_LOG = "/var/log/geosteer/decisions.log"
-COPY_FORMAT = 5
+COPY_FORMAT = 6
 """Of the checked copy: goes up when what is checked changes."""
 _TOP = {
     "snapshot",
@@ -34,6 +34,7 @@ _TOP = {
     "first_wait",
     "cache",
     "redis",
+    "beacon",
     "debug",
     "log",
     "metrics",
@@ -52,7 +53,7 @@ class Settings:
     """A worker's settings."""
 
     __slots__ = (
-        "address", "cache", "debug_networks", "doubt", "fallback_ttl", "first_wait", "log_file", "log_sample", "max_stale",
+        "address", "beacon", "cache", "debug_networks", "doubt", "fallback_ttl", "first_wait", "log_file", "log_sample", "max_stale",
         "metrics", "metrics_asked", "modified", "password", "path", "prefix", "servers", "snapshot",
         "timeout", "tls", "url", "username", "zones",
     )  # fmt: skip
@@ -108,6 +109,8 @@ class Settings:
         self.log_sample = float(decision_log.get("sample", 0))
         """Part of the decisions that is logged, 0 to 1."""
         self.log_file: str = os.path.join(folder, decision_log.get("file", DEFAULT_LOG))  # noqa: PTH118
+        self.beacon: Mapping[str, Any] = {**data.get("beacon", {})}
+        """The table as it is written: `geosteer.redirect.beacons.settings` reads it, for who serves beacons."""
         self.fallback_ttl = int(fallback.get("ttl", 10))
         self.zones: Mapping[str, Any] = {
             name.lower().rstrip("."): zone for name, zone in fallback.get("zones", {}).items()
@@ -195,7 +198,7 @@ def _copy_of(path: str, text: str) -> str:
 def _recall(copy: str, stamp: list[Any]) -> tuple[Mapping[str, Any] | None, str]:
     """The checked copy's tables, None where it is of something else; and a warning for operators, or ""."""
     try:
-        copied = load_json(files.unsealed(files.read(copy, private=True)).decode())
+        copied = load_json(files.unsealed(files.read(copy, forbidden=files.PRIVATE)).decode())
         return (copied["data"], "") if copied["stamp"] == stamp else (None, "")
     except files.Untrusted as exc:
         return None, f"{copy}: {exc.strerror}: ignored"

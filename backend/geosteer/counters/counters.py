@@ -73,6 +73,8 @@ OTHER = "other"
 `static`: records that are the same for everybody; `missing`: no such name or type; `refused`: no node may be given; `failed`:
 nothing is known, or the program failed; `invalid`: not a question; `debug`: an operator asked why.
 """
+BEACON = "beacon"
+"""First field of a key for what clients report: then what it is, and what became of it. It is no question."""
 LAST_RESORT = "last_resort"
 """Layer of the round robin without Redis."""
 

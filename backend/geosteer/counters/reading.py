@@ -89,7 +89,7 @@ class WorkerCounters:
     @property
     def questions(self) -> int:
         """All questions."""
-        return sum(self.keys.values()) + self.overflow
+        return sum(count for key, count in self.keys.items() if key[0] != layout.BEACON) + self.overflow
 
     def answers(self) -> Iterator[tuple[Answer, int]]:
         """Questions that got nodes."""
@@ -105,6 +105,12 @@ class WorkerCounters:
         """All other questions: zone, outcome, count."""
         for key, count in self.keys.items():
             if key[0] == layout.OTHER and len(key) == 3:
+                yield key[1], key[2], count
+
+    def beacons(self) -> Iterator[tuple[str, str, int]]:
+        """What clients reported: what it was, what became of it, count."""
+        for key, count in self.keys.items():
+            if key[0] == layout.BEACON and len(key) == 3:
                 yield key[1], key[2], count
 
 

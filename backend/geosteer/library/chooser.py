@@ -209,6 +209,34 @@ class Chooser:
             raise NoService(name)
         return latest, decision
 
+    def ranked(
+        self, name: str, client: Client | None, asked: float, limit: int, ticket: float, *, wait: bool = True
+    ) -> tuple[str, str, tuple[Node, ...]]:
+        """Service, record type and at most *limit* nodes, best first, as `choose` would choose them; none in the tier `fallback`.
+
+        Nothing is counted, logged or remembered: nobody is sent there. Raises: NoService, NotReady: as `choose`.
+        """
+        self._settle(asked, wait=wait)
+        self._refresh(asked)
+        latest: Service | None = None
+
+        def find() -> Service | None:
+            nonlocal latest
+            self._refresh(asked)
+            service = self._service(name)
+            if service is None:
+                return None
+            latest = self._variant(service, _kind(service.kinds, client), limit)
+            return latest
+
+        def make(variant: Service, look: TableLookup) -> tuple[Node, ...]:
+            return self._decider.decide(variant, client, look, ticket).answer[variant.kinds[0]]
+
+        nodes = self._decider.attempt(find, client, asked, make, wait=wait)
+        if latest is None:
+            raise NoService(name)
+        return latest.name, latest.kinds[0], nodes or ()
+
     def close(self) -> None:
         """Nothing will be asked any more."""
 

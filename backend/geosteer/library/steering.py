@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 
     from geosteer.decision.decision import Decision
     from geosteer.decision.director import Director
-    from geosteer.decision.model import Service
+    from geosteer.decision.model import Node, Service
     from geosteer.library.chooser import Choice
 
     Asker = str | IPv4Address | IPv6Address | IPv4Network | IPv6Network | Client | None
@@ -144,6 +144,29 @@ class Steering:
             return running.chooser.explain(
                 service.lower().rstrip("."), who, monotonic(), path=path, ticket=ticket
             )
+
+    def ranked(
+        self, service: str, client: Client | None, limit: int, ticket: float = 0.0, *, wait: bool = True
+    ) -> tuple[str, str, tuple[Node, ...]]:
+        """Service, record type, and the nodes that `decide` would choose for a client, without counting it as an answer.
+
+        Args: service: in lower case; limit: nodes at most; ticket: the draw of policy `weighted`; wait: as of `decide`.
+        Returns: no nodes in the tier `fallback`. Raises: NoService, NotReady: as `decide`.
+        """
+        with self._here() as running:
+            return running.chooser.ranked(service, client, monotonic(), limit, ticket, wait=wait)
+
+    def count(self, *key: str, times: int = 1) -> None:
+        """Count something that is no answer. Args: key: as `geosteer.counters.counters` has them."""
+        with self._here() as running:
+            counters = running.tier.counters
+            slot = counters.slot(*key)
+            for _ in range(times):
+                counters.count(slot)
+
+    def say(self, text: str) -> None:
+        """One line for an operator."""
+        self._log(text)
 
     def lookup(self, address: str | IPv4Address | IPv6Address, table: str = "geo") -> tuple[str, int]:
         """Record of an address, "" on a miss, and the length of the widest prefix around it with that record.
