@@ -53,8 +53,8 @@ class Settings:
     """A worker's settings."""
 
     __slots__ = (
-        "address", "beacon", "cache", "debug_networks", "doubt", "fallback_ttl", "first_wait", "log_file", "log_sample", "max_stale",
-        "metrics", "metrics_asked", "modified", "password", "path", "prefix", "servers", "snapshot",
+        "address", "beacon", "cache", "debug_networks", "doubt", "fallback_ttl", "first_wait", "log_file", "log_sample",
+        "max_stale", "metrics", "metrics_asked", "modified", "password", "path", "prefix", "servers", "snapshot",
         "timeout", "tls", "url", "username", "zones",
     )  # fmt: skip
 

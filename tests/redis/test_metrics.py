@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from geosteer.counters.counters import ANSWER, LAST_RESORT, OTHER, OVERFLOW, WAITS, Counters
+from geosteer.counters.counters import ANSWER, BEACON, LAST_RESORT, OTHER, OVERFLOW, WAITS, Counters
 from geosteer.timestamps import format_time
 from geosteer_loader.config.redis import RedisSettings
 from geosteer_loader.health.thresholds import Health
@@ -267,6 +267,8 @@ def count(folder: Path, front_end: str, number: int) -> Counters:
     counters.count(counters.slot(ANSWER, "z", "www", "fallback", "A", "lon1", LAST_RESORT))
     counters.count(counters.slot(OTHER, "z", "missing"))
     counters.count(OVERFLOW)
+    for _ in range(number):
+        counters.count(counters.slot(BEACON, "beacon", "taken"))
     counters.count(WAITS)
     counters.observe(0.003)
     counters.note(time.time(), str(40 + number), "live", 3, 1000)
@@ -288,6 +290,7 @@ def test_what_workers_have_counted_is_added_up(tmp_path: Path) -> None:
     assert found["answers_total"][("pdns", "www", "A", "lon1", "last_resort", "fallback")] == 2
     assert found["questions_total"][("pdns", "z", "answered")] == 14
     assert found["questions_total"][("pdns", "z", "missing")] == 2
+    assert found["beacon_events_total"][("beacon", "taken")] == 13
     assert found["questions_overflow_total"][("pdns",)] == 2
     assert found["answer_duration_seconds_count"] == {("pdns",): 18, ("http",): 4}
     assert found["answer_duration_seconds_bucket"][("pdns", "5e-05")] == 16

@@ -32,6 +32,9 @@ ca = "tls/ca.pem"
 cert = "/etc/client.pem"
 key = "client.key"
 tls_strict = true
+[beacon]
+key_file = "key"
+sample = 0.5
 [debug]
 networks = ["192.0.2.0/28", "2001:db8::1"]
 [log]
@@ -102,6 +105,7 @@ def test_an_empty_file_has_all_the_defaults(path: Path):
         "cache": 3145728, "url": "unix:///run/redis/redis.sock", "prefix": "geosteer",
         "username": "", "password": "", "tls": {}, "fallback_ttl": 10, "zones": {}, "servers": [],
         "debug_networks": (), "log_sample": 0, "log_file": "/var/log/geosteer/decisions.log",
+        "beacon": {},
     }  # fmt: skip
 
 
@@ -119,6 +123,7 @@ def test_every_setting_is_taken_and_relative_paths_begin_at_the_file(path: Path)
         "tls": {"ca": f"{folder}/tls/ca.pem", "cert": "/etc/client.pem", "key": f"{folder}/client.key", "tls_strict": "yes"},
         "fallback_ttl": 15,
         "debug_networks": ("192.0.2.0/28", "2001:db8::1"), "log_sample": 0.25, "log_file": f"{folder}/decisions.log",
+        "beacon": {"key_file": "key", "sample": 0.5},
         "servers": [
             ("lon1", ("192.0.2.1",), ("2001:db8::1",), "lon1.cdn.example.net", 3), ("ams1", ("192.0.2.2",), (), None, 1),
         ],

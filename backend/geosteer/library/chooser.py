@@ -212,9 +212,10 @@ class Chooser:
     def ranked(
         self, name: str, client: Client | None, asked: float, limit: int, ticket: float, *, wait: bool = True
     ) -> tuple[str, str, tuple[Node, ...]]:
-        """Service, record type and at most *limit* nodes, best first, as `choose` would choose them; none in the tier `fallback`.
+        """Service, record type and at most *limit* nodes, best first, as `choose` would choose them.
 
-        Nothing is counted, logged or remembered: nobody is sent there. Raises: NoService, NotReady: as `choose`.
+        Nothing is counted, logged or remembered: nobody is sent there. Returns: no nodes in the tier `fallback`.
+        Raises: NoService, NotReady: as `choose`.
         """
         self._settle(asked, wait=wait)
         self._refresh(asked)

@@ -153,16 +153,23 @@ class Steering:
         Args: service: in lower case; limit: nodes at most; ticket: the draw of policy `weighted`; wait: as of `decide`.
         Returns: no nodes in the tier `fallback`. Raises: NoService, NotReady: as `decide`.
         """
-        with self._here() as running:
+        with self.running as running:
             return running.chooser.ranked(service, client, monotonic(), limit, ticket, wait=wait)
 
     def count(self, *key: str, times: int = 1) -> None:
         """Count something that is no answer. Args: key: as `geosteer.counters.counters` has them."""
-        with self._here() as running:
+        with self.running as running:
             counters = running.tier.counters
             slot = counters.slot(*key)
             for _ in range(times):
                 counters.count(slot)
+
+    def addresses(self) -> list[str]:
+        """Addresses of all nodes that are published."""
+        with self.running as running:
+            known = running.tier.known
+            nodes = known.model.nodes.values() if known is not None else ()
+            return [address for node in nodes for address in (*node.a, *node.aaaa)]
 
     def say(self, text: str) -> None:
         """One line for an operator."""

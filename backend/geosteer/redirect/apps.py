@@ -20,6 +20,7 @@ from geosteer.errors import ConfigError
 from geosteer.library.chooser import NotReady
 from geosteer.library.steering import Steering
 from geosteer.redirect.arguments import COMMON, Options
+from geosteer.redirect.bodies import BodyWanted, asgi_reply, wsgi_reply
 from geosteer.redirect.cors import Cors
 from geosteer.redirect.forwarded import Proxies
 from geosteer.redirect.quick_redirects import QuickRedirects
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, MutableMapping
     from wsgiref.types import StartResponse, WSGIEnvironment
 
+    from geosteer.redirect.beacons.collector import Collector
     from geosteer.redirect.replies import Reply
 
     Scope = MutableMapping[str, Any]
@@ -61,6 +63,8 @@ class ASGI:
                 reply = self.redirector.reply(*request, version=version, wait=False)
             except NotReady:
                 reply = await asyncio.to_thread(self.redirector.reply, *request, version=version)
+            except BodyWanted as wanted:
+                reply = await asgi_reply(wanted, scope["headers"], receive)
             start = {"type": "http.response.start", "status": int(reply.status), "headers": reply.headers}
             await send(start)
             await send({"type": "http.response.body", "body": b"" if method == "HEAD" else reply.body})
@@ -73,6 +77,7 @@ class ASGI:
             if event == "lifespan.startup":
                 await asyncio.to_thread(self._steering.start)
             else:
+                self.redirector.close()
                 await asyncio.to_thread(self._steering.close)
             await send({"type": f"{event}.complete"})
             if event == "lifespan.shutdown":
@@ -88,10 +93,13 @@ class WSGI:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
         method = environ["REQUEST_METHOD"]
-        reply = self._redirector.reply(
-            method, wsgi_target(environ), environ["wsgi.url_scheme"], environ.get("REMOTE_ADDR") or None,
-            wsgi_headers(environ), version=environ.get("SERVER_PROTOCOL", "HTTP/1.1").rpartition("/")[2],
-        )  # fmt: skip
+        try:
+            reply = self._redirector.reply(
+                method, wsgi_target(environ), environ["wsgi.url_scheme"], environ.get("REMOTE_ADDR") or None,
+                wsgi_headers(environ), version=environ.get("SERVER_PROTOCOL", "HTTP/1.1").rpartition("/")[2],
+            )  # fmt: skip
+        except BodyWanted as wanted:
+            reply = wsgi_reply(wanted, environ)
         headers = [(name.decode("latin-1").title(), value.decode("latin-1")) for name, value in reply.headers]
         start_response(_status(reply), headers)
         return [] if method == "HEAD" else [reply.body]
@@ -124,7 +132,22 @@ def redirector(steering: Steering, options: Options) -> Redirector:
         by_path=options.by_path,
         duplicates=options.number("duplicates", 0, 0, 63),
         token=_token(options.text("token-file")),
+        collector=_collector(steering, options),
     )
+
+
+def _collector(steering: Steering, options: Options) -> Collector | None:
+    """Of what clients measure, where the settings have a key for it. Raises: ConfigError."""
+    settings = steering.settings
+    if not settings.beacon.get("key_file"):
+        return None
+    # Only here: no other server is to load it.
+    from geosteer.redirect.beacons.collector import Collector
+    from geosteer.redirect.beacons.settings import read
+    from geosteer.redirect.beacons.tokens import read_keys
+
+    beacon = read(settings.beacon, settings.path, options.target_words)
+    return Collector(beacon, read_keys(beacon.key_file), steering)
 
 
 def wsgi_headers(environ: WSGIEnvironment) -> list[tuple[bytes, bytes]]:

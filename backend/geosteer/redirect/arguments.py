@@ -9,6 +9,7 @@ from geosteer.settings import DEFAULT_PATH
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
+    from typing import Any
 
 COMMON = ("config", "hash-by", "port", "route", "scheme", "status", "to")
 """Options that every redirecting front end has."""
@@ -86,9 +87,17 @@ class Options:
     @property
     def target(self) -> Target:
         """From --scheme, --port and --to. Raises: ConfigError."""
-        scheme = self.choice("scheme", (*SCHEMES, "same"), "same")
-        by_address = self.choice("to", ("name", "address"), "name") == "address"
-        return Target(scheme, self.number("port", 0, 0, 65535), by_address=by_address)
+        words = self.target_words
+        return Target(words["scheme"], words["port"], by_address=words["to"] == "address")
+
+    @property
+    def target_words(self) -> dict[str, Any]:
+        """Values of --scheme, --port and --to. Raises: ConfigError."""
+        return {
+            "scheme": self.choice("scheme", (*SCHEMES, "same"), "same"),
+            "port": self.number("port", 0, 0, 65535),
+            "to": self.choice("to", ("name", "address"), "name"),
+        }
 
     @property
     def by_path(self) -> bool:

@@ -39,6 +39,10 @@ class Cors:
     def __bool__(self) -> bool:
         return bool(self._origins)
 
+    def allows(self, origin: bytes) -> bool:
+        """Whether scripts of that origin may read answers."""
+        return self._any or origin in self._origins
+
     def headers(self, origin: bytes | None) -> Headers:
         """Header fields of an answer to a request from this origin."""
         if self._any:
@@ -51,7 +55,7 @@ class Cors:
     def preflight(self, origin: bytes) -> Reply:
         """The answer to a browser that asks beforehand."""
         headers = self.headers(origin)
-        if self._any or origin in self._origins:
+        if self.allows(origin):
             headers += [
                 (b"access-control-allow-methods", b"GET, HEAD"),
                 (b"access-control-allow-headers", b"*"),

@@ -11,10 +11,12 @@ from geosteer.decision.client import parse
 from geosteer.decision.explanation import explanation
 from geosteer.library.chooser import NoService
 from geosteer.redirect.replies import json_reply, refusal
-from geosteer.redirect.routes import host_of, resolved
+from geosteer.redirect.routes import OddHost, host_of, resolved
 
 if TYPE_CHECKING:
+    from geosteer.decision.client import Client
     from geosteer.library.steering import Steering
+    from geosteer.redirect.beacons.collector import Collector
     from geosteer.redirect.replies import Reply
     from geosteer.redirect.routes import Routes
 
@@ -25,8 +27,14 @@ OWN = "/.geosteer/"
 class OwnPaths:
     """Answers what is asked of the program itself."""
 
-    def __init__(self, steering: Steering, routes: Routes, *, by_path: bool, token: str) -> None:
+    def __init__(
+        self, steering: Steering, routes: Routes, *, by_path: bool, token: str, collector: Collector | None = None
+    ) -> None:  # fmt: skip
+        """Args: collector: of what clients measure, if they may."""
         self._steering = steering
+        self._collector = collector
+        self.collected = frozenset(collector.paths if collector is not None else ())
+        """Paths that are the collector's."""
         self._routes = routes
         self._by_path = by_path
         self._token = token.encode()
@@ -43,6 +51,28 @@ class OwnPaths:
                 )
             return self._explain(target, host)
         return refusal(HTTPStatus.NOT_FOUND, "nothing here")
+
+    def takes(self, method: str, target: bytes) -> bool:
+        """Whether a method other than GET and HEAD is of use for a target."""
+        return method in {"POST", "OPTIONS"} and target.partition(b"?")[0].decode("latin-1") in self.collected
+
+    def collect(
+        self, method: str, path: str, target: bytes, host: bytes | None, client: Client | None, scheme: str,
+        origin: bytes | None, *, wait: bool,
+    ) -> Reply:  # fmt: skip
+        """The answer to a request for one of the paths `collected`. Raises: NotReady, BodyWanted."""
+        assert self._collector is not None
+        try:
+            service = self._routes.service(host_of((host or b"").decode("latin-1").strip(" \t")), path)
+        except OddHost:
+            service = ""
+        query = target.partition(b"?")[2].decode("ascii")
+        return self._collector.reply(method, path, query, service, client, scheme, origin, wait=wait)
+
+    def close(self) -> None:
+        """Nothing will be asked any more."""
+        if self._collector is not None:
+            self._collector.close()
 
     def _health(self) -> Reply:
         """200 while there is anything to redirect to, in whatever tier."""

@@ -13,16 +13,17 @@ from geosteer.library.chooser import NoService
 from geosteer.redirect.cors import Cors
 from geosteer.redirect.forwarded import Proxies
 from geosteer.redirect.own_paths import OWN, OwnPaths
-from geosteer.redirect.replies import Reply, refusal
+from geosteer.redirect.replies import OwnCors, Reply, refusal
 from geosteer.redirect.request_target import LONGEST, OddTarget, TooLong, read_target
 from geosteer.redirect.routes import OddHost, Routes, Target, host_of, resolved
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection
 
     from geosteer.decision.client import Client
     from geosteer.library.chooser import Choice
     from geosteer.library.steering import Steering
+    from geosteer.redirect.beacons.collector import Collector
     from geosteer.redirect.replies import Headers
 
 STATUSES = (302, 307, 308)
@@ -46,6 +47,7 @@ class Redirector:
         by_path: bool = True,
         duplicates: int = 0,
         token: str = "",
+        collector: Collector | None = None,
     ) -> None:
         """Args are options of geosteer-http.
 
@@ -57,6 +59,7 @@ class Redirector:
         by_path: policy `hash` uses the path, not the client's network.
         duplicates: how many of the next best nodes are named in `Link` fields (RFC 6249).
         token: grants access to explanations; "": no access.
+        collector: of what clients measure; default: they may not.
         """
         self._steering = steering
         self._target = target or Target()
@@ -71,11 +74,11 @@ class Redirector:
         self._always = [(b"content-length", b"0"), *([(b"vary", vary)] if vary else [])]
         self._routes = routes or Routes()
         self._any_path = not self._routes.by_path and not duplicates
-        self._own = OwnPaths(steering, self._routes, by_path=by_path, token=token)
+        self._own = OwnPaths(steering, self._routes, by_path=by_path, token=token, collector=collector)
         self._asker = lru_cache(8192)(self._find_asker)
 
     def reply(
-        self, method: str, target: bytes, scheme: str, peer: str | None, headers: Iterable[tuple[bytes, bytes]],
+        self, method: str, target: bytes, scheme: str, peer: str | None, headers: Collection[tuple[bytes, bytes]],
         *, version: str = "1.1", wait: bool = True,
     ) -> Reply:  # fmt: skip
         """The reply to one request; its body is not to be sent if the method is HEAD.
@@ -87,24 +90,31 @@ class Redirector:
             version: of HTTP; before 1.1 a request may lack its Host.
             wait: may wait for Redis, for as long as the settings say.
 
-        Raises: NotReady: it would have to wait, and may not.
+        Raises: NotReady: it would have to wait, and may not. BodyWanted: the reply depends on the request's body.
         """
         if not self._cors:
             return self._reply(method, target, scheme, peer, headers, version, wait=wait)
         headers = list(headers)
         origin = next((value for name, value in headers if name == b"origin"), None)
         asks_first = any(name == b"access-control-request-method" for name, _ in headers)
-        if method == "OPTIONS" and origin is not None and asks_first:
+        preflight = method == "OPTIONS" and origin is not None and asks_first
+        if preflight and not self._own.takes(method, target):
+            assert origin is not None
             return self._cors.preflight(origin)
         reply = self._reply(method, target, scheme, peer, headers, version, wait=wait)
-        reply.headers = [*reply.headers, *self._cors.headers(origin)]
+        if not isinstance(reply, OwnCors):
+            reply.headers = [*reply.headers, *self._cors.headers(origin)]
         return reply
 
+    def close(self) -> None:
+        """Nothing will be asked any more."""
+        self._own.close()
+
     def _reply(
-        self, method: str, target: bytes, scheme: str, peer: str | None, headers: Iterable[tuple[bytes, bytes]],
+        self, method: str, target: bytes, scheme: str, peer: str | None, headers: Collection[tuple[bytes, bytes]],
         version: str, *, wait: bool,
     ) -> Reply:  # fmt: skip
-        if method not in {"GET", "HEAD"}:
+        if method not in {"GET", "HEAD"} and not self._own.takes(method, target):
             return refusal(HTTPStatus.METHOD_NOT_ALLOWED, "GET and HEAD only", (b"allow", b"GET, HEAD"))
         try:
             authority, path, target = read_target(target)
@@ -129,7 +139,12 @@ class Redirector:
                 # The parser takes it for a request without a body; another on the way may not.
                 return refusal(HTTPStatus.BAD_REQUEST, "chunked is the only transfer encoding")
         if path.startswith(OWN):
-            return self._own.reply(path, target, host if authority is None else authority, authorization)
+            host = host if authority is None else authority
+            if path in self._own.collected:
+                client, scheme = self._find_asker(peer, scheme, tuple(forwarded), tuple(protos))
+                origin = next((value for name, value in headers if name == b"origin"), None)
+                return self._own.collect(method, path, target, host, client, scheme, origin, wait=wait)
+            return self._own.reply(path, target, host, authorization)
         place = resolved(path)
         try:
             service = self._service(host, authority, place, version)

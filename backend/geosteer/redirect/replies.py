@@ -51,6 +51,12 @@ def wire(reply: Reply, always: Headers, *, body: bool = True, close: bool = Fals
     return b"".join((*head, reply.body) if body else head)
 
 
+class OwnCors(Reply):
+    """A reply that says itself which pages' scripts may read it."""
+
+    __slots__ = ()
+
+
 def json_reply(status: HTTPStatus, document: object) -> Reply:
     """A document that must not be cached."""
     return _uncached(status, json.dumps(document).encode() + b"\n", b"application/json")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from geosteer.errors import ConfigError
+from geosteer.redirect.beacons.settings import MOST_PORT, NUMBERS, PATH, SPOOL, WORDS
+from geosteer.redirect.cors import Cors
 from geosteer_loader.config.redis import read_redis
-from geosteer_loader.config.values import YEAR, duration, integer, number, prefix, text
+from geosteer_loader.config.values import YEAR, choice, duration, integer, number, prefix, text
 from geosteer_loader.config.worker_fallback import check_fallback
 
 if TYPE_CHECKING:
@@ -39,10 +42,44 @@ def check_worker(root: Table, base: Path) -> None:
     decision_log.get("file", text, None)
     decision_log.finish()
     check_fallback(root.table("fallback"))
+    _check_beacon(root.table("beacon"))
     metrics = root.table("metrics")
     metrics.get("folder", lambda value: value if value == "" else text(value), None)
     metrics.finish()
     root.finish()
+
+
+def _check_beacon(table: Table) -> None:
+    """Of what clients measure; the key itself is not read: it is the front end's own."""
+    table.get("key_file", text, None)
+    table.get("spool", text, SPOOL)
+    for key, (low, high, default) in NUMBERS.items():
+        table.get(key, number(low, high), default)
+    for place, origin in table.each("origins", text):
+        try:
+            Cors([origin])
+        except (ConfigError, UnicodeError):
+            table.problems.add(place, "must be an origin such as https://www.example.net, or *")
+    _check_measured(table)
+    for _, service in table.table("services").named():
+        _check_measured(service)
+        service.finish()
+    table.finish()
+
+
+def _check_measured(table: Table) -> None:
+    """Where the object is that clients fetch."""
+    table.get("object", _path, None)
+    table.get("port", integer(0, MOST_PORT), 0)
+    for key, allowed in WORDS.items():
+        table.get(key, choice(*allowed), allowed[0])
+
+
+def _path(value: object) -> str:
+    path = text(value)
+    if PATH.fullmatch(path) is None:
+        raise ValueError("must be a path that begins with /, without ? and #")
+    return path
 
 
 def _overlap(one: tuple[int, int, int], other: tuple[int, int, int]) -> bool:

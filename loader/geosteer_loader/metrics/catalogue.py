@@ -49,6 +49,7 @@ WORKERS = (
     _counter("geosteer_wait_timeouts_total", "Waits that ended without what was waited for.", "front_end"),
     _counter("geosteer_decision_log_lines_total", "Lines that were written to the decision log.", "front_end"),
     _counter("geosteer_decision_log_lines_lost_total", "Lines of the decision log that could not be written.", "front_end"),
+    _counter("geosteer_beacon_events_total", "What clients measured and reported, by what became of it.", "what", "outcome"),
     _gauge("geosteer_workers", "Workers that run, by where their answers come from.", "front_end", "tier"),
     _gauge("geosteer_workers_silent", "Workers that run and have not written down their state for 30 s.", "front_end"),
     _gauge("geosteer_workers_generation_min", "Oldest generation that a worker answers from.", "front_end"),

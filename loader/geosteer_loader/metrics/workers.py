@@ -26,6 +26,8 @@ def collect(folder: str, samples: Samples) -> None:
         by_front_end[worker.front_end].append(worker)
         _questions(worker, samples)
         _numbers(worker, samples)
+        for what, outcome, count in worker.beacons():
+            samples.add("beacon_events_total", count, what, outcome)
     for front_end, members in by_front_end.items():
         _durations(front_end, members, samples)
         _living(front_end, [worker for worker in members if worker.pid is not None], samples)

@@ -30,6 +30,8 @@ WORKER_SETTINGS = {
     "cert", "tls_strict",
     "key", "ttl", "ns", "ns_ttl", "services", "mname", "rname", "refresh", "retry", "expire", "minimum", "name", "type",
     "content", "a", "aaaa", "hostname", "weight", "networks", "sample", "file",
+    "key_file", "lifetime", "origins", "object", "scheme", "port", "to", "rate", "network_rate", "spool", "segment_bytes",
+    "segment_seconds", "spool_bytes",
 }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ Nothing longer than a client's /24 or /48 leaves this module: it is cut before a
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -29,7 +30,9 @@ from geosteer.redirect.beacons.reading import (
 from geosteer.redirect.beacons.selection import RANKED, candidates
 from geosteer.redirect.beacons.spool import Spool
 from geosteer.redirect.beacons.tokens import NONCE, BadToken, Grant, Tokens, Used
-from geosteer.redirect.replies import BodyWanted, OwnCors, refusal
+from geosteer.redirect.bodies import BodyWanted
+from geosteer.redirect.cors import ANY, Cors
+from geosteer.redirect.replies import OwnCors, refusal
 from geosteer.redirect.routes import OddHost, host_of
 
 if TYPE_CHECKING:
@@ -44,6 +47,7 @@ CANDIDATES, REPORT, FAILURES, SCRIPT = (
     "/.geosteer/candidates", "/.geosteer/beacon", "/.geosteer/reports", "/.geosteer/beacon.js",
 )  # fmt: skip
 METHODS = {CANDIDATES: b"GET, HEAD", SCRIPT: b"GET, HEAD", REPORT: b"POST", FAILURES: b"POST"}
+ANYBODY = Cors([ANY])
 BURST_SECONDS = 20
 """So many seconds' worth of reports may come at once after a pause."""
 PREFLIGHT_SECONDS = b"86400"
@@ -81,6 +85,8 @@ class Collector:
         }
         self._spools = {path: self._spool(kind) for path, kind in ((REPORT, "times"), (FAILURES, "failures"))}
         self._script = Path(__file__).with_name("beacon.js").read_bytes()
+        self.paths = tuple(METHODS)
+        """All that it answers for."""
         self._addresses: tuple[str | None, frozenset[str]] = None, frozenset()
 
     def reply(
@@ -94,21 +100,24 @@ class Collector:
         """
         allowed = METHODS[path]
         if method == "OPTIONS":
-            return self._preflight(allowed, origin)
+            return self._preflight(path, origin)
         if method.encode() not in allowed.split(b", "):
             return refusal(HTTPStatus.METHOD_NOT_ALLOWED, f"{allowed.decode()} only", (b"allow", allowed))
         if path == SCRIPT:
-            return self._own(HTTPStatus.OK, self._script, origin, b"text/javascript", b"public, max-age=" + SCRIPT_SECONDS)
+            caching = b"public, max-age=" + SCRIPT_SECONDS
+            return self._reply(
+                HTTPStatus.OK, ANYBODY.headers(origin), self._script, b"text/javascript", caching
+            )
         try:
             if client is None:
                 raise Refused(HTTPStatus.FORBIDDEN, "no_client", "the client's address is unknown")
-            if origin is not None and not self._settings.cors.allows(origin):
+            if origin is not None and not self._cors(path).allows(origin):
                 raise Refused(HTTPStatus.FORBIDDEN, "origin", "pages of this origin may not measure")
             network = client.network
             if path == CANDIDATES:
                 return self._candidates(query, host, client, scheme, origin, wait=wait)
         except Refused as refused:
-            return self._refusal(path, refused, origin)
+            return self.refused(path, refused, origin)
         take = self._take_beacon if path == REPORT else self._take_failures
         raise _Report(self, path, network, origin, take)
 
@@ -122,20 +131,22 @@ class Collector:
     def _candidates(
         self, query: str, host: str, client: Client, scheme: str, origin: bytes | None, *, wait: bool
     ) -> Reply:  # fmt: skip
+        if self._draw() >= self._settings.sample:
+            self._count(CANDIDATES, "not_sampled")
+            return self._reply(HTTPStatus.NO_CONTENT, self._cors(CANDIDATES).headers(origin))
         try:
             asked = parse_qs(query, max_num_fields=8).get("service", [host])
             if len(asked) != 1:
                 raise OddHost(query)
-            name, kind, ranked = self._steering.ranked(host_of(asked[0]), client, RANKED, self._draw(), wait=wait)
+            name, kind, ranked = self._steering.ranked(
+                host_of(asked[0]), client, RANKED, self._draw(), wait=wait
+            )
         except (NoService, OddHost):
             raise Refused(HTTPStatus.NOT_FOUND, "no_service", "no such service") from None
         except NotReady:
             raise
         except ValueError:
             raise Refused(HTTPStatus.BAD_REQUEST, "invalid", "invalid query") from None
-        if self._draw() >= self._settings.sample:
-            self._count(CANDIDATES, "not_sampled")
-            return self._own(HTTPStatus.NO_CONTENT, b"", origin)
         place = self._settings.services.get(name, self._settings.usual)
         nodes = [
             {"node": node.name, "url": base + place.path}
@@ -150,7 +161,8 @@ class Collector:
             "service": name, "expires": expires, "token": self._tokens.issue(grant, client.network), "nodes": nodes,
         }  # fmt: skip
         self._count(CANDIDATES, "given")
-        return self._own(HTTPStatus.OK, json.dumps(document).encode() + b"\n", origin)
+        body = json.dumps(document).encode() + b"\n"
+        return self._reply(HTTPStatus.OK, self._cors(CANDIDATES).headers(origin), body)
 
     # ------------------------------------------------------------------ what comes back
 
@@ -161,14 +173,16 @@ class Collector:
         try:
             grant = self._tokens.check(beacon.token, network, now)
         except BadToken as exc:
-            raise Refused(HTTPStatus.FORBIDDEN, str(exc), f"the token is {exc}, or of another network") from None
+            raise Refused(
+                HTTPStatus.FORBIDDEN, str(exc), f"the token is {exc}, or of another network"
+            ) from None
         if not beacon.nodes.issubset(grant.nodes):
             raise Unusable("a node that the token does not name")
         if not self._used.take(grant, now):
             raise Refused(HTTPStatus.FORBIDDEN, "used", "the token was used before")
         shared = {"time": round(now, 3), "client": network.partition("/")[0]}
         self._spools[REPORT].write(
-            [{**shared, "node": node, "ms": time} for node, time in beacon.times.items()]
+            [{**shared, "node": node, "ms": round(time, 3)} for node, time in beacon.times.items()]
             + [{**shared, "node": node, "failed": True} for node in beacon.failed]
         )
         return "taken"
@@ -208,50 +222,53 @@ class Collector:
     def taken(self, path: str, outcome: str, origin: bytes | None) -> Reply:
         """The reply to a report that was taken."""
         self._count(path, outcome)
-        return self._own(HTTPStatus.NO_CONTENT, b"", origin)
+        return self._reply(HTTPStatus.NO_CONTENT, self._cors(path).headers(origin))
 
     def refused(self, path: str, refused: Refused, origin: bytes | None) -> Reply:
-        """The reply to one that was not."""
-        return self._refusal(path, refused, origin)
+        """The reply to what was not."""
+        self._count(path, refused.outcome)
+        more: Headers = [(b"connection", b"close")] if refused.status == HTTPStatus.REQUEST_TIMEOUT else []
+        reply = refusal(refused.status, refused.why, *more, *self._cors(path).headers(origin))
+        return OwnCors(reply.status, reply.headers, reply.body)
 
-    def _preflight(self, allowed: bytes, origin: bytes | None) -> Reply:
+    def _cors(self, path: str) -> Cors:
+        """Reports of failures come from the nodes' origins, not from the pages'."""
+        return ANYBODY if path == FAILURES else self._settings.cors
+
+    def _preflight(self, path: str, origin: bytes | None) -> Reply:
         """What a browser asks before it delivers reports to another origin (Reporting API, 3.2)."""
         headers = [
-            *self._settings.cors.headers(origin),
-            (b"access-control-allow-methods", allowed),
+            *self._cors(path).headers(origin),
+            (b"access-control-allow-methods", METHODS[path]),
             (b"access-control-allow-headers", b"content-type"),
             (b"access-control-max-age", PREFLIGHT_SECONDS),
         ]
         return OwnCors(HTTPStatus.NO_CONTENT, headers)
 
-    def _refusal(self, path: str, refused: Refused, origin: bytes | None) -> Reply:
-        self._count(path, refused.outcome)
-        more: Headers = [(b"connection", b"close")] if refused.status == HTTPStatus.REQUEST_TIMEOUT else []
-        reply = refusal(refused.status, refused.why, *more, *self._settings.cors.headers(origin))
-        return OwnCors(reply.status, reply.headers, reply.body)
-
-    def _own(
-        self, status: HTTPStatus, body: bytes, origin: bytes | None, kind: bytes = b"application/json",
+    @staticmethod
+    def _reply(
+        status: HTTPStatus, cors: Headers, body: bytes = b"", kind: bytes = b"application/json",
         caching: bytes = b"no-store",
     ) -> Reply:  # fmt: skip
         headers = [
             (b"cache-control", caching),
             (b"x-content-type-options", b"nosniff"),
             (b"cross-origin-resource-policy", b"cross-origin"),
-            *self._settings.cors.headers(origin),
+            *cors,
         ]
         if status != HTTPStatus.NO_CONTENT:
             headers += [(b"content-type", kind), (b"content-length", b"%d" % len(body))]
         return OwnCors(status, headers, body)
 
     def _count(self, path: str, outcome: str, times: int = 1) -> None:
-        self._steering.count(BEACON, path.rpartition("/")[2], outcome, times=times)
+        with contextlib.suppress(RuntimeError):  # it is closed
+            self._steering.count(BEACON, path.rpartition("/")[2], outcome, times=times)
 
     def _spool(self, kind: str) -> Spool:
         settings = self._settings
 
         def count(outcome: str, times: int) -> None:
-            self._steering.count(BEACON, "spool", f"{kind}_{outcome}", times=times)
+            self._count("spool", f"{kind}_{outcome}", times)
 
         return Spool(
             settings.spool,

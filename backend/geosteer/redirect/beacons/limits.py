@@ -17,7 +17,7 @@ class Limit:
     def __init__(self, rate: float, burst: float, salt: bytes = b"", places: int = 1) -> None:
         """Args: rate: a second; burst: that may come at once; places: 1: one limit for all."""
         self._interval = 1 / rate
-        self._tolerance = (burst - 1) / rate
+        self._tolerance = (burst - 0.999) / rate  # a little more, for rounding
         self._salt = salt
         self._due = array("d", bytes(8 * places))
 

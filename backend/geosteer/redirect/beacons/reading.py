@@ -46,7 +46,9 @@ class Beacon:
             raise Unusable("ms must be an object, and failed a list")
         if not all(map(_is_time, times.values())):
             raise Unusable(f"a time must be above 0, and {LONGEST_MS:.0f} ms at most")
-        if not all(isinstance(node, str) for node in failed) or len({*times, *failed}) != len(times) + len(failed):
+        if not all(isinstance(node, str) for node in failed) or len({*times, *failed}) != len(times) + len(
+            failed
+        ):
             raise Unusable("a node may be named once")
         if not times and not failed:
             raise Unusable("neither times nor failures")
@@ -115,7 +117,7 @@ def _is_time(value: object) -> bool:
 
 
 def _within(value: object, low: float, high: float) -> bool:
-    """Whether a value is a number between two. (A comparison with what is not a number is false.)"""
+    """Whether a value is a number between two; NaN is not."""
     return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
 
 

@@ -72,14 +72,12 @@ class BeaconSettings:
     """All segments together, at most."""
 
 
-def read(table: Mapping[str, Any], path: str, target: Mapping[str, Any]) -> BeaconSettings | None:
-    """The settings; None where there is no `key_file`: then there are no beacons.
+def read(table: Mapping[str, Any], path: str, target: Mapping[str, Any]) -> BeaconSettings:
+    """The settings, of a table with a `key_file`: without one there are no beacons.
 
     Args: path: of the file that has the table; target: `scheme`, `port` and `to` of redirects, which are the defaults.
     Raises: ConfigError: what cannot be used.
     """
-    if not table.get("key_file"):
-        return None
     reader = _Reader(path)
     reader.known(table, KNOWN, "")
     usual = {"object": OBJECT, **target, **{key: table[key] for key in OF_A_SERVICE if key in table}}
@@ -95,7 +93,7 @@ def read(table: Mapping[str, Any], path: str, target: Mapping[str, Any]) -> Beac
         cors=reader.cors(table),
         usual=reader.measured(usual, ""),
         services=services,
-        **{key: reader.number(table, key, *bounds) for key, bounds in NUMBERS.items()},  # type: ignore[arg-type]
+        **{key: reader.number(table, key, *bounds) for key, bounds in NUMBERS.items()},
     )
     if reader.problems:
         raise ConfigError(reader.problems)

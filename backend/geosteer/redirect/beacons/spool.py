@@ -38,13 +38,15 @@ class Spool:
         self, folder: str, kind: str, *, segment_bytes: float, segment_seconds: float, total_bytes: float,
         count: Callable[[str, int], None], say: Callable[[str], None], clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
-        """Args:
-        folder: made by the operator; where it is missing, a symbolic link, or open to everybody, lines are lost.
-        kind: what names begin with, letters only.
-        total_bytes: of all segments of the folder, of every kind and writer, about.
-        count: takes what became of lines (`written`, `lost`) or of segments (`removed`), and how many.
-        say: takes one line for an operator.
-        clock: monotonic.
+        """Open nothing yet.
+
+        Args:
+            folder: made by the operator; where it is missing, a symbolic link, or open to everybody, lines are lost.
+            kind: what names begin with, letters only.
+            total_bytes: of all segments of the folder, of every kind and writer, about.
+            count: takes what became of lines (`written`, `lost`) or of segments (`removed`), and how many.
+            say: takes one line for an operator.
+            clock: monotonic.
         """
         self._folder, self._kind = folder, kind
         self._segment_bytes, self._segment_seconds, self._total = segment_bytes, segment_seconds, total_bytes
@@ -100,8 +102,9 @@ class Spool:
         """A new segment. Raises: OSError."""
         with _opened(self._folder) as folder:
             self._close_left(folder)
-            stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-            name = f"{self._kind}-{stamp}-{os.urandom(6).hex()}"
+            seconds, rest = divmod(time.time_ns(), 10**9)
+            stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(seconds))
+            name = f"{self._kind}-{stamp}.{rest // 1000:06}Z-{os.urandom(6).hex()}"
             segment = _Segment(folder, name, self._clock() + self._segment_seconds)
         self._segment = segment
         self._timer = threading.Timer(self._segment_seconds, self._expire, (segment,))

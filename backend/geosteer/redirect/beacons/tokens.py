@@ -1,7 +1,7 @@
 """Tokens of candidate lists: whoever has one was named these nodes a while ago, in the network that it reports from.
 
-A token is `PAYLOAD.MAC`, each in base64 for URLs (RFC 4648, 5). The payload is a JSON array: format, expiry, service, nodes and
-a nonce; the MAC is HMAC-SHA256 (RFC 2104) of the client's network and the payload. The network itself is not in the token.
+A token is `PAYLOAD.MAC`, each in base64 for URLs (RFC 4648, 5). The payload is a JSON array: format, expiry, service, nodes
+and a nonce; the MAC is HMAC-SHA256 (RFC 2104) of the client's network and the payload. The network itself is not in the token.
 """
 
 from __future__ import annotations
@@ -61,8 +61,7 @@ class Tokens:
     def check(self, token: str, network: str, now: float) -> Grant:
         """What a token grants. Args: network: that the report comes from; now: seconds since 1970. Raises: BadToken."""
         payload, mac = _parts(token)
-        # every key, whichever fits: how long it takes says nothing
-        if not any([hmac.compare_digest(mac, _mac(key, network, payload)) for key in self._keys]):
+        if not any(hmac.compare_digest(mac, _mac(key, network, payload)) for key in self._keys):
             raise BadToken("forged")
         # From here on the payload is our own work, of this format or of another.
         try:
