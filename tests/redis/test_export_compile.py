@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 NOW = 1_790_000_000.0
 NODES = ("n0", "n1", "n2", "n3", "n4")
+TIMES = "n3=20 n0=21 n1=22 n2=90"
 
 
 def model(
@@ -78,9 +79,10 @@ def state(text: str) -> NodeState:
 
 
 def answers(made: Model, record: str, states: Mapping[str, NodeState]) -> Answers:
-    """What the service answers to clients of whom `geo` says that."""
+    """What the service answers to clients of whom `geo` says that, and `rtt` `TIMES`."""
     distribution = Distribution(made, states, NOW)
-    return Answers(Director(made), distribution, made.services["s"], {"geo": record}, states, NOW)
+    records = {"geo": record, "rtt": TIMES}
+    return Answers(Director(made), distribution, made.services["s"], records, states, NOW)
 
 
 def compare(policy: str, made: Model, states: Mapping[str, NodeState], record: str = "GB 5 0") -> None:
@@ -93,7 +95,9 @@ def compare(policy: str, made: Model, states: Mapping[str, NodeState], record: s
     counted: dict[str, Counter[str]] = {kind: Counter() for kind in service.kinds}
     for _ in range(rounds):
         who = Client(32, dice.randrange(1 << 24) << 8, 24)
-        decision = director.decide(service, who, lambda _: (record, 1), states, NOW, dice.random())
+        decision = director.decide(
+            service, who, lambda table: (TIMES if table == "rtt" else record, 1), states, NOW, dice.random()
+        )
         for kind, nodes in decision.answer.items():
             counted[kind].update(node.name for node in nodes[:1])
     for kind in service.kinds:
@@ -134,7 +138,7 @@ conditions = st.sampled_from(
 @pytest.mark.no_cover
 @settings(max_examples=60, deadline=None)
 @given(
-    st.sampled_from(["best", "best", "nearest", "weighted", "hash"]), weights, weights, weights,
+    st.sampled_from(["best", "best", "nearest", "weighted", "hash", "latency"]), weights, weights, weights,
     st.lists(conditions, min_size=5, max_size=5),
 )  # fmt: skip
 def test_chances_are_what_the_director_does_over_many_networks(

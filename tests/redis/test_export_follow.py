@@ -67,13 +67,25 @@ TABLES = {
     "geo": {f"198.51.{at}.0/24": f"{country} {at * 5} 1" for at, country in enumerate(COUNTRIES)}
     | {"2001:db8:a::/48": "GB", "2001:db8:b::/48": "NL 52 4"},
     "nets": {"198.51.1.64/26": "lab", "2001:db8:b:1::/64": "lab"},
+    "rtt": {
+        "198.51.0.0/25": "n3=9 n1=10 n0=40",
+        "198.51.2.0/24": "n2=30",
+        "2001:db8:a::/48": "n4=1 n0=2 n1=3 n2=4",
+    },
 }
 
 
 @pytest.mark.parametrize("kind", EXPORTERS)
 @pytest.mark.parametrize(
     ("policy", "all_down"),
-    [("best", "all"), ("best", "none"), ("weighted", "all"), ("nearest", "all"), ("hash", "none")],
+    [
+        ("best", "all"),
+        ("best", "none"),
+        ("weighted", "all"),
+        ("nearest", "all"),
+        ("hash", "none"),
+        ("latency", "all"),
+    ],
 )
 def test_what_is_followed_is_what_is_made_anew(
     own_redis: RedisServer, tmp_path: Path, kind: str, policy: str, all_down: str

@@ -45,7 +45,7 @@ AT_LEAST = 5_000 if LONG else 100
 TOLERANCE = 0.1
 """Seconds between an event and an answer within which either side of the event may have been seen."""
 ZONE = "cdn.example.net"
-POLICIES = ("best", "weighted", "hash", "nearest", "path")
+POLICIES = ("best", "weighted", "hash", "nearest", "path", "latency")
 NODES = ("lon1", "lon2", "ams1", "fra1", "nyc1", "sin1")
 CLIENTS = [f"20.{net}.{host}.0/24" for net in range(4) for host in range(12)] + ["8.8.8.0/24", "0.0.0.0/0"]
 PLACES = {

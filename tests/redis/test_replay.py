@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from support.servers import RedisServer
 
 ZONE = "cdn.example.net"
-POLICIES = ("best", "weighted", "hash", "nearest")
+POLICIES = ("best", "weighted", "hash", "nearest", "latency")
 GEO = (
     "192.0.2.0/26,GB", "192.0.2.64/26,NL", "192.0.2.128/25,FR", "198.51.100.0/25,US-CA,37.75,-122.42", "198.51.100.128/32,GB",
     "2001:db8::/32,NL", "2001:db8:7:8000::/49,GB", "203.0.113.0/24,DE,52.5,13.4",

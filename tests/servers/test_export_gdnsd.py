@@ -357,6 +357,36 @@ def test_a_node_whose_checks_fail_gets_the_short_ttl(own_redis: RedisServer, tmp
         assert server.query(NAME, subnet="192.0.2.0/24").answer[0].ttl == 12
 
 
+def test_latency_goes_by_measured_times_among_those_that_are_up(
+    own_redis: RedisServer, tmp_path: Path
+) -> None:
+    what = made(services={NAME: {"map": "default", "policy": "latency"}})
+    for name, place in {"lon1": [51, 0], "ams1": [52, 5], "nyc1": [41, -74]}.items():
+        what["nodes"][name]["location"] = place
+    what["maps"]["default"] = {"default": {"lon1": 1, "ams1": 2, "nyc1": 3}}
+    tables = {
+        "geo": {"192.0.2.0/24": "GB 50 1", "198.51.100.0/24": "US 40 -80"},
+        "rtt": {"192.0.2.0/24": "nyc1=9 ams1=30 lon1=40"},
+    }
+    with own_redis.client() as client:
+        publish_tiny(client, "geosteer", what, tables)
+    config = tiny_config(tmp_path, own_redis)
+    nets = ("192.0.2.0", "198.51.100.0")
+
+    def given() -> list[str]:
+        assert export(config, tmp_path / "g") == 0
+        assert (tmp_path / "g" / "states" / "default-latency-100-3-5-places-a-aaaa").exists()
+        with Gdnsd(tmp_path / "g") as server:
+            return [addresses(server.query(NAME, subnet=f"{net}/24"))[0] for net in nets]
+
+    assert given() == ["192.0.2.3", "192.0.2.3"]
+    set_state(own_redis, "nyc1", "down")
+    with connect(load(config, {}).redis) as store:
+        oracle = Oracle(View(store))
+        right = [contents(oracle.decide(f"{net}/24"), "A")[0] for net in nets]
+    assert given() == right
+
+
 def test_nearest_goes_by_distance_among_those_that_are_up(own_redis: RedisServer, tmp_path: Path) -> None:
     what = made(services={NAME: {"map": "default", "policy": "nearest"}})
     for name, place in {"lon1": [51, 0], "ams1": [52, 5], "nyc1": [41, -74]}.items():

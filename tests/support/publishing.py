@@ -137,7 +137,7 @@ def contents(client: Any, fields: Mapping[str, str], prefix: str = "geosteer") -
     assert document is not None
     assert digest(document).hex() == fields["config"]
     found = {}
-    for table in ("geo", "bgp", "path", "nets"):
+    for table in ("geo", "bgp", "path", "rtt", "nets"):
         for suffix, bits in FAMILIES.items():
             name = f"{table}.{suffix}"
             if name in fields:
@@ -149,7 +149,7 @@ def contents(client: Any, fields: Mapping[str, str], prefix: str = "geosteer") -
 def needed_objects(client: Any, fields: Mapping[str, str], prefix: str = "geosteer") -> set[str]:
     """Names of all objects that a generation needs."""
     needed = {fields["config"]}
-    for table in ("geo", "bgp", "path", "nets"):
+    for table in ("geo", "bgp", "path", "rtt", "nets"):
         for suffix, bits in FAMILIES.items():
             if f"{table}.{suffix}" in fields:
                 needed |= walk(

@@ -177,6 +177,11 @@ class Service:
         self.tables: tuple[str, ...] = tuple(dict.fromkeys(tables))
         """Every table that an answer may need."""
 
+    @property
+    def ranking(self) -> tuple[str, float, float, float, bool]:
+        """All settings by which it ranks the nodes of its map: the same for services that rank alike."""
+        return self.policy, self.near_km, self.equal_ms, self.equal_percent, bool(self.middles)
+
     def variant(self, kind: str, max_answers: int) -> Service:
         """The service with one record type only, and another number of nodes; of more, the next layers give some."""
         variant = Service.__new__(Service)

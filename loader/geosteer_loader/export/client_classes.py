@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from geosteer.decision import policy
 from geosteer.decision.client import Client
 from geosteer.decision.distribution import Distribution, Projection, View
+from geosteer.decision.model import NEARNESS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -85,7 +86,7 @@ class Answers:
 class Classes:
     """Tells clients apart as far as the services do.
 
-    A class does not depend on node states, but where the policy is `nearest`.
+    A class does not depend on node states, but where the policy goes by distance.
     """
 
     def __init__(self, picture: Picture, services: Sequence[Service], tables: Sequence[str]) -> None:
@@ -117,7 +118,7 @@ class Classes:
 
     def _part(self, service: Service, records: Records) -> Key:
         answers = self.answers(service, records)
-        if service.policy != "nearest":
+        if service.policy not in NEARNESS:
             return tuple(answers.seen.items())
         # Places are too many to have a class each; what they come to is one of few.
         settled = answers.settled()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from geosteer.decision.distribution import Projection, View
 from geosteer.decision.layer_walk import levels
+from geosteer.decision.model import NEARNESS
 from geosteer_loader.export.client_classes import Answers
 from geosteer_loader.progress import Silent
 
@@ -125,7 +126,7 @@ def _levels(service: Service, distribution: Distribution) -> tuple[tuple[str, in
 class FollowedClasses(Generic[T]):
     """Classes of clients that a set of services treats alike, and what each service answers to each class.
 
-    A class does not depend on node states, but where the policy is `nearest`.
+    A class does not depend on node states, but where the policy goes by distance.
     """
 
     def __init__(
@@ -149,7 +150,7 @@ class FollowedClasses(Generic[T]):
         with meter("classes") as shown:
             self._seen_of = self._sort_out(shown.progress)
         self._near = [
-            Outcomes(picture, service, tables, _coarse) if service.policy == "nearest" else None
+            Outcomes(picture, service, tables, _coarse) if service.policy in NEARNESS else None
             for service in services
         ]
         self._states = picture.standings

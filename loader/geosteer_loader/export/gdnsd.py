@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from geosteer.decision.model import NEARNESS
 from geosteer.decision.policy import Candidate
 from geosteer.errors import Refused
 from geosteer_loader.config.dns_names import zone_of
@@ -101,7 +102,7 @@ class Exporter:
         """Add the map's networks to the files; the groups of nodes that they name."""
         service, picture = area.services[0], self._picture
         # Nodes that are not up are compared with others only where that makes no difference to these.
-        up = frozenset(up_nodes(service.map.nodes, picture)) if service.policy == "nearest" else None
+        up = frozenset(up_nodes(service.map.nodes, picture)) if service.policy in NEARNESS else None
         kept = self._kept.get(area.name)
         if kept is None or kept.generation is not picture.generation or kept.up != up:
             kept = self._kept[area.name] = self._ranked(area, up, kept)
@@ -110,7 +111,7 @@ class Exporter:
 
     def _ranked(self, area: Area, up: frozenset[str] | None, before: _Networks | None) -> _Networks:
         service, picture = area.services[0], self._picture
-        # Each node by itself, too: with `nearest` a change of states would else need a new configuration.
+        # Each node by itself, too: with `nearest` and `latency` a change of states would else need a new configuration.
         groups = {
             node.name: [Candidate(node, weight, 1.0)]
             for node, weight in service.map.everyone
@@ -157,11 +158,13 @@ def _areas(bundle: Bundle, services: Iterable[Service], zones: Mapping[str, Any]
     areas: dict[tuple[object, ...], Area] = {}
     for service in services:
         kinds = _kinds(bundle, service, zones)
-        near = service.near_km if service.policy == "nearest" else None
-        placed = bool(service.middles) or near is None
-        key = (service.map.name, service.policy, near, placed, kinds)
+        numbers = [service.near_km] if service.policy in NEARNESS else []
+        if service.policy == "latency":
+            numbers += [service.equal_ms, service.equal_percent]
+        placed = bool(service.middles) or not numbers
+        key = (service.map.name, service.policy, *numbers, placed, kinds)
         if key not in areas:
-            words = [service.map.name, service.policy, *([f"{near:g}"] if near is not None else [])]
+            words = [service.map.name, service.policy, *[f"{number:g}" for number in numbers]]
             if not placed:
                 words.append("places")
             areas[key] = Area("-".join([*words, *(kind.lower() for kind in kinds)]), [], kinds)

@@ -111,8 +111,7 @@ def _variants(services: Mapping[str, Service]) -> dict[Key, tuple[list[str], Ser
     variants: dict[Key, tuple[list[str], Service]] = {}
     for name, service in services.items():
         key = (
-            service.map.name, service.policy, service.ttl, service.ttl_min, service.near_km, bool(service.middles),
-            service.cname, service.max_answers,
+            service.map.name, *service.ranking, service.ttl, service.ttl_min, service.cname, service.max_answers,
         )  # fmt: skip
         variants.setdefault(key, ([], service))[0].append(name)
     return variants

@@ -128,8 +128,7 @@ class Redirects:
         self.hosts, self._services, self.ttls = {}, [], []
         for name, service in self._picture.generation.model.services.items():
             key = (
-                service.map.name, service.policy, service.ttl, service.ttl_min, service.near_km, bool(service.middles),
-                service.cname,
+                service.map.name, *service.ranking, service.ttl, service.ttl_min, service.cname,
             )  # fmt: skip
             number = self.hosts[name] = alike.setdefault(key, len(alike))
             if number == len(self._services):

@@ -249,11 +249,7 @@ def _alike(
             ServiceClass(
                 (
                     equal[service.map.name],
-                    service.policy,
-                    service.near_km,
-                    service.equal_ms,
-                    service.equal_percent,
-                    bool(service.middles),
+                    *service.ranking,
                     service.cname,
                     service.max_answers,
                 ),

@@ -248,9 +248,9 @@ class _Scene:
         """As `Distribution.chances_of`."""
         area = service.map
         key = (
-            service.choices, service.policy, service.near_km, service.max_answers, area.all_down,
+            service.choices, service.ranking, service.max_answers, area.all_down,
             self._entries_number(area.everyone), tuple([self._entries_number(entries) for _, entries in view.layers]),
-            view.place, tuple(view.lengths.items()),
+            view.place, tuple(view.lengths.items()), tuple(view.times.items()),
         )  # fmt: skip
         chances = self._known.get(key)
         if chances is None:

@@ -23,7 +23,7 @@
 local SCHEMA = 1
 local FORMAT = 1
 local HEADER = 10
-local TABLES = { 'geo', 'bgp', 'path', 'nets' }
+local TABLES = { 'geo', 'bgp', 'path', 'rtt', 'nets' }
 
 local function fail(text) error('geosteer: ' .. text, 0) end
 

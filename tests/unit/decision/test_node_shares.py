@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from geosteer.decision.decision import Decision
 
 NOW = 1_770_000_000.0
-POLICIES = ("best", "weighted", "hash", "nearest", "path")
+POLICIES = ("best", "weighted", "hash", "nearest", "path", "latency")
 NODES = {
     name: {"a": [f"192.0.2.{number}"], "location": [51, number / 10], "ramp": 600}
     for number, name in enumerate("abcdefgh", 1)
 }
-RECORDS = {"geo": ("GB 51 0", 8), "path": ("a=3 b=3 c=3 d=2", 8)}
+RECORDS = {"geo": ("GB 51 0", 8), "path": ("a=3 b=3 c=3 d=2", 8), "rtt": ("a=30 b=31 c=32 d=90", 8)}
 SWEEP = [parse(f"32.{number >> 8}.{number & 255}.0/24") for number in range(2000)]
 
 
@@ -120,7 +120,7 @@ def test_a_node_keeps_exactly_its_share_of_its_own_clients(
             following = of_layer[1] if len(of_layer) > 1 else "b"
             assert after == following, "the next one by the same policy, then of the next layer"
     assert own == 0 or abs(remaining - 0.3 * own) < 5 * (0.21 * own) ** 0.5
-    assert own or name in {"path", "best", "nearest"}
+    assert own or name in {"path", "best", "nearest", "latency"}
 
 
 @pytest.mark.no_cover

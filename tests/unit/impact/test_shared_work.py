@@ -33,7 +33,7 @@ NOW = 1_770_000_000.0
 NODES = ("n1", "n2", "n3", "n4", "n5")
 COUNTRIES = ("GB", "NL", "DE", "US")
 ORDER = ["networks", "asns", "subdivisions", "countries", "continents"]
-TABLES = ("geo", "bgp")
+TABLES = ("geo", "bgp", "rtt")
 
 
 # ---------------------------------------------------------------- probabilities
@@ -119,7 +119,7 @@ def document(rng: random.Random) -> dict[str, Any]:
     services = {
         f"s{number}": {
             "map": rng.choice(["first", "same", "other"]),
-            "policy": rng.choice(["best", "best", "weighted", "hash", "nearest"]),
+            "policy": rng.choice(["best", "best", "weighted", "hash", "nearest", "latency"]),
             "max_answers": rng.choice([1, 1, 2]),
         }
         for number in range(6)
@@ -162,7 +162,11 @@ def random_states(rng: random.Random) -> dict[str, NodeState]:
 def random_tables(rng: random.Random) -> dict[str, dict[str, str]]:
     """Records of some /6 and /8."""
     tables: dict[str, dict[str, str]] = {table: {} for table in TABLES}
-    for table, records in (("geo", [*COUNTRIES, "GB 50 0", "US 20 20"]), ("bgp", ["AS1", "AS2 AS3", "AS9"])):
+    for table, records in (
+        ("geo", [*COUNTRIES, "GB 50 0", "US 20 20"]),
+        ("bgp", ["AS1", "AS2 AS3", "AS9"]),
+        ("rtt", ["n1=5 n2=6 n3=90", "n4=20", "n5=1 n1=10040"]),
+    ):
         for length in (6, 8):
             for _ in range(6):
                 octet = rng.randrange(0, 256, 1 << (8 - length))
