@@ -73,7 +73,8 @@ def settled(prefix: str, folder: Path, server: RedisServer, ranges: int, more: s
 class Pair:
     """A responder that tells C what it knows, and one that remembers nothing."""
 
-    def __init__(self, config: Path, oracle: Plain) -> None:
+    def __init__(self, config: Path, oracle: Plain, *, cut: bool = False) -> None:
+        """*cut*: leaves are cut, as those are that were there before the part in C was."""
         self.counters = Counters("pdns")
         self._tier = Tier(load(str(config)), below, writes=False, counters=self.counters)
         self._tier.start()
@@ -84,6 +85,7 @@ class Pair:
         assert made is not None
         self.answerer, self._oracle = made, oracle
         self.responder.accelerate(made)
+        self._tier._follower.leaves.cache.cut = cut
 
     def ask(self, data: bytes) -> bool:
         """Ask C, compare what it has with what is right, and have it learn; whether it had anything."""
@@ -103,14 +105,14 @@ class Pair:
         self._tier.close()
 
 
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+@pytest.fixture(scope="module", params=[False, True], ids=["uncut", "cut"])
+def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     with (
         RedisServer() as server,
         settled("geosteer", tmp_path_factory.mktemp("pair"), server, 30_000) as config,
         plain(config) as oracle,
     ):
-        made = Pair(config, oracle)
+        made = Pair(config, oracle, cut=request.param)
         yield made
         made.close()
 
@@ -234,10 +236,10 @@ def test_services_and_leaves_of_another_shape_are_left_to_python() -> None:
         ([Odd()], memoryview(b"\0" * 4).cast("I")),
     ):
         made.set_services([(b"www.cdn.example.net", (slots, starts, None), None)])
-        made.learn(0, ("GB", 24), 24, b"END\n", 64)
+        made.learn(0, "GB", 24, b"END\n", 64)
         assert made.find(GOOD) is None
-    made.learn(9, ("GB", 24), 24, b"END\n", 64)
-    made.learn(0, ("GB", 24), 24, b"END\n", 1 << 20)
+    made.learn(9, "GB", 24, b"END\n", 64)
+    made.learn(0, "GB", 24, b"END\n", 1 << 20)
     for bad in ([1], [(1, 2, 3)], [(b"a", 1, None)], (), [(b"a", (1,), None)]):
         with pytest.raises(TypeError):
             made.set_services(bad)  # type: ignore[arg-type]
@@ -253,7 +255,7 @@ def test_a_memory_of_replies_that_is_full_begins_anew() -> None:
     assert made is not None
     made.set_services([(b"www", None, None)])
     for number in range(40_000):
-        made.learn(0, ("GB", number), 24, b"END\n", 64)
+        made.learn(0, f"{number}", 24, b"END\n", 64)
     made.clear()
     made.clear()
 

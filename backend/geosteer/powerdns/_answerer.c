@@ -1,9 +1,9 @@
 /* The worker's loop for what it knows already: poll, read a question, look its client up, write the reply.
  *
  * Optional: `compiled.py` loads it where it was built, and the loop in Python does the same without it. It decides nothing.
- * Replies come from Python, each for a cell of a table (a record and a prefix length) and a scope; here a question is taken apart,
- * its client's cell found in the leaves that Python holds, and the reply written that goes with them. Whatever is not exactly as
- * expected goes to Python as it was read: another kind of question, a leaf that is not here, a cell that has no reply yet. What
+ * Replies come from Python, each for a record of a table and a scope; here a question is taken apart, its client's record and the
+ * prefix that has it found in the leaves that Python holds, and the reply written that goes with them. Whatever is not exactly as
+ * expected goes to Python as it was read: another kind of question, a leaf that is not here, a record that has no reply yet. What
  * Redis, a signal or a timer wants goes there before a question is read, as in Python's own loop.
  *
  * Only the stable interface of CPython 3.11 is used, so that one file serves every later version.
@@ -25,7 +25,8 @@ enum {
     CHUNK = 1 << 16,        /* bytes read at once, as in Python */
     FEWEST = 1 << 8,        /* places for replies at first; three quarters of them are used at most */
     MOST = 1 << 15,         /* at most */
-    SEVERAL = 0xFFFF,       /* of tree.py */
+    SEVERAL = 0xFFFF,       /* of tree.py, as this one */
+    QUICK = 13,
     LONGEST_ADDRESS = 45,   /* characters */
     MOST_SERVICES = 1 << 20,
 };
@@ -34,7 +35,7 @@ enum {
 typedef struct {
     PyObject *slots;        /* list of leaves; NULL: this family goes to Python */
     Py_buffer starts;       /* where each leaf begins: unsigned integers, the first of them 0 */
-    Py_buffer quick;        /* IPv4, `obj` NULL where there is none: number of the leaf by the first 16 bits */
+    Py_buffer quick;        /* IPv4, `obj` NULL where there is none: number of the leaf by the first `QUICK` bits */
 } Table;
 
 typedef struct {
@@ -42,9 +43,9 @@ typedef struct {
     Table v4, v6;
 } Service;
 
-/* The reply for a cell and a scope. The reference to the cell keeps its address from being another one's. */
+/* The reply for a record and a scope. The reference to the record keeps its address from being another one's. */
 typedef struct {
-    PyObject *cell, *reply;
+    PyObject *record, *reply;
     uint32_t service;
     uint16_t slot;
     uint8_t scope;
@@ -66,20 +67,20 @@ typedef struct {
 
 static char in[CHUNK];
 
-static PyObject *str_cells, *str_index, *str_starts, *str_shift, *str_mask;
+static PyObject *str_cells, *str_index, *str_starts, *str_shift, *str_mask, *str_host;
 
 /* ------------------------------------------------------------------ memory of replies */
 
-static uint32_t place_of(const void *cell, uint32_t service, uint32_t scope) {
-    uint64_t mixed = ((uint64_t)(uintptr_t)cell >> 4) ^ ((uint64_t)service << 40) ^ ((uint64_t)scope << 32);
+static uint32_t place_of(const void *record, uint32_t service, uint32_t scope) {
+    uint64_t mixed = ((uint64_t)(uintptr_t)record >> 4) ^ ((uint64_t)service << 40) ^ ((uint64_t)scope << 32);
     mixed *= 0x9E3779B97F4A7C15u;
     return (uint32_t)(mixed >> 32);
 }
 
-static Answer *find_answer(const Answerer *self, const PyObject *cell, uint32_t service, uint32_t scope) {
-    for (uint32_t at = place_of(cell, service, scope);; at++) {
+static Answer *find_answer(const Answerer *self, const PyObject *record, uint32_t service, uint32_t scope) {
+    for (uint32_t at = place_of(record, service, scope);; at++) {
         Answer *answer = &self->answers[at & self->answer_mask];
-        if (!answer->cell || (answer->cell == cell && answer->service == service && answer->scope == scope)) return answer;
+        if (!answer->record || (answer->record == record && answer->service == service && answer->scope == scope)) return answer;
     }
 }
 
@@ -89,7 +90,7 @@ static void forget_answers(Answerer *self) {
     self->answers = NULL;
     self->answer_mask = self->answer_count = 0;
     for (uint32_t at = 0; at < places; at++) {
-        Py_XDECREF(old[at].cell);
+        Py_XDECREF(old[at].record);
         Py_XDECREF(old[at].reply);
     }
     PyMem_Free(old);
@@ -105,7 +106,7 @@ static int more_answers(Answerer *self) {
     self->answers = fresh;
     self->answer_mask = more - 1;
     for (uint32_t at = 0; at < places; at++)
-        if (old[at].cell) *find_answer(self, old[at].cell, old[at].service, old[at].scope) = old[at];
+        if (old[at].record) *find_answer(self, old[at].record, old[at].service, old[at].scope) = old[at];
     PyMem_Free(old);
     return 0;
 }
@@ -157,7 +158,7 @@ static int take_table(Table *table, PyObject *described, Py_ssize_t width) {
     if (quick != Py_None && PyObject_GetBuffer(quick, &table->quick, PyBUF_ND | PyBUF_FORMAT) < 0) return -1;
     Py_ssize_t count = table->starts.len / width;
     if (!is_unsigned(&table->starts, width) || !count || count != PyList_Size(slots) ||
-        (table->quick.obj && (!is_unsigned(&table->quick, 2) || table->quick.len != 2 << 16)))
+        (table->quick.obj && (!is_unsigned(&table->quick, 2) || table->quick.len != 2 << QUICK)))
         return 0;
     if (width == 4 ? ((uint32_t *)table->starts.buf)[0] : ((uint64_t *)table->starts.buf)[0]) return 0;
     Py_INCREF(slots);
@@ -224,6 +225,14 @@ BISECT(bisect16, uint16_t)
 BISECT(bisect32, uint32_t)
 BISECT(bisect64, uint64_t)
 
+typedef unsigned __int128 Address;
+
+/* What of an address the starts of a leaf stand for: a key is `(address >> shift) & mask`. */
+typedef struct {
+    Py_buffer view;
+    uint64_t shift, mask;
+} Starts;
+
 static int as_unsigned(PyObject *owner, PyObject *name, uint64_t *value) {
     PyObject *number = PyObject_GetAttr(owner, name);
     if (!number) return -1;
@@ -232,41 +241,99 @@ static int as_unsigned(PyObject *owner, PyObject *name, uint64_t *value) {
     return *value == (uint64_t)-1 && PyErr_Occurred() ? -1 : 0;
 }
 
-/* Which entry of a leaf has the address; below 0: Python has to say. */
-static Py_ssize_t entry_of(PyObject *leaf, PyObject *starts, int bits, unsigned __int128 address) {
-    Py_buffer view;
-    uint64_t key, shift, mask;
-    Py_ssize_t entry = -1;
-    if (bits == 32) key = (uint64_t)address;
-    else {
-        if (as_unsigned(leaf, str_shift, &shift) < 0 || shift > 127 || as_unsigned(leaf, str_mask, &mask) < 0) return -1;
-        key = (uint64_t)(address >> shift) & mask;
-    }
-    if (PyObject_GetBuffer(starts, &view, PyBUF_ND | PyBUF_FORMAT) < 0) return -1;
-    if (is_unsigned(&view, 4)) entry = bisect32(view.buf, view.len / 4, key);
-    else if (is_unsigned(&view, 2)) entry = bisect16(view.buf, view.len / 2, key);
-    else if (is_unsigned(&view, 8)) entry = bisect64(view.buf, view.len / 8, key);
-    else if (is_unsigned(&view, 1)) entry = bisect8(view.buf, view.len, key);
-    PyBuffer_Release(&view);
-    return entry;
+/* Take a leaf's starts; 0, or -1: Python has to say. */
+static int take_starts(PyObject *leaf, Starts *starts) {
+    PyObject *numbers;
+    if (as_unsigned(leaf, str_shift, &starts->shift) < 0 || starts->shift > 127) return -1;
+    if (!(numbers = PyObject_GetAttr(leaf, str_starts))) return -1;
+    int failed = PyObject_GetBuffer(numbers, &starts->view, PyBUF_ND | PyBUF_FORMAT);
+    Py_DECREF(numbers);
+    if (failed < 0) return -1;
+    Py_ssize_t size = starts->view.itemsize;
+    if (size <= 2) starts->mask = size == 1 ? UINT8_MAX : UINT16_MAX;  /* starts of one and two bytes have masks of as many */
+    if (is_unsigned(&starts->view, size) && (size <= 2 || as_unsigned(leaf, str_mask, &starts->mask) == 0)) return 0;
+    PyBuffer_Release(&starts->view);
+    return -1;
 }
 
-/* The cell of an address in a leaf, borrowed from its list; NULL: Python has to say. May set an exception. */
-static PyObject *cell_of(PyObject *leaf, int bits, unsigned __int128 address) {
-    PyObject *starts = NULL, *index = NULL, *cell = NULL, *cells = PyObject_GetAttr(leaf, str_cells);
-    char *numbers;
-    Py_ssize_t entry, count;
-    if (!cells || !PyList_Check(cells)) goto done;  /* a leaf that stays as its bytes */
-    if (!(starts = PyObject_GetAttr(leaf, str_starts)) || !PyObject_CheckBuffer(starts)) goto done;
-    if (!(index = PyObject_GetAttr(leaf, str_index)) || PyBytes_AsStringAndSize(index, &numbers, &count) < 0) goto done;
-    entry = entry_of(leaf, starts, bits, address);
-    if (entry < 0 || entry >= count || (unsigned char)numbers[entry] >= PyList_Size(cells)) goto done;
-    cell = PyList_GetItem(cells, (unsigned char)numbers[entry]);
-done:
-    Py_XDECREF(starts);
-    Py_XDECREF(index);
-    Py_XDECREF(cells);  /* the leaf has it */
-    return cell;
+static Py_ssize_t count_of(const Starts *starts) { return starts->view.len / starts->view.itemsize; }
+
+static uint64_t start_at(const Starts *starts, Py_ssize_t at) {
+    switch (starts->view.itemsize) {
+        case 1: return ((uint8_t *)starts->view.buf)[at];
+        case 2: return ((uint16_t *)starts->view.buf)[at];
+        case 4: return ((uint32_t *)starts->view.buf)[at];
+        default: return ((uint64_t *)starts->view.buf)[at];
+    }
+}
+
+/* Which entry of a leaf has the address. */
+static Py_ssize_t entry_of(const Starts *starts, Address address) {
+    uint64_t key = (uint64_t)(address >> starts->shift) & starts->mask;
+    switch (starts->view.itemsize) {
+        case 1: return bisect8(starts->view.buf, count_of(starts), key);
+        case 2: return bisect16(starts->view.buf, count_of(starts), key);
+        case 4: return bisect32(starts->view.buf, count_of(starts), key);
+        default: return bisect64(starts->view.buf, count_of(starts), key);
+    }
+}
+
+static int bits_of(Address number) {
+    uint64_t high = (uint64_t)(number >> 64), low = (uint64_t)number;
+    return high ? 128 - __builtin_clzll(high) : low ? 64 - __builtin_clzll(low) : 0;
+}
+
+/* Bits of an address behind the widest prefix around it that lies within an entry, at most *host*; as in leaf.py. */
+static int free_bits(const Starts *starts, Py_ssize_t entry, Address address, int host) {
+    Address domain = ((Address)starts->mask << starts->shift) | (((Address)1 << starts->shift) - 1), front = address & ~domain;
+    for (Py_ssize_t at = entry - 1; at <= entry; at++) {
+        if (at < 0 || at >= count_of(starts)) continue;
+        Address edge = front | (Address)start_at(starts, at) << starts->shift;
+        int most = bits_of(address ^ (at < entry ? edge - 1 : edge)) - 1;
+        if (most < host) host = most;
+    }
+    return host;
+}
+
+/* The number of an entry's cell: one byte each where the leaf has its own cells, two where it shares them; below 0: none. */
+static Py_ssize_t number_of(PyObject *leaf, Py_ssize_t entry) {
+    Py_buffer view;
+    Py_ssize_t number = -1;
+    PyObject *index = PyObject_GetAttr(leaf, str_index);
+    if (!index) return -1;
+    int failed = PyObject_GetBuffer(index, &view, PyBUF_ND | PyBUF_FORMAT);
+    Py_DECREF(index);
+    if (failed < 0) return -1;
+    if (entry < view.len / view.itemsize) {
+        if (is_unsigned(&view, 2)) number = ((uint16_t *)view.buf)[entry];
+        else if (is_unsigned(&view, 1)) number = ((uint8_t *)view.buf)[entry];
+    }
+    PyBuffer_Release(&view);
+    return number;
+}
+
+/* The record of an address in a leaf, borrowed, and the length of the widest prefix around the address that has it.
+ * NULL: Python has to say. May set an exception. */
+static PyObject *record_of(PyObject *leaf, int bits, Address address, int *length) {
+    PyObject *record = NULL, *cells = PyObject_GetAttr(leaf, str_cells);
+    Starts starts;
+    if (!cells || !PyList_Check(cells) || take_starts(leaf, &starts) < 0) {  /* one that stays as its bytes, for example */
+        Py_XDECREF(cells);
+        return NULL;
+    }
+    Py_ssize_t entry = entry_of(&starts, address), number = number_of(leaf, entry);
+    PyObject *cell = number < 0 || number >= PyList_Size(cells) ? NULL : PyList_GetItem(cells, number);
+    if (cell && PyTuple_Check(cell) && PyTuple_Size(cell) == 2) {
+        long within = PyLong_AsLong(PyTuple_GetItem(cell, 1));
+        uint64_t host;
+        if (within == 0 && as_unsigned(leaf, str_host, &host) == 0 && host <= (uint64_t)bits)  /* it has to be measured */
+            *length = bits - free_bits(&starts, entry, address, (int)host);
+        else *length = within <= 0 ? -1 : (int)within;
+        if (*length >= 0 && *length <= bits) record = PyTuple_GetItem(cell, 0);
+    }
+    PyBuffer_Release(&starts.view);
+    Py_DECREF(cells);  /* the leaf has them */
+    return record;
 }
 
 /* A prefix length as Python writes it, followed by the end of the line; 0: none, or Python has to say. */
@@ -311,7 +378,7 @@ static uint32_t floor6(uint32_t high) {
 static const Answer *answer_to(Answerer *self, const char *data, Py_ssize_t size) {
     const char *end = data + size - 1, *at, *subnet, *slash;
     uint32_t hash = 2166136261u, number, scope;
-    unsigned __int128 address;
+    Address address;
     Py_ssize_t place;
     int length;
 
@@ -357,7 +424,7 @@ static const Answer *answer_to(Answerer *self, const char *data, Py_ssize_t size
         uint32_t value = (uint32_t)quad & (uint32_t)(0xFFFFFFFFu << (32 - length));
         scope = ((unsigned char *)self->floors.buf)[value >> 24];
         if (!scope || !table->slots) return NULL;
-        place = table->quick.obj ? ((uint16_t *)table->quick.buf)[value >> 16] : SEVERAL;
+        place = table->quick.obj ? ((uint16_t *)table->quick.buf)[value >> (32 - QUICK)] : SEVERAL;
         if (place == SEVERAL) place = bisect32(table->starts.buf, table->starts.len / 4, value) - 1;
         address = value;
     } else {
@@ -378,12 +445,10 @@ static const Answer *answer_to(Answerer *self, const char *data, Py_ssize_t size
     if (place < 0 || place >= PyList_Size(table->slots)) return NULL;
     PyObject *leaf = PyList_GetItem(table->slots, place);
     if (!leaf || leaf == Py_None) return NULL;
-    PyObject *cell = cell_of(leaf, bits, address);
-    if (!cell || !PyTuple_Check(cell) || PyTuple_Size(cell) != 2) return NULL;
-    long within = PyLong_AsLong(PyTuple_GetItem(cell, 1));
-    if (within <= 0 || within > bits || !self->answers) return NULL;  /* 0: its length has to be measured */
-    const Answer *answer = find_answer(self, cell, number, (uint32_t)within > scope ? (uint32_t)within : scope);
-    return answer->cell ? answer : NULL;
+    PyObject *record = record_of(leaf, bits, address, &length);
+    if (!record || !self->answers) return NULL;
+    const Answer *answer = find_answer(self, record, number, (uint32_t)length > scope ? (uint32_t)length : scope);
+    return answer->record ? answer : NULL;
 }
 
 static void count(Answerer *self, Py_ssize_t slot) {
@@ -457,26 +522,26 @@ static PyObject *serve(Answerer *self, PyObject *args) {
     Py_RETURN_NONE;
 }
 
-/* learn(service, cell, scope, reply, slot) */
+/* learn(service, record, scope, reply, slot) */
 static PyObject *learn(Answerer *self, PyObject *args) {
     unsigned service, scope, slot;
-    PyObject *cell, *reply;
-    if (!PyArg_ParseTuple(args, "IOISI:learn", &service, &cell, &scope, &reply, &slot)) return NULL;
+    PyObject *record, *reply;
+    if (!PyArg_ParseTuple(args, "IOISI:learn", &service, &record, &scope, &reply, &slot)) return NULL;
     if (service >= self->service_count || (Py_ssize_t)slot >= self->cells.len / 8 || slot > UINT16_MAX || scope > 128) Py_RETURN_NONE;
     if (!self->answers || 4 * self->answer_count > 3 * self->answer_mask) {
         if (self->answers && self->answer_mask + 1 >= MOST) forget_answers(self);
         if (more_answers(self) < 0) return NULL;
     }
-    Answer *answer = find_answer(self, cell, service, scope);
+    Answer *answer = find_answer(self, record, service, scope);
     Py_INCREF(reply);
-    if (answer->cell) {
+    if (answer->record) {
         PyObject *old = answer->reply;
         answer->reply = reply;
         answer->slot = (uint16_t)slot;
         Py_DECREF(old);
     } else {
-        Py_INCREF(cell);
-        *answer = (Answer){.cell = cell, .reply = reply, .service = service, .slot = (uint16_t)slot, .scope = (uint8_t)scope};
+        Py_INCREF(record);
+        *answer = (Answer){.record = record, .reply = reply, .service = service, .slot = (uint16_t)slot, .scope = (uint8_t)scope};
         self->answer_count++;
     }
     Py_RETURN_NONE;
@@ -536,7 +601,7 @@ static PyMethodDef methods[] = {
     {"serve", (PyCFunction)serve, METH_VARARGS,
      "serve(wake, redis, events, due, most): answer questions until there is something for Python.\n\n"
      "Returns: what was read and has to be answered; None: nothing was read."},
-    {"learn", (PyCFunction)learn, METH_VARARGS, "learn(service, cell, scope, reply, slot): a reply, and where it is counted."},
+    {"learn", (PyCFunction)learn, METH_VARARGS, "learn(service, record, scope, reply, slot): a reply, and where it is counted."},
     {"clear", (PyCFunction)clear, METH_NOARGS, "Forget every reply."},
     {"set_services", (PyCFunction)set_services, METH_O,
      "set_services(list of (name, IPv4 table, IPv6 table)): a table is (slots, starts, quick) or None; forgets every reply."},
@@ -578,7 +643,8 @@ PyMODINIT_FUNC PyInit__answerer(void) {
     str_starts = PyUnicode_InternFromString("starts");
     str_shift = PyUnicode_InternFromString("shift");
     str_mask = PyUnicode_InternFromString("mask");
-    if (!str_cells || !str_index || !str_starts || !str_shift || !str_mask) return NULL;
+    str_host = PyUnicode_InternFromString("host");
+    if (!str_cells || !str_index || !str_starts || !str_shift || !str_mask || !str_host) return NULL;
     if (!(type = PyType_FromSpec(&spec))) return NULL;
     module = PyModule_Create(&definition);
     if (!module || PyModule_AddObject(module, "Answerer", type) < 0) {
@@ -586,7 +652,7 @@ PyMODINIT_FUNC PyInit__answerer(void) {
         Py_DECREF(type);
         return NULL;
     }
-    if (PyModule_AddIntConstant(module, "VERSION", 1) < 0) {
+    if (PyModule_AddIntConstant(module, "VERSION", 2) < 0) {
         Py_DECREF(module);
         return NULL;
     }

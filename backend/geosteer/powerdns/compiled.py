@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 SWITCH = "GEOSTEER_COMPILED"
 """Environment variable that leaves it out if it is "no"."""
-VERSION = 1
+VERSION = 2
 """Of the interface; what was built of other sources is left out."""
 
 

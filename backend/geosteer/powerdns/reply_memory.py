@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     Answer = tuple[bytes, int]
     """A reply, and where it is counted."""
 
-FEWEST, MOST = 1 << 12, 1 << 16
-"""Places at first and at most: 40 KiB and 640 KiB."""
+FEWEST, MOST = 1 << 9, 1 << 16
+"""Places at first and at most: 5 KiB and 640 KiB."""
 ANSWERS = 1 << 14
 """Different replies at most."""
 

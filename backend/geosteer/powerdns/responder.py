@@ -100,6 +100,7 @@ class Responder:
     def accelerate(self, answerer: Answerer) -> None:
         """From now on tell this one every reply that it can give as well."""
         self._answerer = answerer
+        self._tier.leave_uncut()
         self.decider.empty_as_well(answerer)
         self._describe_services()
 
@@ -166,11 +167,10 @@ class Responder:
             return None
         bits, address, floor = client
         try:
-            cell = (service[1] if bits == 32 else service[2]).cell(address)
+            record, length = (service[1] if bits == 32 else service[2]).cell(address)
         except PageMissing:
             return None
         self._counters.count(HITS)
-        record, length = cell
         scope = max(floor, length)
         answer: tuple[bytes, int] | None = self._by_scope.get((service[0], record, scope))
         if answer is None:
@@ -181,7 +181,7 @@ class Responder:
             if self._answerer is None:
                 self._by_scope.keep((service[0], record, scope), answer)
         if self._answerer is not None:
-            self._answerer.learn(service[3], cell, scope, *answer)
+            self._answerer.learn(service[3], record, scope, *answer)
         else:
             self.replies.keep(question, answer)
         return answer

@@ -12,7 +12,7 @@ from geosteer.counters.counters import HITS, MISSES, TIMEOUTS, WAITS
 from geosteer.decision.client import CARRIERS, parse
 from geosteer.errors import GeosteerError
 from geosteer.process import waited_for_processor
-from geosteer.tables.tree import SEVERAL, PageMissing
+from geosteer.tables.tree import QUICK_HOST, SEVERAL, PageMissing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -188,9 +188,9 @@ class Lookups:
                 tree = self._v4[table]
                 address = _number(_pton(AF_INET, text))
                 quick = tree.quick
-                number = quick[address >> 16] if quick is not None else SEVERAL
+                number = quick[address >> QUICK_HOST] if quick is not None else SEVERAL
                 leaf = tree.slots[number if number != SEVERAL else bisect_right(tree.tops, address)]  # type: ignore[index]
-                cell = leaf.cells[leaf.index[bisect_right(leaf.starts, address)]]  # type: ignore[union-attr]
+                cell = leaf.cells[leaf.index[bisect_right(leaf.starts, address >> leaf.shift & leaf.mask)]]  # type: ignore[union-attr]
                 return cell if cell[1] else leaf.measure(address)  # type: ignore[union-attr]
             tree = self._v6[table]
             address = _number(_pton(AF_INET6, text))

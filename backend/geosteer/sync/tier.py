@@ -148,6 +148,10 @@ class Tier(Lookups):
         """Whether an answer has something to wait for, if it may: states being read, or a first generation."""
         return self._follower.reading > 0 or self._follower.generation is None
 
+    def leave_uncut(self) -> None:
+        """Have leaves stay small from now on: their records' lengths are measured by what is quick at it."""
+        self._follower.leaves.cache.cut = False
+
     def now(self) -> float:
         """Seconds since 1970, by the clock of those who write node states where one was heard."""
         return self._follower.mirror.time(self._clock(), self._wall())

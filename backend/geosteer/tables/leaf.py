@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from geosteer.cmodules import array, bisect_right
 from geosteer.errors import CorruptPage
-from geosteer.tables.page_format import HEADER, MAX_ENTRIES, SHORT, Page, outline, places, records
+from geosteer.tables.page_format import MAX_ENTRIES, SHORT, Page, outline, places, records
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    Cell = tuple[str, int]
+    """A record, and the length of the prefix that has it; 0: it has to be measured."""
 
 OFTEN = 8
 """Times that a length is measured before a leaf is cut: one that soon has to go again would not be worth it."""
@@ -18,6 +21,8 @@ FEW = 32
 """Distinct records of a leaf from which on it stays as its bytes, if they are no names."""
 OBJECTS = 120
 """Bytes of a record's objects besides its text."""
+SHARED = 8192
+"""Cells that leaves share at most, about a MiB: a table of countries has half as many, with all lengths of both families."""
 
 
 class Ledger:
@@ -34,9 +39,12 @@ class Leaf:
     """The entries of a leaf page with few distinct records, or names that other leaves have as well.
 
     The hot path is `cells[index[bisect_right(starts, address >> shift & mask)]]`: the entries' starts, but for the first, and
-    for each entry which (record, prefix length) it has; IPv4 starts are whole addresses, so that they need neither shift nor
-    mask. The length is 0 where it has to be measured. When that was so for the eighth time, all entries with a record are cut
-    into prefixes, so that it need not be again; those of a miss stay whole: in IPv6 they are many prefixes that few ask for.
+    for each entry which (record, prefix length) it has. The length is 0 where it has to be measured. When that was so for the
+    eighth time, all entries with a record are cut into prefixes, so that it need not be again; those of a miss stay whole: in
+    IPv6 they are many prefixes that few ask for.
+
+    Leaves whose records are all short have one list of cells together, with two bytes for each entry; any other has its own,
+    with one byte for each.
     """
 
     __slots__ = (
@@ -50,36 +58,45 @@ class Leaf:
         "shelf",
         "shift",
         "starts",
-        "step",
         "uncut",
     )
 
-    def __init__(self, page: Page, raw: bytes, at: int, count: int, first: int) -> None:
-        """Args: page, at, count: the outline of *raw*; first: the address at which it begins.
+    def __init__(self, page: Page, raw: bytes, at: int, count: int, first: int, *, cut: bool) -> None:
+        """Args: page, at, count: the outline of *raw*; first: the address at which it begins; cut: it may be cut.
 
         Raises: CorruptPage: its records are damaged.
         """
         self.bits = page.bits
         self.host = page.bits - page.prefix_len
         self.first = first
-        self.shift, self.mask, self.starts = _searchable(page, raw, first)
-        self.index = page.index
-        self.step = 1 + (self.starts.itemsize if isinstance(self.starts, array) else 48)
-        """Bytes that an entry takes."""
-        self.uncut = OFTEN
-        """Measurements until it is cut, 0 when it is."""
+        self.shift, self.mask, self.starts = page.shift, page.mask, page.starts[1:]
+        self.uncut = OFTEN if cut else 0
+        """Measurements until it is cut; 0: it is, or will not be."""
         self.grown = 0
         """Bytes added since."""
         self.shelf: Ledger | None = None
         """Where it is counted, if it is."""
-        self.cells = [_shared(record, 0) for record in records(raw, at, count)]
+        self.cells: list[Cell]
+        self.index: bytes | array[int]
+        texts = records(raw, at, count)
+        numbers = _shared.numbers_of(texts)
+        if numbers is None:
+            self.cells, self.index = [(text, 0) for text in texts], page.index
+        else:
+            self.cells, self.index = _shared.cells, array("H", map(numbers.__getitem__, page.index))
 
     @property
     def cost(self) -> int:
         """About the bytes that it takes when it is fresh."""
-        return 400 + len(self.index) * self.step + 8 * len(self.cells)
+        own = 0 if self.cells is _shared.cells else sum([OBJECTS + len(record) for record, _ in self.cells])
+        return 400 + len(self.index) * self._step() + own
 
-    def measure(self, address: int) -> tuple[str, int]:
+    def _step(self) -> int:
+        """Bytes that an entry takes."""
+        starts = self.starts.itemsize if isinstance(self.starts, array) else 48
+        return starts + (1 if isinstance(self.index, bytes) else 2)
+
+    def measure(self, address: int) -> Cell:
         """Record of an address and length of the widest prefix around it that lies within one entry."""
         if self.uncut:
             self.uncut -= 1
@@ -88,13 +105,14 @@ class Leaf:
         starts, shift, mask = self.starts, self.shift, self.mask
         entry = bisect_right(starts, address >> shift & mask)
         record, length = self.cells[self.index[entry]]
-        return _shared(record, length or self.bits - _free(self, starts, shift, mask, entry, address))
+        return record, length or self.bits - _free(self, starts, shift, mask, entry, address)
 
     def _cut(self) -> None:
         """Make an entry of every prefix that an entry with a record consists of, as far as there is room."""
         old, shift, mask, bits = self.starts, self.shift, self.mask, self.bits
-        starts: array[int] | list[int] = array(old.typecode) if isinstance(old, array) else []
-        index, cells = bytearray(), self.cells
+        starts: list[int] = []
+        index: list[int] = []
+        cells, shared = self.cells, self.cells is _shared.cells
         numbers: dict[tuple[int, int], int] = {}
         front, low, end = self.first >> shift & ~mask, self.first, self.first + (1 << self.host)
         added = 0
@@ -107,11 +125,17 @@ class Leaf:
                     host = min(host, (low & -low).bit_length() - 1)
                 known = numbers.get((number, host))
                 if known is None:
-                    if len(cells) == MAX_ENTRIES:
-                        break
-                    known = numbers[number, host] = len(cells)
-                    cells.append(_shared(record, bits - host))
-                    added += 8 if _known.get(cells[-1]) is cells[-1] else OBJECTS + len(record)
+                    if shared:
+                        known = _shared.number((record, bits - host))
+                        if known is None:
+                            break
+                    else:
+                        known = len(cells)
+                        if known == MAX_ENTRIES:
+                            break
+                        cells.append((record, bits - host))
+                        added += OBJECTS
+                    numbers[number, host] = known
                 starts.append(low >> shift & mask)
                 index.append(known)
                 low += 1 << host
@@ -120,8 +144,9 @@ class Leaf:
                 index.append(number)
             low = after
         del starts[0]  # the first entry begins where the leaf does
-        added += self.step * (len(index) - len(self.index))
-        self.starts, self.index = starts, bytes(index)
+        added += self._step() * (len(index) - len(self.index))
+        self.starts = array(old.typecode, starts) if isinstance(old, array) else starts
+        self.index = array("H", index) if shared else bytes(index)
         self.grown += added
         if self.shelf is not None:
             self.shelf.grown[0] += added
@@ -136,11 +161,11 @@ class Dense:
     __slots__ = ("_keys", "_mask", "_places", "_shift", "_tail", "bits", "first", "grown", "host", "shelf")
     starts: Sequence[int] = ()
     index = b"\0"
-    cells: Sequence[tuple[str, int]] = (("", 0),)
+    cells: Sequence[Cell] = (("", 0),)
     shift = mask = 0
 
     def __init__(self, page: Page, raw: bytes, at: int, count: int, first: int) -> None:
-        """As `Leaf`."""
+        """As `Leaf`, but that it is never cut."""
         self.bits = page.bits
         self.host = page.bits - page.prefix_len
         self.first = first
@@ -157,7 +182,7 @@ class Dense:
         keys = self._keys.itemsize if isinstance(self._keys, array) else 48
         return 400 + len(self._tail) + 2 * len(self._places) + keys * len(self._keys)
 
-    def measure(self, address: int) -> tuple[str, int]:
+    def measure(self, address: int) -> Cell:
         """Record of an address and length of the widest prefix around it that lies within one entry."""
         keys, shift, mask, tail = self._keys, self._shift, self._mask, self._tail
         entry = bisect_right(keys, address >> shift & mask)
@@ -166,8 +191,10 @@ class Dense:
         return tail[at + 1 : at + 1 + tail[at]].decode("utf-8", "replace"), length
 
 
-def read_leaf(raw: bytes, bits: int, first: int, last: int) -> Leaf | Dense:
-    """A leaf page ready for search; first, last: the addresses that it is for.
+def read_leaf(raw: bytes, bits: int, first: int, last: int, *, cut: bool = True) -> Leaf | Dense:
+    """A leaf page ready for search.
+
+    Args: first, last: the addresses that it is for; cut: it may be cut when it is often asked.
 
     Raises: CorruptPage: it is damaged, or not the leaf for these addresses.
     """
@@ -175,7 +202,7 @@ def read_leaf(raw: bytes, bits: int, first: int, last: int) -> Leaf | Dense:
     if not page.fits(bits, 0, first, last):
         raise CorruptPage("a leaf is not the one its parent names")
     dense = count >= FEW and len(raw) - at > (1 + SHORT) * count
-    return (Dense if dense else Leaf)(page, raw, at, count, first)
+    return Dense(page, raw, at, count, first) if dense else Leaf(page, raw, at, count, first, cut=cut)
 
 
 def _free(leaf: Leaf | Dense, starts: Sequence[int], shift: int, mask: int, entry: int, address: int) -> int:
@@ -190,39 +217,37 @@ def _free(leaf: Leaf | Dense, starts: Sequence[int], shift: int, mask: int, entr
     return host
 
 
-_known: dict[tuple[str, int], tuple[str, int]] = {}
+class SharedCells:
+    """The cells of all leaves whose records are short: few records (countries) are in many leaves, with the same lengths.
+
+    Nothing is ever taken out of it: it is bounded by its number of cells, and a leaf for which it has no room keeps its own.
+    """
+
+    __slots__ = ("_numbers", "cells")
+
+    def __init__(self) -> None:
+        self.cells: list[Cell] = []
+        self._numbers: dict[Cell, int] = {}
+
+    def numbers_of(self, texts: Sequence[str]) -> list[int] | None:
+        """The cell of each record, to be measured; None: one of them is long, or there is no room."""
+        if max(map(len, texts)) > SHORT:
+            return None
+        numbers = []
+        for text in texts:
+            number = self.number((text, 0))
+            if number is None:
+                return None
+            numbers.append(number)
+        return numbers
+
+    def number(self, cell: Cell) -> int | None:
+        """Where a cell stands; None: there is no room for it."""
+        number = self._numbers.get(cell)
+        if number is None and len(self.cells) < SHARED:
+            number = self._numbers[cell] = len(self.cells)
+            self.cells.append(cell)
+        return number
 
 
-def _shared(record: str, length: int) -> tuple[str, int]:
-    """The pair, one object for all leaves where few records are many times there (countries, not coordinates)."""
-    cell = (record, length)
-    if len(record) > SHORT:
-        return cell
-    known = _known.get(cell)
-    if known is not None:
-        return known
-    if len(_known) < 4096:
-        _known[cell] = cell
-    return cell
-
-
-def _searchable(page: Page, raw: bytes, first: int) -> tuple[int, int, array[int] | list[int]]:
-    """Shift, mask and starts, but for the first, of a leaf; of IPv4 whole addresses, without a loop over them."""
-    if page.bits != 32:
-        return page.shift, page.mask, page.starts[1:]
-    front, width, count = raw[4], raw[5], len(page.index)
-    whole = bytearray(4 * (count - 1))
-    for place, byte in enumerate(first.to_bytes(4, "big")[:front]):
-        if byte:
-            whole[place::4] = bytes((byte,)) * (count - 1)
-    keys = raw[HEADER + width : HEADER + width * count]
-    for place in range(width):
-        whole[front + place :: 4] = keys[place::width]
-    starts = array("I")
-    starts.frombytes(bytes(whole))
-    if _LITTLE:
-        starts.byteswap()
-    return 0, 0xFFFFFFFF, starts
-
-
-_LITTLE = array("H", (1,)).tobytes() == b"\x01\x00"
+_shared = SharedCells()

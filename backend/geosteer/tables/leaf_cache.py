@@ -47,13 +47,15 @@ class LeafCache:
     or `abandon`. What is asked for or let go meanwhile is taken in, or let go, in both.
     """
 
-    __slots__ = ("_changed", "_kept", "_ledger", "_order", "_turning", "limit", "room")
+    __slots__ = ("_changed", "_kept", "_ledger", "_order", "_turning", "cut", "limit", "room")
 
     def __init__(self, limit: int) -> None:
         """Args: limit: bytes, of which the inner levels of the trees take their part, but at most half."""
         self.limit = limit
         self.room = limit
         """Bytes for leaves."""
+        self.cut = True
+        """Leaves that come from now on are cut when they are often asked."""
         self._kept = 0
         self._ledger = [0]
         self._order: dict[AnyLeaf, int] = {}
@@ -80,7 +82,7 @@ class LeafCache:
         """
         if digest(raw) != branch.digest(number):
             raise CorruptPage("the page's bytes do not match its digest")
-        self.keep(tree, branch, number, read_leaf(raw, tree.bits, *branch.bounds(number)))
+        self.keep(tree, branch, number, read_leaf(raw, tree.bits, *branch.bounds(number), cut=self.cut))
 
     def keep(self, tree: Tree, branch: Branch, number: int, leaf: AnyLeaf) -> None:
         """Keep a leaf that is ready for search, and have it where the same page stands in the tree that is to follow."""

@@ -130,7 +130,7 @@ def outline(page: bytes) -> tuple[Page, int, int]:
     if values_at > len(page):
         raise CorruptPage("page ends within its entries")
     shift = 8 * (size - front - width)
-    mask = (1 << (8 * width)) - 1
+    mask = _MASKS[width]
     starts = _keys(page[HEADER:index_at], width, count)
     last = -1
     for start in starts:
@@ -164,6 +164,7 @@ def _keys(raw: bytes, width: int, count: int) -> array[int] | list[int]:
     return keys
 
 
+_MASKS = tuple([(1 << (8 * width)) - 1 for width in range(17)])
 _TYPES = {1: "B", 2: "H", 4: "I", 8: "Q"}
 _LITTLE = array("H", (1,)).tobytes() == b"\x01\x00"
 _IN_ORDER = bytes(range(256))

@@ -9,7 +9,7 @@ from geosteer.tables.page_format import DIGEST, MAX_HEIGHT, MAX_INNER, MAX_LEAVE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from typing import TypeAlias
 
     from geosteer.process import Steps
@@ -21,7 +21,10 @@ FLAT = 4096
 """Leaves of a table up to which one list holds them all; above, a list of lists."""
 
 MANY = 64
-"""Leaves of a table from which on 128 KiB are well spent on finding them by the first 16 bits of an address."""
+"""Leaves of a table from which on 16 KiB are well spent on finding them by the first bits of an address."""
+QUICK = 13
+"""How many bits: of the clients of a table of countries one in a hundred is in a prefix of that length with several leaves."""
+QUICK_HOST = 32 - QUICK
 SEVERAL = 0xFFFF
 
 
@@ -124,21 +127,25 @@ class Tree:
             branches = [Branch(bits, starts, b"".join([branch.digests for branch in branches]), last)]
             yield
         self.branches = branches
-        self.tops = branches[0].firsts()[1:] if flat else [branch.bounds(0)[0] for branch in branches[1:]]
-        """Where each leaf but the first begins, or each branch where there are many: a list, which is searched fastest."""
         self.slots: list[AnyLeaf | None] | None = branches[0].slots if flat else None
         self.quick: array[int] | None = None
-        """IPv4: for the first 16 bits of an address its leaf, or `SEVERAL`; None where it would not pay."""
+        """IPv4: for the first `QUICK` bits of an address its leaf, or `SEVERAL`; None where it would not pay."""
+        self.tops: Sequence[int]
+        """Where each leaf but the first begins, or each branch where there are many: a list, which is searched fastest, or an
+        array, which is smaller, where that is seldom needed."""
         if flat and bits == 32 and leaves >= MANY:
             yield
-            self.quick = yield from _by_first_half(branches[0])
+            self.quick = yield from _by_first_bits(branches[0])
+            self.tops = branches[0].starts[1:]
+        else:
+            self.tops = branches[0].firsts()[1:] if flat else [branch.bounds(0)[0] for branch in branches[1:]]
 
     def cell(self, address: int) -> tuple[str, int]:
         """Record of an address, "" on a miss, and the length of the widest prefix around it that has it.
 
         Raises: PageMissing: its leaf is not here.
         """
-        number = self.quick[address >> 16] if self.quick is not None else SEVERAL
+        number = self.quick[address >> QUICK_HOST] if self.quick is not None else SEVERAL
         if number == SEVERAL:
             number = bisect_right(self.tops, address)
         if self.slots is not None:
@@ -163,7 +170,11 @@ class Tree:
     def size(self) -> int:
         """Bytes that it takes without leaves, about."""
         places = sum(200 + (DIGEST + 12) * len(branch.starts) for branch in self.branches)
-        return places + 40 * len(self.tops) + (len(self.quick) * 2 if self.quick is not None else 0)
+        return (
+            places
+            + (40 if self.quick is None else 4) * len(self.tops)
+            + (len(self.quick) * 2 if self.quick is not None else 0)
+        )
 
     def leaves(self) -> Iterator[tuple[Branch, int]]:
         """Every leaf's place, in address order."""
@@ -172,12 +183,13 @@ class Tree:
                 yield branch, number
 
 
-def _by_first_half(branch: Branch) -> Steps[array[int]]:
-    """For each value of an IPv4 address's first 16 bits the number of the leaf that holds all of them, or `SEVERAL`."""
-    numbers = array("H", (SEVERAL,)) * (1 << 16)
+def _by_first_bits(branch: Branch) -> Steps[array[int]]:
+    """For each value of an IPv4 address's first `QUICK` bits the number of the leaf that holds all of them, or `SEVERAL`."""
+    numbers = array("H", (SEVERAL,)) * (1 << QUICK)
     starts = branch.firsts()
+    rest = (1 << QUICK_HOST) - 1
     for number, (start, after) in enumerate(zip(starts, [*starts[1:], branch.end + 1], strict=True)):
-        low, high = (start + 0xFFFF) >> 16, after >> 16
+        low, high = (start + rest) >> QUICK_HOST, after >> QUICK_HOST
         if low < high:
             numbers[low:high] = array("H", (number,)) * (high - low)
         if number % 128 == 127:
