@@ -13,6 +13,7 @@ from geosteer_loader.config.config import load
 from geosteer_loader.follow.configuration import FollowedConfiguration
 from geosteer_loader.follow.service import Follower
 from geosteer_loader.journal.reading import read
+from geosteer_loader.rib import kept_routes
 from geosteer_loader.store.store import Store, connect
 from support.exabgp_lines import Exabgp
 from support.publishing import contents, current_of, write_config, write_csv
@@ -201,6 +202,63 @@ def test_a_killed_service_and_one_that_starts_anew_wait_for_as_many_routes(
     site.load(count=19, origin=3356)
     site.until(lambda: site.records() == {"AS3356": 1})
     site.end()
+
+
+def lose_one(site: Site) -> None:
+    """Two sessions are published, one of them is lost, and the service ends."""
+    site.load()
+    site.load(OTHER, origin=3356)
+    site.until(lambda: site.records() == {"AS174 AS3356": 1} and "path.v4" in site.current)
+    site.say(site.writer.down(OTHER))
+    site.until(lambda: f"lost {OTHER}" in site.told())
+    site.end()
+
+
+def test_after_a_restart_what_a_lost_session_had_counts_beside_one_that_is_back(
+    redis_server: RedisServer, prefix: str, tmp_path: Path
+) -> None:
+    site = Site(redis_server, prefix, tmp_path)
+    lose_one(site)
+    before = site.current
+    site.start()
+    site.idle()
+    site.load(count=15, origin=15169)  # half a table
+    site.idle()
+    assert site.current == before
+    site.load(origin=15169)
+    site.until(lambda: site.records() == {"AS3356 AS15169": 1})
+    site.until(lambda: site.records("path.v4") == {"lon=2": 1})
+    site.end()
+
+
+@pytest.mark.parametrize("damage", ["half", "foreign", "old", "folder"])
+def test_kept_routes_that_cannot_be_used_are_told_of_and_the_old_table_stays(
+    redis_server: RedisServer, prefix: str, tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    site = Site(redis_server, prefix, tmp_path)
+    lose_one(site)
+    before = site.current
+    kept = tmp_path / "cache" / "bgp-routes"
+    whole = kept.read_bytes()
+    if damage == "half":
+        kept.write_bytes(whole[: len(whole) // 2])
+    elif damage == "foreign":
+        kept.write_bytes(b"SQLite format 3\0")
+    elif damage == "old":
+        _, sessions = kept_routes.decode(whole, 0.0)
+        kept.write_bytes(kept_routes.sealed(kept_routes.encode(sessions, time.time() - 7200, 0.0)))
+    else:
+        kept.unlink()
+        kept.mkdir()
+    site.start()
+    site.load(origin=15169)
+    site.idle()
+    assert site.current == before
+    assert [message for message in caplog.messages if "are not used" in message] != []
+    site.load(OTHER, origin=3356)
+    site.until(lambda: site.records() == {"AS3356 AS15169": 1})
+    site.end()
+    assert (damage == "folder") == any("not kept" in message for message in caplog.messages)
 
 
 def test_a_table_that_shrinks_too_much_is_refused_and_nothing_changes(

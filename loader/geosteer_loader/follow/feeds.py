@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from geosteer_loader.follow.live_feed import LiveFeed
+from geosteer_loader.follow.route_keeper import RouteKeeper
 from geosteer_loader.follow.route_socket import RouteSocket
 from geosteer_loader.follow.session_log import SessionLog, load
 from geosteer_loader.follow.stream_reader import StreamReader
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from geosteer_loader.config.sources import SourceConfig
     from geosteer_loader.follow.followed import Followed
     from geosteer_loader.store.store import Store
+
+ROUTES = "bgp-routes"
+"""Name of the file, beside the one of sessions, that keeps what they hold."""
 
 
 def open_feeds(config: Config) -> Sequence[Followed]:
@@ -50,7 +54,9 @@ def open_feeds(config: Config) -> Sequence[Followed]:
         return connect(config.redis, config.journal.max_length)
 
     asked = RouteSocket(config.follow.socket, by_socket) if config.follow.socket is not None else None
-    sessions = SessionLog(by_socket, state, store, elapsed, asked)
+    keeper = RouteKeeper(state.with_name(ROUTES), by_socket, elapsed)
+    keeper.restore(time.time())
+    sessions = SessionLog(by_socket, state, store, elapsed, asked, keeper)
     return [LiveFeed(table, config, readers, sessions) for table in streams]
 
 

@@ -99,6 +99,9 @@ class LiveFeed:
         self._layers = [layer for layers in views.values() for layer in layers]
         self._readers = list({id(layer.reader): layer.reader for layer in self._layers}.values())
         self._changed = [(reader, reader.stream.listen()) for reader in self._readers]
+        for reader in self._readers:  # what was kept over a restart
+            with reader.lock:
+                reader.stream.all_changed()
         self._live = LiveTable(table, views)
         self._report = Report()
         """Of the last time that all prefixes were looked at."""

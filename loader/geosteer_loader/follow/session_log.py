@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from geosteer_loader.follow.route_keeper import RouteKeeper
     from geosteer_loader.follow.route_socket import RouteSocket
     from geosteer_loader.follow.stream_reader import StreamReader
     from geosteer_loader.rib.saved import Saved
@@ -56,6 +57,7 @@ class SessionLog:
         connect: Callable[[], Store],
         elapsed: float,
         asked: RouteSocket | None = None,
+        keeper: RouteKeeper | None = None,
     ) -> None:
         """Args: readers: by the stream's name; elapsed: seconds from their clock to 1970's; asked: closed with it."""
         self._readers = readers
@@ -63,6 +65,7 @@ class SessionLog:
         self._connect = connect
         self._elapsed = elapsed
         self._asked = asked
+        self._keeper = keeper
         self._store: Store | None = None
         self._notes: list[Note] = []
         self._save_at = float("-inf")
@@ -81,6 +84,8 @@ class SessionLog:
                 text = f"session {one.peer} {WORDS[one.what]}" + (f": {one.why}" if one.why else "")
                 log.log(logging.WARNING if one.what == "lost" else logging.INFO, "%s: %s", name, text)
                 self._notes.append(Note(kind="session", subject=one.peer, what=one.what, why=one.why))
+        if self._keeper is not None:
+            self._keeper.look(now, happened=happened)
         if happened or now >= self._save_at:
             self._save_at = now + SAVE_EVERY
             self._save()
@@ -92,6 +97,9 @@ class SessionLog:
         """Write the file a last time."""
         if self._asked is not None:
             self._asked.close()
+        if self._keeper is not None:
+            self._keeper.close()
+            self._keeper = None
         self._save()
         if self._store is not None:
             self._store.close()

@@ -105,6 +105,8 @@ class StreamReader:
                         self.stream.refuse(ValueError(f"longer than {MAX_LINE} bytes"))
                 dropping = True
                 pending.clear()
+        if self._closing.is_set():
+            return  # the sessions are what they are: they did not end
         with self.lock:
             self.stream.disconnected("the connection ended", self._clock())
         log.info("%s: the writer has gone", self._live.socket)

@@ -31,7 +31,7 @@ def path_of(segments: Sequence[tuple[int, Sequence[object]]], peer_as: int) -> A
     Raises: ValueError: not a path.
     """
     if not segments:
-        return _own(peer_as)
+        return own(peer_as)
     steps: list[Step] = []
     total = 0
     for kind, numbers in segments:
@@ -62,7 +62,8 @@ def path_of_steps(steps: tuple[Step, ...]) -> AsPath:
 
 
 @lru_cache(maxsize=1 << 10)
-def _own(peer_as: int) -> AsPath:
+def own(peer_as: int) -> AsPath:
+    """The one path of the routes of a peer's own network."""
     return _shared(own_path(peer_as))
 
 

@@ -20,8 +20,22 @@ class SessionRoutes:
     A path that differs in its text alone takes the place of the one before, and counts as the same.
     """
 
-    def __init__(self) -> None:
-        self._held: dict[int, dict[int, Held]] = {32: {}, 128: {}}
+    def __init__(self, held: dict[int, dict[int, Held]] | None = None) -> None:
+        """Args: held: address bits -> prefixes with their paths, to begin with; default: none."""
+        self._held: dict[int, dict[int, Held]] = held or {32: {}, 128: {}}
+
+    def plain(self, bits: int) -> Iterator[tuple[int, AsPath]]:
+        """Prefixes of a family that have one path without identifier, with it."""
+        return ((number, held) for number, held in self._held[bits].items() if not isinstance(held, tuple))
+
+    def identified(self, bits: int) -> Iterator[tuple[int, int, AsPath]]:
+        """Prefix, identifier and path of all others."""
+        return (
+            (number, *pair)
+            for number, held in self._held[bits].items()
+            if isinstance(held, tuple)
+            for pair in held
+        )
 
     def set(self, bits: int, route: Route, path: AsPath | None) -> bool:
         """A route is announced (also in place of an earlier one), or withdrawn (None); whether anything is different now."""

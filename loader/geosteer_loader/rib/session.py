@@ -11,9 +11,10 @@
 | lost | up | loading | what it held last |
 | lost | forgotten | waiting | nothing any more |
 
-Every other event changes nothing. A session is whole when End-of-RIB of every family was there, and nearly as many prefixes
-as the last time. End-of-RIB alone proves nothing: a router that has lost its own upstream sends it, too. Where the stream
-does not tell End-of-RIB, the number of prefixes must have settled instead.
+After a restart of the service a session of which the routes were kept is lost, and has them. Every other event changes
+nothing. A session is whole when End-of-RIB of every family was there, and nearly as many prefixes as the last time. End-of-RIB
+alone proves nothing: a router that has lost its own upstream sends it, too. Where the stream does not tell End-of-RIB, the
+number of prefixes must have settled instead.
 """
 
 from __future__ import annotations
@@ -99,6 +100,8 @@ class Session:
     phase: Phase = Phase.WAITING
     counting: SessionRoutes | None = None
     """What counts; None: nothing."""
+    awaited: float | None = None
+    """What counts was kept over a restart; until when it is rather waited for the session itself. None: it was whole since."""
     _loading: SessionRoutes | None = None
     _ended: set[int] = field(default_factory=set)
     _up_at: float = 0.0
@@ -121,6 +124,12 @@ class Session:
         self._ended = set()
         self._up_at, self._settled = now, (now, -1)
         return True
+
+    def restore(self, routes: SessionRoutes, lost_at: float, awaited: float) -> None:
+        """Begin with what it held before a restart. Args: lost_at: since when it is away; awaited: as the field."""
+        self.phase, self.counting = Phase.LOST, routes
+        self.lost_at, self.awaited = lost_at, awaited
+        self._remember()
 
     def take(self, bits: int, routes: Iterable[Route], path: AsPath | None) -> list[int]:
         """Announce or withdraw routes; the prefixes of which something that counts is different now.
@@ -176,7 +185,7 @@ class Session:
         old, fresh = self.counting or SessionRoutes(), self._loading
         assert fresh is not None
         self.step(Event.WHOLE, now)
-        self.counting, self.lost_at, self.forgotten = fresh, None, False
+        self.counting, self.lost_at, self.forgotten, self.awaited = fresh, None, False, None
         self._remember()
         return {bits: list(fresh.different(old, bits)) for bits in FAMILIES.values()}
 
@@ -184,7 +193,7 @@ class Session:
         """The routes of a lost session count no longer; address bits -> prefixes that are different."""
         old, self.counting = self.counting or SessionRoutes(), None
         self.step(Event.FORGOTTEN, now)
-        self.before, self.lost_at, self.forgotten = {}, None, True
+        self.before, self.lost_at, self.forgotten, self.awaited = {}, None, True, None
         return {bits: list(old.different(SessionRoutes(), bits)) for bits in FAMILIES.values()}
 
     def overdue(self, now: float) -> bool:

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from geosteer_loader.rib.exabgp import ExabgpLines
 from geosteer_loader.rib.gobgp import GobgpLines
+from geosteer_loader.rib.kept_routes import KeptSession
 from geosteer_loader.rib.messages import FAMILIES, EndOfRib, LinesLost, Routes, State
 from geosteer_loader.rib.openbmp import OpenbmpLines
 from geosteer_loader.rib.session import Event, Phase, Rules, Session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from geosteer_loader.rib.messages import Message
     from geosteer_loader.sources.bgp_routes import AsPath
@@ -25,6 +26,8 @@ MAX_LINE = 1 << 22
 """Bytes. The largest message of BGP (65,535 bytes, RFC 8654) holds some 16,000 prefixes, of 80 bytes each as text."""
 MOST_SESSIONS = 64
 """Of a stream."""
+RETURN = 600.0
+"""Seconds after a restart for which a session that was there is waited for, before what was kept of it counts."""
 MOST_HAPPENINGS = 1000
 """That wait to be told."""
 
@@ -92,12 +95,34 @@ class Stream:
                 self.sessions[peer] = Session(
                     self._rules, dict(before), now if lost_at is None else min(lost_at, now)
                 )
+        self.format = format
         self.counts = Counts()
         self.last_bad = ""
         """Why the last malformed line was."""
         self._unseen: set[str] = set()
         self._happenings: list[Happening] = []
         self._listeners: list[dict[int, set[int]]] = []
+
+    def restore(self, kept: Iterable[KeptSession], at: float, now: float) -> None:
+        """Take up the routes of a run before. Args: at: when they were kept; now: both by the time that is handed in."""
+        for each in kept:
+            if each.format == self.format and (
+                each.peer in self.sessions or len(self.sessions) < MOST_SESSIONS
+            ):
+                session = self.sessions.setdefault(each.peer, Session(self._rules, {}))
+                lost_at = at if each.lost_at is None else min(each.lost_at, now)
+                session.restore(each.routes, lost_at, now + RETURN if each.lost_at is None else now)
+        self.all_changed()
+
+    def kept(self, name: str) -> list[KeptSession]:
+        """What is to be kept of all sessions, with the routes themselves. Args: name: the stream's."""
+        return [
+            KeptSession(
+                stream=name, format=self.format, peer=peer, lost_at=session.lost_at, routes=session.counting
+            )
+            for peer, session in self.sessions.items()
+            if session.counting is not None
+        ]  # fmt: skip
 
     def listen(self) -> dict[int, set[int]]:
         """Address bits -> prefixes that change from now on; the listener takes them out."""
@@ -165,6 +190,10 @@ class Stream:
                 return f"session {peer} did not come up yet"
             if session.counting is None:
                 return f"session {peer}: {session.lacking(now)}"
+            if session.awaited is not None and now < session.awaited:
+                return f"session {peer} did not come back yet: {session.lacking(now)}"
+        if all(self.sessions[peer].awaited is not None for peer in known):
+            return "no session came back yet"  # what is published is newer than what was kept
         return ""
 
     def unseen(self) -> set[str]:
