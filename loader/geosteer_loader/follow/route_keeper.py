@@ -98,9 +98,9 @@ class RouteKeeper:
                 sessions = [
                     each for name, reader in self._readers.items() for each in reader.stream.kept(name)
                 ]
-                if not sessions:  # none was whole yet: what an earlier run kept says more
-                    return
-                pieces = kept_routes.encode(sessions, self._wall(), self._elapsed)
+            if not sessions:  # none was whole yet: what an earlier run kept says more
+                return
+            pieces = kept_routes.encode(sessions, self._wall(), self._elapsed)
             folder(self._path.parent)
             replace(self._path, kept_routes.sealed(pieces))
             self._told = ""

@@ -17,16 +17,15 @@ import zlib
 from array import array
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from geosteer_loader.rib.as_paths import own, path_of_steps
+from geosteer_loader.rib.as_paths import MOST_ASES, own, path_of_steps
 from geosteer_loader.rib.messages import FAMILIES
-from geosteer_loader.rib.routes import SessionRoutes
 from geosteer_loader.rib.session import MOST_PREFIXES
 from geosteer_loader.sources.bgpdump import parse_steps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Mapping
 
     from geosteer_loader.rib.routes import Held
     from geosteer_loader.sources.bgp_routes import AsPath
@@ -37,6 +36,8 @@ MOST_BYTES = 256 << 20
 MOST_PLAIN = 1 << 30
 """Of its content; the same have 200 MB."""
 MOST_SESSIONS = 4096
+CHUNK = 10_000
+"""Prefixes that are looked at without giving others a chance to run."""
 WIDTH = {32: 8, 128: 17}
 """Address bits -> bytes of a prefix's number."""
 
@@ -56,42 +57,41 @@ class KeptSession:
     peer: str
     lost_at: float | None
     """Since when it was away, by the time of its stream; None: it was there."""
-    routes: SessionRoutes
+    held: Mapping[int, tuple[list[int], list[Held]]]
+    """Address bits -> prefixes, and what is held of each."""
 
 
 def encode(sessions: Iterable[KeptSession], now: float, elapsed: float) -> list[bytes]:
     """The content that `sealed` makes a file of, in pieces. Raises: ValueError: it is larger than what is read again.
 
-    The routes must not change meanwhile; it takes half a second for a million. Args: now: seconds since 1970; elapsed: what
-    is added to the times of sessions to have such.
+    Args: now: seconds since 1970; elapsed: what is added to the times of sessions to have such.
     """
-    places: dict[int, int] = {}
-    paths: list[str] = []
+    paths = _Paths()
     entries: list[dict[str, object]] = []
     arrays: list[bytes] = []
-
-    def place(path: AsPath) -> int:
-        found = places.get(id(path))
-        if found is None:
-            found = places[id(path)] = len(paths)
-            paths.append(path.text or f"={path.origin}")
-        return found
-
     for session in sessions:
         counts = {}
         for name, bits in FAMILIES.items():
-            numbers, chosen, identifiers = _Numbers(bits), array("I"), array("I")
-            for number, path in session.routes.plain(bits):
-                numbers.append(number)
-                chosen.append(place(path))
-            arrays += [numbers.bytes(), _bytes(chosen)]
-            numbers, others = _Numbers(bits), array("I")
-            for number, identifier, path in session.routes.identified(bits):
-                numbers.append(number)
-                others.append(place(path))
-                identifiers.append(identifier)
-            arrays += [numbers.bytes(), _bytes(others), _bytes(identifiers)]
-            counts[name] = [len(chosen), len(others)]
+            numbers, held = session.held[bits]
+            plain, identified, identifiers = _Routes(bits), _Routes(bits), array("I")
+            for low in range(0, len(numbers), CHUNK):
+                some, theirs = numbers[low : low + CHUNK], held[low : low + CHUNK]
+                if tuple in set(map(type, theirs)):
+                    flat = [
+                        (number, *pair)
+                        for number, each in zip(some, theirs, strict=True)
+                        if isinstance(each, tuple)
+                        for pair in each
+                    ]
+                    identified.add(
+                        [number for number, _, _ in flat], paths.places([path for _, _, path in flat])
+                    )
+                    identifiers.extend([identifier for _, identifier, _ in flat])
+                    rest = [pair for pair in zip(some, theirs, strict=True) if not isinstance(pair[1], tuple)]
+                    some, theirs = [number for number, _ in rest], [path for _, path in rest]
+                plain.add(some, paths.places(cast("list[AsPath]", theirs)))
+            arrays += [*plain.pieces(), *identified.pieces(), _bytes(identifiers)]
+            counts[name] = [len(plain.paths), len(identified.paths)]
         entries.append(
             {
                 "stream": session.stream,
@@ -101,7 +101,7 @@ def encode(sessions: Iterable[KeptSession], now: float, elapsed: float) -> list[
                 "routes": counts,
             }
         )
-    text = "\n".join(paths).encode()
+    text = "\n".join(paths.texts).encode()
     head = json.dumps({"at": now, "paths": len(text), "sessions": entries}).encode() + b"\n"
     if len(head) + len(text) + sum(map(len, arrays)) > MOST_PLAIN:
         raise ValueError(f"the routes take more than {MOST_PLAIN >> 20} MiB")
@@ -160,7 +160,7 @@ def _decoded(plain: bytes, elapsed: float) -> tuple[float, list[KeptSession]]:
             format=str(told["format"]),
             peer=str(told["peer"])[:64],
             lost_at=None if told["lost"] is None else _time(told["lost"]) - elapsed,
-            routes=SessionRoutes({bits: reader.family(bits, *told["routes"][name]) for name, bits in FAMILIES.items()}),
+            held={bits: reader.family(bits, *told["routes"][name]) for name, bits in FAMILIES.items()},
         )
         for told in head["sessions"]
     ]  # fmt: skip
@@ -174,17 +174,19 @@ class _Arrays:
     def __init__(self, plain: bytes, at: int, paths: list[AsPath]) -> None:
         self._plain, self._at, self._paths = plain, at, paths
 
-    def family(self, bits: int, plain: object, several: object) -> dict[int, Held]:
+    def family(self, bits: int, plain: object, several: object) -> tuple[list[int], list[Held]]:
         """The routes of one session and family, given how many there are."""
         count = _count(plain, MOST_PREFIXES)
-        held: dict[int, Held] = dict(zip(self._numbers(bits, count), self._taken(count), strict=True))
+        numbers: list[int] = self._numbers(bits, count)
+        held: list[Held] = [*self._taken(count)]
         count = _count(several, 1 << 28)
         by_prefix: dict[int, list[tuple[int, AsPath]]] = {}
-        numbers, paths = self._numbers(bits, count), self._taken(count)
-        for number, path, identifier in zip(numbers, paths, self._words(count), strict=True):
+        identified, paths = self._numbers(bits, count), self._taken(count)
+        for number, path, identifier in zip(identified, paths, self._words(count), strict=True):
             by_prefix.setdefault(number, []).append((identifier, path))
-        held.update({number: tuple(pairs) for number, pairs in by_prefix.items()})
-        return held
+        numbers += by_prefix
+        held += map(tuple, by_prefix.values())
+        return numbers, held
 
     def end(self) -> None:
         """Raises: ValueError: there is more."""
@@ -197,10 +199,13 @@ class _Arrays:
             numbers = _array("Q", piece).tolist()
         else:
             numbers = [int.from_bytes(piece[low : low + width], "big") for low in range(0, len(piece), width)]
-        for number in numbers:
-            length = number & 255
-            if length > bits or number >> (bits + 8) or (number >> 8) & ((1 << (bits - length)) - 1):
-                raise ValueError("not a prefix")
+        masks = [(1 << (bits - length)) - 1 for length in range(bits + 1)]
+        try:
+            wrong = any(number >> 8 & masks[number & 255] for number in numbers)
+        except IndexError:
+            wrong = True
+        if wrong or max(numbers, default=0) >> (bits + 8):
+            raise ValueError("not a prefix")
         return numbers
 
     def _taken(self, count: int) -> list[AsPath]:
@@ -218,29 +223,50 @@ class _Arrays:
 
 
 def _path(line: str) -> AsPath:
-    return (
-        own(_count(int(line[1:]), 0xFFFFFFFF))
-        if line.startswith("=")
-        else path_of_steps(tuple(parse_steps(line)))
-    )
+    if line.startswith("="):
+        return own(_count(int(line[1:]), 0xFFFFFFFF))
+    if line.isascii() and line.replace(" ", "").isdigit():  # without a set, as nearly all are
+        numbers = [int(word) for word in line.split(" ")]
+        if len(numbers) > MOST_ASES or max(numbers) > 0xFFFFFFFF:
+            raise ValueError("not an AS path")
+        return path_of_steps(tuple([(number,) for number in numbers]))
+    return path_of_steps(tuple(parse_steps(line)))
 
 
-class _Numbers:
-    """Collects numbers of prefixes, in little room."""
+class _Paths:
+    """Paths in the order in which they are first met."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self._places: dict[int, int] = {}
+
+    def places(self, paths: list[AsPath]) -> Iterator[int]:
+        """The place of each path, by its identity: equal ones are mostly one object, and all of them live on meanwhile."""
+        ids = list(map(id, paths))
+        for key, path in dict(zip(ids, paths, strict=True)).items():
+            if key not in self._places:
+                self._places[key] = len(self.texts)
+                self.texts.append(path.text or f"={path.origin}")
+        return map(self._places.__getitem__, ids)
+
+
+class _Routes:
+    """Numbers of prefixes and places of paths, in little room."""
 
     def __init__(self, bits: int) -> None:
-        self._width = WIDTH[bits]
+        self._bits = bits
         self._short, self._long = array("Q"), bytearray()
-        self._is_short = bits == 32
+        self.paths = array("I")
 
-    def append(self, number: int) -> None:
-        if self._is_short:
-            self._short.append(number)
+    def add(self, numbers: list[int], paths: Iterator[int]) -> None:
+        if self._bits == 32:
+            self._short.extend(numbers)
         else:
-            self._long += number.to_bytes(self._width, "big")
+            self._long += b"".join([number.to_bytes(WIDTH[128], "big") for number in numbers])
+        self.paths.extend(paths)
 
-    def bytes(self) -> bytes:
-        return _bytes(self._short) if self._is_short else bytes(self._long)
+    def pieces(self) -> list[bytes]:
+        return [_bytes(self._short) if self._bits == 32 else bytes(self._long), _bytes(self.paths)]
 
 
 def _bytes(values: array[int]) -> bytes:

@@ -24,18 +24,10 @@ class SessionRoutes:
         """Args: held: address bits -> prefixes with their paths, to begin with; default: none."""
         self._held: dict[int, dict[int, Held]] = held or {32: {}, 128: {}}
 
-    def plain(self, bits: int) -> Iterator[tuple[int, AsPath]]:
-        """Prefixes of a family that have one path without identifier, with it."""
-        return ((number, held) for number, held in self._held[bits].items() if not isinstance(held, tuple))
-
-    def identified(self, bits: int) -> Iterator[tuple[int, int, AsPath]]:
-        """Prefix, identifier and path of all others."""
-        return (
-            (number, *pair)
-            for number, held in self._held[bits].items()
-            if isinstance(held, tuple)
-            for pair in held
-        )
+    def snapshot(self, bits: int) -> tuple[list[int], list[Held]]:
+        """The prefixes of a family, and what is held of each, as they are now: quick, and in little room."""
+        held = self._held[bits]
+        return list(held), list(held.values())
 
     def set(self, bits: int, route: Route, path: AsPath | None) -> bool:
         """A route is announced (also in place of an earlier one), or withdrawn (None); whether anything is different now."""

@@ -14,6 +14,7 @@ from geosteer_loader.rib.gobgp import GobgpLines
 from geosteer_loader.rib.kept_routes import KeptSession
 from geosteer_loader.rib.messages import FAMILIES, EndOfRib, LinesLost, Routes, State
 from geosteer_loader.rib.openbmp import OpenbmpLines
+from geosteer_loader.rib.routes import SessionRoutes
 from geosteer_loader.rib.session import Event, Phase, Rules, Session
 
 if TYPE_CHECKING:
@@ -111,14 +112,19 @@ class Stream:
             ):
                 session = self.sessions.setdefault(each.peer, Session(self._rules, {}))
                 lost_at = at if each.lost_at is None else min(each.lost_at, now)
-                session.restore(each.routes, lost_at, now + RETURN if each.lost_at is None else now)
+                session.restore(
+                    SessionRoutes({bits: dict(zip(*pair, strict=True)) for bits, pair in each.held.items()}),
+                    lost_at,
+                    now + RETURN if each.lost_at is None else now,
+                )
         self.all_changed()
 
     def kept(self, name: str) -> list[KeptSession]:
-        """What is to be kept of all sessions, with the routes themselves. Args: name: the stream's."""
+        """What is to be kept of all sessions, as it is now. Args: name: the stream's."""
         return [
             KeptSession(
-                stream=name, format=self.format, peer=peer, lost_at=session.lost_at, routes=session.counting
+                stream=name, format=self.format, peer=peer, lost_at=session.lost_at,
+ held={bits: session.counting.snapshot(bits) for bits in FAMILIES.values()},
             )
             for peer, session in self.sessions.items()
             if session.counting is not None

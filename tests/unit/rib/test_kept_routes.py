@@ -29,7 +29,8 @@ def filled(seed=1, count=50):
     for peer in (PEER, OTHER):
         made.line(writer.up(peer), 0.0)
         for number in range(count):
-            steps = [3356, *(dice.choice((1, 174, 64512, 4200000000)) for _ in range(dice.randrange(4)))]
+            steps: list[int | set[int]] = [3356]
+            steps += [*(dice.choice((1, 174, 64512, 4200000000)) for _ in range(dice.randrange(4)))]
             steps += [{dice.randrange(9), 8}] if dice.random() < 0.2 else []
             network = dice.choice(
                 (f"5.0.{number}.0/24", f"2a00:{number:x}::/32", "0.0.0.0/0", "::/0", f"6.1.1.{number}/32")
