@@ -36,6 +36,9 @@ def plain(data: Mapping[str, Any]) -> dict[str, Any]:
     sample = data.get("log", {}).get("sample", 0)
     if isinstance(sample, bool) or not 0 <= sample <= 1:
         raise ValueError("log.sample is not a number from 0 to 1")
+    if "beacon" in plain_data:
+        plain_data["beacon"] = beacon = dict(plain_data["beacon"])
+        _times(beacon, ("lifetime", "segment_seconds"), "s")
     if "fallback" in plain_data:
         plain_data["fallback"] = fallback = dict(plain_data["fallback"])
         _times(fallback, ("ttl",), "s")

@@ -35,6 +35,7 @@ tls_strict = true
 [beacon]
 key_file = "key"
 sample = 0.5
+lifetime = "5m"
 [debug]
 networks = ["192.0.2.0/28", "2001:db8::1"]
 [log]
@@ -123,7 +124,7 @@ def test_every_setting_is_taken_and_relative_paths_begin_at_the_file(path: Path)
         "tls": {"ca": f"{folder}/tls/ca.pem", "cert": "/etc/client.pem", "key": f"{folder}/client.key", "tls_strict": "yes"},
         "fallback_ttl": 15,
         "debug_networks": ("192.0.2.0/28", "2001:db8::1"), "log_sample": 0.25, "log_file": f"{folder}/decisions.log",
-        "beacon": {"key_file": "key", "sample": 0.5},
+        "beacon": {"key_file": "key", "sample": 0.5, "lifetime": 300},
         "servers": [
             ("lon1", ("192.0.2.1",), ("2001:db8::1",), "lon1.cdn.example.net", 3), ("ams1", ("192.0.2.2",), (), None, 1),
         ],

@@ -7,6 +7,7 @@ for a redirect.
 from __future__ import annotations
 
 import json
+import logging
 import multiprocessing
 import os
 import signal
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import FrameType
 
+MEASURING = ("/.geosteer/candidates", "/.geosteer/beacon", "/.geosteer/reports")
+"""Beginnings of paths that the access log leaves out."""
 ARGUMENTS = "GEOSTEER_HTTP"
 """Environment variable that hands the command line to worker processes, as JSON."""
 IDLE_SECONDS = 15
@@ -75,7 +78,15 @@ def application() -> ASGI:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the parent reloads, and may share its process group
     options = _options(json.loads(os.environ[ARGUMENTS]))
     steering = Steering.open(options.config, log=log, front_end="http")
+    if steering.settings.beacon:
+        logging.getLogger("uvicorn.access").addFilter(_may_be_logged)
     return ASGI(steering, redirector(steering, options))
+
+
+def _may_be_logged(record: logging.LogRecord) -> bool:
+    """Not what clients measure: of them nothing longer than a /24 or /48 is ever written down."""
+    path = record.args[2] if isinstance(record.args, tuple) and len(record.args) > 2 else ""
+    return not str(path).startswith(MEASURING)
 
 
 def run(arguments: Sequence[str]) -> None:

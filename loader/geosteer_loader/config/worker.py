@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from geosteer.errors import ConfigError
-from geosteer.redirect.beacons.settings import MOST_PORT, NUMBERS, PATH, SPOOL, WORDS
+from geosteer.redirect.beacons.settings import MOST_PORT, NUMBERS, PATH, SPOOL, TIMES, WORDS
 from geosteer.redirect.cors import Cors
 from geosteer_loader.config.redis import read_redis
 from geosteer_loader.config.values import YEAR, choice, duration, integer, number, prefix, text
@@ -54,7 +54,7 @@ def _check_beacon(table: Table) -> None:
     table.get("key_file", text, None)
     table.get("spool", text, SPOOL)
     for key, (low, high, default) in NUMBERS.items():
-        table.get(key, number(low, high), default)
+        table.get(key, duration(low, high) if key in TIMES else number(low, high), default)
     for place, origin in table.each("origins", text):
         try:
             Cors([origin])

@@ -26,6 +26,8 @@ NUMBERS: dict[str, tuple[float, float, float]] = {
     "spool_bytes": (65536, 2**40, 2**28),
 }
 """Least, most and default of each number."""
+TIMES = frozenset({"lifetime", "segment_seconds"})
+"""Those of them that are seconds."""
 WORDS = {"scheme": ("same", *SCHEMES), "to": ("name", "address")}
 """Values of the settings that are words."""
 MOST_PORT = 65535
