@@ -35,7 +35,7 @@ def run(name: str, folder: Path) -> dict[str, Any]:
     inside = f'ip link set lo up && exec "{sys.executable}" -m faults --json "$1" "$2"'
     done = subprocess.run(
         ["unshare", "--net", "--mount", "sh", "-c", inside, "sh", name, str(folder)], cwd=ROOT / "tests", capture_output=True,
-        text=True, timeout=60,
+        text=True, timeout=240,
     )  # fmt: skip
     if done.returncode:
         raise AssertionError(done.stderr[-4000:])

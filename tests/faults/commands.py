@@ -47,7 +47,7 @@ class Loader:
     def run(self, *words: str, stdin: str = "", code: int = 0) -> str:
         """What it prints, without errors. Raises: AssertionError: another exit code, or a traceback."""
         command = [str(ROOT / "bin" / "geosteer"), *words, "--config", str(self._config)]
-        done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=200)
         assert done.returncode == code, (words, done.returncode, done.stderr)
         assert "Traceback" not in done.stderr, done.stderr
         return done.stdout + done.stderr

@@ -184,7 +184,7 @@ def first_adoption(scene: Scene) -> None:
 
 
 def _lies(name: str, lies: tuple[bytes, ...], **more: Any) -> None:
-    @row(name, "stale", may="live fallback", liar=True, **more)
+    @row(name, "stale", may="live fallback", liar=True, timeout=50, **more)
     def lied_to(scene: Scene) -> None:
         assert scene.liar is not None
         with nobody_dies(scene):
@@ -234,7 +234,7 @@ def rollback_to_damaged(scene: Scene) -> None:
         damaged[len(damaged) // 2] ^= 1
         client.hset("{geosteer}:object", kept[b"config"], bytes(damaged))
         command = [str(ROOT / "bin" / "geosteer"), "rollback", "--config", str(toml)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=200)
         assert done.returncode == 1, done.stderr
         assert kept[b"config"].decode() in done.stderr
         assert client.hget("{geosteer}:current", "generation") == b"2"

@@ -32,7 +32,9 @@ INTERVAL = 0.5
 """Seconds between two checks of a node."""
 DOWN = 2
 """Failures in a row that take it down."""
-LONG = 3 * DOWN * INTERVAL
+SHORT = 1.0
+"""Seconds that a check may take where each one has to fail by its time; elsewhere a busy machine would make some fail."""
+LONG = 2 * DOWN * SHORT
 """Seconds in which a prober that believed what it sees would have taken every node down."""
 
 
@@ -67,11 +69,16 @@ class Port:
 class Probed:
     """A scene whose nodes are kept by a `geosteer probe --watch`; BAD answers nothing."""
 
-    def __init__(self, scene: Scene, *, host: str = "127.0.0.1", control: str = "") -> None:
-        """Args: host: where nodes are looked for; control: a target that tells whether the way there works."""
+    def __init__(
+        self, scene: Scene, *, host: str = "127.0.0.1", control: str = "", timeout: float = 5
+    ) -> None:
+        """Args: host: where nodes are looked for; control: a target that tells whether the way there works.
+
+        timeout: of a check, in seconds.
+        """
         self.scene = scene
         self.ports = {node: Port() for node in NODES}
-        self._host, self._control = host, control
+        self._host, self._control, self._timeout = host, control, timeout
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -84,12 +91,18 @@ class Probed:
         for node, port in self.ports.items():
             url = f"http://{self._host}:{port.number}/"
             profile = {"up": 1, "ok": 1, "down": DOWN}
-            check = {"type": "http", "url": url, "status": [200], "interval": INTERVAL, "timeout": INTERVAL}
+            check = {
+                "type": "http",
+                "url": url,
+                "status": [200],
+                "interval": INTERVAL,
+                "timeout": self._timeout,
+            }
             made["nodes"][node].update(checks=[{**check, "profile": profile}], ramp=0)
         self.scene.publish(made, states=False)
         self.start()
-        wait_until(lambda: all(self.state(node) == "up" for node in NODES if node != "bad1"), 20, "states")
-        wait_until(lambda: self.state("bad1") == "down", what="the state of what answers nothing")
+        wait_until(lambda: all(self.state(node) == "up" for node in NODES if node != "bad1"), 60, "states")
+        wait_until(lambda: self.state("bad1") == "down", 30, what="the state of what answers nothing")
         self.scene.begin()
         return self
 
@@ -142,9 +155,9 @@ class Probed:
         for change, state, right in ((Port.close, "down", AMS), (Port.open, "up", LON)):
             scene.right.update({net: scene.right[net] | {right} for net in british})
             change(self.ports["lon1"])
-            wait_until(partial(self.is_, "lon1", state), 20, f"lon1 {state}")
+            wait_until(partial(self.is_, "lon1", state), 60, f"lon1 {state}")
             scene.right.update({net: {right} for net in british})
-            wait_until(partial(scene.steered_as_is_right, 12), what=f"answers with lon1 {state}")
+            wait_until(partial(scene.steered_as_is_right, 12), 30, f"answers with lon1 {state}")
 
     def is_(self, node: str, state: str) -> bool:
         """Whether that is its state."""
@@ -158,15 +171,15 @@ def cut_off(scene: Scene) -> None:
         ports = [probed.ports[node] for node in NODES if node != "bad1"]
         for port in ports:
             port.close()
-        wait_until(lambda: "verdicts are withdrawn" in probed.log, 20, "a prober that doubts itself")
-        wait_until(lambda: "frozen" in scene.log, 20, "frozen states")
+        wait_until(lambda: "verdicts are withdrawn" in probed.log, 60, "a prober that doubts itself")
+        wait_until(lambda: "frozen" in scene.log, 60, "frozen states")
         beat = probed.beat
         scene.hold(LONG)
         assert probed.beat == beat, "it vouches for nothing"
         scene.mending()
         for port in ports:
             port.open()
-        wait_until(lambda: probed.beat != beat, 20, "its next beat")
+        wait_until(lambda: probed.beat != beat, 60, "its next beat")
         assert re.search(r"no longer cut off, [4-6] nodes answered", probed.log), probed.log
         probed.judges()
         scene.repaired()
@@ -190,12 +203,12 @@ def _resolver_dead(how: str, mode: str) -> None:
         """It takes no node down: neither one that knows addresses from before, nor one that starts now."""
         names = NameServer()
         names.start()
-        with Probed(scene, host="good.example") as probed, nobody_dies(scene):
+        with Probed(scene, host="good.example", timeout=SHORT) as probed, nobody_dies(scene):
             names.mode = mode
             scene.hold(LONG)
             probed.stop()
             probed.start()
-            wait_until(lambda: "this prober cannot check" in probed.log, 20, "a prober that cannot look")
+            wait_until(lambda: "this prober cannot check" in probed.log, 60, "a prober that cannot look")
             scene.hold(LONG)
             assert [node for node in NODES if not probed.is_(node, "up")] == ["bad1"]
             scene.mending()

@@ -227,7 +227,7 @@ def _killed_idle(seconds: int) -> None:
         ]
         assert len(lost) <= (len(workers) if seconds else 0), lost
         for name, tcp in lost:
-            wait_until(partial(_answered, scene, name, tcp), seconds + 5, name)
+            wait_until(partial(_answered, scene, name, tcp), seconds + 30, name)
         # PowerDNS counts whole seconds, and keeps whole answers for one more
         lasted = time.monotonic() - began if lost else 0
         assert lasted < seconds + 2.2 + scene.load.stalls.longest(began), f"{lasted:.1f} s"

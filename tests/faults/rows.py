@@ -81,7 +81,7 @@ def killed_for_long(scene: Scene) -> None:
     scene.repaired()
 
 
-@row("Redis frozen (SIGSTOP) for 2 s", "stale fallback", may="live")
+@row("Redis frozen (SIGSTOP) for 2 s", "stale fallback", may="live", timeout=50)
 def frozen(scene: Scene) -> None:
     scene.redis.freeze()
     scene.hold(0.4)
@@ -139,7 +139,7 @@ def loading(scene: Scene) -> None:
     scene.redis.kill()
     scene.redis.start(wait=False)
     time.sleep(0.1)
-    wait_until(lambda: "LOADING" in scene.log, 5, "LOADING")
+    wait_until(lambda: "LOADING" in scene.log, what="LOADING")
     scene.hold(0.3)
     scene.mending()
     scene.redis.wait_ready()
@@ -283,11 +283,11 @@ def flipped_leaf(scene: Scene) -> None:
         scene.hold(0.3)
         scene.mending()
         client.hset("{geosteer}:object", mapping=pages)
-        wait_until(lambda: scene.ask(COLD[0]).ttl != LAST_RESORT_TTL, 3)
+        wait_until(lambda: scene.ask(COLD[0]).ttl != LAST_RESORT_TTL)
     scene.repaired()
 
 
-@row("objects collected under an old reader", "live", may="fallback")
+@row("objects collected under an old reader", "live", may="fallback", timeout=50)
 def collected(scene: Scene) -> None:
     _, pages = tables()
     with scene.client() as client:
@@ -298,7 +298,7 @@ def collected(scene: Scene) -> None:
     scene.hold(0.3)
     scene.mending()
     scene.publish()
-    wait_until(lambda: scene.ask(COLD[5]).ttl != LAST_RESORT_TTL, 3)
+    wait_until(lambda: scene.ask(COLD[5]).ttl != LAST_RESORT_TTL)
     scene.repaired()
 
 
@@ -320,7 +320,7 @@ def clients_killed(scene: Scene) -> None:
     scene.repaired()
 
 
-@row("output buffer limit hit", "stale", may="live", top="timeout = 40")
+@row("output buffer limit hit", "stale", may="live", timeout=40)
 def output_limit(scene: Scene) -> None:
     made = document()
     long = [
@@ -386,10 +386,10 @@ def full_resync(scene: Scene) -> None:
     scene.repaired()
 
 
-@row("200 ms latency", "live", may="fallback", delay=0.1, recovery=1)
+@row("200 ms latency", "live", may="fallback", delay=0.1, recovery=1, timeout=50)
 def slow(scene: Scene) -> None:
     assert scene.ask(COLD[0]).good
-    wait_until(lambda: all(scene.ask(COLD[0]).ttl != LAST_RESORT_TTL for _ in range(4)), 2, "its page")
+    wait_until(lambda: all(scene.ask(COLD[0]).ttl != LAST_RESORT_TTL for _ in range(4)), what="its page")
     scene.hold(0.5)
     scene.repaired()
 
@@ -413,6 +413,7 @@ def drop(scene: Scene, *rule: str) -> None:
     url="redis://127.0.0.1:{port}",
     tcp=True,
     recovery=2,
+    timeout=50,
 )
 def black_hole(scene: Scene) -> None:
     drop(scene, "counter")
@@ -426,7 +427,8 @@ def black_hole(scene: Scene) -> None:
 
 
 @row(
-    "5 % of packets lost", "live", may="stale fallback", alone=True, url="redis://127.0.0.1:{port}", tcp=True, recovery=3
+    "5 % of packets lost", "live", may="stale fallback", alone=True, url="redis://127.0.0.1:{port}", tcp=True, recovery=3,
+    timeout=50,
 )  # fmt: skip
 def lossy(scene: Scene) -> None:
     drop(scene, "numgen", "random", "mod", "20", "0")

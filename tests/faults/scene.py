@@ -42,6 +42,7 @@ LAST_RESORT_TTL = 10
 NETWORKS = 2048
 SETTINGS = """
 max_stale = {max_stale}
+timeout = {timeout}
 {top}
 ---
 {redis}
@@ -107,8 +108,8 @@ class Scene:
 
     def __init__(
         self, folder: Path, *, redis_args: Sequence[str] = (), top: str = "", more: str = "", url: str = "",
-        max_stale: float = 300, env: Mapping[str, str] | None = None, published: bool = True, threads: int = 2,
-        command: Callable[[Path], str] | None = None, settings: Mapping[str, str | int] | None = None,
+        max_stale: float = 300, timeout: int = 2000, env: Mapping[str, str] | None = None, published: bool = True,
+        threads: int = 2, command: Callable[[Path], str] | None = None, settings: Mapping[str, str | int] | None = None,
         clients: Sequence[str] = (), snapshot: str = "last-good.json",
         around: Callable[[Path], AbstractContextManager[object]] | None = None, tcp: bool = False,
         replica: bool = False, server: RedisServer | None = None, delay: float = 0.0, beats: float = 0.0,
@@ -121,6 +122,7 @@ class Scene:
             replica: workers follow a replica of it. delay: seconds that each direction takes. beats: seconds between beats.
             liar: one stands before it that may say things in its place.
             top, more: lines of backend.toml, top-level and of its `[redis]`. url: that of Redis, `{port}` is its TCP port.
+            timeout: of a look-up, in ms; the shipped 50 would be over before Redis gets a busy machine's processor.
             command: what PowerDNS runs, given the scene's folder; `{config}` is the settings' path.
             snapshot: its path below the folder. around: what is made there first, and unmade in the end.
             published: what is to be answered lies in Redis already.
@@ -133,7 +135,9 @@ class Scene:
         self._delay, self._beats, self._snapshot, self._around = delay, beats, snapshot, around
         if replica:
             self.replica = RedisServer("--replicaof", f"127.0.0.1 {self.redis.port}", *REPLICATION)
-        self.rows = {"top": top, "redis": more, "max_stale": max_stale}
+        self.rows = {"top": top, "redis": more, "max_stale": max_stale, "timeout": timeout}
+        self.expected: frozenset[str] = frozenset()
+        """From where some answers have to come before anything is mended."""
         self.url, self._env, self._published = url, env, published
         self._threads, self._command, self._pdns_settings = threads, command, settings or {}
         self.clients = tuple(clients or WARM)
@@ -161,7 +165,7 @@ class Scene:
         if self.replica is not None:
             self._stack.enter_context(self.replica)
             url = self.replica.url
-            wait_until(self.synced, 10, "a first sync")
+            wait_until(self.synced, 30, "a first sync")
         if self._delay:
             url = self._stack.enter_context(Delay(self.folder, self.redis.socket, self._delay)).url
         if self._lies:
@@ -198,7 +202,7 @@ class Scene:
         rounds = [client for client in self.clients for _ in range(self._threads)]
         with Load(self.pdns.port, WWW, rounds, threads=1, pause=0.0) as load:
             wait_until(
-                lambda: _steered(load.answers[-len(rounds) :], len(rounds)), 20, "every worker's answers"
+                lambda: _steered(load.answers[-len(rounds) :], len(rounds)), 60, "every worker's answers"
             )
         self.load.go_on()
 
@@ -242,9 +246,10 @@ class Scene:
 
     def mending(self) -> None:
         """From here on it is being repaired: whatever answers come from now on is no longer the fault's doing."""
+        wait_until(lambda: self.expected <= self.tiers, 20, f"answers from {sorted(self.expected)}")
         self._fault_over = time.monotonic(), len(self.pdns.log)
 
-    def repaired(self, seconds: float = 12) -> None:
+    def repaired(self, seconds: float = 30) -> None:
         """From here on it should get well: take the best node away, and wait until that has been heard everywhere."""
         if self._fault_over is None:
             self.mending()
@@ -252,7 +257,7 @@ class Scene:
             self.right[net] = self.right[net] | {SECOND[TABLE[net]]}
         self.right.update({net: found | {SECOND[TABLE[net]]} for net, found in self.right.items()})
         self.mended = time.monotonic()
-        wait_until(self._take_away, 5, "a write")
+        wait_until(self._take_away, 20, "a write")
         wait_until(self._heard, seconds, "recovery")
         bad = [
             answer for answer in self.load.since(self.mended)
@@ -284,7 +289,7 @@ class Scene:
             return len(answers) == count and all(one.good and one.ttl == LAST_RESORT_TTL for one in answers)
         return _steered(answers, count)
 
-    def wait_for(self, how: str, seconds: float = 8) -> None:
+    def wait_for(self, how: str, seconds: float = 30) -> None:
         """Until all answers are `steered`, or all of the `fallback`."""
         wait_until(lambda: self.all_answered(how), seconds, f"answers all {how}")
 

@@ -9,6 +9,7 @@ import pytest
 
 import redis
 from faults.scene import COLD, LAST_RESORT_TTL, Scene
+from faults.table import SPARE
 from geosteer.errors import StoreError
 from geosteer_loader.config.config import load
 from geosteer_loader.publish.publish import publish
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = pytest.mark.quiet
-
 WWW = "www.cdn.example.net"
 GB = "192.0.2.0/24"
 KEY = "{geosteer}:current"
@@ -36,7 +35,7 @@ KEY = "{geosteer}:current"
 def quiet(server_program: str) -> Iterator[Cluster]:
     """A Cluster in which nothing fails, with the shipped users beside one who may do everything."""
     shipped = (ROOT / "conf" / "users.acl").read_text().splitlines()
-    with Cluster(replicas=0, program=server_program) as made:
+    with Cluster(replicas=0, timeout=30_000, program=server_program) as made:
         for node in made.nodes:
             with node.client() as client:
                 for line in shipped:
@@ -64,10 +63,10 @@ def test_whichever_node_is_named_the_one_with_the_slot_answers(
         publish_tiny(client, "geosteer")
         client.delete("{geosteer}:node:lon1")
         with Worker(backend_toml(tmp_path, quiet.url(quiet.nodes[first]))) as worker:
-            wait_until(lambda: worker.ask(WWW, subnet=GB) != [["FAIL"]], 2)
-            wait_until(lambda: worker.address(WWW, GB) == "192.0.2.1", 2)
+            wait_until(lambda: worker.ask(WWW, subnet=GB) != [["FAIL"]])
+            wait_until(lambda: worker.address(WWW, GB) == "192.0.2.1")
             client.hset("{geosteer}:node:lon1", "state", "down")
-            wait_until(lambda: worker.address(WWW, GB) == "192.0.2.2", 2)
+            wait_until(lambda: worker.address(WWW, GB) == "192.0.2.2")
 
 
 def test_nodes_that_are_gone_are_passed_over(quiet: Cluster, tmp_path: Path) -> None:
@@ -76,7 +75,7 @@ def test_nodes_that_are_gone_are_passed_over(quiet: Cluster, tmp_path: Path) -> 
         client.delete("{geosteer}:node:lon1")
     url = f"redis+cluster://127.0.0.1:{free_port()},localhost:{free_port()},127.0.0.1:{quiet.nodes[1].port}"
     with Worker(backend_toml(tmp_path, url)) as worker:
-        wait_until(lambda: worker.ask(WWW, subnet=GB) != [["FAIL"]], 2)
+        wait_until(lambda: worker.ask(WWW, subnet=GB) != [["FAIL"]])
         assert worker.address(WWW, GB) == "192.0.2.1"
 
 
@@ -84,7 +83,7 @@ def test_a_server_that_is_no_cluster_node_is_used_as_it_is(server_program: str, 
     with RedisServer(tcp=True, program=server_program) as single, single.client() as client:
         publish_tiny(client, "geosteer")
         with Worker(backend_toml(tmp_path, f"redis+cluster://127.0.0.1:{single.port}")) as worker:
-            wait_until(lambda: worker.ask(WWW, subnet=GB) != [["FAIL"]], 2)
+            wait_until(lambda: worker.ask(WWW, subnet=GB) != [["FAIL"]])
             assert worker.address(WWW, GB) == "192.0.2.1"
 
 
@@ -94,15 +93,15 @@ def test_a_primary_that_is_killed_under_load_is_followed_to_its_successor(
     owner = own.owner(KEY)
     with Scene(tmp_path, server=owner, url=own.url()) as scene:
         owner.kill()
-        wait_until(lambda: successor(own, owner) is not None, 20, "a failover")
+        wait_until(lambda: successor(own, owner) is not None, what="a failover")
         found = successor(own, owner)
         assert found is not None
         scene.redis = found
         scene.repaired()
         outcome = scene.outcome()
         assert (outcome["unanswered"], outcome["failed"], outcome["wrong"]) == (0, 0, 0), outcome
-        assert outcome["longest"] < 0.3 + outcome["stalled"]
-        assert outcome["recovery"] < 3 + outcome["stalled"]
+        assert outcome["longest"] < 0.3 + SPARE + outcome["stalled"]
+        assert outcome["recovery"] < 3 + 4 * SPARE + outcome["stalled"]
         assert all(scene.ask(net).ttl != LAST_RESORT_TTL for net in COLD[:4])
 
 
@@ -128,8 +127,8 @@ def test_a_slot_that_is_migrated_under_load_is_followed_key_by_key(quiet: Cluste
         scene.repaired()
         outcome = scene.outcome()
         assert (outcome["unanswered"], outcome["failed"], outcome["wrong"]) == (0, 0, 0), outcome
-        assert outcome["longest"] < 0.3 + outcome["stalled"]
-        assert outcome["recovery"] < 2 + outcome["stalled"]
+        assert outcome["longest"] < 0.3 + SPARE + outcome["stalled"]
+        assert outcome["recovery"] < 2 + 4 * SPARE + outcome["stalled"]
         assert set(took) >= {KEY, "{geosteer}:object", "{geosteer}:override", "{geosteer}:node:bad1"}
 
 
@@ -150,15 +149,15 @@ def test_a_worker_that_starts_in_the_middle_of_a_migration_finds_every_key(
         old.execute_command("MIGRATE", "127.0.0.1", target.port, moved, 0, 5000)
         try:
             with Worker(backend_toml(tmp_path, quiet.url(), WORKER)) as worker:
-                wait_until(lambda: worker.ask(WWW, subnet="11.0.0.0/24") != [["FAIL"]], 2)
-                wait_until(lambda: worker.address(WWW, "11.0.0.0/24") == "192.0.2.1", 2)
+                wait_until(lambda: worker.ask(WWW, subnet="11.0.0.0/24") != [["FAIL"]])
+                wait_until(lambda: worker.address(WWW, "11.0.0.0/24") == "192.0.2.1")
                 assert worker.address(WWW, "11.0.1.0/24") == "192.0.2.2"
                 assert worker.address(WWW, "11.5.1.0/24") == "192.0.2.2"
                 if moved.endswith("bad1"):  # and what changes over there is heard of
                     with target.client(single_connection_client=True) as aside:
                         aside.execute_command("ASKING")
                         aside.hset(moved, "state", "up")
-                    wait_until(lambda: worker.address(WWW, "11.0.0.0/24") == "192.0.2.66", 2)
+                    wait_until(lambda: worker.address(WWW, "11.0.0.0/24") == "192.0.2.66")
                 assert (old.acl_log(), new.acl_log()) == ([], [])
         finally:
             for node in (old, new):

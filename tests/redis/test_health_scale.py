@@ -1,4 +1,4 @@
-"""Five hundred nodes every ten seconds: what it costs, and that nothing gets in the way of anything else."""
+"""Hundreds of nodes every few seconds: what it costs, and that nothing gets in the way of anything else."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ import pytest
 
 from geosteer.timestamps import parse_time
 from support.health import FAST, Place, Switch, document
+from support.long import LONG
 from support.servers import RedisServer, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.quiet
-
-COUNT, PORTS, INTERVAL = 500, 20, 10
+PORTS = 20
+COUNT, INTERVAL = (500, 10) if LONG else (200, 4)
+"""Nodes, and seconds between their checks: always fifty checks a second."""
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,7 @@ def configuration(ports: list[Switch], count: int = COUNT) -> dict[str, Any]:
     common = {
         "type": "http",
         "interval": INTERVAL,
-        "timeout": 2,
+        "timeout": min(2, INTERVAL / 2),
         "profile": FAST,
         "status": [200],
         "body": "ok",
@@ -80,7 +81,7 @@ def seconds_of_cpu(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def test_five_hundred_nodes_take_a_small_part_of_one_core(
+def test_hundreds_of_nodes_take_a_small_part_of_one_core(
     own_redis: RedisServer, ports: list[Switch], tmp_path: Path
 ) -> None:
     place = Place(own_redis, "geosteer")
@@ -94,11 +95,11 @@ def test_five_hundred_nodes_take_a_small_part_of_one_core(
         process = subprocess.Popen([sys.executable, "-c", code, str(path)], stderr=log)
     try:
         os.sched_setaffinity(process.pid, {min(os.sched_getaffinity(0))})
-        wait_until(lambda: place.client.hlen(place.keys.verdict("lon")) == COUNT, 30)
-        wait_until(lambda: place.client.hexists(place.keys.beat, "lon"), 20)
+        wait_until(lambda: place.client.hlen(place.keys.verdict("lon")) == COUNT)
+        wait_until(lambda: place.client.hexists(place.keys.beat, "lon"))
         began, before = time.monotonic(), seconds_of_cpu(process.pid)
         first = place.client.hget(place.keys.beat, "lon").split()
-        wait_until(lambda: place.client.hget(place.keys.beat, "lon").split() != first, 20)
+        wait_until(lambda: place.client.hget(place.keys.beat, "lon").split() != first)
         used = (seconds_of_cpu(process.pid) - before) / (time.monotonic() - began)
         second = place.client.hget(place.keys.beat, "lon").split()
         after = parse_time(second[1]) - parse_time(first[1])
@@ -111,14 +112,14 @@ def test_five_hundred_nodes_take_a_small_part_of_one_core(
         process.wait()
     print(f"{COUNT} nodes every {INTERVAL} s: {100 * used:.1f} % of a core, beats {after:.3f} s apart")
     assert used < 0.5
-    assert abs(after - INTERVAL) < 1
+    assert INTERVAL - 1 < after < 2 * INTERVAL
     assert (states.count("up"), states.count("down")) == (COUNT - COUNT // PORTS, COUNT // PORTS)
     # After a start the second probes are spread over the interval that follows the first.
-    assert parse_time(second[1]) - min(checked) < 2 * INTERVAL + 3
+    assert parse_time(second[1]) - min(checked) < 3 * INTERVAL
     place.close()
 
 
-def test_one_run_of_five_hundred_takes_no_longer_than_the_slowest(
+def test_one_run_of_hundreds_takes_no_longer_than_the_slowest(
     own_redis: RedisServer, ports: list[Switch]
 ) -> None:
     place = Place(own_redis, "geosteer")
@@ -131,5 +132,5 @@ def test_one_run_of_five_hundred_takes_no_longer_than_the_slowest(
         f"one run over {COUNT} nodes, a twentieth of them hanging: {took:.2f} s, {cpu:.2f} s of CPU with the servers"
     )
     assert place.client.hlen(place.keys.verdict("lon")) == COUNT
-    assert took < 2 + 6
+    assert took < 1.5 * COUNT / PORTS, "less than the hanging ones alone would take one by one"
     place.close()

@@ -137,7 +137,7 @@ def test_waiting_for_redis_does_not_keep_the_loop_from_other_work(
 ) -> None:
     with own_redis.client() as client:
         publish_tiny(client, "geosteer", tables=TABLES)
-    with live_steering(own_redis, "geosteer", tmp_path, timeout=400) as steering:
+    with live_steering(own_redis, "geosteer", tmp_path, timeout=2000) as steering:
         own_redis.freeze()
         ticks = []
 

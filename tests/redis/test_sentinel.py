@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import redis
 from faults.scene import COLD, LAST_RESORT_TTL, Scene
+from faults.table import SPARE
 from geosteer.errors import StoreError
 from geosteer_loader.config.config import load
 from geosteer_loader.publish.publish import publish
@@ -19,15 +20,12 @@ from support.constellations import SentinelServer, Watched
 from support.dns_setup import backend_toml
 from support.publishing import current_of, write_config, write_csv
 from support.servers import RedisServer, free_port, wait_until
-from support.stalls import Stalls
 from support.tiny import publish_tiny
 from support.workers import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-pytestmark = pytest.mark.quiet
 
 long = pytest.mark.skipif(not os.environ.get("GEOSTEER_LONG"), reason="takes long: GEOSTEER_LONG=1 runs it")
 WWW = "www.cdn.example.net"
@@ -45,13 +43,13 @@ def test_a_primary_that_is_killed_under_load_is_followed_to_its_successor(
 ) -> None:
     with Scene(tmp_path, server=watched.primary, url=watched.url) as scene:
         watched.primary.kill()
-        wait_until(lambda: is_primary(watched.replica), 15, "a failover")
+        wait_until(lambda: is_primary(watched.replica), what="a failover")
         scene.redis = watched.replica
         scene.repaired()
         found = scene.outcome()
         assert (found["unanswered"], found["failed"], found["wrong"]) == (0, 0, 0), found
-        assert found["longest"] < 0.3 + found["stalled"]
-        assert found["recovery"] < 2 + found["stalled"]
+        assert found["longest"] < 0.3 + SPARE + found["stalled"]
+        assert found["recovery"] < 2 + 4 * SPARE + found["stalled"]
         assert "stale" in found["tiers"]
         assert all(scene.ask(net).ttl != LAST_RESORT_TTL for net in COLD[:4])
 
@@ -62,13 +60,13 @@ def test_a_failover_in_good_order_is_followed_when_the_old_primary_is_told(
 ) -> None:
     with Scene(tmp_path, server=watched.primary, url=watched.url) as scene:
         watched.failover()
-        wait_until(lambda: is_primary(watched.replica), 15, "a failover")
+        wait_until(lambda: is_primary(watched.replica), what="a failover")
         scene.redis = watched.replica
-        scene.repaired(20)
+        scene.repaired()
         found = scene.outcome()
         assert (found["unanswered"], found["failed"], found["wrong"]) == (0, 0, 0), found
         # Sentinel lets it believe that it is the primary for eight seconds more.
-        assert found["recovery"] < 14 + found["stalled"]
+        assert found["recovery"] < 14 + 4 * SPARE + found["stalled"]
 
 
 def test_a_frozen_primary_is_left_for_the_one_that_the_sentinels_choose(
@@ -77,12 +75,12 @@ def test_a_frozen_primary_is_left_for_the_one_that_the_sentinels_choose(
     with Scene(tmp_path, server=watched.primary, url=watched.url) as scene:
         watched.primary.freeze()
         try:
-            wait_until(lambda: is_primary(watched.replica), 15, "a failover")
+            wait_until(lambda: is_primary(watched.replica), what="a failover")
             scene.redis = watched.replica
             scene.repaired()
             found = scene.outcome()
             assert (found["unanswered"], found["failed"], found["wrong"]) == (0, 0, 0), found
-            assert found["recovery"] < 4 + found["stalled"]
+            assert found["recovery"] < 4 + 4 * SPARE + found["stalled"]
         finally:
             watched.primary.thaw()
 
@@ -111,20 +109,23 @@ def test_sentinels_that_are_dead_or_know_nothing_are_passed_over(server_program:
         ports = (free_port(), empty.port, frozen.port, knowing.port)
         url = f"redis+sentinel://{','.join(f'localhost:{port}' for port in ports)}/steer"
         with Worker(backend_toml(tmp_path, url)) as worker:
-            began = time.monotonic()
-            with Stalls() as machine:
-                wait_until(lambda: worker.ask(WWW, subnet=GB) != [["FAIL"]], 5)
-                lasted = time.monotonic() - began - machine.longest()
-            assert lasted < 2.5, "the frozen one costs a second, once"
+            wait_until(lambda: worker.ask(WWW, subnet=GB) != [["FAIL"]])
             client.client_kill_filter(_type="normal", skipme=True)
             time.sleep(0.3)
             client.hset("{geosteer}:node:lon1", "state", "down")
-            began = time.monotonic()
-            with Stalls() as machine:
-                wait_until(lambda: worker.address(WWW, GB) == "192.0.2.2", 5)
-                lasted = time.monotonic() - began - machine.longest()
-            assert lasted < 0.5, "the sentinel that was right is asked first"
+            wait_until(lambda: worker.address(WWW, GB) == "192.0.2.2")
         frozen.thaw()
+        with frozen.client() as asked:
+            wait_until(lambda: times_asked(asked) > 0, what="the question that it slept through")
+            assert times_asked(asked) == 1, (
+                "it costs a second, once: the sentinel that was right is asked first"
+            )
+
+
+def times_asked(client: Any) -> int:
+    """How often a sentinel was asked for the primary by somebody."""
+    stats = client.info("commandstats")
+    return sum(int(counts["calls"]) for name, counts in stats.items() if "get-master-addr" in name)
 
 
 def test_a_server_that_is_named_as_primary_and_is_none_is_not_believed(
@@ -154,7 +155,7 @@ def test_the_loader_publishes_to_the_primary_and_finds_it_again_after_a_failover
     with connect(config.redis) as store:
         publish(config, store)
         watched.failover()
-        wait_until(lambda: is_primary(watched.replica) and watched.agreed(), 15, "a failover")
+        wait_until(lambda: is_primary(watched.replica) and watched.agreed(), what="a failover")
         write_csv(source, ("192.0.2.0/23,GB",))
 
     def published() -> bool:
@@ -166,6 +167,6 @@ def test_the_loader_publishes_to_the_primary_and_finds_it_again_after_a_failover
             return False  # cron's next turn
         return True
 
-    wait_until(published, 10, "a publish")
+    wait_until(published, what="a publish")
     with watched.replica.client() as client:
         assert current_of(client)["generation"] == "2"

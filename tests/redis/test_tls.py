@@ -60,25 +60,25 @@ def test_certificates_that_are_put_right_are_used_without_a_restart(
         with Worker(path) as worker:
             assert worker.ask(WWW, subnet=GB) == [["FAIL"]]
             late.write_bytes(certificates["client"].read_bytes())
-            wait_until(lambda: worker.ask(WWW, subnet=GB) != [["FAIL"]], 3)
+            wait_until(lambda: worker.ask(WWW, subnet=GB) != [["FAIL"]])
 
 
-@pytest.mark.quiet
 def test_a_peer_that_never_shakes_hands_holds_nothing_up(certificates: Certificates, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = type("Silent", (), {"port": listener.getsockname()[1]})()
         settings = worker_settings(tmp_path, server, certificates)
-        settings.write_text(
-            "first_wait = 0\n" + settings.read_text()
-        )  # else the very first questions may wait longer
+        # Whoever waited would wait for that long; the very first questions would for `first_wait`.
+        usual = settings.read_text()
+        made = usual.replace("first_wait = 4", "first_wait = 0").replace("timeout = 2000", "timeout = 30_000")
+        assert made != usual
+        settings.write_text(made)
         with Worker(settings) as worker:
             waits = []
             for _ in range(30):
                 began = time.monotonic()
                 worker.ask(WWW, subnet=GB)
                 waits.append(time.monotonic() - began)
-            assert max(waits) < 0.3
-            assert sorted(waits)[-3] < 0.02
+            assert max(waits) < 20
 
 
 class Peer:

@@ -11,13 +11,10 @@ import pytest
 
 from support.dns_setup import backend_toml, document, serving, set_override
 from support.servers import PowerDNS, RedisServer, addresses, scope, wait_until
-from support.stalls import Stalls
 from support.tiny import DOCUMENT, publish_tiny
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-pytestmark = pytest.mark.quiet
 
 WWW = "www.cdn.example.net"
 GB, NL = "192.0.2.0/24", "198.51.100.0/24"
@@ -43,24 +40,30 @@ weight = 3
 """
 
 
+PROMPT = 3.0
+"""Seconds in which an answer comes that waits for nothing, on any machine."""
+BUDGET = 0.8
+"""Seconds of `timeout`, so long that the machine's other work is no reason for it; a link is given up after one second."""
+
+
 def timed(pdns: PowerDNS, subnet: str = GB, rtype: str = "A") -> tuple[list[str], float]:
     began = time.monotonic()
-    answer = addresses(pdns.query(WWW, rtype, subnet=subnet))
+    answer = addresses(pdns.query(WWW, rtype, subnet=subnet, timeout=20))
     return answer, time.monotonic() - began
 
 
 def test_a_frozen_redis_costs_a_cold_question_its_budget_and_the_next_ones_nothing(
     own_redis: RedisServer, tmp_path: Path
 ) -> None:
-    with serving(tmp_path, own_redis) as pdns:
+    with serving(
+        tmp_path, own_redis, more=f"timeout = {1000 * BUDGET}", settings={"pipe-timeout": 20_000}
+    ) as pdns:
         assert timed(pdns)[0] == ["192.0.2.1"]
         own_redis.freeze()
         try:
-            with Stalls() as machine:
-                waits = [timed(pdns, f"203.0.{number}.0/24") for number in range(40)]
+            waits = [timed(pdns, f"2a00:{number:x}::/48") for number in range(40)]
             assert all(answer for answer, _ in waits)
-            assert max(wait for _, wait in waits) < 0.2 + machine.longest()
-            assert sorted(wait for _, wait in waits)[-2] < 0.05 + machine.longest()
+            assert 1 <= sum(wait >= BUDGET for _, wait in waits) <= 3, waits
             assert timed(pdns)[0] == ["192.0.2.1"]
             time.sleep(1.2)
             assert timed(pdns)[0] == ["192.0.2.1"]
@@ -71,24 +74,21 @@ def test_a_frozen_redis_costs_a_cold_question_its_budget_and_the_next_ones_nothi
 def test_a_killed_redis_leaves_stale_answers_then_the_round_robin_then_recovers(
     own_redis: RedisServer, tmp_path: Path
 ) -> None:
-    with serving(tmp_path, own_redis, more="max_stale = 2") as pdns:
+    with serving(tmp_path, own_redis, more=f"max_stale = 4\ntimeout = {1000 * PROMPT}") as pdns:
         assert timed(pdns)[0] == ["192.0.2.1"]
         own_redis.kill()
-        with Stalls() as machine:
-            for _ in range(10):
-                answer, wait = timed(pdns)
-                assert answer == ["192.0.2.1"]
-                assert wait < 0.1 + machine.longest()
-        wait_until(lambda: timed(pdns)[0] == ["192.0.2.2"], 5)
+        for _ in range(10):
+            answer, wait = timed(pdns)
+            assert answer == ["192.0.2.1"]
+            assert wait < PROMPT
+        wait_until(lambda: timed(pdns)[0] == ["192.0.2.2"])
         response = pdns.query(WWW, "A", subnet=GB)
         assert response.answer[0].ttl == 10
         assert scope(response) == 1
         own_redis.start()
         with own_redis.client() as client:
             publish_tiny(client, "geosteer")
-        began = time.monotonic()
-        wait_until(lambda: scope(pdns.query(WWW, "A", subnet=GB)) == 24, 3)
-        assert time.monotonic() - began < 1.5
+        wait_until(lambda: scope(pdns.query(WWW, "A", subnet=GB)) == 24)
 
 
 def test_the_round_robin_leaves_out_what_an_operator_put_down(own_redis: RedisServer, tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_a_worker_that_starts_without_redis_answers_from_the_last_good_state(
     )
     with serving(tmp_path, own_redis, what) as pdns:
         assert timed(pdns)[0] == ["192.0.2.1"]
-        wait_until((tmp_path / "last-good.json").exists, 5)
+        wait_until((tmp_path / "last-good.json").exists)
     own_redis.kill()
     with PowerDNS(tmp_path / "backend.toml") as pdns:
         assert {timed(pdns)[0][0] for _ in range(12)} == {"192.0.2.1", "192.0.2.2"}
@@ -138,7 +138,7 @@ def test_a_worker_that_starts_without_redis_answers_from_the_last_good_state(
         own_redis.start()
         with own_redis.client() as client:
             publish_tiny(client, "geosteer", what)
-        wait_until(lambda: scope(pdns.query(WWW, "A", subnet=GB)) == 24, 3)
+        wait_until(lambda: scope(pdns.query(WWW, "A", subnet=GB)) == 24)
 
 
 def test_a_worker_that_knows_only_its_own_settings_answers_what_they_list(tmp_path: Path) -> None:
@@ -152,11 +152,11 @@ def test_a_worker_that_knows_only_its_own_settings_answers_what_they_list(tmp_pa
 
 
 def test_a_worker_that_knows_no_zone_fails_and_never_says_that_a_name_is_not_there(tmp_path: Path) -> None:
-    with PowerDNS(backend_toml(tmp_path, f"unix://{tmp_path}/absent.sock")) as pdns, Stalls() as machine:
+    with PowerDNS(backend_toml(tmp_path, f"unix://{tmp_path}/absent.sock")) as pdns:
         for _ in range(3):
             began = time.monotonic()
             assert pdns.query(WWW).rcode() == dns.rcode.SERVFAIL
-            assert time.monotonic() - began < 0.5 + machine.longest()
+            assert time.monotonic() - began < PROMPT
 
 
 def test_an_emptied_redis_is_an_outage_not_a_new_truth(own_redis: RedisServer, tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_an_emptied_redis_is_an_outage_not_a_new_truth(own_redis: RedisServer, t
             other = document()
             other["maps"]["default"]["countries"]["GB"] = {"nyc1": 100}
             publish_tiny(client, "geosteer", other, generation=2)
-        wait_until(lambda: timed(pdns)[0] == ["192.0.2.3"], 3)
+        wait_until(lambda: timed(pdns)[0] == ["192.0.2.3"])
 
 
 def test_a_map_that_refuses_when_all_is_down_gives_servfail(own_redis: RedisServer, tmp_path: Path) -> None:

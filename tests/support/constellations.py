@@ -17,14 +17,14 @@ SLOTS = 16384
 
 
 class SentinelServer(RedisServer):
-    """A sentinel that watches over one primary, called `steer`; it declares it dead after half a second."""
+    """A sentinel that watches over one primary, called `steer`; it declares it dead after a second and a half."""
 
     def __init__(self, primary_port: int, quorum: int = 2, *, program: str = REDIS) -> None:
         super().__init__(tcp=True, program=program)
         (self.directory / "sentinel.conf").write_text(
             f"port {self.port}\nbind 127.0.0.1\nunixsocket {self.socket}\ndir {self.directory}\n"
             f"sentinel monitor steer 127.0.0.1 {primary_port} {quorum}\n"
-            "sentinel down-after-milliseconds steer 500\nsentinel failover-timeout steer 3000\n"
+            "sentinel down-after-milliseconds steer 1500\nsentinel failover-timeout steer 3000\n"
         )
 
     def start(self, wait: bool = True) -> None:
@@ -86,9 +86,9 @@ class Watched:
 
 
 class Cluster:
-    """Three primaries, each with a replica; a node counts as dead after a second, or *timeout* milliseconds."""
+    """Three primaries, each with a replica; a node counts as dead after two seconds, or *timeout* milliseconds."""
 
-    def __init__(self, replicas: int = 1, timeout: int = 1000, *, program: str = REDIS) -> None:
+    def __init__(self, replicas: int = 1, timeout: int = 2000, *, program: str = REDIS) -> None:
         self.nodes = [
             RedisServer(
                 "--cluster-enabled", "yes", "--cluster-node-timeout", str(timeout), "--cluster-port", str(free_port()), *QUICK,

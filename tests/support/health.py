@@ -187,7 +187,7 @@ async def watching(*probers: Service) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def until(condition: Any, seconds: float = 10.0) -> float:
+async def until(condition: Any, seconds: float = 60.0) -> float:
     """Wait for a condition; the loop's time at which it held. Raises: TimeoutError."""
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds

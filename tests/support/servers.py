@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 SOCKET_PATH_LIMIT = 107
 """Bytes that Linux takes for the path of a unix socket (unix(7))."""
 
-START_SECONDS = 15.0
+START_SECONDS = 60.0
 """How long a server may take to become ready, on a machine that is busy with other tests."""
 
 _SBIN = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"))

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from geosteer import Settings, Steering
+from support.dns_setup import PATIENT, patient
 from support.servers import wait_until
 from support.tiny import DOCUMENT, publish_tiny
 
@@ -34,6 +35,7 @@ def wait_live(tier: Tier) -> None:
 def make_settings(server: RedisServer, prefix: str, folder: Path, **more: Any) -> Settings:
     """A worker's settings; *more*: other tables and settings of a backend.toml."""
     data = {
+        **PATIENT,
         "snapshot": str(folder / "last-good.json"),
         "redis": {"url": server.url, "prefix": prefix},
         **more,
@@ -45,7 +47,7 @@ def write_settings(server: RedisServer, prefix: str, folder: Path, more: str = "
     """The same as a file; *more*: lines before its first table."""
     path = folder / "backend.toml"
     path.write_text(
-        f'snapshot = "last-good.json"\n{more}\n[redis]\nurl = "{server.url}"\nprefix = "{prefix}"\n'
+        f'snapshot = "last-good.json"\n{patient(more)}{more}\n[redis]\nurl = "{server.url}"\nprefix = "{prefix}"\n'
     )
     return path
 
