@@ -20,8 +20,8 @@ SAMPLE = 0.5
 """Seconds between two looks at the workers."""
 SLACK_MEMORY, SLACK_DESCRIPTORS = 0.5, 2
 """MiB and open files by which a worker may differ and still be called flat."""
-PATIENCE = 0.5
-"""Seconds that an answer may take at most."""
+PATIENCE = 2.5
+"""Seconds that an answer may take at most, on a busy machine; `longest` tells how long it took."""
 
 
 @dataclass

@@ -152,7 +152,7 @@ def test_all_that_the_loader_does_is_allowed_and_nothing_is_allowed_that_it_does
         with connect(load(config, {}).redis) as store:
             _hold_the_lock_for_long_and_give_a_transaction_up(store)
         follower_done = follower.client()
-        wait_until(lambda: follower_done.info("replication")["master_link_status"] == "up", 20, "a replica")
+        wait_until(lambda: follower_done.info("replication")["master_link_status"] == "up", what="a replica")
         write_csv(tmp_path / "geo.csv", ["192.0.8.0/24,GB", "2001:db8::/32,NL"])
         run(
             config, "publish", "--force", "max_country_change", "--force", "max_impact"
@@ -368,7 +368,7 @@ def test_a_host_with_workers_only_is_looked_at_with_their_settings_and_their_use
     assert sorted(path.name for path in folder.iterdir()) == ["backend.toml"], "nothing is left behind"
 
     with Worker(Path(backend)) as worker:  # it leaves a snapshot
-        wait_until((folder / "last-good.json").exists, 10)
+        wait_until((folder / "last-good.json").exists)
     server.stop()
     explained = json.loads(said("explain", WWW, "192.0.2.1", "--json"))
     assert (explained["tier"], explained["nodes"], explained["answer"][0]["ttl"]) == (
@@ -498,4 +498,4 @@ def test_what_a_replica_needs_is_allowed_to_its_user(server_program: str, tmp_pa
             RedisServer(*follow, program=server_program) as replica,
             replica.client() as client,
         ):
-            wait_until(lambda: client.exists("{geosteer}:current"), 10)
+            wait_until(lambda: client.exists("{geosteer}:current"))

@@ -63,7 +63,7 @@ def test_behind_sentinel(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
         backend = backend_toml(tmp_path, watched.url)
         looks(backend, capsys, f"redis://127.0.0.1:{watched.primary.port}")
         watched.failover()
-        wait_until(watched.agreed, 15, "a failover")
+        wait_until(watched.agreed, what="a failover")
         looks(backend, capsys, f"redis://127.0.0.1:{watched.replica.port}")
 
 

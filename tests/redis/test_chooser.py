@@ -17,7 +17,6 @@ from geosteer.process import below
 from geosteer.sync.tier import Tier
 from support.policies import CLIENTS, POLICIES, TABLES, every_policy
 from support.servers import wait_until
-from support.stalls import Stalls
 from support.steering import WWW, document, live_steering, make_settings, republish, set_state, wait_live
 from support.tiny import publish_tiny
 
@@ -249,13 +248,12 @@ def test_who_may_not_wait_is_told_so_while_a_page_is_on_its_way(
 ) -> None:
     with own_redis.client() as client:
         publish_tiny(client, "geosteer")
-    with live_steering(own_redis, "geosteer", tmp_path) as steering:
+    with live_steering(own_redis, "geosteer", tmp_path, timeout=20_000) as steering:
         own_redis.freeze()
-        with Stalls() as machine:
-            begin = time.monotonic()
-            with pytest.raises(NotReady):
-                steering.decide(WWW, "192.0.2.1", wait=False)
-            assert time.monotonic() - begin < 0.03 + machine.longest()
+        begin = time.monotonic()
+        with pytest.raises(NotReady):
+            steering.decide(WWW, "192.0.2.1", wait=False)
+        assert time.monotonic() - begin < 20
         own_redis.thaw()
         wait_until(lambda: steering.decide(WWW, "192.0.2.1").tier == "live")
         assert [node.name for node in steering.decide(WWW, "192.0.2.1", wait=False).nodes] == ["lon1"]
@@ -355,15 +353,14 @@ def test_a_frozen_redis_delays_answers_once_and_by_no_more_than_the_timeout(
 ) -> None:
     with own_redis.client() as client:
         publish_tiny(client, "geosteer")
-    with live_steering(own_redis, "geosteer", tmp_path) as steering:
+    with live_steering(own_redis, "geosteer", tmp_path, timeout=800) as steering:
         steering.decide(WWW, "192.0.2.1")
         own_redis.freeze()
         took = []
-        with Stalls() as machine:
-            for address in ("192.0.2.1", "192.0.2.1", "2001:db8:a::1", "2001:db8:a::1"):
-                begin = time.monotonic()
-                steering.decide(WWW, address)
-                took.append(time.monotonic() - begin)
+        for address in ("192.0.2.1", "192.0.2.1", *["2001:db8:a::1"] * 8):
+            begin = time.monotonic()
+            steering.decide(WWW, address)
+            took.append(time.monotonic() - begin)
         own_redis.thaw()
-        assert sum(took) < 0.2 + machine.longest()
+        assert 1 <= sum(seconds >= 0.8 for seconds in took) <= 3, took
         wait_until(lambda: steering.decide(WWW, "2001:db8:a::1").tier == "live")

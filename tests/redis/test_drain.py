@@ -75,7 +75,7 @@ def test_an_override_for_a_time_ends_by_itself_and_the_ttl_does_not_outlive_it(
     while worker.address(WWW, network) == AMS:
         (ttl,) = {int(fields[5]) for fields in worker.ask(WWW, subnet=network)}
         assert ttl <= 4 or worker.address(WWW, network) == LON
-        assert time.monotonic() - began < 6
+        assert time.monotonic() - began < 30
         time.sleep(0.05)
     assert worker.address(WWW, network) == LON
 

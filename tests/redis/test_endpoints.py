@@ -76,11 +76,11 @@ def test_a_worker_is_told_of_changes_and_again_after_its_connection_was_cut(
             wait_until(lambda: worker.ask(WWW, subnet=GB) != [["FAIL"]])
             assert worker.address(WWW, GB) == "192.0.2.1"
             client.hset("{geosteer}:node:lon1", mapping={"state": "down"})
-            wait_until(lambda: worker.address(WWW, GB) == "192.0.2.2", 2)
+            wait_until(lambda: worker.address(WWW, GB) == "192.0.2.2")
             client.client_kill_filter(_type="normal")
-            wait_until(lambda: worker.address(WWW, GB) == "192.0.2.2", 2)
+            wait_until(lambda: worker.address(WWW, GB) == "192.0.2.2")
             client.hset("{geosteer}:node:lon1", mapping={"state": "up"})
-            wait_until(lambda: worker.address(WWW, GB) == "192.0.2.1", 2)
+            wait_until(lambda: worker.address(WWW, GB) == "192.0.2.1")
 
 
 def test_the_loader_publishes(endpoint: Endpoint, tmp_path: Path) -> None:

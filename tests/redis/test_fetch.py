@@ -221,7 +221,7 @@ def test_the_copy_stays_when_the_new_one_is_bad(
     server.put("/geo.csv", **{"content": NEWER, **ways})
     began = time.monotonic()
     source.fetch()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60
     assert source.copy == DATA
     assert message in caplog.text
     assert "the copy of 2026-02-02T02:40:00Z is used" in caplog.text

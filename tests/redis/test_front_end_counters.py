@@ -144,7 +144,7 @@ def test_http_counts_every_redirect_in_every_worker_and_over_a_reload(
             assert "lon1" in ask(port, "/a", client=BRITISH)["location"]
         before = {worker.path: worker.started for worker in read_folder(folder)[0]}
         server.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: "reloaded" in server.log, 30)
+        wait_until(lambda: "reloaded" in server.log)
         for _ in range(10):
             assert "nyc1" in ask(port, "/a", client=AMERICAN)["location"]
         if workers == "1":
@@ -183,7 +183,7 @@ def test_redirects_that_clients_got_are_counted_although_workers_are_killed(
                 except (OSError, HTTPException):
                     return False  # of a worker that was killed; the other one, or its successor, answers
 
-            wait_until(asked, 30, "an answer")
+            wait_until(asked, what="an answer")
             got[host, node] = got.get((host, node), 0) + 1
     assert kills == 4
     sums: dict[tuple[str, str], int] = {}

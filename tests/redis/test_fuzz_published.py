@@ -358,7 +358,7 @@ def test_any_page_under_its_right_name_is_taken_or_left(
             began = time.monotonic()
             reader.settle()
             reader.answers()
-            assert time.monotonic() - began < 2
+            assert time.monotonic() - began < 20
             assert reader.tier._follower.leaves.cache.size < 2 * reader.tier.settings.cache
         publish_tiny(client, prefix, generation=100_000)
         reader.settle()

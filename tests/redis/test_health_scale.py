@@ -63,14 +63,19 @@ def configuration(ports: list[Switch], count: int = COUNT) -> dict[str, Any]:
     common = {
         "type": "http",
         "interval": INTERVAL,
-        "timeout": min(2, INTERVAL / 2),
         "profile": FAST,
         "status": [200],
         "body": "ok",
     }
     return document(
         {
-            f"n{number}": [{**common, "url": f"http://127.0.0.1:{ports[number % PORTS].port}/health"}]
+            f"n{number}": [
+                {
+                    **common,
+                    "url": f"http://127.0.0.1:{ports[number % PORTS].port}/health",
+                    "timeout": 2 if number % PORTS == PORTS - 1 else 30,
+                }
+            ]
             for number in range(count)
         },
     )

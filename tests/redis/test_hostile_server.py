@@ -34,8 +34,10 @@ COMMANDS = ("HELLO", "CLIENT", "HGETALL", "TIME", "PING", "HMGET", "HGET")
 """All that a worker sends, but for SELECT, whose reply is like that to CLIENT."""
 FETCHES = {"HMGET", "HGET"}
 """Asked once for each object: only a worker that starts does it here."""
-PROMPT = 3
+PROMPT = 8
 """Seconds for an answer: a worker that knows nothing yet waits for one (`first_wait`); the rest is for a busy machine."""
+WAITS = "timeout = 50\nfirst_wait = 1\n"
+"""As shipped: here waiting is the rule."""
 FALLBACK = """
 ---
 [fallback]
@@ -98,7 +100,7 @@ class Scene:
         """It follows what changes in Redis."""
         for state, content in (("down", "192.0.2.2"), ("up", "192.0.2.1")):
             self.change(state)
-            wait_until(lambda: self.worker.address(WWW, GB) == content, 5)  # noqa: B023
+            wait_until(lambda: self.worker.address(WWW, GB) == content)  # noqa: B023
 
 
 @pytest.fixture
@@ -109,7 +111,7 @@ def scene(redis_server: RedisServer, prefix: str, tmp_path: Path) -> Iterator[Sc
         Stalls() as stalls,
     ):
         publish_tiny(client, prefix)
-        config = backend_toml(tmp_path, f"{server.url}", FALLBACK, prefix)
+        config = backend_toml(tmp_path, f"{server.url}", WAITS + FALLBACK, prefix)
         node = f"{{{prefix}}}:node:lon1"
         made = Scene(config, server, lambda state: client.hset(node, "state", state), stalls)
         made.recovers()

@@ -170,7 +170,7 @@ def test_a_redis_that_stands_still_costs_a_scrape_its_time_and_no_more(
     server.freeze()
     began = time.monotonic()
     assert shown(exporter.text())["redis_up"] == {(): 0}
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
     server.thaw()
 
 
@@ -209,7 +209,7 @@ def test_whatever_a_server_answers_the_exporter_says_so_and_goes_on(
             hostile.command, hostile.answer = command, ANSWERS[answer]  # type: ignore[assignment]
             began, before = time.monotonic(), hostile.answered
             text = exporter.text()
-            assert time.monotonic() - began < 15
+            assert time.monotonic() - began < 60
             assert hostile.answered > before
             lint(text)
             assert "redis_up" in shown(text)

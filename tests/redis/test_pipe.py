@@ -70,7 +70,7 @@ def test_the_banner_comes_before_any_connection(tmp_path: Path) -> None:
         try:
             began = time.monotonic()
             with Worker(config) as worker:
-                assert time.monotonic() - began < 5
+                assert time.monotonic() - began < 30
                 assert worker.ask("cdn.example.net", "SOA") == [["FAIL"]]
                 assert worker.line() == b"END"
         finally:
@@ -189,13 +189,8 @@ def test_a_hangup_with_the_program_gone_leaves_it_as_it_is(
     assert worker.address(WWW, GB) == "192.0.2.1"
     (python if gone == "interpreter" else room / "geosteer").unlink()
     os.kill(worker.pid, signal.SIGHUP)
-    until = time.monotonic() + 3
-    while time.monotonic() < until:
-        assert worker.address(WWW, NL) == "192.0.2.2"
-        time.sleep(0.05)
-    log = worker.close()
-    assert b"not reloaded: " in log
-    assert reason in log
+    answers_until_refused(worker)
+    assert reason in worker.close()
 
 
 def test_a_hangup_with_broken_settings_leaves_it_as_it_is(config: Path) -> None:
@@ -204,11 +199,19 @@ def test_a_hangup_with_broken_settings_leaves_it_as_it_is(config: Path) -> None:
     assert worker.address(WWW, GB) == "192.0.2.1"
     config.write_text("snapshot = [")
     os.kill(worker.pid, signal.SIGHUP)
-    until = time.monotonic() + 3  # the program is tried first, and that takes as long as it takes
-    while time.monotonic() < until:
+    answers_until_refused(worker)
+    worker.close()
+
+
+def answers_until_refused(worker: Worker) -> None:
+    """A worker that is to reload answers on; the program is tried first, and that takes as long as it takes."""
+
+    def refused() -> bool:
         assert worker.address(WWW, NL) == "192.0.2.2"
-        time.sleep(0.05)
-    assert b"not reloaded" in worker.close()
+        return b"not reloaded: " in worker.log
+
+    wait_until(refused, what="a refusal")
+    assert worker.address(WWW, NL) == "192.0.2.2"
 
 
 def test_bad_settings_end_it_with_the_reason(tmp_path: Path) -> None:
@@ -274,7 +277,7 @@ def test_a_worker_does_not_wait_long_where_nothing_is_published(
     with Worker(config) as worker:
         begun = time.monotonic()
         assert worker.ask(WWW, subnet=GB) == [["FAIL"]]
-        assert time.monotonic() - begun < 10
+        assert time.monotonic() - begun < 25
 
 
 def worker_status(worker: Worker) -> bytes:

@@ -103,7 +103,7 @@ def test_a_frozen_server_is_given_up_within_the_timeout(store: Store, own_redis:
     began = time.monotonic()
     with pytest.raises(ConnectionLost, match="no answer in time"):
         store.call("PING")
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
     own_redis.thaw()
     wait_until(lambda: own_redis.client().ping())
     assert store.call("PING")

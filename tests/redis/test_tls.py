@@ -67,9 +67,9 @@ def test_a_peer_that_never_shakes_hands_holds_nothing_up(certificates: Certifica
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = type("Silent", (), {"port": listener.getsockname()[1]})()
         settings = worker_settings(tmp_path, server, certificates)
-        # Whoever waited would wait for that long; the very first questions would for `first_wait`.
+        # So long waits who waits at all; the very first questions would wait for `first_wait`.
         usual = settings.read_text()
-        made = usual.replace("first_wait = 4", "first_wait = 0").replace("timeout = 2000", "timeout = 30_000")
+        made = usual.replace("first_wait = 4", "first_wait = 0").replace("timeout = 2000", "timeout = 1500")
         assert made != usual
         settings.write_text(made)
         with Worker(settings) as worker:
@@ -78,7 +78,7 @@ def test_a_peer_that_never_shakes_hands_holds_nothing_up(certificates: Certifica
                 began = time.monotonic()
                 worker.ask(WWW, subnet=GB)
                 waits.append(time.monotonic() - began)
-            assert max(waits) < 20
+            assert sum(wait >= 1.5 for wait in waits) <= 2, waits
 
 
 class Peer:

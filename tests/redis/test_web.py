@@ -192,10 +192,10 @@ def test_without_redis_the_last_picture_stays_with_its_age(site: Site) -> None:
         assert found["picture"]["parts"] == good["parts"]
         begin = time.monotonic()
         assert site.get("/api/timeline").status == 503  # it is not asked again at once
-        assert time.monotonic() - begin < 4
+        assert time.monotonic() - begin < 20
     finally:
         site.redis.thaw()
-    wait_until(lambda: site.api(f"/api/now?service={SERVICE}")["ok"], 20, "an answer after the outage")
+    wait_until(lambda: site.api(f"/api/now?service={SERVICE}")["ok"], what="an answer after the outage")
 
 
 def test_a_page_without_any_picture_says_why(tmp_path: Path) -> None:

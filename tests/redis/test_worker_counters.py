@@ -197,7 +197,7 @@ def test_a_reload_counts_on_in_the_same_file(config: Path, worker: Worker) -> No
     worker.ask(WWW, subnet=GB)
     (before,) = counted(config)
     os.kill(worker.pid, signal.SIGHUP)
-    wait_until(lambda: counted(config)[0].started > before.started, 20)
+    wait_until(lambda: counted(config)[0].started > before.started)
     worker.ask(WWW, subnet=GB)
     (found,) = counted(config)
     assert (found.pid, found.questions) == (worker.pid, 2)
@@ -206,10 +206,10 @@ def test_a_reload_counts_on_in_the_same_file(config: Path, worker: Worker) -> No
 def test_how_a_worker_is_can_be_read_while_it_runs(
     config: Path, worker: Worker, redis_server: RedisServer, prefix: str
 ) -> None:
-    wait_until(lambda: counted(config), 20)  # the file is taken once PowerDNS has its banner
+    wait_until(lambda: counted(config))  # the file is taken once PowerDNS has its banner
     assert counted(config)[0].answered is None
     worker.ask(WWW, subnet=GB)
-    wait_until(lambda: counted(config)[0].answered is not None, 20)
+    wait_until(lambda: counted(config)[0].answered is not None)
     (found,) = counted(config)
     assert (found.pid, found.front_end) == (worker.pid, "pdns")
     assert (found.generation, found.tier, found.waiting) == (1, "live", 0.0)
@@ -217,7 +217,7 @@ def test_how_a_worker_is_can_be_read_while_it_runs(
     assert found.leaf_bytes > 0
     with redis_server.client() as client:
         publish_tiny(client, prefix, generation=2)
-    wait_until(lambda: counted(config)[0].generation == 2, 20)
+    wait_until(lambda: counted(config)[0].generation == 2)
 
 
 def test_a_question_that_waits_is_seen_and_what_became_of_it(tmp_path: Path) -> None:
@@ -230,14 +230,14 @@ def test_a_question_that_waits_is_seen_and_what_became_of_it(tmp_path: Path) -> 
             (before,) = counted(config)
             server.freeze()
             worker.send(worker.question(WWW, subnet="2001:db8:a::/48"))
-            wait_until(lambda: counted(config)[0].waiting > 0, 20)
+            wait_until(lambda: counted(config)[0].waiting > 0)
             worker.reply()
-            wait_until(lambda: counted(config)[0].errors["timeout"] > 0, 20)
+            wait_until(lambda: counted(config)[0].errors["timeout"] > 0)
             (after,) = counted(config)
             assert after.timeouts > before.timeouts
             assert after.waiting == 0.0
             server.thaw()
-            wait_until(lambda: counted(config)[0].reconnections > 0, 20)
+            wait_until(lambda: counted(config)[0].reconnections > 0)
 
 
 @pytest.mark.parametrize("asked", [True, False])

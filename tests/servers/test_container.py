@@ -83,7 +83,7 @@ class Images:
         command = ["unshare", *spaces, "sh", "-c", f"ip link set lo up; {redis}"]
         self._first = subprocess.Popen(command, cwd=self.folder, stdout=subprocess.DEVNULL)
         children = Path(f"/proc/{self._first.pid}/task/{self._first.pid}/children")
-        wait_until(lambda: children.read_text().strip() != "", 20, "namespaces")
+        wait_until(lambda: children.read_text().strip() != "", what="namespaces")
         self._inside = ["nsenter", "-t", children.read_text().split()[0], "-n", "-p", "-m"]
         self.folder.chmod(0o755)
         # Not the images of this host.

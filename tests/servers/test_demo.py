@@ -65,7 +65,7 @@ def nothing_left(folder: Path) -> bool:
 def assert_nothing_is_left(folder: Path) -> None:
     """Said with what there is."""
     with contextlib.suppress(TimeoutError):
-        wait_until(lambda: nothing_left(folder), 30)
+        wait_until(lambda: nothing_left(folder))
     assert (processes_of(folder), list(folder.rglob("*"))) == ([], [])
 
 
@@ -123,4 +123,4 @@ def test_the_demo_explains_itself_and_refuses_what_it_does_not_know() -> None:
     for args in (["--what"], ["--data"], ["--data", "/nonexistent.mmdb"]):
         begin = time.monotonic()
         assert subprocess.run([DEMO, *args], capture_output=True).returncode == 2
-        assert time.monotonic() - begin < 5
+        assert time.monotonic() - begin < 60

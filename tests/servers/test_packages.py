@@ -141,7 +141,7 @@ def test_the_redirector_runs_from_its_package(
         f"c.request('GET', '/a?b', headers={{'Host': '{NAME}', 'X-Forwarded-For': '8.8.8.8'}}); "
         "r = c.getresponse(); print(r.status, r.getheader('Location'))"
     )
-    wait_until(lambda: system.run("python3", "-c", ask, check=False).returncode == 0, 20, "an HTTP answer")
+    wait_until(lambda: system.run("python3", "-c", ask, check=False).returncode == 0, what="an HTTP answer")
     assert system.run("python3", "-c", ask).stdout.split()[0] == "302"
     assert "nyc1" in system.run("python3", "-c", ask).stdout
     system.run("systemctl", "stop", "geosteer-http")

@@ -311,7 +311,7 @@ def test_the_shipped_users_suffice_to_publish_and_to_answer(
         def moved() -> bool:
             return addresses(server.query("www.cdn.example.net", subnet="80.128.0.0/24")) == ["192.0.2.2"]
 
-        wait_until(moved, 2, "the move to the next node")
+        wait_until(moved, what="the move to the next node")
         geosteer("node", "auto", "fra1")
     geosteer("history")
 

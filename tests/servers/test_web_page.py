@@ -156,7 +156,7 @@ def test_it_fits_a_phone_and_a_dark_room(page: Browser) -> None:
     from selenium.webdriver.support.ui import Select
 
     Select(page.find("#region")).select_by_visible_text("Europe")
-    wait_until(lambda: page.run("return document.querySelectorAll('#numbers text').length"), 10, "numbers")
+    wait_until(lambda: page.run("return document.querySelectorAll('#numbers text').length"), what="numbers")
     page.shot("phone-europe")
     page.look(1280, 900, dark=True)
     page.shot("dark")
@@ -186,7 +186,7 @@ def test_an_outage_shows_and_the_past_is_kept(site: Site, page: Browser) -> None
         page.find("[data-view=past]").click()
         page.wait("#when", "generation 1")
         page.find("#earlier").click()
-        wait_until(lambda: page.run(SLOTS) == before, 20, "the map of before")
+        wait_until(lambda: page.run(SLOTS) == before, what="the map of before")
         page.shot("past")
         assert "down" not in page.text("#node-rows")
         page.find("[data-view=now]").click()

@@ -40,7 +40,7 @@ class Worker:
             stderr=subprocess.PIPE,
             env={**os.environ, **(env or {})},
         )
-        self._pending = b""
+        self._log = b""
 
     def __enter__(self) -> Self:
         self.greet()
@@ -98,10 +98,19 @@ class Worker:
         (content,) = [fields[-1] for fields in self.ask(name, subnet=subnet) if kind in fields]
         return content
 
+    @property
+    def log(self) -> bytes:
+        """What it wrote to stderr until now."""
+        assert self.process.stderr is not None
+        os.set_blocking(self.process.stderr.fileno(), False)
+        while part := self.process.stderr.read():
+            self._log += part
+        return self._log
+
     def close(self) -> bytes:
         """End it by the end of its input; what it wrote to stderr."""
-        _, log = self.process.communicate(timeout=10)
-        return log
+        _, log = self.process.communicate(timeout=60)
+        return self._log + log
 
 
 def has_compiled(worker: Worker) -> bool:

@@ -145,7 +145,7 @@ def test_a_server_that_takes_no_connections_counts_as_no_answer_after_the_timeou
         began = time.monotonic()
         found = run(subject("127.0.0.1", type="tcp", port=server.getsockname()[1], timeout=0.3))
         assert found == Result(False, "no answer in 0.3 s")
-        assert 0.25 < time.monotonic() - began < 5
+        assert 0.25 < time.monotonic() - began < 30
         for one in waiting:
             one.close()
 
@@ -588,8 +588,11 @@ def test_one_slow_node_delays_no_other() -> None:
     async def main() -> tuple[float, list[bool | None]]:
         async with serving(None) as slow, serving(b"HTTP/1.1 200 OK\r\n\r\n") as quick:
             probes = Probes(time.time)
-            nodes = [subject("127.0.0.1", type="http", url=f"http://127.0.0.1:{slow}/")]
-            nodes += [subject("127.0.0.1", type="http", url=f"http://127.0.0.1:{quick}/") for _ in range(20)]
+            nodes = [subject("127.0.0.1", type="http", url=f"http://127.0.0.1:{slow}/", timeout=20)]
+            nodes += [
+                subject("127.0.0.1", type="http", url=f"http://127.0.0.1:{quick}/", timeout=20)
+                for _ in range(20)
+            ]
             began = time.monotonic()
             first, *rest = [asyncio.create_task(probes.probe(node, node.checks[0])) for node in nodes]
             found = [(await one).good for one in rest]
@@ -598,7 +601,7 @@ def test_one_slow_node_delays_no_other() -> None:
 
     seconds, found = asyncio.run(main())
     assert found == [True] * 20
-    assert seconds < 1
+    assert seconds < 15
 
 
 @pytest.mark.parametrize("kind", ["port", "url"])

