@@ -10,6 +10,8 @@ import pytest
 
 from support.data import ROOT
 
+pytestmark = pytest.mark.no_cover  # it reads the code, and runs none of it
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path

@@ -29,6 +29,7 @@ from support.data import ROOT, shared
 from support.decision_cases import CASES, Case
 from support.decision_cases import DOCUMENT as CASES_DOCUMENT
 from support.decision_cases import TABLES as CASES_TABLES
+from support.made_database import country_database
 from support.publishing import current_of
 from support.servers import RedisServer
 from support.tiny import DOCUMENT, publish_tiny
@@ -226,7 +227,7 @@ def twin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Twin]:
     origins = [_some(folder, name) for name in ("ipasn_20140513.dat.gz", "ipasn6_20151101.dat.gz")]
     bgp = "".join(f'[[sources.bgp]]\nformat = "pyasn"\npath = "{path}"\n' for path in origins)
     with RedisServer() as server:
-        config = configured(folder, server.url, shared("country-2026-02-01.mmdb"), bgp)
+        config = configured(folder, server.url, country_database(), bgp)
         with connect(config.redis) as store:
             publish(config, store)
             yield Twin(server, store)
@@ -339,7 +340,7 @@ def test_it_agrees_with_the_director_at_the_boundaries_of_real_tables(
     twin.set(states, overrides)
     dice = random.Random(name)
     asked = [(dice.choice(SERVICES), text) for text in edges]
-    some = 50_000 if LONG else 1200
+    some = 50_000 if LONG else 400
     twin.agree(asked if LONG and name == "drained" else dice.sample(asked, min(some, len(asked))))
 
 

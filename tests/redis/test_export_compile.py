@@ -28,7 +28,7 @@ from geosteer_loader.export.mmdb_writer import ALIASES, Unsigned, database, enco
 from geosteer_loader.export.published_state import Picture
 from geosteer_loader.publish.publish import publish
 from geosteer_loader.store.store import connect
-from support.data import shared
+from support.made_database import country_database
 from support.publishing import make_config, write_csv
 from support.tiny import publish_tiny
 
@@ -312,14 +312,14 @@ def test_any_value_comes_back(tmp_path: Path, value: Any) -> None:
 
 @pytest.mark.no_cover
 def test_the_real_country_table_is_in_it_whole(tmp_path: Path, own_redis: RedisServer) -> None:
-    config = make_config(tmp_path, own_redis.url, geo=[shared("country-2026-02-01.mmdb")])
+    config = make_config(tmp_path, own_redis.url, geo=[country_database()])
     with connect(config.redis) as store:
         publish(config, store)
         cells = Picture(store).cells(["geo"])
     records = [{"country": {"iso_code": records[0]}} for records in cells.combinations]
     with opened(tmp_path, database(cells.spans, records, kind="Test", built=1)) as reader:
         checked = 0
-        with maxminddb.open_database(shared("country-2026-02-01.mmdb")) as real:
+        with maxminddb.open_database(country_database()) as real:
             for address in _some(cells.spans):
                 there: Any = real.get(address)
                 wanted = there["country"]["iso_code"] if there else ""

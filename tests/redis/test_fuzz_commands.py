@@ -24,7 +24,7 @@ from support.publishing import current_of, make_config, write_csv
 if TYPE_CHECKING:
     from support.servers import RedisServer
 
-ROUNDS = 400 if LONG else 12
+ROUNDS = 400 if LONG else 6
 """States of the store that every command meets, in each of two ways to make them."""
 LONG_YEAR = f"{'9' * 400}-01-01T00:00:00Z"
 WORDS: tuple[bytes, ...] = (

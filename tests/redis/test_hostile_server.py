@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from support.dns_setup import backend_toml
 from support.hostile import HostileServer
+from support.long import examples
 from support.servers import wait_until
 from support.stalls import Stalls
 from support.tiny import publish_tiny
@@ -239,7 +240,7 @@ answers = st.one_of(values, st.lists(values, max_size=3).map(b"".join), headers,
 
 @given(command=st.sampled_from(COMMANDS), answer=answers)
 @settings(
-    max_examples=60, deadline=None, derandomize=True, database=None,
+    max_examples=examples(80), deadline=None, derandomize=True, database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # fmt: skip
 def test_any_answer_to_any_command_leaves_a_worker_that_answers(

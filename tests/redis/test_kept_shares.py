@@ -1,4 +1,4 @@
-"""A node keeps the share of its clients that `status` shows: 10,000 questions to a worker under every policy."""
+"""A node keeps the share of its clients that `status` shows: thousands of questions to a worker under every policy."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 
 from geosteer.keys import Keys
 from support.dns_setup import backend_toml
+from support.long import LONG
 from support.tiny import DOCUMENT, publish_tiny
 from support.workers import Worker
 
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from support.servers import RedisServer
 
 POLICIES = ("best", "weighted", "hash", "nearest", "path", "latency")
-QUESTIONS = 10_000
+QUESTIONS, NEAR = (10_000, 0.02) if LONG else (2_000, 0.06)
+"""How many are asked, and how near the part that is kept is then to the share: by far, where tickets are random."""
 FEW = 2000
 CHUNK = 100
 """Questions that a worker is sent at once: their replies fit into a pipe."""
@@ -110,8 +112,8 @@ def test_a_node_keeps_the_share_of_its_clients_that_status_shows(
 def assert_kept(
     worker: Worker, names: dict[str, str], before: dict[str, float], share: float, expected: float
 ) -> None:
-    """Under every policy the node keeps its share within 2 points, and others get all other clients."""
+    """Under every policy the node keeps its share within 2 points (in a long run), and others get all other clients."""
     assert share == pytest.approx(expected)
     for policy, name in names.items():
         kept = part_of(worker, name) / before[policy]
-        assert kept == pytest.approx(share, abs=0.02), policy
+        assert kept == pytest.approx(share, abs=NEAR), policy

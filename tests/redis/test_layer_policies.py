@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from geosteer_loader.query.explanation import Explanation
 
 POLICIES = ("best", "weighted", "hash", "nearest", "path", "latency")
-CLIENTS = 10_000 if LONG else 2_000
+CLIENTS = 10_000 if LONG else 800
 """Of each policy: all six together make ten thousand in the short run too."""
 ZONE = "cdn.example.net"
 ORDER = ("networks", "asns", "subdivisions", "countries", "continents")

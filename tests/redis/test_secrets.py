@@ -64,7 +64,7 @@ def test_no_output_and_no_argument_shows_a_password(
     if not lines:
         monkeypatch.setenv("GEOSTEER_REDIS_URL", f"redis://me:{SECRET}@{host}")
     config = write_config(tmp_path, "URL", geo=[write_csv(tmp_path / "geo.csv")])
-    config.write_text(config.read_text().replace('url = "URL"', lines))
+    config.write_text(config.read_text().replace('url = "URL"', f"{lines}\ntimeout = 1"))
     backend = tmp_path / "backend.toml"
     backend.write_text(f'snapshot = "last-good.json"\n[redis]\n{lines}\n')
 

@@ -16,7 +16,7 @@ from geosteer_loader.publish.publish import publish
 from geosteer_loader.store.lease import Lease
 from geosteer_loader.store.store import connect
 from geosteer_loader.verify.verify import verify
-from support.data import shared
+from support.made_database import country_database
 from support.publishing import current_of, make_config, needed_objects, objects_in, write_csv
 
 if TYPE_CHECKING:
@@ -275,7 +275,7 @@ def test_the_command_says_what_is_wrong_and_ends_with_1(
 @pytest.mark.no_cover
 def test_real_data_of_overlapping_sources_verifies(tmp_path: Path, own_redis: RedisServer) -> None:
     own = write_csv(tmp_path / "own.csv", ["8.8.8.0/25,NL", "2001:4860::/33,DE", "10.0.0.0/8,GB"])
-    config = make_config(tmp_path, own_redis.url, geo=[shared("country-2026-02-01.mmdb"), own])
+    config = make_config(tmp_path, own_redis.url, geo=[country_database(), own])
     with connect(config.redis) as store:
         publish(config, store)
         verdict = verify(config, store, rng=random.Random(2))

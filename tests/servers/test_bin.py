@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from support.data import ROOT
+from support.long import takes_long
 from support.servers import need
 
 BUILDER = ROOT / "bin" / "build_compiled.py"
@@ -49,7 +50,7 @@ def test_setup_has_nothing_to_say_and_takes_no_time_when_nothing_is_missing() ->
     start = time.monotonic()
     done = run(ROOT / "bin" / "setup")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < 10, "making .venv takes longer"
 
 
 def test_setup_tells_what_it_takes_and_takes_nothing_else() -> None:
@@ -76,7 +77,13 @@ def checkout(folder: Path) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("python", ["#!/bin/sh\nexit 126\n", None], ids=["unreadable", "removed"])
+@pytest.mark.parametrize(
+    "python",
+    [
+        pytest.param("#!/bin/sh\nexit 126\n", id="unreadable", marks=takes_long),
+        pytest.param(None, id="removed"),
+    ],
+)
 def test_setup_makes_anew_a_venv_whose_interpreter_cannot_be_used(tmp_path: Path, python: str | None) -> None:
     nowhere = checkout(tmp_path)
     folder = tmp_path / ".venv" / "bin"

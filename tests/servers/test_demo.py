@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.data import ROOT, shared
+from support.long import takes_long
 from support.servers import need, wait_until
 
 if TYPE_CHECKING:
@@ -94,24 +95,28 @@ def test_an_interrupted_demo_leaves_nothing_running(folder: Path, number: signal
     assert_nothing_is_left(folder)
 
 
-def test_the_demo_runs_with_a_database_of_ones_own_and_keeps_its_folder_when_asked_to(folder: Path) -> None:
-    with start(folder, "--keep", "--data", str(shared("country-2026-02-01.mmdb"))) as demo:
+@takes_long  # the next one stands for it
+def test_the_demo_runs_with_a_database_of_ones_own(folder: Path) -> None:
+    with start(folder, "--data", str(shared("country-2026-02-01.mmdb"))) as demo:
         said, _ = demo.communicate(timeout=240)
     assert demo.returncode == 0, said
     assert "no address of" not in said
+    assert_nothing_is_left(folder)
+
+
+def test_the_demo_runs_with_a_city_database_without_the_canaries_and_keeps_its_folder_when_asked_to(
+    folder: Path,
+) -> None:
+    with start(folder, "--keep", "--data", str(shared("maxmind/test-data/GeoIP2-City-Test.mmdb"))) as demo:
+        said, _ = demo.communicate(timeout=240)
+    assert demo.returncode == 0, said
+    assert "no address of DE found" in said
+    assert "GB, by CNAME" in said
     (kept,) = folder.iterdir()
     assert f"Left in place: {kept}" in said
     assert {"backend.toml", "pdns.conf", "pdns.log", "last-good.json"} <= {
         path.name for path in kept.iterdir()
     }
-
-
-def test_the_demo_runs_with_a_city_database_of_few_countries_without_the_canaries(folder: Path) -> None:
-    with start(folder, "--data", str(shared("maxmind/test-data/GeoIP2-City-Test.mmdb"))) as demo:
-        said, _ = demo.communicate(timeout=240)
-    assert demo.returncode == 0, said
-    assert "no address of DE found" in said
-    assert "GB, by CNAME" in said
 
 
 def test_the_demo_explains_itself_and_refuses_what_it_does_not_know() -> None:

@@ -15,11 +15,12 @@ from geosteer_loader.config.config import load
 from geosteer_loader.publish.publish import publish
 from geosteer_loader.store.generation_view import View
 from geosteer_loader.store.store import connect
-from support.data import ROOT, shared
+from support.data import ROOT
 from support.dns_setup import document, set_override, set_state
 from support.export_oracle import NAME, REAL, Oracle, edges, ends, tiny_config
 from support.export_servers import Gdnsd
 from support.long import LONG
+from support.made_database import country_database
 from support.servers import RedisServer, addresses, need, scope, wait_until
 from support.tiny import DOCUMENT, publish_tiny
 
@@ -53,7 +54,7 @@ def test_at_the_boundaries_of_real_data_it_answers_as_the_director_does(
 ) -> None:
     path = tmp_path / "geosteer.toml"
     text = REAL.replace('a = ["192.0.2.2"]', 'a = ["192.0.2.2"]\naaaa = ["2001:db8:2::1", "2001:db8:2::2"]')
-    path.write_text(text.format(url=own_redis.url, geo=shared("country-2026-02-01.mmdb")))
+    path.write_text(text.format(url=own_redis.url, geo=country_database()))
     config = load(path, {})
     with connect(config.redis) as store:
         publish(config, store)
@@ -65,7 +66,7 @@ def test_at_the_boundaries_of_real_data_it_answers_as_the_director_does(
         oracle = Oracle(view)
         clear = split = 0
         with Gdnsd(tmp_path / "g") as server:
-            for subnet in edges(view, 200 if LONG else 80):
+            for subnet in edges(view, 200 if LONG else 25):
                 decision = oracle.decide(subnet)
                 for kind in ("A", "AAAA"):
                     said = server.query(NAME, kind, subnet=subnet)

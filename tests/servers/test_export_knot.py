@@ -21,11 +21,12 @@ from geosteer_loader.export.watch import ReloadFailed, Writer
 from geosteer_loader.publish.publish import publish
 from geosteer_loader.store.generation_view import View
 from geosteer_loader.store.store import connect
-from support.data import ROOT, shared
+from support.data import ROOT
 from support.dns_setup import document, set_state
 from support.export_oracle import NAME, REAL, Oracle, edges, ends, tiny_config
 from support.export_servers import Knot
 from support.long import LONG
+from support.made_database import country_database
 from support.servers import RedisServer, addresses, scope, wait_until
 from support.tiny import publish_tiny
 
@@ -72,7 +73,7 @@ def test_at_the_boundaries_of_real_data_it_answers_as_the_director_does_whicheve
     path, folder = tmp_path / "geosteer.toml", tmp_path / "k"
     text = REAL.replace("AU = {{ sin1 = 1, lon1 = 1 }}", "AU = {{ sin1 = 2, lon1 = 1 }}")
     text = text.replace("AF = {{ lon1 = 5, ams1 = 5, nyc1 = 5 }}", "AF = {{ lon1 = 5, ams1 = 4, nyc1 = 3 }}")
-    path.write_text(text.format(url=own_redis.url, geo=shared("country-2026-02-01.mmdb")))
+    path.write_text(text.format(url=own_redis.url, geo=country_database()))
     config = load(path, {})
     with connect(config.redis) as store:
         publish(config, store)
@@ -82,7 +83,7 @@ def test_at_the_boundaries_of_real_data_it_answers_as_the_director_does_whicheve
         files = Writer(Exporter(picture, folder).bundle, folder, "", lambda _: True)
         files.once(lossy=False)
         database = (folder / "classes.mmdb").stat()
-        clients = edges(View(store), 200 if LONG else 80)
+        clients = edges(View(store), 200 if LONG else 25)
         with Knot(folder) as knot:
             for node in ("", *NODES):
                 if node:

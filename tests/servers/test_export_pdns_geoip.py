@@ -19,11 +19,12 @@ from geosteer_loader.export.watch import Writer
 from geosteer_loader.publish.publish import publish
 from geosteer_loader.store.generation_view import View
 from geosteer_loader.store.store import connect
-from support.data import ROOT, shared
+from support.data import ROOT
 from support.dns_setup import document, set_override, set_state
 from support.export_oracle import NAME, REAL, Oracle, edges, ends, tiny_config
 from support.export_servers import GeoIP
 from support.long import LONG
+from support.made_database import country_database
 from support.servers import RedisServer, addresses, scope, wait_until
 from support.tiny import publish_tiny
 
@@ -43,7 +44,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, 
     folder = tmp_path_factory.mktemp("real")
     with RedisServer() as server:
         path = folder / "geosteer.toml"
-        path.write_text(REAL.format(url=server.url, geo=shared("country-2026-02-01.mmdb")))
+        path.write_text(REAL.format(url=server.url, geo=country_database()))
         config = load(path, {})
         with connect(config.redis) as store:
             publish(config, store)
@@ -65,7 +66,7 @@ def test_at_every_boundary_of_real_data_it_answers_as_the_director_does(
         oracle = Oracle(view)
         ask = Asker(server)
         clear = split = 0
-        for subnet in edges(view, 400 if LONG else 120):
+        for subnet in edges(view, 400 if LONG else 40):
             decision = oracle.decide(subnet)
             for kind in ("A", "AAAA"):
                 said = ask(NAME, kind, subnet)

@@ -16,6 +16,7 @@ import pytest
 from geosteer_loader.cli.main import main
 from support.data import ROOT
 from support.installed import NODES, ZONE, Installed, clients
+from support.long import takes_long
 from support.servers import valkey
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("server", ["redis", "valkey"])
+@pytest.mark.parametrize("server", ["redis", pytest.param("valkey", marks=takes_long)])
 def test_what_it_writes_answers_clients_of_real_countries_rightly(
     server: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -80,7 +80,7 @@ class Prometheus:
     def wait_for(self, wanted: set[str], what: str, done: Callable[[set[str]], bool] | None = None) -> None:
         """Until these alerts fire and no others. Args: done: says whether they do, and may do something meanwhile."""
         try:
-            wait_until(lambda: done(wanted) if done else self.firing() == wanted, 100)
+            wait_until(lambda: done(wanted) if done else self.firing() == wanted, 250)
         except Exception as exc:
             raise AssertionError(f"{what}: {self.firing() ^ wanted} differ") from exc
 
@@ -164,6 +164,7 @@ def exporter(*words: str) -> tuple[subprocess.Popen[bytes], int]:
     return subprocess.Popen([GEOSTEER, "metrics", *words, "--listen", f"127.0.0.1:{port}"]), port
 
 
+@pytest.mark.timeout(1500)
 def test_each_alert_fires_when_its_fault_is_made_and_clears_when_it_is_mended(scene: Scene) -> None:
     now = time.time()
     os.utime(scene.csv, (now - 30 * DAY, now - 30 * DAY))

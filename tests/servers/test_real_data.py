@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.no_cover
 
-STEP = 1 if LONG else 5
+STEP = 1 if LONG else 20
 """Of every so manieth network the boundaries are looked up."""
 NEWER, OLDER = "country-2026-02-01.mmdb", "country-2026-01-31.mmdb"
 

@@ -15,7 +15,7 @@ from geosteer.decision.distribution import Distribution, Projection
 from geosteer.decision.layer_walk import levels, node_share
 from geosteer.decision.model import Model, Node
 from geosteer.decision.node_state import NodeState, Override
-from support.long import examples
+from support.long import LONG, examples
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ NODES = {
     for number, name in enumerate("abcdefgh", 1)
 }
 RECORDS = {"geo": ("GB 51 0", 8), "path": ("a=3 b=3 c=3 d=2", 8), "rtt": ("a=30 b=31 c=32 d=90", 8)}
-SWEEP = [parse(f"32.{number >> 8}.{number & 255}.0/24") for number in range(2000)]
+SWEEP = [parse(f"32.{number >> 8}.{number & 255}.0/24") for number in range(2000 if LONG else 500)]
 
 
 def model(layers: Sequence[Mapping[str, float]], name: str, **service: Any) -> Model:
@@ -83,7 +83,7 @@ def order(made: Model, client: Client, states: Mapping[str, NodeState], ticket: 
 
 def tickets() -> list[tuple[Client, float]]:
     """Clients, each with a ticket that does not go with its network."""
-    return [(client, number * 769 % 2000 / 2000) for number, client in enumerate(SWEEP)]
+    return [(client, number * 769 % len(SWEEP) / len(SWEEP)) for number, client in enumerate(SWEEP)]
 
 
 LAYERS = {
