@@ -29,9 +29,11 @@ class ReplyMemory:
     reply has a probability of one in 10^14. `tags`, `numbers` and `answers` stay the same objects, `mask` changes.
     """
 
-    __slots__ = ("_left", "_number", "answers", "mask", "numbers", "tags")
+    __slots__ = ("_left", "_most", "_number", "answers", "mask", "numbers", "tags")
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MOST) -> None:
+        """Args: most: places at most, a power of two."""
+        self._most = most
         self.tags = array("q")
         self.numbers = array("H")
         self.answers: list[Answer | None] = []
@@ -87,7 +89,7 @@ class ReplyMemory:
         What was at a place is then at both that may be its own now; at one of them it is never found, and soon replaced.
         """
         places = self.mask + 1
-        if places < MOST:
+        if places < self._most:
             self.tags.extend(self.tags)
             self.numbers.extend(self.numbers)
             self.mask = 2 * places - 1

@@ -16,8 +16,13 @@ if TYPE_CHECKING:
     from geosteer.redirect.redirector import Redirector
     from geosteer.redirect.replies import Headers
 
+PLACES = 1 << 18
+"""Of the memory, at most: 2.5 MiB. What is not remembered takes ten times as long."""
 OTHERS = (b"", 0)
 """Remembered of header fields that are not plain."""
+
+_END = b"\r\n\r\n"
+_first_line = FIRST_LINE.match
 
 
 class Sender:
@@ -42,7 +47,7 @@ class QuickRedirects:
     def __init__(self, steering: Steering, redirector: Redirector) -> None:
         self._steering = steering
         self._redirector = redirector
-        self._memory = ReplyMemory()
+        self._memory = ReplyMemory(PLACES)
         self._epoch = 0
         self._always: Headers | None = None
         self._opening = b""
@@ -60,8 +65,8 @@ class QuickRedirects:
         out: list[bytes] = []
         at = 0
         running = self._steering.running
-        chooser = running.chooser
         with running.lock:
+            chooser = running.chooser
             epoch = chooser.epoch(now)
             if not epoch:
                 return out, 0
@@ -71,20 +76,18 @@ class QuickRedirects:
                 self._epoch = epoch
             if always is not self._always:
                 self._renew(always)
-            opening, who = self._opening, sender.text
-            tags, numbers, known = memory.tags, memory.numbers, memory.answers
-            while (first := FIRST_LINE.match(data, at)) is not None:
+            tags, who = memory.tags, sender.text
+            while (first := _first_line(data, at)) is not None:
                 begin = first.end()
-                end = data.find(b"\r\n\r\n", begin, begin + LONGEST) + 4
+                end = data.find(_END, begin, begin + LONGEST) + 4
                 target = first[2]
                 if end < 4 or ODD_TARGET in target:
                     break
-                block = data[begin:end] + who
-                key = hash(block)
+                key = hash(data[begin:end] + who)
                 place = key & memory.mask
-                answer = known[numbers[place]] if tags[place] == key else None
+                answer = memory.answers[memory.numbers[place]] if tags[place] == key else None
                 if answer is None:
-                    reply = self._learn(block, data[begin:end], first, sender)
+                    reply = self._learn(data[begin:end], first, sender)
                     if reply is None:
                         break
                     out.append(reply)
@@ -92,18 +95,19 @@ class QuickRedirects:
                     break
                 else:
                     chooser.count(answer[1])
-                    out += (opening, answer[0] % target)
+                    out.append(self._opening)
+                    out.append(answer[0] % target)
                 at = end
         return out, at
 
-    def _learn(self, block: bytes, lines: bytes, first: Match[bytes], sender: Sender) -> bytes | None:
+    def _learn(self, lines: bytes, first: Match[bytes], sender: Sender) -> bytes | None:
         """The whole answer to a request that is not remembered; None: somebody else has to answer.
 
-        Args: block: its key; lines: its header fields.
+        Args: lines: its header fields.
         """
         fields = read_fields(lines)
         if fields is None:
-            self._memory.keep(block, OTHERS)
+            self._memory.keep(lines + sender.text, OTHERS)
             return None
         method, target = first.groups()
         try:
@@ -114,11 +118,9 @@ class QuickRedirects:
             return None
         if reply.status == HTTPStatus.BAD_REQUEST:
             return None  # nothing was decided, and the connection is to be closed
-        if reply.lasting is not None:
-            origin = reply.headers[0][1].removesuffix(target)
-            after = lines_of(reply.headers[1:]) + b"\r\n"
-            template = b"location: %b%%b\r\n%b" % (_escaped(origin), _escaped(after))
-            self._memory.keep(block, (template, reply.lasting.slot))
+        if reply.template is not None:
+            self._memory.keep(lines + sender.text, reply.template)
+            return self._opening + reply.template[0] % target
         assert self._always is not None
         return wire(reply, self._always, body=method != b"HEAD")
 
@@ -126,8 +128,3 @@ class QuickRedirects:
         """Take over the fields of every answer."""
         self._opening = status_line(self._redirector.status) + lines_of(always)
         self._always = always
-
-
-def _escaped(text: bytes) -> bytes:
-    """As a template has it."""
-    return text.replace(b"%", b"%%")

@@ -13,7 +13,7 @@ from geosteer.library.chooser import NoService
 from geosteer.redirect.cors import Cors
 from geosteer.redirect.forwarded import Proxies
 from geosteer.redirect.own_paths import OWN, OwnPaths
-from geosteer.redirect.replies import OwnCors, Reply, refusal
+from geosteer.redirect.replies import OwnCors, Reply, lines_of, refusal, template
 from geosteer.redirect.request_target import LONGEST, OddTarget, TooLong, read_target
 from geosteer.redirect.routes import OddHost, Routes, Target, host_of, resolved
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from geosteer.library.chooser import Choice
     from geosteer.library.steering import Steering
     from geosteer.redirect.beacons.collector import Collector
-    from geosteer.redirect.replies import Headers
+    from geosteer.redirect.replies import Headers, Template
 
 STATUSES = (302, 307, 308)
 """301 is not among them: caches keep it by default, and clients may turn a POST into a GET."""
@@ -102,8 +102,13 @@ class Redirector:
             assert origin is not None
             return self._cors.preflight(origin)
         reply = self._reply(method, target, scheme, peer, headers, version, wait=wait)
-        if not isinstance(reply, OwnCors):
-            reply.headers = [*reply.headers, *self._cors.headers(origin)]
+        if isinstance(reply, OwnCors):
+            return reply
+        more = self._cors.headers(origin)
+        reply.headers = [*reply.headers, *more]
+        if reply.template is not None:
+            fields, slot = reply.template
+            reply.template = fields[:-2] + lines_of(more).replace(b"%", b"%%") + fields[-2:], slot
         return reply
 
     def close(self) -> None:
@@ -184,7 +189,7 @@ class Redirector:
         if parts is None:
             parts = choice.made[self, scheme] = self._make(choice, scheme)
         assert isinstance(parts, tuple)
-        caching, origins = parts
+        caching, origins, lasting = parts
         if not origins or not origins[0]:
             later = b"%d" % self._steering.settings.fallback_ttl
             return refusal(
@@ -197,14 +202,17 @@ class Redirector:
                 for rank, origin in enumerate(origins[1:], 2)
                 if origin
             ]
-        return Reply(self.status, headers, lasting=choice if choice.lasting and self._any_path else None)
+        return Reply(self.status, headers, template=lasting)
 
-    def _make(self, choice: Choice, scheme: str) -> tuple[Headers, list[bytes]]:
-        """What all redirects to these nodes share: header fields, and the beginnings of URLs."""
+    def _make(self, choice: Choice, scheme: str) -> tuple[Headers, list[bytes], Template | None]:
+        """What all redirects to these nodes share: header fields, the beginnings of URLs, and the answer to every path."""
         # Only the client itself may keep it: it is about the client's address, which no Vary can name.
         caching = (b"cache-control", b"private, max-age=%d" % choice.ttl)
         origins = [self._target.origin(node, choice.kind, scheme).encode() for node in choice.nodes]
-        return [caching, *self._always], origins
+        more = [caching, *self._always]
+        if not (choice.lasting and self._any_path and origins):
+            return more, origins, None
+        return more, origins, (template(origins[0], more), choice.slot)
 
     def _find_asker(
         self, peer: str | None, scheme: str, forwarded: tuple[bytes, ...], protos: tuple[bytes, ...]

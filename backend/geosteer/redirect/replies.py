@@ -8,26 +8,34 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from geosteer.library.chooser import Choice
-
     Headers = list[tuple[bytes, bytes]]
+    Template = tuple[bytes, int]
+    """Header fields as `template` makes them, and the cell in which each use is counted."""
 
 
 class Reply:
     """The answer to one request."""
 
-    __slots__ = ("body", "headers", "lasting", "status")
+    __slots__ = ("body", "headers", "status", "template")
 
     def __init__(
-        self, status: int, headers: Headers, body: bytes = b"", lasting: Choice | None = None
+        self, status: int, headers: Headers, body: bytes = b"", template: Template | None = None
     ) -> None:
         self.status = status
         self.headers = headers
         """Names and values; Content-Length is among them, except for status 204."""
         self.body = body
-        self.lasting = lasting
-        """The choice, if every path has this answer for as long as it lasts: Location, the first header field, ends with the
-        target, and nothing else differs."""
+        self.template = template
+        """The answer to every path, if there is one for as long as `Chooser.epoch` stays the same."""
+
+
+def template(origin: bytes, more: Headers) -> bytes:
+    """The header fields of a redirect, with the empty line: `% target` completes them.
+
+    Args: origin: what stands before the target in Location; more: the fields behind it.
+    """
+    fields = lines_of([(b"location", origin), *more]).replace(b"%", b"%%")
+    return fields.replace(b"\r", b"%b\r", 1) + b"\r\n"
 
 
 @cache
