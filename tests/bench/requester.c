@@ -1,9 +1,9 @@
 /* Asks an HTTP server for redirects as many clients, each named in X-Forwarded-For, over connections that stay open.
  *
- * requester -p PORT -f CLIENTS [-n CLIENTS] [-z ZIPF] [-w CONNECTIONS] [-t SECONDS] [-s SEED] [-k]
+ * requester -p PORT -f CLIENTS [-n CLIENTS] [-z ZIPF] [-w CONNECTIONS] [-t SECONDS] [-s SEED] [-k] [-o]
  *
  * On each connection one request is always under way. CLIENTS is a file of 8 bytes a client, as for the generator: its network, and
- * the address to which it must be sent; -k: where it is sent does not count. Prints one line of JSON; a request without a reply
+ * the address to which it must be sent; -k: where it is sent does not count; -o: each client asks once, and then it ends. Prints one line of JSON; a request without a reply
  * for 3 s, or whose connection was closed, is lost. Replies have a Content-Length, or no body.
  */
 #define _GNU_SOURCE
@@ -35,7 +35,8 @@ static uint64_t random_state = 1;
 static float *latencies;
 static size_t answered, room;
 static long asked, wrong, failed, lost;
-static int check = 1;
+static int check = 1, once;
+static uint32_t count;
 
 static void die(const char *what) { perror(what); exit(1); }
 
@@ -52,7 +53,7 @@ static double uniform(void) { /* xorshift64*, Vigna 2016 */
     return (random_state * 2685821657736338717ULL >> 11) * 0x1p-53;
 }
 
-static void draw_clients(uint32_t count, double zipf) {
+static void draw_clients(double zipf) {
     double *sum = malloc(count * sizeof *sum), total = 0;
     if (!sum) die("malloc");
     for (uint32_t i = 0; i < count; i++) sum[i] = total += pow(i + 1, -zipf);
@@ -80,7 +81,7 @@ static void open_connection(int number) {
 static void ask(int number) {
     struct connection *connection = &connections[number];
     char out[512];
-    connection->client = drawn[next_draw++ & (DRAWN - 1)];
+    connection->client = once ? next_draw++ % count : drawn[next_draw++ & (DRAWN - 1)];
     const uint8_t *network = clients[connection->client].network;
     int length = snprintf(out, sizeof out,
         "GET /films/%u/part.mp4?bits=%u HTTP/1.1\r\nHost: www.cdn.example.net\r\nUser-Agent: bench\r\nAccept: */*\r\n"
@@ -123,7 +124,7 @@ int main(int argc, char **argv) {
     long first = 0;
     int port = 80, window = 32, option;
     const char *path = NULL;
-    while ((option = getopt(argc, argv, "p:f:n:z:w:t:s:k")) != -1) switch (option) {
+    while ((option = getopt(argc, argv, "p:f:n:z:w:t:s:ko")) != -1) switch (option) {
         case 'p': port = atoi(optarg); break;
         case 'f': path = optarg; break;
         case 'n': first = atol(optarg); break; /* clients of the file that ask */
@@ -132,27 +133,28 @@ int main(int argc, char **argv) {
         case 't': seconds = atof(optarg); break;
         case 's': random_state = strtoull(optarg, NULL, 10) * 2654435769ULL + 1; break;
         case 'k': check = 0; break;
+        case 'o': once = 1; break;
         default: return 2;
     }
     if (!path || window < 1 || window > MOST) { fputs("requester: -f CLIENTS, -w 1..256\n", stderr); return 2; }
     FILE *file = fopen(path, "rb");
     if (!file) die(path);
     fseek(file, 0, SEEK_END);
-    long count = ftell(file) / sizeof *clients;
+    count = ftell(file) / sizeof *clients;
     rewind(file);
-    if (!(clients = malloc(count * sizeof *clients + 1)) || fread(clients, sizeof *clients, count, file) != (size_t)count)
+    if (!(clients = malloc(count * sizeof *clients + 1)) || fread(clients, sizeof *clients, count, file) != count)
         die(path);
     fclose(file);
     if (first > 0 && first < count) count = first;
     if (count < 1) { fputs("requester: no clients\n", stderr); return 2; }
-    draw_clients(count, zipf);
+    draw_clients(zipf);
     server = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(port)};
     server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 
     for (int i = 0; i < window; i++) open_connection(i);
     int64_t at = now(), end = at + (int64_t)(seconds * 1e9), checked = at;
     for (int i = 0; i < window; i++) ask(i);
-    while (at < end) {
+    while (at < end && !(once && asked >= (long)count + window)) {
         int ready = poll(watched, window, 100);
         at = now();
         for (int i = 0; ready > 0 && i < window; i++) {
