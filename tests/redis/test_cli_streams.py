@@ -37,6 +37,7 @@ CALLS: dict[str, tuple[str, ...]] = {
     "history": ("history",),
     "journal": ("journal",),
     "init": ("init", "--dry-run", "--zone", "cdn.example.net", "--node", "lon1=192.0.2.1"),
+    "latency": ("latency", "status"),
     "lookup": ("lookup", "192.0.2.1"),
     "map": ("map", "www.cdn.example.net"),
     "metrics": ("metrics",),

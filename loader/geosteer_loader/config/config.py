@@ -15,6 +15,7 @@ from geosteer.decision.model import NEARNESS
 from geosteer.errors import ConfigError
 from geosteer_loader.config.completeness import note_missing_parts
 from geosteer_loader.config.follow import Follow, read_follow
+from geosteer_loader.config.latency import Latency, read_latency
 from geosteer_loader.config.limits import Guard, Journal, Prober, read_guard, read_journal, read_prober
 from geosteer_loader.config.lint import warn_unanswerable, warn_unused
 from geosteer_loader.config.maps import read_maps
@@ -72,6 +73,7 @@ class Config:
     journal: Journal
     prober: Prober
     follow: Follow
+    latency: Latency
     rpki: Rpki | None
     """What routes are judged by; None: they are not."""
     lists: tuple[Path, ...]
@@ -119,6 +121,8 @@ def check(raw: Mapping[str, Any], path: Path, environ: Mapping[str, str], text: 
     journal = read_journal(root.table("journal"))
     prober = read_prober(root.table("prober"))
     follow = read_follow(root.table("follow"), path.parent, sources)
+    measured = next((source.path for source in sources["rtt"]), None)
+    latency = read_latency(root.table("latency"), path.parent, nodes.nodes, measured)
     root.finish()
 
     names = Namespace(zones, problems)
@@ -158,6 +162,7 @@ def check(raw: Mapping[str, Any], path: Path, environ: Mapping[str, str], text: 
         journal=journal,
         prober=prober,
         follow=follow,
+        latency=latency,
         rpki=rpki,
         lists=tuple(lists),
         warnings=problems.warnings(),

@@ -1,25 +1,24 @@
-"""Take in a file block by block, from where it was last left; an unfinished last line is left for the next time."""
+"""Take in a file block by block, from where it was last left; an unfinished last record is left for the next time."""
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from geosteer_loader.rtt.inputs.formats import samples
-from geosteer_loader.rtt.inputs.own import COLUMNS
+from geosteer_loader.latency.input_file import BLOCK, REMEMBERED, InputFile, digest, find, segment
+from geosteer_loader.rtt.inputs.formats import SELF_DELIMITING, cutter, samples
+from geosteer_loader.rtt.inputs.own import SEGMENT
 from geosteer_loader.rtt.sample import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import BinaryIO
+    from pathlib import Path
 
-    from geosteer_loader.latency.store import Measurements
+    from geosteer_loader.latency.store import Mark, Measurements
     from geosteer_loader.rtt.inputs.line import Scene
 
-BLOCK = 1 << 18
-"""Bytes that are taken in one transaction."""
-_HEADING = ",".join(COLUMNS).encode()
+UNFINISHED = 4 * BLOCK
+"""Bytes without the end of a record that are waited for."""
 
 
 @dataclass(slots=True)
@@ -27,55 +26,84 @@ class Ingested:
     """What came of one input."""
 
     name: str
-    began_at: int = 0
-    read_to: int = 0
+    read: int = 0
+    """Bytes that were new."""
     tally: Tally = field(default_factory=Tally)
 
 
-def identity_of(first_lines: bytes) -> bytes:
-    """What names an input, whatever its file is called now: its first line, or its second where the first are headings."""
-    lines = first_lines.split(b"\n")
-    first = lines[0]
-    if first.strip().replace(b" ", b"").lower() == _HEADING and len(lines) > 1:
-        first = lines[1]
-    return hashlib.blake2b(first, digest_size=16).digest()
-
-
 def ingest(
-    file: BinaryIO,
+    path: Path, format_: str, scene: Scene, store: Measurements, progress: Callable[[int], None] | None = None
+) -> Ingested:
+    """Count what is new in a file. Raises: SourceError, DatabaseUnusable, Overtaken."""
+    told = Ingested(str(path))
+    file = InputFile(path)
+    spooled = path.suffix == SEGMENT
+    mark = segment(path.name, store) if spooled else find(file, cutter(format_), store)
+    if mark is None:
+        return told
+    with file.at(mark.read_to) as (read, tail):
+        if tail is not None:
+            _stream(
+                read,
+                told,
+                format_,
+                scene,
+                store,
+                mark,
+                tail,
+                finished=file.packed or spooled,
+                progress=progress,
+            )
+    if not told.read:
+        store.touch(mark, scene.now)
+    return told
+
+
+def ingest_stream(
+    read: Callable[[int], bytes],
     name: str,
     format_: str,
     scene: Scene,
     store: Measurements,
     progress: Callable[[int], None] | None = None,
 ) -> Ingested:
-    """Count what is new in a file.
-
-    Args: file: one that can be read from any place, or a stream, which is counted whole each time.
-    """
+    """Count all that a stream gives, which cannot be read again. Raises: DatabaseUnusable."""
     told = Ingested(name)
-    identity = None
-    if file.seekable():
-        head = file.read(BLOCK)
-        if b"\n" not in head:
-            return told
-        identity = identity_of(head)
-        told.began_at = told.read_to = store.read_to(identity)
-        file.seek(told.read_to)
-    rest = b""
-    while block := file.read(BLOCK):
-        whole, newline, rest_of_block = (rest + block).rpartition(b"\n")
-        if not newline:
-            rest = rest_of_block
-            if len(rest) > 4 * BLOCK:  # a line without an end
-                told.tally.drop("line too long")
-                told.read_to += len(rest)
-                rest = b""
-            continue
-        rest = rest_of_block
-        told.read_to += len(whole) + 1
-        lines = whole.decode("utf-8", "replace").split("\n")
-        store.take(samples(lines, format_, scene, told.tally), identity, told.read_to, scene.now)
-        if progress is not None:
-            progress(told.read_to)
+    _stream(read, told, format_, scene, store, None, b"", finished=True, progress=progress)
     return told
+
+
+def _stream(
+    read: Callable[[int], bytes],
+    told: Ingested,
+    format_: str,
+    scene: Scene,
+    store: Measurements,
+    mark: Mark | None,
+    tail: bytes,
+    *,
+    finished: bool,
+    progress: Callable[[int], None] | None,
+) -> None:
+    cut = cutter(format_)
+    at = mark.read_to if mark is not None else 0
+    rest, ended = b"", False
+    while not ended:
+        block = read(BLOCK)
+        ended = not block
+        rest += block
+        records, used = cut(rest, ended and (finished or format_ in SELF_DELIMITING))
+        if not used and len(rest) > UNFINISHED:
+            told.tally.drop("line too long")
+            used = len(rest)
+        if not used:
+            continue
+        tail = (tail + rest[:used])[-REMEMBERED:]
+        before, at = at, at + used
+        rest = rest[used:]
+        told.read += used
+        if mark is not None:
+            mark = mark._replace(read_to=at, tail_sum=digest(tail))
+        store.take(samples(records, format_, scene, told.tally), before, mark, scene.now)
+        if progress is not None:
+            progress(used)

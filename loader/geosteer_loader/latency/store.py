@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections import defaultdict
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from geosteer.errors import GeosteerError
 from geosteer_loader.rtt.histograms import Histograms
@@ -26,10 +26,16 @@ Row = tuple[str, str, str, int, float]
 FORMAT = 1
 NODES = 10_000
 """Numbers of nodes at most, those of removed ones included."""
+WAIT = 30.0
+"""Seconds that somebody else's transaction is waited for."""
 _TABLES = """
-CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS node (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
-CREATE TABLE IF NOT EXISTS input (identity BLOB PRIMARY KEY, read_to INTEGER NOT NULL, seen REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS input (
+    first BLOB NOT NULL, number INTEGER NOT NULL, head INTEGER NOT NULL, head_sum BLOB NOT NULL, read_to INTEGER NOT NULL,
+    tail_sum BLOB NOT NULL, seen REAL NOT NULL, PRIMARY KEY (first, number)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS input_seen ON input (seen);
 CREATE TABLE IF NOT EXISTS network (
     bits INTEGER NOT NULL, network INTEGER NOT NULL, stamp REAL NOT NULL, cells BLOB NOT NULL, PRIMARY KEY (bits, network)
 ) WITHOUT ROWID;
@@ -44,6 +50,27 @@ class DatabaseUnusable(GeosteerError):
     """The database cannot be opened, read or written."""
 
 
+class Mark(NamedTuple):
+    """How far an input has been read."""
+
+    first: bytes
+    """Digest of its first record, whatever its file is called."""
+    number: int
+    """Of those that begin with the same record, from 0."""
+    head: int
+    """Bytes at its beginning that tell it from others of these."""
+    head_sum: bytes
+    """Their digest."""
+    read_to: int
+    """Byte up to which it is counted."""
+    tail_sum: bytes
+    """Digest of what precedes that byte."""
+
+
+class Overtaken(GeosteerError):
+    """Somebody else counted the same input meanwhile."""
+
+
 class Measurements:
     """One database."""
 
@@ -52,7 +79,7 @@ class Measurements:
         self.path = path
         self._half_life = half_life
         with self._translated():
-            self._sql = sqlite3.connect(path, isolation_level=None, timeout=30)
+            self._sql = sqlite3.connect(path, isolation_level=None, timeout=WAIT)
             try:
                 self._sql.execute("PRAGMA journal_mode=WAL")
                 self._sql.execute("PRAGMA synchronous=NORMAL")
@@ -89,28 +116,39 @@ class Measurements:
         self._sql.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._sql.execute("COMMIT")
         except BaseException:
-            self._sql.execute("ROLLBACK")
+            if self._sql.in_transaction:  # SQLite itself rolls back when the disk is full
+                self._sql.execute("ROLLBACK")
             raise
-        self._sql.execute("COMMIT")
 
-    def read_to(self, identity: bytes) -> int:
-        """Up to which byte an input has been counted."""
+    def marks(self, first: bytes) -> list[Mark]:
+        """The inputs that begin with that record. Raises: DatabaseUnusable."""
         with self._translated():
-            row = self._sql.execute("SELECT read_to FROM input WHERE identity = ?", (identity,)).fetchone()
-        return row[0] if row else 0
+            rows = self._sql.execute(
+                "SELECT first, number, head, head_sum, read_to, tail_sum FROM input WHERE first = ? ORDER BY number",
+                (first,),
+            )
+            return [Mark(*row) for row in rows]
 
-    def take(self, samples: Iterable[Sample], identity: bytes | None, read_to: int, now: float) -> None:
+    def take(self, samples: Iterable[Sample], before: int, mark: Mark | None, now: float) -> None:
         """Count a block of an input, and remember up to where it has been read, both or neither.
 
-        Args: identity: None: an input that cannot be read again. Raises: DatabaseUnusable.
+        Args:
+            before: byte at which the block begins.
+            mark: how far it is read with this block; None: an input that cannot be read again.
+
+        Raises: DatabaseUnusable. Overtaken.
         """
         by_network: defaultdict[tuple[int, int], list[Sample]] = defaultdict(list)
-        newest = 0.0
+        newest, count = 0.0, 0
         for sample in samples:
             by_network[sample.bits, sample.network].append(sample)
             newest = max(newest, sample.time)
+            count += 1
         with self._translated(), self._transaction():
+            if mark is not None:
+                self._advance(before, mark, now)
             for (bits, network), those in sorted(by_network.items()):
                 key = bits, network >> (bits - KEPT[bits])
                 row = self._sql.execute(
@@ -121,13 +159,30 @@ class Measurements:
                 self._sql.execute(
                     "REPLACE INTO network VALUES (?, ?, ?, ?)", (*key, told.stamp, told.packed())
                 )
-            if identity is not None:
-                self._sql.execute("REPLACE INTO input VALUES (?, ?, ?)", (identity, read_to, now))
-            if newest:
+            if count:
                 self._sql.execute(
                     "INSERT INTO fact VALUES ('newest', ?1) ON CONFLICT DO UPDATE SET value = max(value, ?1)",
                     (newest,),
                 )
+                self._sql.execute(
+                    "INSERT INTO fact VALUES ('taken', ?1) ON CONFLICT DO UPDATE SET value = value + ?1",
+                    (count,),
+                )
+
+    def _advance(self, before: int, mark: Mark, now: float) -> None:
+        row = self._sql.execute(
+            "SELECT read_to FROM input WHERE first = ? AND number = ?", (mark.first, mark.number)
+        ).fetchone()
+        if (row[0] if row else 0) != before:
+            raise Overtaken(f"{self.path}: the same input is being read by somebody else")
+        self._sql.execute("REPLACE INTO input VALUES (?, ?, ?, ?, ?, ?, ?)", (*mark, now))
+
+    def touch(self, mark: Mark, now: float) -> None:
+        """An input is still there, with nothing new in it. Raises: DatabaseUnusable."""
+        with self._translated():
+            self._sql.execute(
+                "UPDATE input SET seen = ? WHERE first = ? AND number = ?", (now, mark.first, mark.number)
+            )
 
     def _histograms(self, row: tuple[float, bytes] | None, time: float) -> Histograms:
         if row is None:
@@ -140,21 +195,29 @@ class Measurements:
     def _number(self, node: str) -> int:
         number = self._numbers.get(node)
         if number is None:
-            if len(self._numbers) >= NODES:
-                raise DatabaseUnusable(f"{self.path}: more than {NODES} nodes were ever measured")
-            number = len(self._numbers)
-            self._sql.execute("INSERT INTO node VALUES (?, ?)", (number, node))
+            row = self._sql.execute("SELECT number FROM node WHERE name = ?", (node,)).fetchone()
+            if row is not None:
+                number = int(row[0])
+            else:
+                number = self._one("SELECT coalesce(max(number) + 1, 0) FROM node")
+                if number >= NODES:
+                    raise DatabaseUnusable(f"{self.path}: more than {NODES} nodes were ever measured")
+                self._sql.execute("INSERT INTO node VALUES (?, ?)", (number, node))
             self._numbers[node] = number
         return number
 
     def networks(self, now: float) -> Iterator[tuple[int, int, Histograms]]:
-        """Address bits, first address and histograms of every network, their weights as of *now*. Raises: DatabaseUnusable."""
+        """Address bits, first address and histograms of every network.
+
+        Weights are as of *now*; the stamp of a network stays the time of its newest sample. Raises: DatabaseUnusable.
+        """
         with self._translated():
             for bits, network, stamp, cells in self._sql.execute(
                 "SELECT bits, network, stamp, cells FROM network"
             ):
                 told = self._histograms((stamp, cells), now)
                 told.advance(now, self._half_life)
+                told.stamp = stamp
                 yield bits, network << (bits - KEPT[bits]), told
 
     @property
@@ -163,16 +226,41 @@ class Measurements:
         return {number: name for name, number in self._numbers.items()}
 
     def fact(self, name: str) -> float | None:
-        """A remembered number: `newest`, the time of the newest sample; `window`, the time of the last estimate."""
+        """A remembered number; None: there is none yet.
+
+        Times of the `newest` sample and of the last estimate (`window`); how many samples were `taken` in all, and how many of
+        them that estimate knew (`judged`).
+        """
         with self._translated():
             row = self._sql.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()
         return row[0] if row else None
 
-    def forget(self, before: float) -> int:
-        """Remove networks and inputs that nothing was heard of since; how many networks. Raises: DatabaseUnusable."""
+    def counts(self) -> dict[str, int]:
+        """How many rows there are of each kind, and bytes on disk. Raises: DatabaseUnusable."""
+        with self._translated():
+            told = {
+                "networks_v4": self._one("SELECT count(*) FROM network WHERE bits = 32"),
+                "networks_v6": self._one("SELECT count(*) FROM network WHERE bits = 128"),
+                "inputs": self._one("SELECT count(*) FROM input"),
+            }
+            for level in ("system", "prefix", "network"):
+                told[f"records_{level}"] = self._one("SELECT count(*) FROM record WHERE level = ?", level)
+            told["waiting"] = self._one("SELECT count(*) FROM record WHERE waiting > 0")
+            told["bytes"] = self._one("PRAGMA page_count") * self._one("PRAGMA page_size")
+        return told
+
+    def _one(self, query: str, *arguments: object) -> int:
+        (value,) = self._sql.execute(query, arguments).fetchone()
+        return int(value)
+
+    def forget(self, networks: float, inputs: float) -> int:
+        """Remove networks and inputs that nothing was heard of since these times; how many networks.
+
+        Raises: DatabaseUnusable.
+        """
         with self._translated(), self._transaction():
-            gone = self._sql.execute("DELETE FROM network WHERE stamp < ?", (before,)).rowcount
-            self._sql.execute("DELETE FROM input WHERE seen < ?", (before,))
+            gone = self._sql.execute("DELETE FROM network WHERE stamp < ?", (networks,)).rowcount
+            self._sql.execute("DELETE FROM input WHERE seen < ?", (inputs,))
             return gone
 
     def records(self) -> Iterator[Row]:
@@ -180,9 +268,12 @@ class Measurements:
         with self._translated():
             yield from self._sql.execute("SELECT level, place, times, waiting, seen FROM record")
 
-    def replace_records(self, records: Iterable[Row], now: float) -> None:
-        """Put down what a window came to, in one transaction. Raises: DatabaseUnusable."""
+    def replace_records(self, records: Iterable[Row], window: float, judged: float) -> None:
+        """Put down what a window came to, in one transaction.
+
+        Args: window, judged: when it ended, and how many samples were taken until then. Raises: DatabaseUnusable.
+        """
         with self._translated(), self._transaction():
             self._sql.execute("DELETE FROM record")
             self._sql.executemany("INSERT INTO record VALUES (?, ?, ?, ?, ?)", records)
-            self._sql.execute("REPLACE INTO fact VALUES ('window', ?)", (now,))
+            self._sql.executemany("REPLACE INTO fact VALUES (?, ?)", [("window", window), ("judged", judged)])

@@ -13,10 +13,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 
-    Systems = dict[Hashable, dict[Hashable, list["Network"]]]
+    Systems = dict[int, dict[tuple[int, int, int], list["Network"]]]
     """AS -> announced prefix -> its networks."""
+
+
+UNROUTED = 0
+"""In place of an AS: nobody announces the network, so it stands for itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,11 @@ class Rules:
     """How much evidence is enough."""
 
     samples: float = 20.0
-    """Samples that a value of its own needs where no wider level knows the node; also the weight that the wider level has."""
+    """Samples that a level which holds several networks needs."""
+    alone: float = 5.0
+    """Samples that a network needs for a node of which no wider level knows anything."""
+    wider: float = 20.0
+    """Samples that the estimate of the wider level counts as."""
     networks: int = 5
     """Networks that a level which holds several needs."""
     cap: float = 20.0
@@ -48,25 +56,28 @@ class Rules:
 class Network:
     """One client network and where it belongs."""
 
-    key: Hashable
+    key: tuple[int, int]
+    """Address bits and first address."""
     voter: Hashable
     """Networks with the same voter count as one: the /24 itself, in IPv6 its /32."""
-    prefix: Hashable
-    """The announced prefix that holds it."""
-    asn: Hashable
+    prefix: tuple[int, int, int]
+    """The announced prefix that holds it: address bits, first address, length."""
+    asn: int
     country: str
     family: int
     measured: Known
     """Node -> its quantile there."""
+    seen: float = 0.0
+    """Time of its newest sample, seconds since 1970."""
 
 
 @dataclass(slots=True)
 class Estimates:
     """Node -> milliseconds at each level that has evidence of its own, most specific levels first when looked up."""
 
-    networks: dict[Hashable, dict[str, float]]
-    prefixes: dict[Hashable, dict[str, float]]
-    systems: dict[Hashable, dict[str, float]]
+    networks: dict[tuple[int, int], dict[str, float]]
+    prefixes: dict[tuple[int, int, int], dict[str, float]]
+    systems: dict[tuple[int, str, int], dict[str, float]]
     """By AS, country and family."""
 
 
@@ -90,23 +101,19 @@ def _country(country: str, family: int, systems: Systems, rules: Rules, made: Es
         system_voters: dict[str, set[Hashable]] = defaultdict(set)
         for prefix, networks in prefixes.items():
             own, prefix_voters = _own_of_networks(networks, rules)
-            own_of_prefixes[prefix] = {
-                n: v for n, v in own.items() if len(prefix_voters[n]) >= rules.networks
-            }
+            own_of_prefixes[prefix] = _enough(own, prefix_voters, rules)
             for node, who in prefix_voters.items():
                 system_voters[node] |= who
             children.append(own)
-        own = _votes(children, rules.cap)
-        own_of_systems[asn] = {n: v for n, v in own.items() if len(system_voters[n]) >= rules.networks}
+        own = _votes(children, rules.cap) if asn != UNROUTED else {}
+        own_of_systems[asn] = _enough(own, system_voters, rules)
+        if asn == UNROUTED:
+            continue
         for node, who in system_voters.items():
             # In IPv6 one operator may have as many networks as it likes.
             voters[node] |= who if family == 32 else {asn}
-    whole = {
-        node: value
-        for node, value in _votes(list(own_of_systems.values()), None).items()
-        if len(voters[node]) >= rules.networks
-    }
-    top = {node: value.milliseconds for node, value in whole.items() if value.samples >= rules.samples}
+    whole = _enough(_votes(list(own_of_systems.values()), None), voters, rules)
+    top = {node: value.milliseconds for node, value in whole.items()}
     for asn, prefixes in systems.items():
         of_system = shrink(own_of_systems[asn], top, rules)
         if own_of_systems[asn]:
@@ -131,12 +138,21 @@ def shrink(own: Mapping[str, Value], parent: Mapping[str, float], rules: Rules) 
     told = {node: max(0.1, milliseconds + offset) for node, milliseconds in parent.items()}
     for node, value in own.items():
         if node in told:
-            told[node] = (value.samples * value.milliseconds + rules.samples * told[node]) / (
-                value.samples + rules.samples
+            told[node] = (value.samples * value.milliseconds + rules.wider * told[node]) / (
+                value.samples + rules.wider
             )
-        elif value.samples >= rules.samples:
+        elif value.samples >= rules.alone:
             told[node] = value.milliseconds
     return told
+
+
+def _enough(own: Known, voters: Mapping[str, Collection[Hashable]], rules: Rules) -> Known:
+    """The nodes that enough networks measured often enough."""
+    return {
+        node: value
+        for node, value in own.items()
+        if value.samples >= rules.samples and len(voters[node]) >= rules.networks
+    }
 
 
 def _own_of_networks(networks: Sequence[Network], rules: Rules) -> tuple[Known, dict[str, set[Hashable]]]:

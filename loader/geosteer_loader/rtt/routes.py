@@ -33,6 +33,13 @@ class Routes:
 
     def _sort(self) -> None:
         order = sorted(range(len(self._firsts)), key=lambda at: (self._firsts[at], self._lengths[at]))
+        # Of the same prefix twice the later one counts, as in the tables.
+        order = [
+            at
+            for at, after in zip(order, [*order[1:], None], strict=True)
+            if after is None
+            or (self._firsts[at], self._lengths[at]) != (self._firsts[after], self._lengths[after])
+        ]
         self._firsts = array("Q", [self._firsts[at] for at in order])
         self._origins = array("I", [self._origins[at] for at in order])
         self._lengths = bytearray([self._lengths[at] for at in order])

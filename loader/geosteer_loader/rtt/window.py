@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from geosteer_loader.rtt.estimate import Network, Rules, Value, estimate
+from geosteer_loader.rtt.estimate import UNROUTED, Estimates, Network, Rules, Value, estimate
 from geosteer_loader.rtt.memory import Record, Steadiness, judge
-from geosteer_loader.rtt.sketch import quantile
+from geosteer_loader.rtt.sketch import middle, quantile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from geosteer_loader.rtt.histograms import Histograms
     from geosteer_loader.rtt.routes import Routes
 
+HOLE = "-"
+"""In place of a record: nothing is known, though it is of the prefix around."""
 Place = tuple[str, str]
 """Level (`network`, `prefix`, `system`) and what is meant there, as text."""
 
@@ -45,27 +47,29 @@ def networks_of(
     routes: Mapping[int, Routes],
     country_of: Callable[[int, int], str],
     settings: Settings,
-    possible: Callable[[int, int, str, float], bool],
+    least: Callable[[int, int, str], float],
 ) -> Iterator[Network]:
     """What is kept, with where it belongs; what nobody announces belongs to no AS and stands for itself.
 
     Args:
         serving: nodes that are configured; what is known of others is left out.
         country_of: of an address of so many bits; "" where it is unknown.
-        possible: whether light can do that, from a network to a node.
+        least: milliseconds that light takes at least, from a network to a node and back.
     """
     for bits, network, histograms in kept:
         measured = {}
         for number, told in histograms.by_node():
             node = names.get(number, "")
-            weight = sum(weight for _, weight in told.bins)
-            if node in serving and weight > 0:
-                time = quantile(told.bins, settings.quantile)
-                if possible(bits, network, node, time):
-                    measured[node] = Value(time, weight)
+            if node not in serving:
+                continue
+            limit = least(bits, network, node)
+            bins = [(at, weight) for at, weight in told.bins if middle(at) >= limit] if limit else told.bins
+            weight = sum(weight for _, weight in bins)
+            if weight > 0:
+                measured[node] = Value(quantile(bins, settings.quantile), weight)
         if measured:
             route = routes[bits].covering(network) if bits in routes else None
-            first, length, origin = route if route is not None else (network, 0, 0)
+            first, length, origin = route if route is not None else (network, 0, UNROUTED)
             voter = network if bits == 32 else network >> 96
             yield Network(
                 (bits, network),
@@ -75,6 +79,7 @@ def networks_of(
                 country_of(bits, network),
                 bits,
                 measured,
+                histograms.stamp,
             )
 
 
@@ -82,36 +87,66 @@ def judged(
     before: Mapping[Place, Held], networks: Iterable[Network], now: float, settings: Settings
 ) -> dict[Place, Held]:
     """All records after a window. What there is no evidence of any more stays as it is, until it is forgotten."""
-    made = estimate(networks, settings.rules)
-    fresh: dict[Place, dict[str, float]] = {}
-    for key, times in made.networks.items():
-        fresh["network", "{}/{}".format(*key)] = times  # type: ignore[misc]
-    for key, times in made.prefixes.items():
-        fresh["prefix", "{}/{}/{}".format(*key)] = times  # type: ignore[misc]
-    for key, times in made.systems.items():
-        fresh["system", "{}/{}/{}".format(*key)] = times  # type: ignore[misc]
-    after = {
-        place: held
-        for place, held in before.items()
-        if place not in fresh and now - held.seen < settings.forget
-    }
-    for place, times in fresh.items():
+    seen: dict[Place, float] = {}
+
+    def noted() -> Iterator[Network]:
+        for network in networks:
+            for place in places_of(network):
+                seen[place] = max(seen.get(place, 0.0), network.seen)
+            yield network
+
+    after = remembered(before, now, settings)
+    for place, times in all_times(estimate(noted(), settings.rules)):
         held = before.get(place)
-        after[place] = Held(judge(held.record if held else None, times, settings.steadiness), now)
-    return after
+        after[place] = Held(
+            judge(held.record if held else None, times, settings.steadiness), min(seen[place], now)
+        )
+    return remembered(after, now, settings)
+
+
+def remembered(held: Mapping[Place, Held], now: float, settings: Settings) -> dict[Place, Held]:
+    """The records of which there was evidence not too long ago."""
+    return {place: each for place, each in held.items() if now - each.seen < settings.forget}
+
+
+def places_of(network: Network) -> tuple[Place, Place, Place]:
+    """Where a network counts, the narrowest first."""
+    return (
+        ("network", "{}/{}".format(*network.key)),
+        ("prefix", "{}/{}/{}".format(*network.prefix)),
+        ("system", f"{network.asn}/{network.country}/{network.family}"),
+    )
+
+
+def all_times(made: Estimates) -> Iterator[tuple[Place, dict[str, float]]]:
+    """Every place of which there is an estimate, and its times."""
+    for key, times in made.networks.items():
+        yield ("network", "{}/{}".format(*key)), times
+    for prefix, times in made.prefixes.items():
+        yield ("prefix", "{}/{}/{}".format(*prefix)), times
+    for system, times in made.systems.items():
+        yield ("system", "{}/{}/{}".format(*system)), times
 
 
 def rows(
     held: Mapping[Place, Held], routes: Mapping[int, Routes], country_of: Callable[[int, int], str]
 ) -> Iterator[tuple[int, int, int, str]]:
-    """Address bits, first address, prefix length and record, of every prefix that something is known of."""
+    """Address bits, first address, prefix length and record, of every prefix that something is known of; holes in them."""
+    systems = {place.split("/")[0] for level, place in held if level == "system"}
     for bits, each in routes.items():
+        wider: list[tuple[int, bool]] = []
+        """Of the prefixes that hold this one: where it ends, and whether something is known of it; the widest first."""
         for first, length, origin in each:
+            while wider and wider[-1][0] <= first:
+                wider.pop()
             known = held.get(("prefix", f"{bits}/{first}/{length}"))
-            if known is None and origin:
+            if known is None and origin != UNROUTED and str(origin) in systems:
                 known = held.get(("system", f"{origin}/{country_of(bits, first)}/{bits}"))
             if known is not None:
                 yield bits, first, length, times_text(known.record.times)
+            elif wider and wider[-1][1]:  # somebody else's, who was never measured
+                yield bits, first, length, HOLE
+            wider.append((first + (1 << (bits - length)), known is not None))
     for (level, place), known in held.items():
         if level == "network":
             bits, network = map(int, place.split("/"))

@@ -1,4 +1,7 @@
-"""Round-trip times by prefix, as `geosteer latency` writes them: `192.0.2.0/24,fra1=12 ams1=15`, milliseconds, best first."""
+"""Round-trip times by prefix, as `geosteer latency` writes them: `192.0.2.0/24,fra1=12 ams1=15`, milliseconds, best first.
+
+`192.0.2.0/25,-`: nothing is known there, though it lies in a prefix of which something is.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,7 @@ NODES = 16
 """Nodes of a record at most."""
 HEADER = "# geosteer rtt 1 "
 """How the file begins; the time of its samples follows."""
+HOLE = "-"
 _NODE = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,62}=[1-9][0-9]{0,4}"
 _TIMES = re.compile(rf"{_NODE}(?: {_NODE}){{0,{NODES - 1}}}")
 
@@ -55,6 +59,9 @@ class RttSource:
                 bits, start, length = parse_prefix(prefix)
             except ValueError as exc:
                 problems.add(number, str(exc))
+                continue
+            if record == HOLE:
+                yield bits, start, length, ""
                 continue
             if record not in known:
                 if _TIMES.fullmatch(record) is None or len(record) > MAX_RECORD:

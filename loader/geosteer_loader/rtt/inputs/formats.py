@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from geosteer_loader.rtt.inputs import atlas, logs, nel, own
+from geosteer_loader.rtt.inputs import atlas, cut, logs, nel, own
 from geosteer_loader.rtt.inputs.line import LONGEST, Left
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from geosteer_loader.rtt.inputs.cut import Cutter
     from geosteer_loader.rtt.inputs.line import Reader, Scene
     from geosteer_loader.rtt.sample import Sample, Tally
 
@@ -27,6 +28,19 @@ OF_A_NODE = frozenset({"nginx-clients"})
 """Formats of which `Scene.node` says whose log it is."""
 OF_A_PROXY = frozenset({"nginx-upstreams", "haproxy", "squid"})
 """Formats of which `Scene.network` says who connected."""
+
+
+SELF_DELIMITING = frozenset({"json", "nel"})
+"""Formats of which a record shows itself whether it is whole."""
+OBJECTS = frozenset({"atlas"})
+"""Formats of which records are JSON objects, in an array or not."""
+
+
+def cutter(format_: str) -> Cutter:
+    """What cuts an input of that format into records."""
+    if format_ in OBJECTS:
+        return cut.objects
+    return cut.json_lines if format_ in SELF_DELIMITING else cut.lines
 
 
 def samples(lines: Iterable[str], format_: str, scene: Scene, tally: Tally) -> Iterator[Sample]:

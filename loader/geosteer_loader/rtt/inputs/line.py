@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
 import math
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from geosteer.timestamps import parse_time
@@ -44,7 +46,13 @@ Reader = Callable[[str, Scene, Tally], Iterator[Sample]]
 
 def node_of(name: object, scene: Scene) -> str:
     """The node of that name or address. Raises: Left."""
-    node = scene.nodes.get(name) if isinstance(name, str) else None
+    if not isinstance(name, str):
+        raise Left("unknown node")
+    node = scene.nodes.get(name)
+    if node is None and ":" in name and len(name) <= 45:  # another way to write the same address
+        with suppress(ValueError):
+            address = ipaddress.IPv6Address(name)
+            node = scene.nodes.get(str(address.ipv4_mapped or address))
     if node is None:
         raise Left("unknown node")
     return node

@@ -15,8 +15,8 @@ A spool is a folder of segments. A collector writes whole lines into `NAME.part`
 closed: after at most 1 MiB or a minute, and when it stops. NAME is never used twice, whichever process writes: time in
 milliseconds, process id and a counter do. `geosteer latency ingest` reads closed segments in the order of their names,
 remembers each by its name, and deletes it once it is counted; a `.part` is taken over when nothing has been written to it for
-`ABANDONED` seconds, its unfinished last line left out. Who writes bounds the folder: at `SPOOL` bytes of closed segments the
-oldest goes.
+`ABANDONED` seconds, its unfinished last line left out. Who writes bounds the folder: at a size that its own settings have,
+the oldest segment goes.
 
 CSV: `time,client,node,ms`, with or without that line on top, columns in its order; `-` in place of the time for a failure.
 """
@@ -42,8 +42,6 @@ OPEN = ".part"
 """How the name of one ends that is being written."""
 ABANDONED = 900.0
 """Seconds without a write after which an open segment has no writer any more."""
-SPOOL = 256 << 20
-"""Bytes of closed segments at most, unless the collector has a setting of its own."""
 COLUMNS = ("time", "client", "node", "ms")
 FAILED = frozenset({"-", "failed"})
 

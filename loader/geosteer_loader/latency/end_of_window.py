@@ -1,0 +1,159 @@
+"""Take a window to its end: read what is kept, judge it, and write the file of which the table `rtt` is made."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from geosteer.decision.client import prefix_text
+from geosteer.decision.policy import distance
+from geosteer.decision.records import country_of, place_of
+from geosteer.timestamps import format_time
+from geosteer_loader.export.atomic_files import folder, replace
+from geosteer_loader.rtt.memory import Record
+from geosteer_loader.rtt.window import Held, Place, judged, networks_of, remembered, rows
+from geosteer_loader.sources.rtt import HEADER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from geosteer_loader.config.config import Config
+    from geosteer_loader.latency.geography import Geography
+    from geosteer_loader.latency.store import Measurements, Row
+    from geosteer_loader.rtt.estimate import Network
+    from geosteer_loader.rtt.routes import Routes
+
+log = logging.getLogger(__name__)
+
+KILOMETRES = 100.0
+"""Of glass that light covers to and fro in a millisecond."""
+DOUBT = 300.0
+"""Kilometres that a city database may be wrong."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """What a window came to."""
+
+    places: int
+    """Networks, prefixes and ASes of which something is known."""
+    changed: int
+    """Of these, whose times are others than before."""
+    waiting: int
+    """Of these, where another node is better, but not for long enough yet."""
+    forgotten: int
+    """Places of which nothing was heard for too long."""
+    rows: int
+    """Prefixes in the file."""
+    frozen: bool
+    """No sample came since the window before: what is published stays."""
+
+
+def due(store: Measurements, config: Config, now: float) -> bool:
+    """Whether a window is over."""
+    last = store.fact("window")
+    return last is None or not last <= now < last + config.latency.window
+
+
+def end_window(store: Measurements, config: Config, geography: Geography, now: float) -> Window:
+    """Judge what is kept, and write the file.
+
+    Raises: DatabaseUnusable, NotWritten, SourceError, StoreError, CorruptPage.
+    """
+    settings = config.latency.settings
+    before = held_records(store)
+    newest = store.fact("newest") or 0.0
+    taken = store.fact("taken") or 0.0
+    frozen = taken <= (store.fact("judged") or 0.0)
+    store.forget(now - settings.forget, now - 2 * settings.forget)
+    routes = geography.routes()
+    if frozen:
+        after = remembered(before, now, settings)
+    else:
+        after = judged(before, known_networks(store, config, geography, routes, newest), now, settings)
+    count = _write(config, after, routes, geography, newest)
+    store.replace_records(map(_row, after.items()), now, taken)
+    return Window(
+        places=len(after),
+        changed=sum(
+            place not in before or before[place].record.times != held.record.times
+            for place, held in after.items()
+        ),
+        waiting=sum(held.record.waiting > 0 for held in after.values()),
+        forgotten=len(before.keys() - after.keys()),
+        rows=count,
+        frozen=frozen,
+    )
+
+
+def rewrite(store: Measurements, config: Config, geography: Geography) -> int:
+    """Write the file anew from the records of the last window; how many prefixes it has. Raises: as `end_window`."""
+    newest = store.fact("newest") or 0.0
+    return _write(config, held_records(store), geography.routes(), geography, newest)
+
+
+def known_networks(
+    store: Measurements, config: Config, geography: Geography, routes: Mapping[int, Routes], when: float
+) -> Iterator[Network]:
+    """What is kept of the configured nodes, with where it belongs; weights as of *when*."""
+    nodes = {name: spec["location"] for name, spec in config.document["nodes"].items()}
+    geography.look_at([(bits, network) for bits, network, _ in store.networks(when)])
+    places = {name: (place[0], place[1]) for name, place in nodes.items() if place}
+
+    def least(bits: int, network: int, node: str) -> float:
+        here, there = place_of(geography.record(bits, network)), places.get(node)
+        return (distance(here, there) - DOUBT) / KILOMETRES if here is not None and there is not None else 0.0
+
+    return networks_of(
+        store.networks(when),
+        store.nodes,
+        frozenset(nodes),
+        routes,
+        country_in(geography),
+        config.latency.settings,
+        least,
+    )
+
+
+def country_in(geography: Geography) -> Callable[[int, int], str]:
+    """What tells the country of an address of so many bits; "" where it is unknown."""
+    return lambda bits, address: country_of(geography.record(bits, address))
+
+
+def held_records(store: Measurements) -> dict[Place, Held]:
+    """What the last window came to. Raises: DatabaseUnusable."""
+    held = {}
+    for level, place, times, waiting, seen in store.records():
+        told = json.loads(times)
+        held[level, place] = Held(
+            Record({str(node): int(time) for node, time in told.items()}, waiting), seen
+        )
+    return held
+
+
+def _row(item: tuple[Place, Held]) -> Row:
+    (level, place), held = item
+    return level, place, json.dumps(dict(held.record.times)), held.record.waiting, held.seen
+
+
+def _write(
+    config: Config,
+    held: Mapping[Place, Held],
+    routes: Mapping[int, Routes],
+    geography: Geography,
+    newest: float,
+) -> int:
+    systems = {place.split("/")[0] for level, place in held if level == "system"}
+    geography.look_at(
+        (bits, first) for bits, each in routes.items() for first, _, origin in each if str(origin) in systems
+    )
+    lines = [f"{HEADER}{format_time(newest)}\n"]
+    lines += [
+        f"{prefix_text(bits, first, length)},{record}\n"
+        for bits, first, length, record in rows(held, routes, country_in(geography))
+    ]
+    folder(config.latency.table.parent)
+    replace(config.latency.table, "".join(lines))
+    return len(lines) - 1
