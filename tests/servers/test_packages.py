@@ -166,7 +166,7 @@ def test_every_unit_starts_answers_and_stops(system: debian.System) -> None:
     listed = system.sh(
         "ls /usr/lib/systemd/system/geosteer-*.service /lib/systemd/system/geosteer-*.service | sort -u"
     )
-    others = {"geosteer-publish", "geosteer-follow"}
+    others = {"geosteer-publish", "geosteer-follow", "geosteer-latency"}
     found = {path.rpartition("/")[2].removesuffix(".service") for path in listed.split()}
     assert found == {*units, *others}
 

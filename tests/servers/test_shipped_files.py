@@ -334,6 +334,8 @@ def test_every_setting_in_the_shipped_pdns_conf_is_explained() -> None:
         "geosteer-metrics.service",
         "geosteer-web.service",
         "geosteer-publish.timer",
+        "geosteer-latency.service",
+        "geosteer-latency.timer",
     ],
 )
 def test_systemd_finds_no_fault_in_the_shipped_units(unit: str, tmp_path: Path) -> None:
@@ -343,7 +345,7 @@ def test_systemd_finds_no_fault_in_the_shipped_units(unit: str, tmp_path: Path) 
     text = re.sub(r"/opt/geosteer/bin/geosteer\S*", "/bin/true", (ROOT / "conf" / unit).read_text())
     (tmp_path / unit).write_text(text)
     if unit.endswith(".timer"):
-        (tmp_path / "geosteer-publish.service").write_text("[Service]\nType=oneshot\nExecStart=/bin/true\n")
+        (tmp_path / unit.replace(".timer", ".service")).write_text("[Service]\nType=oneshot\nExecStart=/bin/true\n")
     done = subprocess.run([program, "verify", "--man=no", tmp_path / unit], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -357,6 +359,7 @@ def test_systemd_finds_no_fault_in_the_shipped_units(unit: str, tmp_path: Path) 
         "geosteer-http",
         "geosteer-metrics",
         "geosteer-web",
+        "geosteer-latency",
     ],
 )
 def test_the_shipped_units_are_hardened_as_the_readme_says(unit: str) -> None:

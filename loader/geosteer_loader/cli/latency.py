@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def latency() -> None:
-    """Take in round-trip times that clients measured, and show what is known."""
+    """Take in round-trip times that clients measured."""
 
 
 @latency.command(

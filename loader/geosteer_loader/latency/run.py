@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import glob
 import logging
 import os
@@ -168,8 +169,18 @@ def _take_over(spool: Path) -> None:
     """Close the segments whose writer is gone."""
     for path in spool.glob(f"*{OPEN}"):
         closed = path.with_suffix(SEGMENT)
-        if time.time() - path.lstat().st_mtime > ABANDONED and not closed.exists():
+        if time.time() - path.lstat().st_mtime > ABANDONED and not closed.exists() and not _held(path):
             path.rename(closed)
+
+
+def _held(path: Path) -> bool:
+    """Whether somebody has a lock on a file: it is being written, though rarely."""
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def _read(

@@ -20,10 +20,13 @@ OURS = ("geosteer-probe.service", "geosteer-publish.service")
 OTHERS = (
     "geosteer-follow.service",
     "geosteer-http.service",
+    "geosteer-latency.service",
     "geosteer-metrics.service",
     "geosteer-web.service",
 )
 """Of ours, those that not every host runs; looked at where they are there."""
+ONCE = ("geosteer-publish.service", "geosteer-latency.service")
+"""Units that a timer starts, and that end by themselves."""
 SLOW_STOP = 30
 """Seconds within which a PowerDNS that hangs is killed; systemd's default is 90."""
 
@@ -62,7 +65,7 @@ def drop_in(unit: str, name: str, *lines: str) -> str:
     """The command that adds settings to a unit."""
     folder = f"/etc/systemd/system/{unit}.d"
     text = "".join(f"{line}\\n" for line in ("[Service]", *lines))
-    restart = "" if unit == "geosteer-publish.service" else f" && systemctl try-restart {unit}"
+    restart = "" if unit in ONCE else f" && systemctl try-restart {unit}"
     return f"mkdir -p {folder} && printf '{text}' > {folder}/{name}.conf && systemctl daemon-reload{restart}"
 
 
