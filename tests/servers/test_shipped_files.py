@@ -345,7 +345,9 @@ def test_systemd_finds_no_fault_in_the_shipped_units(unit: str, tmp_path: Path) 
     text = re.sub(r"/opt/geosteer/bin/geosteer\S*", "/bin/true", (ROOT / "conf" / unit).read_text())
     (tmp_path / unit).write_text(text)
     if unit.endswith(".timer"):
-        (tmp_path / unit.replace(".timer", ".service")).write_text("[Service]\nType=oneshot\nExecStart=/bin/true\n")
+        (tmp_path / unit.replace(".timer", ".service")).write_text(
+            "[Service]\nType=oneshot\nExecStart=/bin/true\n"
+        )
     done = subprocess.run([program, "verify", "--man=no", tmp_path / unit], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
 
