@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from geosteer_loader.config.latency import Input
 
 
-@click.group()
+@click.group(epilog=options.examples("geosteer latency ingest", "geosteer latency status 198.51.100.7"))
 def latency() -> None:
     """Take in round-trip times that clients measured."""
 
@@ -56,7 +56,7 @@ def ingest(
     as_json: bool,
     config_path: Path | None,
 ) -> None:
-    """Count what is new in all inputs, and end the window when it is over.
+    """Count what is new in all inputs; end a window that is over.
 
     Without a FILE: all [[latency.inputs]]. A file is read on from where it was left, under whatever name; one
     that was read to its end counts nothing again. "-" is standard input, which counts each time. At the end of
@@ -82,7 +82,9 @@ def ingest(
 @options.as_json
 @options.common
 def status(*, address: str | None, as_json: bool, config_path: Path | None) -> None:
-    """Show what is known of networks and nodes, how old it is, and what it takes.
+    """Show what is known of networks and nodes.
+
+    How much there is, how old it is, and what it takes on disk.
 
     With an ADDRESS: the estimates of its network, announced prefix and AS, and which of them counts.
     """
