@@ -236,8 +236,15 @@ pinger_enable off
     return server.ready(port), port
 
 
-def start_nginx(http_port: int) -> tuple[Server, int, int]:
-    """Nginx with conf/nginx.conf in front of geosteer-http; gives the ports that redirect and that fetch."""
+def patient(text: str) -> str:
+    """With times that are no reason for another answer on a busy machine, in place of the shipped half a second."""
+    return re.sub(
+        r"(timeout(?: =|) )0?[.\d]+m?s\b|(timeout (?:connect|server|queue) )\d+ms", r"\g<1>\g<2>10s", text
+    )
+
+
+def start_nginx(http_port: int, change: Callable[[str], str] = patient) -> tuple[Server, int, int]:
+    """Nginx with conf/nginx.conf, changed, in front of geosteer-http; gives the ports that redirect and that fetch."""
     program, redirects, fetches = need("nginx"), free_port(), free_port()
     folder = Path(tempfile.mkdtemp(prefix="gs-nginx-"))
     text = shipped(
@@ -247,6 +254,7 @@ def start_nginx(http_port: int) -> tuple[Server, int, int]:
         (r"listen \[::\]:80;", f"listen [::1]:{redirects};"),
         (r"listen 8080;", f"listen 127.0.0.1:{fetches};"),
     )
+    text = change(text)
     paths = [
         f"{name}_temp_path {folder}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     ]
@@ -259,8 +267,10 @@ def start_nginx(http_port: int) -> tuple[Server, int, int]:
     return server.ready(redirects), redirects, fetches
 
 
-def start_haproxy(http_port: int, line: str = "") -> tuple[Server, int]:
-    """HAProxy with conf/haproxy.cfg; *line*: what is added to its server line for geosteer-http."""
+def start_haproxy(
+    http_port: int, line: str = "", change: Callable[[str], str] = patient
+) -> tuple[Server, int]:
+    """HAProxy with conf/haproxy.cfg, changed; *line*: what is added to its server line for geosteer-http."""
     program, port = need("haproxy"), free_port()
     folder = Path(tempfile.mkdtemp(prefix="gs-haproxy-"))
     text = shipped(
@@ -269,15 +279,15 @@ def start_haproxy(http_port: int, line: str = "") -> tuple[Server, int]:
         (r"^    bind :80$", f"    bind 127.0.0.1:{port}"),
         (r"^    bind :::80 v6only", f"    bind [::1]:{port}"),
     )
-    (folder / "haproxy.cfg").write_text(text)
+    (folder / "haproxy.cfg").write_text(change(text))
     return Server([program, "-db", "-f", str(folder / "haproxy.cfg")], folder=folder).ready(port), port
 
 
-def start_varnish(http_port: int) -> tuple[Server, int]:
-    """Varnish with conf/varnish.vcl."""
+def start_varnish(http_port: int, change: Callable[[str], str] = patient) -> tuple[Server, int]:
+    """Varnish with conf/varnish.vcl, changed."""
     program, port = need("varnishd"), free_port()
     folder = Path(tempfile.mkdtemp(prefix="gs-varnish-"))
-    (folder / "default.vcl").write_text(shipped("varnish.vcl", (r'"8302"', f'"{http_port}"')))
+    (folder / "default.vcl").write_text(change(shipped("varnish.vcl", (r'"8302"', f'"{http_port}"'))))
     command = [
         program,
         "-F",
