@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
+from itertools import chain, islice
+from operator import sub
 from typing import TYPE_CHECKING
 
+from geosteer.errors import CorruptPage
 from geosteer.keys import FAMILIES
-from geosteer_loader.impact.table_diff import decoded_blocks, pieces, spans
+from geosteer.tables import page_format
+from geosteer_loader.impact.table_diff import decoded_blocks, pieces
 from geosteer_loader.store.pages import outline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from geosteer_loader.impact.table_diff import Roots
+    from geosteer.tables.page_format import Page
+    from geosteer_loader.impact.table_diff import Leaves, Roots
     from geosteer_loader.store.pages import Outline, Pages
 
     Sizes = Mapping[tuple[str, str], int]
@@ -69,19 +74,83 @@ def summed(pairs: Sizes, side: int, key: Callable[[str], str]) -> Counter[str]:
 
 
 def _counted(pages: Pages, old: Outline, new: Outline) -> Sizes:
-    same: dict[str, int] = {}
-    apart: dict[tuple[str, str], int] = {}
-    for before, after in decoded_blocks(pages, old, new):
+    # Records stay bytes until all are counted: a table has far more entries than different records.
+    same: defaultdict[bytes | str, int] = defaultdict(int)
+    apart: defaultdict[tuple[bytes | str, bytes | str], int] = defaultdict(int)
+    for before, after in decoded_blocks(pages, old, new, _raw_leaf):
         if before is after:
-            for start, page in before:
-                for first, end, record in spans(page, start):
-                    same[record] = same.get(record, 0) + end - first
-        else:
-            for first, end, was, now in pieces(before, after):
+            for _, page in before:
+                for size, record in zip(_sizes(page), _records(page), strict=True):
+                    same[record] += size
+        elif _aligned(before, after):
+            ((_, mine),), ((_, theirs),) = before, after
+            for size, was, now in zip(_sizes(mine), _records(mine), _records(theirs), strict=True):
                 if was == now:
-                    same[was] = same.get(was, 0) + end - first
+                    same[was] += size
                 else:
-                    apart[was, now] = apart.get((was, now), 0) + end - first
+                    apart[was, now] += size
+        else:
+            for first, end, mine_there, theirs_there in pieces(before, after):
+                apart[mine_there, theirs_there] += end - first
     if not old.leaves and not new.leaves:
         same[""] = 1 << old.bits
-    return {**{(record, record): size for record, size in same.items()}, **apart}
+    return _in_words([*(((record, record), size) for record, size in same.items()), *apart.items()])
+
+
+def _raw_leaf(data: bytes) -> Page:
+    """A leaf whose records are the bytes of the text. Raises: CorruptPage."""
+    page, at, count = page_format.outline(data)
+    if page.height:
+        raise CorruptPage("an inner page in the place of a leaf")
+    records = []
+    for _ in range(count):
+        end = at + 1 + data[at] if at < len(data) else at
+        records.append(data[at + 1 : end])
+        at = end
+    if at != len(data):
+        raise CorruptPage("page is longer or shorter than its records")
+    page.values = tuple(records)
+    return page
+
+
+def _records(page: Page) -> Iterator[bytes]:
+    """The record of each entry of a raw leaf."""
+    return map(page.values.__getitem__, page.index)  # type: ignore[arg-type]
+
+
+def _sizes(page: Page) -> list[int]:
+    """How many addresses each entry has."""
+    starts, shift, host = page.starts, page.shift, page.bits - page.prefix_len
+    if len(starts) == 1:
+        return [1 << host]
+    ends = chain(islice(starts, 1, None), (starts[0] + (1 << (host - shift)),))
+    sizes = map(sub, ends, starts)
+    return [size << shift for size in sizes] if shift else list(sizes)
+
+
+def _aligned(before: Leaves, after: Leaves) -> bool:
+    """Whether both sides are one leaf, of the same ranges with maybe other records."""
+    if not len(before) == len(after) == 1:
+        return False
+    mine, theirs = before[0][1], after[0][1]
+    return (mine.prefix_len, mine.shift, mine.starts) == (theirs.prefix_len, theirs.shift, theirs.starts)
+
+
+def _in_words(counted: Iterable[tuple[tuple[bytes | str, bytes | str], int]]) -> Sizes:
+    """The same with records as text. Raises: CorruptPage: one is not UTF-8."""
+    texts: dict[bytes | str, str] = {"": ""}
+    sizes: dict[tuple[str, str], int] = {}
+    for pair, size in counted:
+        for record in pair:
+            if record not in texts:
+                texts[record] = _decoded(record)
+        was, now = texts[pair[0]], texts[pair[1]]
+        sizes[was, now] = sizes.get((was, now), 0) + size
+    return sizes
+
+
+def _decoded(record: bytes | str) -> str:
+    try:
+        return record if isinstance(record, str) else record.decode()
+    except UnicodeDecodeError as exc:
+        raise CorruptPage("a record is not UTF-8") from exc

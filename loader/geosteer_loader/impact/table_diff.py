@@ -6,6 +6,8 @@ from array import array
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from geosteer.tables.page_format import decode
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, MutableSequence, Sequence
 
@@ -114,14 +116,17 @@ def _blocks(old: Outline, new: Outline) -> Iterator[tuple[_Leaves, _Leaves]]:
         yield before, after
 
 
-def decoded_blocks(pages: Pages, old: Outline, new: Outline) -> Iterator[tuple[Leaves, Leaves]]:
+def decoded_blocks(
+    pages: Pages, old: Outline, new: Outline, read: Callable[[bytes], Page] = decode
+) -> Iterator[tuple[Leaves, Leaves]]:
     """Stretches of leaves of both tables that cover the same addresses; the same list twice where the leaf is the same.
 
+    Args: read: makes a page of its bytes.
     Raises: CorruptPage: a leaf is missing or damaged. StoreError.
     """
     blocks = list(_blocks(old, new))
-    first = pages.each([name for before, _ in blocks for _, name in before])
-    second = pages.each([name for before, after in blocks if before != after for _, name in after])
+    first = pages.each([name for before, _ in blocks for _, name in before], read)
+    second = pages.each([name for before, after in blocks if before != after for _, name in after], read)
     for before, after in blocks:
         was = [(start, next(first)) for start, _ in before]
         yield was, was if before == after else [(start, next(second)) for start, _ in after]

@@ -55,6 +55,17 @@ def altered(rng: random.Random, bits: int, ranges: Ranges) -> Ranges:
     return merged(sorted(entries.items()))
 
 
+def relabelled(rng: random.Random, ranges: Ranges) -> Ranges:
+    """The same ranges, one in a hundred with another record, all over the table."""
+    starts, records = ranges[0], list(ranges[1])
+    for at in rng.sample(range(len(records)), (len(records) + 99) // 100):
+        around = records[max(at - 1, 0) : at + 2]
+        records[at] = rng.choice(
+            [record for record in ("A", "B", "C", "E", "F", "G") if record not in around]
+        )
+    return starts, records
+
+
 def reference(bits: int, before: Ranges | None, after: Ranges | None) -> list[tuple[int, int, str, str]]:
     """Every stretch with its records, from boundary to boundary of either."""
     sides = [side or ([0], [""]) for side in (before, after)]
@@ -77,14 +88,15 @@ def joined(stretches: list[tuple[int, int, str, str]]) -> list[tuple[int, int, s
 
 
 @pytest.mark.parametrize("bits", [32, 128])
-@pytest.mark.parametrize("kind", ["altered", "other", "equal", "new", "gone"])
+@pytest.mark.parametrize("kind", ["altered", "relabelled", "other", "equal", "new", "gone"])
 def test_pages_tell_what_ranges_tell(bits: int, kind: str) -> None:
     rng = random.Random(f"{bits} {kind}")
     for count in (1, 40, 700, 2500) if LONG else (1, 300, 900):
         first = table(rng, bits, count)
         second = table(rng, bits, count + 50) if kind == "other" else altered(rng, bits, first)
         before, after = {
-            "altered": (first, second), "other": (first, second), "equal": (first, first), "new": (None, first),
+            "altered": (first, second), "relabelled": (first, relabelled(rng, first)),
+            "other": (first, second), "equal": (first, first), "new": (None, first),
             "gone": (first, None),
         }[kind]  # fmt: skip
         built: list[Built | None] = [

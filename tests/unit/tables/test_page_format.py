@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from array import array
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -183,6 +184,41 @@ def test_parts_of_equal_content_at_different_places_share_a_page():
     assert [descend(built, 32, start) for start in starts[::999]] == [
         ("ABCD"[number % 4], 24) for number in range(0, len(starts), 999)
     ]
+
+
+def spelled_out(bits: int, prefix: int, prefix_len: int, starts: list[int], values: list[bytes]) -> bytes:
+    """A leaf by the words of the format, byte by byte."""
+    whole = [address.to_bytes(bits // 8, "big") for address in (prefix, *starts[1:])]
+    front = min(prefix_len // 8, bits // 8 - 1)
+    behind = bits // 8
+    while behind - 1 > front and all(not address[behind - 1] for address in whole):
+        behind -= 1
+    distinct = list(dict.fromkeys(values))
+    return b"".join(
+        (
+            bytes((1, bits // 8, 0, prefix_len, front, behind - front)),
+            len(values).to_bytes(2, "big"),
+            len(distinct).to_bytes(2, "big"),
+            *(address[front:behind] for address in whole),
+            bytes(distinct.index(value) for value in values),
+            *distinct,
+        )
+    )
+
+
+@FAMILIES
+@settings(max_examples=examples(30), deadline=None)
+@given(data=st.data())
+def test_every_leaf_has_the_bytes_that_the_format_says(bits: int, data: st.DataObject):
+    large = tables.scattered(bits, 600, data.draw(st.integers(0, 1000)), long=data.draw(st.booleans()))
+    for starts, records in (data.draw(tables.small_tables(bits)), large):
+        values = [page_builder.encode_record(record) for record in records]
+        for low, high, prefix, length in page_builder.cut(bits, starts, values):
+            part = starts[low:high], values[low:high]
+            expected = spelled_out(bits, prefix, length, *part)
+            assert page_builder.encode(bits, 0, prefix, length, *part) == expected
+            if bits == 32:
+                assert page_builder.encode(bits, 0, prefix, length, array("I", part[0]), part[1]) == expected
 
 
 def test_a_page_is_read_as_written_byte_by_byte():
