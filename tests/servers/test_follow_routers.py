@@ -59,7 +59,7 @@ def routers() -> Iterator[Routers]:
 def published(config: Path) -> dict[str, int]:
     """What Redis has of the routes' first addresses."""
     try:
-        answers = lookup(load(config, {}), [f"5.{number}.0.1" for number in range(40)])
+        answers = lookup(load(config, {}).redis, [f"5.{number}.0.1" for number in range(40)])
     except StoreError:  # nothing is published yet
         return {}
     cells = [answer.cells.get("bgp") for answer in answers]

@@ -3,40 +3,33 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 
 import click
 
-from geosteer_loader.cli import (
-    bgp,
-    check_config,
-    completion,
-    doctor,
-    explain,
-    export,
-    feed,
-    follow,
-    history,
-    init,
-    journal,
-    latency,
-    lookup,
-    metrics,
-    mismatch,
-    node,
-    plan,
-    probe,
-    publish,
-    replay,
-    rollback,
-    shares,
-    status,
-    verify,
-    version,
-    web,
-    who,
-    workers,
-    world_map,
-)
+NAMES = (
+    "bgp", "check-config", "completion", "doctor", "explain", "export", "feed", "follow", "history", "init", "journal",
+    "latency", "lookup", "map", "metrics", "mismatch", "node", "plan", "probe", "publish", "replay", "rollback", "shares",
+    "status", "verify", "version", "web", "who", "workers",
+)  # fmt: skip
+
+
+class _Commands(Mapping[str, click.Command]):
+    """Every command by its name, imported when it is asked for: `node` must not wait for what `publish` needs."""
+
+    def __getitem__(self, name: str) -> click.Command:
+        if name not in NAMES:
+            raise KeyError(name)
+        word = "world_map" if name == "map" else name.replace("-", "_")
+        command: click.Command = getattr(import_module(f"geosteer_loader.cli.{word}"), word)
+        return command
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(NAMES)
+
+    def __len__(self) -> int:
+        return len(NAMES)
 
 
 class HungUp(Exception):  # not an error
@@ -54,6 +47,7 @@ class _Group(click.Group):
 
 @click.group(
     cls=_Group,
+    commands=_Commands(),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 done or nothing to do, 1 failed and nothing changed, 2 bad usage or configuration, 3 refused.",
 )
@@ -67,37 +61,3 @@ def geosteer(ctx: click.Context) -> None:
     # https://no-color.org; a dumb terminal shows escape sequences as they are
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         ctx.color = False
-
-
-for _command in (
-    init.init,
-    doctor.doctor,
-    check_config.check_config,
-    plan.plan,
-    publish.publish,
-    follow.follow,
-    history.history,
-    journal.journal,
-    rollback.rollback,
-    verify.verify,
-    status.status,
-    workers.workers,
-    lookup.lookup,
-    bgp.bgp,
-    latency.latency,
-    explain.explain,
-    replay.replay,
-    node.node,
-    probe.probe,
-    feed.feed,
-    export.export,
-    shares.shares,
-    mismatch.mismatch,
-    metrics.metrics,
-    completion.completion,
-    who.who,
-    world_map.world_map,
-    web.web,
-    version.version,
-):
-    geosteer.add_command(_command)

@@ -73,7 +73,7 @@ def journal(
     """
     from geosteer_loader.journal.reading import first, read_back, select
     from geosteer_loader.query.tampering import cuts
-    from geosteer_loader.store.store import connect
+    from geosteer_loader.store.lean_store import connect
 
     if follow and (until is not None or check):
         raise click.UsageError("--follow goes on for ever: neither --until nor --check goes with it")

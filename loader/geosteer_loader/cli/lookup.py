@@ -33,5 +33,5 @@ def lookup(
 
         lookups = run_as_worker(backend, addresses)
     else:
-        lookups = run(options.load(config_path), addresses)
+        lookups = run(options.host_config(config_path).redis, addresses)
     options.emit([answer.to_json() for answer in lookups], lambda: text(lookups), json_wanted=as_json)

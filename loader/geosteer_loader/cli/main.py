@@ -45,7 +45,7 @@ def _run(arguments: Sequence[str] | None) -> int:
 
         from geosteer_loader.cli.group import HungUp, geosteer
     except ModuleNotFoundError as exc:
-        return _complain([f"{exc.name} is missing: pip install 'geosteer[loader]'"], 1)
+        return _complain([_missing(exc)], 1)
     except KeyboardInterrupt:  # while they are loaded
         return _complain(["interrupted"], INTERRUPTED)
     signal.signal(signal.SIGTERM, _terminate)
@@ -57,7 +57,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     except GeosteerError as exc:
         return _complain(str(exc).splitlines(), exc.exit_code)
     except ModuleNotFoundError as exc:
-        return _complain([f"{exc.name} is missing: pip install 'geosteer[loader]'"], 1)
+        return _complain([_missing(exc)], 1)
     except click.ClickException as exc:
         exc.show()
         return exc.exit_code
@@ -68,6 +68,11 @@ def _run(arguments: Sequence[str] | None) -> int:
     except SystemExit as exc:
         return _code(exc.code)
     return _code(code)
+
+
+def _missing(exc: ModuleNotFoundError) -> str:
+    package = (exc.name or "").partition(".")[0]
+    return f"{package} is missing: pip install 'geosteer[loader]'"
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> None:

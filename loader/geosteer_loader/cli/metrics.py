@@ -82,7 +82,7 @@ def _exporter(backend: Path | None, config_path: Path | None) -> Exporter:
         raise ConfigError([f"{backend}: metrics.folder: workers with these settings count nothing"])
     if backend is not None and config_path is None:
         return Exporter(folder=folder)
-    config = options.load(config_path)
+    config = options.host_config(config_path)
     return Exporter(folder=folder, redis=config.redis, max_age=config.guard.max_age)
 
 

@@ -48,9 +48,10 @@ def mismatch(
     from geosteer_loader.query.mismatch import measure
     from geosteer_loader.store.store import connect
 
-    config = options.load(config_path)
-    with connect(config.redis) as store:
-        seen = context.planned(config, store, meter) if plan else context.live(store)
+    config = options.load(config_path) if plan else None
+    redis = options.host_config(config_path).redis if config is None else config.redis
+    with connect(redis) as store:
+        seen = context.live(store) if config is None else context.planned(config, store, meter)
         service = explain.find_service(seen.model, name)
         kind = (qtype or service.kinds[0]).upper()
         if kind not in service.kinds:

@@ -121,10 +121,10 @@ def host_config(path: Path | None) -> HostConfig:
 
 def connect(path: Path | None) -> Store:
     """The store that the configuration names. Raises: ConfigError."""
-    from geosteer_loader.store import store
+    from geosteer_loader.store import lean_store
 
     config = host_config(path)
-    return store.connect(config.redis, config.journal.max_length)
+    return lean_store.connect(config.redis, config.journal.max_length)
 
 
 def emit(value: Any, text: str | Callable[[], str], *, json_wanted: bool) -> None:

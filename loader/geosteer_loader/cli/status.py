@@ -81,7 +81,7 @@ def _published(config_path: Path | None) -> _Found:
     from geosteer_loader.cli.text import monitoring
     from geosteer_loader.cli.text.status import text
     from geosteer_loader.query import status as state
-    from geosteer_loader.store.store import connect
+    from geosteer_loader.store.lean_store import connect
 
     config = options.host_config(config_path)
     with connect(config.redis) as store:

@@ -38,7 +38,7 @@ def who(*, service: str, clients: Path | None, full: bool, as_json: bool, config
     from geosteer_loader.query.who import who as run
     from geosteer_loader.store.store import connect
 
-    config = options.load(config_path)
+    config = options.host_config(config_path)
     traffic = read_traffic(clients) if clients is not None else None
     with connect(config.redis) as store:
         found = run(store, service, traffic, meter)

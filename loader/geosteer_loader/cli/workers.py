@@ -109,7 +109,7 @@ def _by_redis(backend: Path | None, config_path: Path | None) -> Callable[[], tu
         with watching(backend) as onlooker:
             redis = onlooker.connection()
     else:
-        redis = options.load(config_path).redis
+        redis = options.host_config(config_path).redis
 
     def look() -> tuple[Any, Callable[[], str]]:
         with connect(redis) as store:

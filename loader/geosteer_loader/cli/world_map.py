@@ -37,7 +37,7 @@ def world_map(*, service: str, output: Path | None, ipv6: bool, config_path: Pat
     from geosteer_loader.web.moment import clients_of, drawn, live
     from geosteer_loader.web.svg import svg
 
-    with connect(options.load(config_path).redis) as store:
+    with connect(options.host_config(config_path).redis) as store:
         moment = live(store)
         with meter("tables") as shown:
             clients = clients_of(store, moment, service, shown.progress)

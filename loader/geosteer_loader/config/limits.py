@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from geosteer_loader.config.health_checks import GATEWAY, control_target
-from geosteer_loader.config.maps import country
 from geosteer_loader.config.values import address, choice, duration, integer, label, number, size
 
 if TYPE_CHECKING:
@@ -131,6 +130,10 @@ def _max_age(table: Table) -> Mapping[str, float]:
 
 
 def _canaries(table: Table) -> dict[str, str]:
+    if not table.names():
+        return {}
+    from geosteer_loader.config.maps import country  # and with it much that few commands need
+
     canaries: dict[str, str] = {}
     for key in table.names():
         code = table.get(key, country, "")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from geosteer.errors import ConfigError
 from geosteer_loader.config.toml_syntax import explanation
-from geosteer_loader.sources.source_files import BYTE_ORDER_MARK
+from geosteer_loader.sources.text import BYTE_ORDER_MARK
 
 if TYPE_CHECKING:
     from pathlib import Path

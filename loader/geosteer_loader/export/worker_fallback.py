@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from geosteer.errors import ConfigError, StoreError
 from geosteer_loader.config.dns_names import zone_of
-from geosteer_loader.sources.source_files import BYTE_ORDER_MARK
+from geosteer_loader.sources.text import BYTE_ORDER_MARK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
+import sys
+from contextlib import suppress
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from geosteer.errors import StoreError
@@ -17,13 +20,19 @@ if TYPE_CHECKING:
     from geosteer_loader.store.store import Command, Store
 
 
+_INSTALLED = re.compile(r"geosteer-(.+)\.dist-info")
+
+
 @cache
 def program() -> str:
     """The version of this program, which decides by its own policies."""
-    try:
-        return version("geosteer")
-    except PackageNotFoundError:  # run from a folder that was never installed
-        return "unknown"
+    for folder in sys.path:  # as importlib.metadata looks for it, whose import takes longer than an override
+        with suppress(OSError):
+            for name in os.listdir(folder):  # noqa: PTH208  # pathlib objects are not needed
+                found = _INSTALLED.fullmatch(name)
+                if found:
+                    return found[1]
+    return "unknown"  # run from a folder that was never installed
 
 
 def additions(store: Store, notes: Iterable[Note], at: float) -> list[Command]:

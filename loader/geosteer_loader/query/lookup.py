@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from geosteer.decision.client import Client
-    from geosteer_loader.config.config import Config
+    from geosteer_loader.config.redis import RedisSettings
 
 
 class Cell(NamedTuple):
@@ -41,13 +41,13 @@ class Lookup:
         return {"address": self.address, **{table: cell._asdict() for table, cell in self.cells.items()}}
 
 
-def lookup(config: Config, addresses: Sequence[str]) -> list[Lookup]:
+def lookup(redis: RedisSettings, addresses: Sequence[str]) -> list[Lookup]:
     """What the published tables say of each address.
 
     Raises: ConfigError: not an address. StoreError: Redis failed, or nothing is published.
     """
     clients = read_clients(addresses)
-    with stores.connect(config.redis) as store:
+    with stores.connect(redis) as store:
         view = View(store)
         tables = [
             table for table in TABLES if any((table, bits) in view.generation.trees for bits in (32, 128))

@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING
 
 from geosteer.errors import SourceError
 from geosteer_loader.sources.archive import LIMIT, damaged, open_packed
+from geosteer_loader.sources.text import BYTE_ORDER_MARK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,9 +26,6 @@ MAX_LINE = 1 << 16
 
 SHOWN = 20
 """Malformed lines that a message names; the others are counted."""
-
-BYTE_ORDER_MARK = "\ufeff"
-"""What some editors put in front of a text file."""
 
 
 @dataclass(frozen=True, slots=True)

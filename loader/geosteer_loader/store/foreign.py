@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import redis
-
 FOREIGN: dict[Any, Any] = {}
 """Stands for the fields of a hash whose key holds something else; compared by identity."""
 
@@ -30,6 +28,8 @@ _REPAIRS = {
 
 def is_wrong_type(exc: BaseException) -> bool:
     """Whether it is Redis's error for a key that holds something of another type."""
+    import redis
+
     return isinstance(exc, redis.ResponseError) and str(exc).startswith("WRONGTYPE")
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, TypeGuard
 
-from redis.exceptions import NoPermissionError
-
-import redis
 from geosteer.errors import StoreError
 from geosteer_loader.store import foreign
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import redis
 
 
 class ConnectionLost(StoreError):  # the tree of errors names what happened
@@ -28,11 +28,11 @@ class NotPermitted(StoreError):  # the tree of errors names what happened
         """The command and its key, for example `GET {geosteer}:lock`; "": not known."""
 
 
-_CLASSES: tuple[tuple[type[redis.RedisError], str], ...] = (
-    (redis.AuthenticationError, "user name or password is missing or wrong ([redis] username, password)"),
-    (redis.BusyLoadingError, "it is still loading its data"),
-    (redis.OutOfMemoryError, "it has no memory left (maxmemory)"),
-    (redis.ReadOnlyError, "it is a replica; publish to its primary"),
+_CLASSES: tuple[tuple[str, str], ...] = (
+    ("AuthenticationError", "user name or password is missing or wrong ([redis] username, password)"),
+    ("BusyLoadingError", "it is still loading its data"),
+    ("OutOfMemoryError", "it has no memory left (maxmemory)"),
+    ("ReadOnlyError", "it is a replica; publish to its primary"),
 )
 """redis-py cuts the code off the messages of these."""
 
@@ -70,6 +70,8 @@ def translated(name: str, exc: redis.RedisError, command: Sequence[object] = ())
 
     Args: command: what was sent, as far as it may be shown, where it was one; a pipeline's error says it itself.
     """
+    import redis
+
     cause = exc.__context__
     if isinstance(exc, redis.WatchError) and cause is not None and broken(exc):
         exc = cause  # type: ignore[assignment]
@@ -78,10 +80,10 @@ def translated(name: str, exc: redis.RedisError, command: Sequence[object] = ())
     words = list(quoted.groups()) if quoted else [str(word) for word in command[:2]]
     if message.startswith("WRONGTYPE") and len(words) > 1:
         return StoreError(f"{name}: {foreign.told(words[1])}: {message}")
-    if isinstance(exc, NoPermissionError):
+    if isinstance(exc, redis.exceptions.NoPermissionError):
         return NotPermitted(name, " ".join(words), message)
     for kind, meaning in _CLASSES:
-        if isinstance(exc, kind):
+        if isinstance(exc, getattr(redis, kind)):
             return StoreError(f"{name}: {meaning}: {message}")
     if isinstance(exc, redis.TimeoutError):
         return ConnectionLost(f"{name}: no answer in time: {message}")
@@ -95,4 +97,12 @@ def translated(name: str, exc: redis.RedisError, command: Sequence[object] = ())
 
 def broken(exc: redis.WatchError) -> bool:
     """Whether redis-py says "a watched key changed" while in truth the connection broke."""
+    import redis
+
     return isinstance(exc.__context__, redis.ConnectionError | redis.TimeoutError)
+
+
+def is_redis_error(value: object) -> TypeGuard[redis.RedisError]:
+    """Whether it is an error of redis-py, which need not have been imported."""
+    module = sys.modules.get("redis")
+    return module is not None and isinstance(value, module.RedisError)

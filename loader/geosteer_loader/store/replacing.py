@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-import redis
 from geosteer_loader.store.foreign import is_wrong_type
+from geosteer_loader.store.redis_errors import is_redis_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -37,8 +37,8 @@ def _removal(store: Store, key: str) -> Callable[[Callable[..., Any]], Sequence[
     def prepare(run: Callable[..., Any]) -> Sequence[Command]:
         try:
             run(*_question(store, key))
-        except redis.ResponseError as exc:
-            if is_wrong_type(exc):
+        except Exception as exc:
+            if is_redis_error(exc) and is_wrong_type(exc):
                 return [("DEL", key)]
             raise
         return []

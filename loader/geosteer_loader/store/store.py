@@ -9,16 +9,15 @@ import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
-import redis
 from geosteer.errors import StoreError
 from geosteer.keys import Keys
 from geosteer_loader.store import foreign
-from geosteer_loader.store.endpoint import client_for
-from geosteer_loader.store.redis_errors import ConnectionLost, broken, translated
+from geosteer_loader.store.redis_errors import ConnectionLost, broken, is_redis_error, translated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    import redis
     from geosteer_loader.config.config import RedisSettings
 
 log = logging.getLogger(__name__)
@@ -53,9 +52,11 @@ class Store:
     """One Redis (or the primary of one), under one key prefix."""
 
     def __init__(
-        self, client: redis.Redis, prefix: str, name: str, journal_length: int = JOURNAL_LENGTH
+        self, client: redis.Redis | None, prefix: str, name: str, journal_length: int = JOURNAL_LENGTH
     ) -> None:
-        self._client: Any = client  # redis-py leaves the calls used here without types
+        """Args: client: None for one that makes its own."""
+        if client is not None:
+            self._client: Any = client  # redis-py leaves the calls used here without types
         self._told: set[str] = set()
         self.keys = Keys(prefix)
         self.name = name
@@ -110,6 +111,8 @@ class Store:
         *,
         whole: bool,
     ) -> list[Any] | None:
+        import redis
+
         with self._client.pipeline(transaction=True) as pipeline:
             pipeline.watch(*watch)
             commands = prepare(pipeline.immediate_execute_command)
@@ -135,7 +138,7 @@ class Store:
         taken = []
         for number, (command, reply) in enumerate(zip(sent, replies, strict=True), 1):
             if isinstance(command, Aside):
-                if isinstance(reply, redis.RedisError):
+                if is_redis_error(reply):
                     self._unwritten(reply)
                 continue
             if isinstance(reply, Exception):
@@ -229,12 +232,16 @@ class Store:
     def _errors(self, command: Sequence[object] = ()) -> Iterator[None]:
         try:
             yield
-        except redis.RedisError as exc:
+        except Exception as exc:
+            if not is_redis_error(exc):
+                raise
             raise translated(self.name, exc, command) from exc
 
 
 def connect(settings: RedisSettings, journal_length: int = JOURNAL_LENGTH) -> Store:
     """The store that the configuration names; nothing is sent yet. Raises: ConfigError: the URL cannot be used."""
+    from geosteer_loader.store.endpoint import client_for
+
     return Store(client_for(settings), settings.prefix, settings.url, journal_length)
 
 
