@@ -226,6 +226,11 @@ class RedisServer(_Server):
         if wait:
             self.wait_ready()
 
+    def close(self) -> None:
+        """End it at once, which in good order would take until its next tick of a tenth of a second."""
+        self.kill()
+        super().close()
+
     def wait_ready(self) -> None:
         """Return once PING is answered; RuntimeError with the log when the server ended instead."""
         with self.client() as client:
