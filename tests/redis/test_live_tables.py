@@ -5,24 +5,33 @@ from __future__ import annotations
 import json
 import socket
 import time
-from typing import TYPE_CHECKING
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from geosteer_loader.config.config import load
+from geosteer_loader.follow import service
 from geosteer_loader.follow.configuration import FollowedConfiguration
 from geosteer_loader.follow.service import Follower
+from geosteer_loader.journal import live_series
 from geosteer_loader.journal.reading import read
+from geosteer_loader.publish.rollback import rollback
+from geosteer_loader.query.past import Timeline
+from geosteer_loader.query.tampering import gaps
 from geosteer_loader.rib import kept_routes
+from geosteer_loader.store import history
 from geosteer_loader.store.store import Store, connect
 from support.exabgp_lines import Exabgp
-from support.publishing import contents, current_of, write_config, write_csv
+from support.https_server import HttpsServer
+from support.publishing import contents, current_of, needed_objects, objects_in, write_config, write_csv
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from geosteer_loader.config.config import Config
+    from support.certificates import Certificates
     from support.servers import RedisServer
 
 PEER, OTHER = "10.99.0.1", "10.99.0.2"
@@ -46,13 +55,20 @@ vantage = "lon"
 class Site:
     """A follower whose service the test runs turn by turn, and a writer of lines."""
 
-    def __init__(self, server: RedisServer, prefix: str, folder: Path, more: str = SOURCES) -> None:
+    def __init__(
+        self, server: RedisServer, prefix: str, folder: Path, more: str = SOURCES, **options: Any
+    ) -> None:
         self.server = server
         self.prefix = prefix
         self.folder = folder
         table = write_csv(folder / "geo.csv")
         write_config(
-            folder, server.url, prefix, geo=[table], more=more.format(folder=folder) + "[follow]\nquiet = 0\n"
+            folder,
+            server.url,
+            prefix,
+            geo=[table],
+            more=more.format(folder=folder) + "[follow]\nquiet = 0\n",
+            **options,
         )
         self.skew = 0.0
         self.start()
@@ -259,6 +275,88 @@ def test_kept_routes_that_cannot_be_used_are_told_of_and_the_old_table_stays(
     site.until(lambda: site.records() == {"AS3356 AS15169": 1})
     site.end()
     assert (damage == "folder") == any("not kept" in message for message in caplog.messages)
+
+
+def change(site: Site, *origins: int) -> None:
+    """Publishes in which nothing changes but the origin of a route."""
+
+    def there(origin: int) -> Callable[[], bool]:
+        return lambda: f"AS{origin}" in site.records()
+
+    for origin in origins:
+        site.say(site.writer.announce(PEER, [3356, origin], "5.0.3.0/24"))
+        site.until(there(origin))
+
+
+def test_publishes_of_sessions_are_few_events_and_generations_and_nothing_is_lost_between_them(
+    redis_server: RedisServer, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "CLEAN_EVERY", 0.0)
+    site = Site(redis_server, prefix, tmp_path, grace=0, keep=2, keep_for=86400)
+    site.load()
+    site.until(lambda: site.records() == {"AS174": 1} and "path.v4" in site.current)
+    config = load(tmp_path / "geosteer.toml", {})
+    with connect(config.redis) as store:
+
+        def told() -> list[tuple[str, str]]:
+            kinds = ("publish", "live", "rollback")
+            return [(event.kind, event.after) for event in read(store) if event.kind in kinds]
+
+        before, began = told(), int(site.current["generation"])
+        change(site, *range(1, 31))
+        last = int(site.current["generation"])
+        assert last == began + 30
+        assert told() == before
+        assert site.current["journalled"].startswith(f"{began} ")
+        generations = history.entries(store)
+        assert 2 < len(generations) < 30
+        needed: set[str] = set()
+        with site.server.client() as client:
+            for entry in generations:
+                contents(client, entry.fields, prefix)
+                needed |= needed_objects(client, entry.fields, prefix)
+            assert objects_in(client, prefix) == needed
+        gap = next(older for older, newer in pairwise(generations) if newer.generation > older.generation + 1)
+        past = Timeline(store).at(gap.written + 0.001)
+        assert [doubt for doubt in past.doubts if "no longer kept" in doubt] != []
+        assert gaps(Timeline(store)) == []
+
+        write_csv(tmp_path / "geo.csv", ["192.0.2.0/24,GB", "198.51.100.0/24,NL"])  # something else changes
+        site.until(lambda: len(told()) > len(before))
+        assert told()[len(before) :] == [("live", str(last)), ("publish", str(last + 1))]
+        assert "journalled" not in site.current
+        change(site, 31)
+        monkeypatch.setattr(live_series, "EVERY", 0.0)
+        change(site, 32)  # an hour is over
+        assert told()[-1] == ("live", str(last + 3))
+        monkeypatch.undo()
+        change(site, 33, 34)
+        fields = rollback(store)
+        assert fields["restored"] == str(last + 1)
+        assert told()[-2:] == [("live", str(last + 5)), ("rollback", str(last + 6))]
+        assert "journalled" not in fields
+        assert gaps(Timeline(store)) == []
+    site.end()
+
+
+def test_a_slow_server_holds_up_no_publish(
+    redis_server: RedisServer, prefix: str, tmp_path: Path, certificates: Certificates
+) -> None:
+    with HttpsServer(certificates) as server:
+        file = server.put("/late.csv", b"198.51.100.0/24,NL\n")
+        url = (
+            f'[[sources.geo]]\nformat = "csv"\npath = "{server.url}/late.csv"\nca = "{certificates["ca"]}"\n'
+        )
+        site = Site(redis_server, prefix, tmp_path, SOURCES + url)
+        site.load()
+        site.until(lambda: site.records() == {"AS174": 1} and "geo.v4" in site.current)
+        assert "NL" in site.records("geo.v4")
+        file.stall = 60.0
+        server.requests("/late.csv")
+        site.skew += 1000.0
+        site.until(lambda: server.seen != [])
+        change(site, 1, 2, 3)  # while it is waited for
+        site.end()
 
 
 def test_a_table_that_shrinks_too_much_is_refused_and_nothing_changes(

@@ -14,7 +14,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from geosteer.timestamps import format_time
@@ -23,6 +23,7 @@ from geosteer_loader.fetch.errors import FetchFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from geosteer_loader.config.sources import SourceConfig
@@ -34,10 +35,22 @@ log = logging.getLogger(__name__)
 class Copies:
     """The copies of all sources that are URLs, for one run."""
 
-    def __init__(self, sources: Iterable[SourceConfig], environ: Mapping[str, str] = os.environ) -> None:
+    def __init__(
+        self,
+        sources: Iterable[SourceConfig],
+        environ: Mapping[str, str] = os.environ,
+        gate: AbstractContextManager[object] | None = None,
+    ) -> None:
+        """Args: gate: held while a copy is replaced; default: nobody else looks at them meanwhile."""
         self._sources = {source.path: source for source in sources if source.remote is not None}
+        self._gate = gate or nullcontext()
         self._environ = environ
         self._fresh: list[Path] = []
+
+    @property
+    def any(self) -> bool:
+        """Whether there are any."""
+        return bool(self._sources)
 
     def refresh(self) -> None:
         """Fetch what changed; where that fails, the copy before is used, with a warning.
@@ -54,8 +67,11 @@ class Copies:
             assert source.remote is not None
             try:
                 with _alone(path):
-                    if Fetch(source, source.remote, self._environ).run():
-                        self._fresh.append(path)
+                    fetch = Fetch(source, source.remote, self._environ)
+                    fetch.get()
+                    with self._gate:
+                        if fetch.adopt():
+                            self._fresh.append(path)
             except FetchFailed as exc:
                 if not path.exists():
                     raise

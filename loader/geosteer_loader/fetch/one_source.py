@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from email.utils import parsedate_to_datetime
 from typing import IO, TYPE_CHECKING
@@ -17,7 +17,7 @@ from geosteer_loader.fetch.errors import FetchFailed, Useless
 from geosteer_loader.fetch.unpack import unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from geosteer_loader.config.sources import SourceConfig
@@ -45,24 +45,35 @@ class Fetch:
         self._where = f"{source.place}: {remote.url}"
         self._client = Client(Expander(environ), remote.timeout, environ)
         self._state = State.load(self._path, remote.url)
+        self._got: Named | None = None
 
-    def run(self) -> bool:
-        """Fetch the source if it changed; whether its copy is one from which no table was built yet.
-
-        Raises: FetchFailed.
-        """
-        try:
+    def get(self) -> None:
+        """Download the source if it changed. Raises: FetchFailed."""
+        with self._told():
             wanted = self._checksum()
             if self._state.rejects(checksum=wanted):
                 raise FetchFailed(STILL_BAD)
-            named = None if self._state.has(wanted) else self._download(wanted)
-            if named is not None:
-                self._adopt(named)
+            self._got = None if self._state.has(wanted) else self._download(wanted)
+
+    def adopt(self) -> bool:
+        """Put what was downloaded into the place of the copy; whether that is one from which no table was built yet.
+
+        Raises: FetchFailed.
+        """
+        with self._told():
+            if self._got is not None:
+                self._adopt(self._got)
+        return beside(self._path, "before").exists()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Tell of what fails with the name of the source. Raises: FetchFailed."""
+        try:
+            yield
         except (FetchFailed, Unset, ValueError) as exc:
             raise FetchFailed(f"{self._where}: {exc}") from exc
         except OSError as exc:
             raise FetchFailed(f"{self._where}: {exc.filename or self._path}: {exc.strerror or exc}") from exc
-        return beside(self._path, "before").exists()
 
     def _checksum(self) -> Checksum | None:
         if self._remote.checksum is None:

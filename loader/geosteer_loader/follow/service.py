@@ -8,10 +8,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from geosteer.errors import ConfigError, GeosteerError, SourceError, StoreError
-from geosteer_loader.fetch import Copies, FetchFailed
+from geosteer_loader.fetch import FetchFailed
 from geosteer_loader.follow.feeds import open_feeds
+from geosteer_loader.follow.fetching import Fetching
 from geosteer_loader.follow.files import FollowedFile
-from geosteer_loader.follow.followed import POLL
+from geosteer_loader.follow.followed import POLL, Sight
 from geosteer_loader.follow.pace import Outcome, Pace, Timing
 from geosteer_loader.publish.brief import BriefLook
 from geosteer_loader.publish.failures import note
@@ -20,7 +21,7 @@ from geosteer_loader.publish.publish import publish
 from geosteer_loader.publish.refusals import Overtaken
 from geosteer_loader.store import current, failure
 from geosteer_loader.store.refusals import Locked
-from geosteer_loader.tables.build import Table, fetched
+from geosteer_loader.tables.build import Table
 from geosteer_loader.tables.origin_validation import JUDGED
 
 if TYPE_CHECKING:
@@ -28,13 +29,13 @@ if TYPE_CHECKING:
 
     from geosteer_loader.config.config import Config
     from geosteer_loader.follow.configuration import FollowedConfiguration
-    from geosteer_loader.follow.followed import Followed, Sight
+    from geosteer_loader.follow.followed import Followed
     from geosteer_loader.publish.publish import Outcome as Published
     from geosteer_loader.store.store import Store
 
 log = logging.getLogger(__name__)
 
-CLEAN_EVERY = 60.0
+CLEAN_EVERY = 300.0
 """Seconds between two removals of old generations: what is kept is read for that."""
 
 
@@ -84,6 +85,9 @@ class Follower:
         now = self._clock()
         self._fetch(now)
         sights = {followed.name: followed.look(now) for followed in self._followed}
+        for file in self._files:
+            if self._fetching.awaited(file.source):
+                sights[file.name] = Sight(None, False, "is being fetched")
         self._log_waiting(sights)
         taken = self._pace.step(now, sights)
         if taken is None:
@@ -107,21 +111,16 @@ class Follower:
         self._feeds = list(self._open_feeds(config))
         self._followed: list[Followed] = [self._configuration, *self._files, *self._feeds]
         self._pace = Pace({each.name: Timing(each.quiet, each.ceiling) for each in self._followed})
-        self._copies = Copies(fetched(config))
-        self._fetch_at = float("-inf")
+        self._fetching = Fetching(config)
         self._recalled = False
         log.info("following %s", ", ".join(each.name for each in self._followed))
 
     def _fetch(self, now: float) -> None:
-        """Refresh the copies of URLs when that is due; a copy that changed is then seen as a file that did."""
-        if now < self._fetch_at:
-            return
-        self._fetch_at = now + self._config.follow.fetch
-        try:
-            self._copies.refresh()
-        except FetchFailed as exc:
-            self._tell("fetch", str(exc))
-        else:
+        """Have the copies of URLs refreshed when that is due; a copy that changed is then seen as a file that did."""
+        trouble = self._fetching.look(now)
+        if trouble:
+            self._tell("fetch", trouble)
+        elif trouble is not None:
             self._over("fetch")
 
     def _attempt(self, taken: frozenset[str]) -> Outcome:
@@ -133,7 +132,8 @@ class Follower:
             if not self._recalled:
                 self._recall(store)
                 return Outcome.OVERTAKEN  # what was published is known from here on: look again
-            published = publish(self._read_config(), store, live=self._live(taken), brief=self._brief)
+            with self._fetching.gate:
+                published = publish(self._read_config(), store, live=self._live(taken), brief=self._brief)
         except Overtaken:
             return Outcome.OVERTAKEN
         except (Locked, FetchFailed, StoreError) as exc:
@@ -216,10 +216,11 @@ class Follower:
             self._clean_at = self._clock() + CLEAN_EVERY
         return Live(
             made=made,
-            copies=self._copies,
+            copies=self._fetching.copies,
             keep_document=not self._config.follow.config,
             check=check,
             clean=clean,
+            streams=frozenset(table for feed in self._feeds for table in feed.tables),
         )
 
     def _done(self, published: Published, taken: frozenset[str], store: Store) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 KINDS = {
     "publish": "a generation was published; before and after are its number and that of the one before",
+    "live": "generations of an hour in which nothing changed but tables that follow BGP sessions: from `before` to `after`",
     "rollback": "the same, by going back to a generation that is held from then on",
     "refused": "a publish was refused: by a guard, or by a hold",
     "failed": "a publish failed",

@@ -42,7 +42,9 @@ class Live:
     keep_document: bool = False
     """Whether the published configuration document stays as it is."""
     clean: bool = True
-    """Whether old generations are removed afterwards."""
+    """Whether old generations are removed afterwards, and old events."""
+    streams: frozenset[str] = frozenset()
+    """Tables that follow BGP sessions: what changes nothing else is told of in the journal once an hour."""
     check: Callable[[], None] = lambda: None
     """Called before the flip, and when a source cannot be read. Raises: Overtaken: what was read has changed meanwhile."""
 

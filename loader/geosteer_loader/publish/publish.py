@@ -11,10 +11,11 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from geosteer.errors import ConfigError, GeosteerError, SourceError, StoreError
-from geosteer.keys import SCHEMA
+from geosteer.keys import SCHEMA, root_field
 from geosteer.timestamps import format_time, maybe_time
 from geosteer_loader.config.diff import differences, line
 from geosteer_loader.impact.service_change import as_json, moving
+from geosteer_loader.journal import live_series
 from geosteer_loader.journal import writing as journal
 from geosteer_loader.journal.events import Note
 from geosteer_loader.percent import percent
@@ -142,10 +143,16 @@ def publish(
                 after["functions"] = NO_FUNCTIONS
             due = loaded and _sweep_due(store, before, after)
             summary = " ".join([*changed, *(f"forced:{name}" for name in forced)])
-            events = _events(store, proposal, summary)
+            streams = not forced and live.streams.issuperset(changed) and all(
+                root_field(table, 32) in before for table in changed
+            )  # fmt: skip
+            going_on = live_series.going_on(before, store.now()) if streams else None
+            if going_on is not None:
+                after[live_series.FIELD] = going_on
+            events = _events(store, proposal, summary, streams=streams)
             live.check()
             now = published.flip(
-                store, lease, before, after, summary, writer.check, events, writer.written.size
+                store, lease, before, after, summary, writer.check, events, writer.written.size, live=streams
             )
             outcome = Outcome(generation=int(now["generation"]), changed=changed, written=writer.written)
             outcome.impact = as_json(examination.impact)
@@ -203,22 +210,29 @@ def _changed(proposal: Proposal, after: Mapping[str, str], written: Written) -> 
 
 
 def _events(
-    store: Store, proposal: Proposal, summary: str
+    store: Store, proposal: Proposal, summary: str, *, streams: bool
 ) -> Callable[[Mapping[str, str], float], Sequence[Command]]:
-    """What the journal is told of a publish: as much of what it changed as one looks through."""
+    """What the journal is told of a publish: as much of what it changed as one looks through.
+
+    Args: streams: nothing changed but tables that follow BGP sessions.
+    """
     changes = differences(proposal.known.document, proposal.document)
     lines = [line(change).strip()[:LONGEST_CHANGE] for change in changes[:MOST_CHANGES]]
     if len(changes) > MOST_CHANGES:
         lines.append(f"and {len(changes) - MOST_CHANGES} more")
 
     def events(fields: Mapping[str, str], now: float) -> Sequence[Command]:
+        if streams:
+            due = live_series.FIELD not in fields
+            notes = live_series.told(proposal.before, fields["generation"]) if due else []
+            return journal.additions(store, notes, now)
         note = Note(
             kind="publish",
             before=proposal.before.get("generation", ""),
             after=fields["generation"],
             what="; ".join([summary, *lines]),
         )
-        return journal.additions(store, [note], now)
+        return journal.additions(store, [*live_series.untold(proposal.before), note], now)
 
     return events
 
@@ -244,7 +258,7 @@ def _after_flip(
     _warn_unless(outcome, "waiting for replicas", wait)
     if clean:
         _clean(config, store, lease, outcome)
-    _warn_unless(outcome, "trimming the journal", lambda: journal.trim(store, config.journal.keep))
+        _warn_unless(outcome, "trimming the journal", lambda: journal.trim(store, config.journal.keep))
     if due:
         _warn_unless(outcome, "looking for forgotten objects", lambda: sweep(store, lease, outcome.collected))
 

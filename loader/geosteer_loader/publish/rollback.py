@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from geosteer.errors import ConfigError, StoreError
 from geosteer.keys import SCHEMA, TABLES, own_fields
 from geosteer.timestamps import format_time
+from geosteer_loader.journal import live_series
 from geosteer_loader.journal.events import Note
 from geosteer_loader.journal.writing import additions
 from geosteer_loader.store import current as published
@@ -59,7 +60,11 @@ def rollback(
         writer = Writer(store)
         target = _target(store, before, generation)
         parts = [part for part in PARTS if part in only] or list(PARTS)
-        after = {key: value for key, value in before.items() if key not in {*published.STAMPS, "schema"}}
+        after = {
+            key: value
+            for key, value in before.items()
+            if key not in {*published.STAMPS, "schema", live_series.FIELD}
+        }
         for part in parts:
             for gone in _fields(before, part):
                 after.pop(gone)
@@ -81,7 +86,7 @@ def rollback(
                 what=f"back to generation {target.generation}{what}, held",
                 why=why,
             )
-            return additions(store, [note], now)
+            return additions(store, [*live_series.untold(before), note], now)
 
         now = published.flip(store, lease, before, after, changed, writer.check, events)
         _wait(store)
@@ -105,7 +110,8 @@ def _target(store: Store, before: Mapping[str, str], generation: int | None) -> 
         older = [entry for entry in history if entry.generation < newest]
         if not older:
             raise ConfigError([f"no generation before {newest} is kept"])
-        return older[-1]
+        # Those of BGP sessions are some seconds old: nobody goes back to one without naming it.
+        return next((entry for entry in reversed(older) if not entry.live), older[-1])
     for entry in history:
         if entry.generation == generation:
             if published.number(entry.fields, "schema", SCHEMA) > SCHEMA:

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from geosteer_loader.store.history import Entry
     from geosteer_loader.store.store import Store
 
+GENERATIONS = frozenset({"publish", "rollback", "live"})
+"""Kinds of events whose `before` and `after` are numbers of generations."""
+
 NEAR = 1.0
 """Seconds around a moment in which an event may not have reached every worker, or had already."""
 
@@ -173,9 +176,7 @@ class Timeline:
         self._times = list(accumulate((event.time for event in self.events), max))
         self._states = _tracks(self.events, STATES)
         self._overrides = _tracks(self.events, OVERRIDES)
-        self._programs = {
-            event.after: event.by for event in self.events if event.kind in {"publish", "rollback"}
-        }
+        self._programs = {event.after: event.by for event in self.events if event.kind in GENERATIONS}
 
     @property
     def since(self) -> float | None:
@@ -196,6 +197,8 @@ class Timeline:
         view = self._view(entry)
         names = list(view.generation.model.nodes)
         mirror, doubts = self._mirror(names, time)
+        if generation is None:
+            doubts += self._left_out(entry)
         return Past(
             time=time,
             entry=entry,
@@ -231,7 +234,7 @@ class Timeline:
 
     def tracks(self) -> dict[str, Mapping[str, _Track]]:
         """What the journal follows -> node -> its events; generations under ""."""
-        generations = _Track([event for event in self.events if event.kind in {"publish", "rollback"}])
+        generations = _Track([event for event in self.events if event.kind in GENERATIONS])
         return {"generation": {"": generations}, "state": self._states, "override": self._overrides}
 
     def unexplained(self) -> list[str]:
@@ -253,6 +256,20 @@ class Timeline:
         if not place:
             raise self._out_of_reach(time)
         return self.generations[place - 1]
+
+    def _left_out(self, entry: Entry) -> list[str]:
+        """Whether later generations may have been in force that are not kept."""
+        place = self.generations.index(entry) + 1
+        if place == len(self.generations):
+            return []
+        following = self.generations[place]
+        many = following.generation - entry.generation - 1
+        if many < 1:
+            return []
+        since, until = format_time_ms(entry.written), format_time_ms(following.written)
+        return [
+            f"tables of BGP sessions are those of {since}: {many} generations up to {until} are no longer kept"
+        ]
 
     def _check_reach(self, time: float) -> None:
         if not self.events or time < self._times[0]:

@@ -96,17 +96,23 @@ def flip(
     check: Callable[[Callable[..., Any]], None],
     also: Callable[[Mapping[str, str], float], Sequence[Command]] = lambda _fields, _now: (),
     size: int = 0,
+    *,
+    live: bool = False,
 ) -> dict[str, str]:
     """Publish *after* in place of *before*, and note it in the history; the fields as they stand then.
 
-    Generation and time of publishing are added here, and both only ever rise; *after* may name a schema. *check* raises an
-    error where what *after* names is not there; it is given a function that runs a command. *also*: the fields and the
-    primary's time -> commands that belong into the same transaction. *size*: bytes that were written for it.
+    Generation and time of publishing are added here, and both only ever rise; *after* may name a schema. *check* raises
+    an error where what *after* names is not there; it is given a function that runs a command. *also*: the fields and the
+    primary's time -> commands that belong into the same transaction. *size*: bytes that were written for it. *live*:
+    nothing differs but tables that follow BGP sessions.
     Raises: LostLock. ChangedMeanwhile: `current` is no longer *before*. StoreError. Nothing was published.
     """
     now = store.now()
-    fields = {"schema": str(SCHEMA), **_stamps(store, before, now), **after}
-    entry = history.addition(store, fields, changed, history.whoami(), format_time(now), size)
+    newest = history.last(store)  # outlives `current` where that was evicted
+    fields = {"schema": str(SCHEMA), **_stamps(newest, before, now), **after}
+    entry = history.addition(
+        store, fields, changed, history.whoami(), format_time(now), size=size, before=newest, live=live
+    )
 
     def commands(run: Callable[..., Any]) -> Sequence[Command]:
         if texts(run("HGETALL", store.keys.current)) != before:
@@ -140,9 +146,8 @@ def late(replicas: int, having: int) -> str:
     return f"{having} of {replicas} replicas confirmed within {REPLICA_WAIT} ms"
 
 
-def _stamps(store: Store, before: Mapping[str, str], now: float) -> dict[str, str]:
+def _stamps(newest: history.Entry | None, before: Mapping[str, str], now: float) -> dict[str, str]:
     generation, published = 0, 0.0
-    newest = history.last(store)  # outlives `current` where that was evicted
     for known in (before, newest.fields if newest else {}):
         generation = max(generation, number(known, "generation"))
         then = maybe_time(known.get("published")) or 0.0

@@ -8,6 +8,7 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from geosteer.keys import TABLES
 from geosteer_loader.store.store import texts
 
 if TYPE_CHECKING:
@@ -15,10 +16,12 @@ if TYPE_CHECKING:
 
     from geosteer_loader.store.store import Command, Store
 
+RANGE_BYTES = 24
+"""Of the pages of a table, for each range; the largest seen were 15.4."""
 DIGITS = 15
 """Of a generation's number; longer ones are invalid."""
 
-NOTES = ("changed", "who", "when", "bytes")
+NOTES = ("changed", "who", "when", "bytes", "total", "live")
 """Fields of an entry that are not fields of `current`."""
 
 
@@ -37,6 +40,10 @@ class Entry:
     """ISO 8601 UTC."""
     bytes: str = ""
     """How much its publisher wrote to `object`; "": it does not say."""
+    total: str = ""
+    """The same of all publishers until then; "": it does not say."""
+    live: str = ""
+    """`yes` where nothing differed but tables that follow BGP sessions, of which few generations are kept."""
 
     @property
     def written(self) -> float:
@@ -52,6 +59,17 @@ class Entry:
     def size(self) -> int:
         """Bytes that its publisher wrote, which is about what it replaced of the generation before; 0: not known."""
         return count(self.bytes)
+
+    def size_since(self, older: Entry) -> int | None:
+        """Bytes that were written after *older*, up to this one; None: they do not say."""
+        then, now = count(older.total), count(self.total)
+        return now - then if self.total and older.total and now >= then else None
+
+    @property
+    def most(self) -> int:
+        """Bytes that its tables take at most, about: none takes more for a range."""
+        ranges = sum(count(self.fields.get(f"{table}.ranges", "")) for table in TABLES)
+        return RANGE_BYTES * ranges + (1 << 16)
 
     @property
     def generation(self) -> int:
@@ -79,10 +97,24 @@ def last(store: Store) -> Entry | None:
 
 
 def addition(
-    store: Store, current: Mapping[str, str], changed: str, who: str, when: str, size: int = 0
+    store: Store,
+    current: Mapping[str, str],
+    changed: str,
+    who: str,
+    when: str,
+    *,
+    size: int = 0,
+    before: Entry | None = None,
+    live: bool = False,
 ) -> Command:
-    """The command that adds a generation. Args: size: bytes that were written to `object` for it."""
+    """The command that adds a generation.
+
+    Args: size: bytes that were written to `object` for it; before: the newest one until now; live: as the field.
+    """
     fields = {**current, "changed": changed, "who": who, "when": when, "bytes": str(size)}
+    fields["total"] = str((count(before.total) if before else 0) + size)
+    if live:
+        fields["live"] = "yes"
     return ("XADD", store.keys.history, "*", *(word for pair in fields.items() for word in pair))
 
 
