@@ -15,6 +15,8 @@ import redis
 from geosteer.errors import Refused
 from geosteer_loader.cli.main import main
 from geosteer_loader.config.config import load
+from geosteer_loader.publish.proposal import Live
+from geosteer_loader.publish.publish import publish
 from geosteer_loader.store import functions
 from geosteer_loader.store.lease import Lease
 from geosteer_loader.store.store import connect
@@ -151,6 +153,7 @@ def test_all_that_the_loader_does_is_allowed_and_nothing_is_allowed_that_it_does
         run(config, "shares", codes=(0, 1, 2))
         with connect(load(config, {}).redis) as store:
             _hold_the_lock_for_long_and_give_a_transaction_up(store)
+            _publish_as_from_sessions(config, store)
         follower_done = follower.client()
         wait_until(lambda: follower_done.info("replication")["master_link_status"] == "up", what="a replica")
         write_csv(tmp_path / "geo.csv", ["192.0.8.0/24,GB", "2001:db8::/32,NL"])
@@ -167,6 +170,14 @@ def test_all_that_the_loader_does_is_allowed_and_nothing_is_allowed_that_it_does
     loader = allowed("geosteer-loader")
     assert asked <= loader, asked - loader
     assert loader - asked - NO_PERMISSION_NEEDED == {"info"}  # which this test asks for too
+
+
+def _publish_as_from_sessions(config: Path, store: Store) -> None:
+    """Generations that are thinned out from among those that stay."""
+    for number in range(20, 23):
+        write_csv(config.parent / "geo.csv", [f"192.0.{number}.0/24,GB", "2001:db8::/32,NL"])
+        force = ("max_country_change", "max_impact")
+        publish(load(config, {}), store, live=Live(streams=frozenset({"geo"})), force=force)
 
 
 def _hold_the_lock_for_long_and_give_a_transaction_up(store: Store) -> None:
