@@ -35,6 +35,7 @@ SECTIONS = {
     "publish": "answer times while publishing, and while Redis is killed or frozen",
     "http": "redirects of geosteer-http, and of nginx and HAProxy with exported files, next to fixed ones",
     "functions": "what a call of the Redis Functions costs",
+    "latency": "policy latency in synthetic worlds, of `nearest`'s excess time",
     "layout": "bytes over the links of a chain of replicas, and a Cluster's pause for MIGRATE",
 }
 MODULES = {"publish": "quiet"}

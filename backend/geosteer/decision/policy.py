@@ -12,6 +12,7 @@ from __future__ import annotations
 from math import asin, cos, inf, log, radians, sin, sqrt
 
 from geosteer.cmodules import sha1
+from geosteer.decision.records import SLOWEST
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -124,8 +125,13 @@ def latency(
 ) -> Groups:
     """By measured round-trip time; nodes about as fast as the fastest one are equal, and rank as in `best`.
 
-    Nodes of which no time is known come last, by distance; where none is known all rank as in `nearest`.
+    Nodes of which no time is known come later, by distance; where none is known all rank as in `nearest`. Nodes that fail
+    for the client's network come last.
     """
+    failing = [candidate for candidate in candidates if times.get(candidate.node.name, 0) > SLOWEST]
+    if failing and len(failing) < len(candidates):
+        fine = [candidate for candidate in candidates if candidate not in failing]
+        return latency(service, fine, network, times, place) + best(failing, network)
     known = {
         candidate.node.name: times[candidate.node.name]
         for candidate in candidates

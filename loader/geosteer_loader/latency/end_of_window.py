@@ -12,6 +12,8 @@ from geosteer.decision.policy import distance
 from geosteer.decision.records import country_of, place_of
 from geosteer.timestamps import format_time
 from geosteer_loader.export.atomic_files import folder, replace
+from geosteer_loader.latency.recent import latest
+from geosteer_loader.rtt.failures import Mark
 from geosteer_loader.rtt.memory import Record
 from geosteer_loader.rtt.window import Held, Place, judged, networks_of, remembered, rows
 from geosteer_loader.sources.rtt import HEADER
@@ -21,14 +23,21 @@ if TYPE_CHECKING:
 
     from geosteer_loader.config.config import Config
     from geosteer_loader.latency.geography import Geography
+    from geosteer_loader.latency.recent import Marks
     from geosteer_loader.latency.store import Measurements, Row
     from geosteer_loader.rtt.estimate import Network
+    from geosteer_loader.rtt.histograms import Histograms
     from geosteer_loader.rtt.routes import Routes
+
+    Kept = tuple[int, int, Histograms]
+    """Address bits, a network, and what is kept of it."""
 
 log = logging.getLogger(__name__)
 
 KILOMETRES = 100.0
 """Of glass that light covers to and fro in a millisecond."""
+PLENTY = 20.0
+"""Samples of each network that end a window early."""
 DOUBT = 300.0
 """Kilometres that a city database may be wrong."""
 
@@ -45,6 +54,8 @@ class Window:
     """Of these, where another node is better, but not for long enough yet."""
     forgotten: int
     """Places of which nothing was heard for too long."""
+    failing: int
+    """Nodes that are passed over somewhere because they fail there; each AS and network counts."""
     rows: int
     """Prefixes in the file."""
     frozen: bool
@@ -52,9 +63,17 @@ class Window:
 
 
 def due(store: Measurements, config: Config, now: float) -> bool:
-    """Whether a window is over."""
+    """Whether a window is over; one with plenty of samples is after half of its time."""
     last = store.fact("window")
-    return last is None or not last <= now < last + config.latency.window
+    if last is None or not last <= now < last + config.latency.window:
+        return True
+    return now >= last + config.latency.window / 2 and plenty(store)
+
+
+def plenty(store: Measurements) -> bool:
+    """Whether so much came since the last window that it need not go on for its whole time."""
+    fresh = (store.fact("taken") or 0.0) - (store.fact("judged") or 0.0)
+    return fresh >= PLENTY * max(1, store.networks_known())
 
 
 def end_window(store: Measurements, config: Config, geography: Geography, now: float) -> Window:
@@ -69,12 +88,25 @@ def end_window(store: Measurements, config: Config, geography: Geography, now: f
     frozen = taken <= (store.fact("judged") or 0.0)
     store.forget(now - settings.forget, now - 2 * settings.forget)
     routes = geography.routes()
+    changed = None
+    marks = held_marks(store)
     if frozen:
         after = remembered(before, now, settings)
+        if now - newest >= settings.forget:
+            marks = {}
     else:
-        after = judged(before, known_networks(store, config, geography, routes, newest), now, settings)
-    count = _write(config, after, routes, geography, newest)
-    store.replace_records(map(_row, after.items()), now, taken)
+        geography.look_at([(bits, network) for bits, network, _ in store.networks(newest)])
+        told = latest(
+            store, newest, routes, country_in(geography), settings.rules.networks, settings.failures
+        )
+        networks = known_networks(store, config, geography, routes, newest, told.of_now)
+        after = judged(before, networks, now, settings)
+        changed = told.changed
+        marks = told.marks(marks, config.document["nodes"], settings.failures)
+    count = _write(config, after, marks, routes, geography, newest)
+    store.replace_records(
+        map(_row, after.items()), now, taken, [(*key, *mark) for key, mark in marks.items()], changed
+    )
     return Window(
         places=len(after),
         changed=sum(
@@ -83,6 +115,7 @@ def end_window(store: Measurements, config: Config, geography: Geography, now: f
         ),
         waiting=sum(held.record.waiting > 0 for held in after.values()),
         forgotten=len(before.keys() - after.keys()),
+        failing=sum(mark.on for mark in marks.values()),
         rows=count,
         frozen=frozen,
     )
@@ -91,13 +124,21 @@ def end_window(store: Measurements, config: Config, geography: Geography, now: f
 def rewrite(store: Measurements, config: Config, geography: Geography) -> int:
     """Write the file anew from the records of the last window; how many prefixes it has. Raises: as `end_window`."""
     newest = store.fact("newest") or 0.0
-    return _write(config, held_records(store), geography.routes(), geography, newest)
+    return _write(config, held_records(store), held_marks(store), geography.routes(), geography, newest)
 
 
 def known_networks(
-    store: Measurements, config: Config, geography: Geography, routes: Mapping[int, Routes], when: float
+    store: Measurements,
+    config: Config,
+    geography: Geography,
+    routes: Mapping[int, Routes],
+    when: float,
+    counting: Callable[[Iterator[Kept]], Iterator[Kept]] = iter,
 ) -> Iterator[Network]:
-    """What is kept of the configured nodes, with where it belongs; weights as of *when*."""
+    """What is kept of the configured nodes, with where it belongs; weights as of *when*.
+
+    Args: counting: what leaves out of it what does not count any more.
+    """
     nodes = {name: spec["location"] for name, spec in config.document["nodes"].items()}
     geography.look_at([(bits, network) for bits, network, _ in store.networks(when)])
     places = {name: (place[0], place[1]) for name, place in nodes.items() if place}
@@ -107,7 +148,7 @@ def known_networks(
         return (distance(here, there) - DOUBT) / KILOMETRES if here is not None and there is not None else 0.0
 
     return networks_of(
-        store.networks(when),
+        counting(store.networks(when)),
         store.nodes,
         frozenset(nodes),
         routes,
@@ -133,6 +174,23 @@ def held_records(store: Measurements) -> dict[Place, Held]:
     return held
 
 
+def held_marks(store: Measurements) -> dict[tuple[str, str, str], Mark]:
+    """Where nodes fail, as the last window left it. Raises: DatabaseUnusable."""
+    return {
+        (level, place, node): Mark(rate, bool(on), windows)
+        for level, place, node, rate, on, windows in store.failing()
+    }
+
+
+def failing_at(marks: Marks) -> Callable[[Place], dict[str, float]]:
+    """What tells the nodes that are passed over in an AS or a network, with the part of the attempts that fails."""
+    places: dict[Place, dict[str, float]] = {}
+    for (level, place, node), mark in marks.items():
+        if mark.on:
+            places.setdefault((level, place), {})[node] = mark.rate
+    return lambda place: places.get(place, {})
+
+
 def _row(item: tuple[Place, Held]) -> Row:
     (level, place), held = item
     return level, place, json.dumps(dict(held.record.times)), held.record.waiting, held.seen
@@ -141,6 +199,7 @@ def _row(item: tuple[Place, Held]) -> Row:
 def _write(
     config: Config,
     held: Mapping[Place, Held],
+    marks: Marks,
     routes: Mapping[int, Routes],
     geography: Geography,
     newest: float,
@@ -152,7 +211,7 @@ def _write(
     lines = [f"{HEADER}{format_time(newest)}\n"]
     lines += [
         f"{prefix_text(bits, first, length)},{record}\n"
-        for bits, first, length, record in rows(held, routes, country_in(geography))
+        for bits, first, length, record in rows(held, routes, country_in(geography), failing_at(marks))
     ]
     folder(config.latency.table.parent)
     replace(config.latency.table, "".join(lines))

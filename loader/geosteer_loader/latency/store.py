@@ -16,13 +16,18 @@ from geosteer_loader.rtt.histograms import Histograms
 from geosteer_loader.rtt.sample import KEPT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from geosteer_loader.rtt.sample import Sample
 
+    Changed = Callable[[int, int, Histograms], Collection[int]]
+    """Address bits, network and what is kept of it -> numbers of nodes whose past does not count any more."""
+
 Row = tuple[str, str, str, int, float]
 """Level, place, times, windows waited, and when there was last evidence, of a record."""
+Failing = tuple[str, str, str, float, int, int]
+"""Level, place, node, part of the attempts that fail, whether it is marked, and windows with another verdict."""
 FORMAT = 1
 NODES = 10_000
 """Numbers of nodes at most, those of removed ones included."""
@@ -42,6 +47,10 @@ CREATE TABLE IF NOT EXISTS network (
 CREATE TABLE IF NOT EXISTS record (
     level TEXT NOT NULL, place TEXT NOT NULL, times TEXT NOT NULL, waiting INTEGER NOT NULL, seen REAL NOT NULL,
     PRIMARY KEY (level, place)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS failing (
+    level TEXT NOT NULL, place TEXT NOT NULL, node TEXT NOT NULL, rate REAL NOT NULL, marked INTEGER NOT NULL,
+    windows INTEGER NOT NULL, PRIMARY KEY (level, place, node)
 ) WITHOUT ROWID;
 """
 
@@ -249,6 +258,11 @@ class Measurements:
             told["bytes"] = self._one("PRAGMA page_count") * self._one("PRAGMA page_size")
         return told
 
+    def networks_known(self) -> int:
+        """How many networks there are. Raises: DatabaseUnusable."""
+        with self._translated():
+            return self._one("SELECT count(*) FROM network")
+
     def _one(self, query: str, *arguments: object) -> int:
         (value,) = self._sql.execute(query, arguments).fetchone()
         return int(value)
@@ -263,17 +277,53 @@ class Measurements:
             self._sql.execute("DELETE FROM input WHERE seen < ?", (inputs,))
             return gone
 
+    def _settle(self, changed: Changed) -> None:
+        """What is recent becomes past."""
+        for bits, network, stamp, cells in self._sql.execute(
+            "SELECT bits, network, stamp, cells FROM network"
+        ).fetchall():
+            told = self._histograms((stamp, cells), stamp)
+            if any(True for _ in told.recent()):
+                told.settle(changed(bits, network << (bits - KEPT[bits]), told))
+                self._sql.execute(
+                    "UPDATE network SET cells = ? WHERE bits = ? AND network = ?",
+                    (told.packed(), bits, network),
+                )
+
     def records(self) -> Iterator[Row]:
         """All that is published. Raises: DatabaseUnusable."""
         with self._translated():
             yield from self._sql.execute("SELECT level, place, times, waiting, seen FROM record")
 
-    def replace_records(self, records: Iterable[Row], window: float, judged: float) -> None:
+    def failing(self) -> list[Failing]:
+        """What is remembered of failures. Raises: DatabaseUnusable."""
+        with self._translated():
+            return self._sql.execute(
+                "SELECT level, place, node, rate, marked, windows FROM failing"
+            ).fetchall()
+
+    def replace_records(
+        self,
+        records: Iterable[Row],
+        window: float,
+        judged: float,
+        failing: Iterable[Failing] = (),
+        changed: Changed | None = None,
+    ) -> None:
         """Put down what a window came to, in one transaction.
 
-        Args: window, judged: when it ended, and how many samples were taken until then. Raises: DatabaseUnusable.
+        Args:
+            window, judged: when it ended, and how many samples were taken until then.
+            failing: what is remembered of failures.
+            changed: what tells the nodes of which only what is recent counts any more; None: nothing came since the last one.
+
+        Raises: DatabaseUnusable.
         """
         with self._translated(), self._transaction():
+            if changed is not None:
+                self._settle(changed)
             self._sql.execute("DELETE FROM record")
             self._sql.executemany("INSERT INTO record VALUES (?, ?, ?, ?, ?)", records)
+            self._sql.execute("DELETE FROM failing")
+            self._sql.executemany("INSERT INTO failing VALUES (?, ?, ?, ?, ?, ?)", failing)
             self._sql.executemany("REPLACE INTO fact VALUES (?, ?)", [("window", window), ("judged", judged)])

@@ -11,7 +11,7 @@ from geosteer_loader.rtt.sample import ANSWERED
 from geosteer_loader.rtt.sketch import bin_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from geosteer_loader.rtt.sample import Sample
 
@@ -19,6 +19,8 @@ FAILURE = 0xFFFF
 """The bin of failures."""
 SUCCESS = 0xFFFE
 """The bin of answers in a time that is not known."""
+FRESH = 0x8000
+"""Added to the number of a node in cells of what came since the last window."""
 CELL = struct.Struct("<HHf")
 FADED = 0.02
 """Weight below which a cell is forgotten."""
@@ -40,6 +42,15 @@ class Measured:
     answers: float = 0.0
     """All that the node answered, in a known time or not."""
     failures: float = 0.0
+
+    def add(self, number: int, weight: float) -> None:
+        """Count a cell."""
+        if number == FAILURE:
+            self.failures += weight
+            return
+        self.answers += weight
+        if number != SUCCESS:
+            self.bins.append((number, weight))
 
 
 class Histograms:
@@ -76,7 +87,7 @@ class Histograms:
         self.advance(max([sample.time for _, sample in samples], default=0.0), half_life)
         for node, sample in samples:
             weight = sample.weight * decayed(self.stamp - sample.time, half_life)
-            self.cells[node, _bin(sample.milliseconds)] += weight
+            self.cells[node | FRESH, _bin(sample.milliseconds)] += weight
 
     def packed(self) -> bytes:
         """The bytes of a row."""
@@ -87,13 +98,24 @@ class Histograms:
         """What is kept of each node, by its number."""
         nodes: defaultdict[int, Measured] = defaultdict(Measured)
         for (node, number), weight in self.cells.items():
-            if number == FAILURE:
-                nodes[node].failures += weight
-            else:
-                nodes[node].answers += weight
-                if number != SUCCESS:
-                    nodes[node].bins.append((number, weight))
+            nodes[node & ~FRESH].add(number, weight)
         yield from nodes.items()
+
+    def recent(self) -> Iterator[tuple[int, Measured, Measured]]:
+        """Number of each node measured since the last window, what came since then, and what came before."""
+        nodes: defaultdict[int, Measured] = defaultdict(Measured)
+        for (node, number), weight in self.cells.items():
+            nodes[node].add(number, weight)
+        for node, fresh in list(nodes.items()):
+            if node & FRESH:
+                yield node & ~FRESH, fresh, nodes[node & ~FRESH]
+
+    def settle(self, changed: Collection[int]) -> None:
+        """End a window: what is recent is past from now on, and of *changed* nodes it is all of the past."""
+        before, self.cells = self.cells, defaultdict(float)
+        for (node, number), weight in before.items():
+            if node & FRESH or node not in changed:
+                self.cells[node & ~FRESH, number] += weight
 
 
 def _bin(milliseconds: float | None) -> int:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from geosteer.decision.records import SLOWEST
 from geosteer_loader.rtt.estimate import UNROUTED, Estimates, Network, Rules, Value, estimate
-from geosteer_loader.rtt.memory import Record, Steadiness, judge
+from geosteer_loader.rtt.failures import FailureRules
+from geosteer_loader.rtt.memory import NODES, Record, Steadiness, judge
 from geosteer_loader.rtt.sketch import middle, quantile
 
 if TYPE_CHECKING:
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 HOLE = "-"
 """In place of a record: nothing is known, though it is of the prefix around."""
+FAILING = 8
+"""Nodes of a record at most that are passed over."""
 Place = tuple[str, str]
 """Level (`network`, `prefix`, `system`) and what is meant there, as text."""
 
@@ -27,6 +31,7 @@ class Settings:
 
     rules: Rules = field(default_factory=Rules)
     steadiness: Steadiness = field(default_factory=Steadiness)
+    failures: FailureRules = field(default_factory=FailureRules)
     quantile: float = 0.25
     forget: float = 7 * 86400.0
     """Seconds without evidence after which a record goes."""
@@ -129,9 +134,15 @@ def all_times(made: Estimates) -> Iterator[tuple[Place, dict[str, float]]]:
 
 
 def rows(
-    held: Mapping[Place, Held], routes: Mapping[int, Routes], country_of: Callable[[int, int], str]
+    held: Mapping[Place, Held],
+    routes: Mapping[int, Routes],
+    country_of: Callable[[int, int], str],
+    failing: Callable[[Place], Mapping[str, float]] = lambda _: {},
 ) -> Iterator[tuple[int, int, int, str]]:
-    """Address bits, first address, prefix length and record, of every prefix that something is known of; holes in them."""
+    """Address bits, first address, prefix length and record, of every prefix that something is known of; holes in them.
+
+    Args: failing: nodes that are passed over in a network or an AS, with the part of the attempts that fails.
+    """
     systems = {place.split("/")[0] for level, place in held if level == "system"}
     for bits, each in routes.items():
         wider: list[tuple[int, bool]] = []
@@ -140,19 +151,29 @@ def rows(
             while wider and wider[-1][0] <= first:
                 wider.pop()
             known = held.get(("prefix", f"{bits}/{first}/{length}"))
-            if known is None and origin != UNROUTED and str(origin) in systems:
-                known = held.get(("system", f"{origin}/{country_of(bits, first)}/{bits}"))
+            system = None
+            if origin != UNROUTED and str(origin) in systems:
+                system = "system", f"{origin}/{country_of(bits, first)}/{bits}"
+            if known is None and system is not None:
+                known = held.get(system)
             if known is not None:
-                yield bits, first, length, times_text(known.record.times)
+                yield bits, first, length, times_text(known.record.times, failing(system) if system else {})
             elif wider and wider[-1][1]:  # somebody else's, who was never measured
                 yield bits, first, length, HOLE
             wider.append((first + (1 << (bits - length)), known is not None))
     for (level, place), known in held.items():
         if level == "network":
             bits, network = map(int, place.split("/"))
-            yield bits, network, 24 if bits == 32 else 48, times_text(known.record.times)
+            route = routes[bits].covering(network) if bits in routes else None
+            passed_over = dict(failing((level, place)))
+            if route is not None and route[2] != UNROUTED:
+                passed_over |= failing(("system", f"{route[2]}/{country_of(bits, network)}/{bits}"))
+            yield bits, network, 24 if bits == 32 else 48, times_text(known.record.times, passed_over)
 
 
-def times_text(times: Mapping[str, int]) -> str:
-    """The text of a record: `fra1=12 ams1=15`, best first."""
-    return " ".join(f"{node}={time}" for node, time in times.items())
+def times_text(times: Mapping[str, int], failing: Mapping[str, float]) -> str:
+    """The text of a record: `fra1=12 ams1=15 par1=10031`, best first; last those that fail, here for 31 % of the attempts."""
+    worst = sorted(failing, key=lambda node: (-failing[node], node))[:FAILING]
+    marks = [f"{node}={SLOWEST + max(1, round(100 * failing[node]))}" for node in worst]
+    fine = [f"{node}={time}" for node, time in times.items() if node not in failing]
+    return " ".join([*fine[: NODES - len(marks)], *marks])
