@@ -20,8 +20,8 @@ backend geosteer {
 }
 
 sub vcl_recv {
-    # Health and explanations are not for clients.
-    if (req.url ~ "^/\.geosteer/") {
+    # What pages measure is for clients, if [beacon] of geosteer-http's settings asks for it; health and explanations are not.
+    if (req.url ~ "^/\.geosteer/" && req.url !~ "^/\.geosteer/(candidates|beacon|beacon\.js|reports)(\?|$)") {
         return (synth(404));
     }
     if (req.http.host ~ "(?i)(^|\.)cdn\.example\.net\.?(:[0-9]+)?$") {

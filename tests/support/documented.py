@@ -39,7 +39,7 @@ FOLDERS = (
 """Of a host."""
 NAMED = r"(?<![\w.-])/(etc/(?:geosteer|redis|powerdns)|var/lib/(?:geosteer|powerdns)|var/log/geosteer|run/geosteer)"
 """Paths in pages that this host has in its folder."""
-WORKER_TABLES = {"debug", "log", "metrics", "fallback"}
+WORKER_TABLES = {"beacon", "debug", "log", "metrics", "fallback"}
 """Tables of `backend.toml`."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -40,7 +41,7 @@ class Rig:
         self.told: list[str] = []
         settings = {"segment_bytes": 10_000, "segment_seconds": 300, "total_bytes": 100_000, **more}
         self.spool = Spool(
-            str(folder), "times", count=self.count, say=self.told.append, clock=self.clock, **settings
+            str(folder), count=self.count, say=self.told.append, clock=self.clock, **settings
         )  # fmt: skip
 
     def count(self, what: str, times: int) -> None:
@@ -69,7 +70,7 @@ def test_lines_are_in_an_open_segment_until_it_is_closed(rig: Rig) -> None:
     rig.spool.write([LINE, LINE])
     rig.spool.write([LINE])
     (name,) = rig.names(".part")
-    assert name.startswith("times-")
+    assert re.fullmatch(r"\d{8}T\d{6}\.\d{6}Z-[0-9a-f]{12}\.part", name)
     assert stat.S_IMODE((rig.folder / name).stat().st_mode) == 0o640
     assert rig.names(".jsonl") == []
     rig.spool.close()
@@ -119,10 +120,10 @@ def test_a_segment_is_closed_by_its_age_with_the_next_line_and_without_one(tmp_p
 
 def test_the_oldest_segments_go_when_there_are_too_many(rig: Rig) -> None:
     rig.spool = Spool(
-        str(rig.folder), "times", segment_bytes=4000, segment_seconds=300, total_bytes=20_000, count=rig.count,
+        str(rig.folder), segment_bytes=4000, segment_seconds=300, total_bytes=20_000, count=rig.count,
         say=rig.told.append,
     )  # fmt: skip
-    old = rig.folder / "failures-20200101T000000Z-aa.jsonl"
+    old = rig.folder / "20200101T000000.000000Z-aa.jsonl"
     old.write_text("x" * 100)
     (rig.folder / "notes.txt").write_text("the operator's")
     for _ in range(1000):
@@ -137,7 +138,7 @@ def test_the_oldest_segments_go_when_there_are_too_many(rig: Rig) -> None:
 def test_what_a_killed_process_left_is_closed_by_the_next_and_a_living_ones_is_not(tmp_path: Path) -> None:
     code = (
         "import sys, time\nfrom geosteer.redirect.beacons.spool import Spool\n"
-        "spool = Spool(sys.argv[1], 'times', segment_bytes=9e9, segment_seconds=900, total_bytes=9e9,"
+        "spool = Spool(sys.argv[1], segment_bytes=9e9, segment_seconds=900, total_bytes=9e9,"
         " count=lambda *_: None, say=print)\n"
         "spool.write([{'from': 'child'}])\nprint('written', flush=True)\ntime.sleep(600)\n"
     )
@@ -181,7 +182,7 @@ def test_a_folder_that_cannot_be_used_costs_lines_and_one_message(tmp_path: Path
     assert rig.counts == {"lost": 10}
     assert len(rig.told) == 1
     assert str(folder) in rig.told[0]
-    assert list(tmp_path.rglob("times-*")) == []
+    assert list(tmp_path.rglob("20*")) == []
     rig.spool.close()
 
 
@@ -204,14 +205,14 @@ def test_others_files_are_neither_followed_nor_waited_for(
 ) -> None:
     elsewhere = tmp_path_factory.mktemp("elsewhere") / "target"
     elsewhere.write_text("precious")
-    (rig.folder / "times-1.part").symlink_to(elsewhere)
-    os.mkfifo(rig.folder / "times-2.part")
-    (rig.folder / "times-3.part").mkdir()
-    (rig.folder / "times-4.jsonl").symlink_to(elsewhere)
+    (rig.folder / "left-1.part").symlink_to(elsewhere)
+    os.mkfifo(rig.folder / "left-2.part")
+    (rig.folder / "left-3.part").mkdir()
+    (rig.folder / "left-4.jsonl").symlink_to(elsewhere)
     rig.spool.write([LINE])
     rig.spool.close()
     assert elsewhere.read_text() == "precious"
-    assert rig.names(".part") == ["times-1.part", "times-2.part", "times-3.part"]
+    assert rig.names(".part") == ["left-1.part", "left-2.part", "left-3.part"]
     assert rig.counts == {"written": 1}
 
 
@@ -223,7 +224,7 @@ def test_a_full_disk_costs_whole_lines_and_leaves_no_half_ones(tmp_path: Path) -
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "count = {}\n"
         "def note(what, times): count[what] = count.get(what, 0) + times\n"
-        "spool = Spool(sys.argv[1], 'times', segment_bytes=9e9, segment_seconds=900, total_bytes=9e9, count=note, say=print)\n"
+        "spool = Spool(sys.argv[1], segment_bytes=9e9, segment_seconds=900, total_bytes=9e9, count=note, say=print)\n"
         "limit = lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))\n"
         "limit(150)\n"
         "for number in range(6): spool.write([{'number': number, 'text': 'x' * 20}])\n"

@@ -83,7 +83,15 @@ class Collector:
             )
             for path in (REPORT, FAILURES)
         }
-        self._spools = {path: self._spool(kind) for path, kind in ((REPORT, "times"), (FAILURES, "failures"))}
+        self._spool = Spool(
+            settings.spool,
+            segment_bytes=min(settings.segment_bytes, settings.spool_bytes / 4),
+            segment_seconds=settings.segment_seconds,
+            total_bytes=settings.spool_bytes,
+            count=lambda outcome, times: self._count("spool", outcome, times),
+            say=steering.say,
+            clock=steady,
+        )
         self._script = Path(__file__).with_name("beacon.js").read_bytes()
         self.paths = tuple(METHODS)
         """All that it answers for."""
@@ -123,8 +131,7 @@ class Collector:
 
     def close(self) -> None:
         """Close the spool."""
-        for spool in self._spools.values():
-            spool.close()
+        self._spool.close()
 
     # ------------------------------------------------------------------ candidates
 
@@ -181,7 +188,7 @@ class Collector:
         if not self._used.take(grant, now):
             raise Refused(HTTPStatus.FORBIDDEN, "used", "the token was used before")
         shared = {"time": round(now, 3), "client": network.partition("/")[0]}
-        self._spools[REPORT].write(
+        self._spool.write(
             [{**shared, "node": node, "ms": round(time, 3)} for node, time in beacon.times.items()]
             + [{**shared, "node": node, "failed": True} for node in beacon.failed]
         )
@@ -193,7 +200,7 @@ class Collector:
         if not reports:
             return "nothing_of_use"
         line = {"time": round(self._clock(), 3), "client": network.partition("/")[0], "reports": reports}
-        self._spools[FAILURES].write([line])
+        self._spool.write([line])
         return "taken"
 
     def _node_addresses(self) -> frozenset[str]:
@@ -263,23 +270,6 @@ class Collector:
     def _count(self, path: str, outcome: str, times: int = 1) -> None:
         with contextlib.suppress(RuntimeError):  # it is closed
             self._steering.count(BEACON, path.rpartition("/")[2], outcome, times=times)
-
-    def _spool(self, kind: str) -> Spool:
-        settings = self._settings
-
-        def count(outcome: str, times: int) -> None:
-            self._count("spool", f"{kind}_{outcome}", times)
-
-        return Spool(
-            settings.spool,
-            kind,
-            segment_bytes=min(settings.segment_bytes, settings.spool_bytes / 4),
-            segment_seconds=settings.segment_seconds,
-            total_bytes=settings.spool_bytes,
-            count=count,
-            say=self._steering.say,
-            clock=self._steady,
-        )
 
 
 class _Report(BodyWanted):

@@ -21,8 +21,8 @@ NUMBERS: dict[str, tuple[float, float, float]] = {
     "sample": (0, 1, 1),
     "rate": (0.01, 100_000, 200),
     "network_rate": (0.001, 10_000, 1),
-    "segment_bytes": (4096, 2**30, 2**22),
-    "segment_seconds": (1, 86400, 300),
+    "segment_bytes": (4096, 2**26, 2**20),
+    "segment_seconds": (1, 3600, 60),
     "spool_bytes": (65536, 2**40, 2**28),
 }
 """Least, most and default of each number."""

@@ -2,7 +2,7 @@
 
 A segment is written as `NAME.part` and renamed to `NAME.jsonl` when it is closed: after a while, when it is large enough, or
 when the process ends. Whoever writes holds a lock on it (flock(2)), so that what a killed process left is known and closed by
-the next one. The first part of a name after the kind is the time, so that names sort by age within a kind.
+the next one. A name begins with the time, so that names sort by age, and is never used twice.
 """
 
 from __future__ import annotations
@@ -28,27 +28,26 @@ MODE = 0o640
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 _LEFT = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_REGULAR, _KIND = 0o100000, 0o170000
+_REGULAR, _TYPE = 0o100000, 0o170000
 
 
 class Spool:
-    """Writes lines of one kind; any thread may."""
+    """Writes lines; any thread may."""
 
     def __init__(
-        self, folder: str, kind: str, *, segment_bytes: float, segment_seconds: float, total_bytes: float,
+        self, folder: str, *, segment_bytes: float, segment_seconds: float, total_bytes: float,
         count: Callable[[str, int], None], say: Callable[[str], None], clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         """Open nothing yet.
 
         Args:
             folder: made by the operator; where it is missing, a symbolic link, or open to everybody, lines are lost.
-            kind: what names begin with, letters only.
-            total_bytes: of all segments of the folder, of every kind and writer, about.
+            total_bytes: of all segments of the folder, of every writer, about.
             count: takes what became of lines (`written`, `lost`) or of segments (`removed`), and how many.
             say: takes one line for an operator.
             clock: monotonic.
         """
-        self._folder, self._kind = folder, kind
+        self._folder = folder
         self._segment_bytes, self._segment_seconds, self._total = segment_bytes, segment_seconds, total_bytes
         self._count, self._say, self._clock = count, say, clock
         self._lock = threading.RLock()
@@ -104,7 +103,7 @@ class Spool:
             self._close_left(folder)
             seconds, rest = divmod(time.time_ns(), 10**9)
             stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(seconds))
-            name = f"{self._kind}-{stamp}.{rest // 1000:06}Z-{os.urandom(6).hex()}"
+            name = f"{stamp}.{rest // 1000:06}Z-{os.urandom(6).hex()}"
             segment = _Segment(folder, name, self._clock() + self._segment_seconds)
         self._segment = segment
         self._timer = threading.Timer(self._segment_seconds, self._expire, (segment,))
@@ -144,7 +143,7 @@ class Spool:
             try:
                 stat = os.fstat(handle)
                 # An empty one was perhaps made this very moment, and is not locked yet.
-                if stat.st_mode & _KIND == _REGULAR and stat.st_uid == os.geteuid() and stat.st_size:
+                if stat.st_mode & _TYPE == _REGULAR and stat.st_uid == os.geteuid() and stat.st_size:
                     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     os.rename(name, name.removesuffix(OPEN) + CLOSED, src_dir_fd=folder, dst_dir_fd=folder)
             except OSError:
@@ -154,7 +153,7 @@ class Spool:
 
     def _make_room(self, folder: int) -> None:
         """Remove the oldest closed segments until the rest is within the bounds."""
-        closed = sorted(_segments(folder, CLOSED), key=lambda segment: segment[0].partition("-")[2])
+        closed = sorted(_segments(folder, CLOSED))
         size = sum(size for _, size in closed) + sum(size for _, size in _segments(folder, OPEN))
         left = len(closed)
         for name, bytes_of in closed:
@@ -212,13 +211,10 @@ class _Segment:
 
 @contextlib.contextmanager
 def _opened(path: str) -> Iterator[int]:
-    """Descriptor of a folder that nobody else can put files into. Raises: OSError."""
+    """Descriptor of a folder that not everybody can put files into. Raises: OSError."""
     folder = os.open(path, _FOLDER)
     try:
-        stat = os.fstat(folder)
-        if stat.st_uid not in {os.geteuid(), 0}:
-            raise OSError(None, f"belongs to another user ({stat.st_uid})")
-        if stat.st_mode & 0o002:
+        if os.fstat(folder).st_mode & 0o002:
             raise OSError(None, "everybody may write to the folder")
         yield folder
     finally:
@@ -233,6 +229,6 @@ def _segments(folder: int, suffix: str) -> list[tuple[str, int]]:
             if entry.name.endswith(suffix):
                 with contextlib.suppress(OSError):
                     stat = entry.stat(follow_symlinks=False)
-                    if stat.st_mode & _KIND == _REGULAR:
+                    if stat.st_mode & _TYPE == _REGULAR:
                         segments.append((entry.name, stat.st_size))
     return segments
