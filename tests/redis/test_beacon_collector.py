@@ -17,6 +17,7 @@ from geosteer.redirect.bodies import BodyWanted
 from geosteer.redirect.cors import Cors
 from geosteer.redirect.forwarded import Proxies
 from geosteer.redirect.redirector import Redirector
+from support.data import ROOT
 from support.steering import WWW, document, live_steering, republish
 
 if TYPE_CHECKING:
@@ -414,6 +415,26 @@ def test_a_delivery_without_failures_leaves_nothing(site: Site) -> None:
     assert site.ask("POST", "/.geosteer/reports", b"[]").status == 204
     assert site.ask("POST", "/.geosteer/reports", b"{}").status == 400
     assert site.spooled(failures=True) == []
+
+
+def shape(value: object) -> object:
+    """Names of fields, without what is in them."""
+    if isinstance(value, dict):
+        return {key: shape(inner) for key, inner in value.items()}
+    return [shape(inner) for inner in value] if isinstance(value, list) else None
+
+
+def test_docs_show_the_lines_that_are_written(site: Site) -> None:
+    told = site.candidates()
+    first, second, *_ = [node["node"] for node in told["nodes"]]
+    assert site.report(told["token"], ms={first: 5}, failed=[second]) == 204
+    assert site.ask("POST", "/.geosteer/reports", json.dumps([REPORT]).encode()).status == 204
+    site.collector.close()
+    (path,) = site.folder.glob("*.jsonl")
+    page = (ROOT / "docs" / "beacons.md").read_text()
+    shown = page.partition("```text\n")[2].partition("```")[0]
+    written = [shape(json.loads(line)) for line in path.read_text().splitlines()]
+    assert [shape(json.loads(line)) for line in shown.splitlines()] == written
 
 
 # ---------------------------------------------------------------------- counters, settings, other servers

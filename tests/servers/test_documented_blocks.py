@@ -26,6 +26,7 @@ ELSEWHERE = re.compile(r"(?:tried by|session:) (tests/[\w/]+\.py)\b")
 NOT_RUN = re.compile(r"not run(?: here)?: \S+ \S+")
 OTHERS = {
     ("beacons.md", "html"): "tests/servers/test_beacon_page.py",
+    ("beacons.md", "text"): "tests/redis/test_beacon_collector.py",
     ("beacons.md", "nginx"): "tests/servers/test_beacon_page.py",
     ("exports.md", "console"): "tests/servers/test_export_redirects.py",
     ("exports.md", "nginx"): "tests/servers/test_export_redirects.py",
