@@ -57,6 +57,8 @@ class Responder:
         self._names = zones.Names(3, ())
         self._names_from: tuple[object, int] = (self, 0)
         """What `_names` is made of: the best that is known, and the version of the protocol."""
+        self._steers = False
+        """Whether services are answered by decisions, in a version of the protocol that tells scopes."""
         self._quick: dict[bytes, tuple[str, Tree, Tree, int]] = {}
         """Services that ask a single table, by name: that, its trees, and a number."""
         self._answerer: Answerer | None = None
@@ -71,8 +73,10 @@ class Responder:
         if not self.decider.refresh():
             return
         tier = self._tier
+        steers = self.decider.steers and self.abi >= 3
         known, abi = self._names_from
-        if known is not tier.known or abi != self.abi:
+        renamed = known is not tier.known or abi != self.abi
+        if renamed:
             self._names_from = tier.known, self.abi
             if any(self._names.serves(zone) for zone in self._names.zones):
                 self._by_scope.clear()  # what a service at an apex gives has the serial in it
@@ -85,8 +89,15 @@ class Responder:
                 self._names = names_known(tier, self.abi)
             self._zones = {number: zone for zone, number in self._names.zones.items()}
             self._others.clear()
+        if renamed or steers != self._steers:  # what else changes, node states for example, leaves services as they are
+            self._steers = steers
+            self._collect_services()
+
+    def _collect_services(self) -> None:
+        """Have the services at hand that ask a single table."""
+        tier = self._tier
         self._quick.clear()
-        if self.decider.steers and tier.generation is not None and self.abi >= 3:
+        if self._steers and tier.generation is not None:
             trees = tier.generation.trees
             for name, service in tier.generation.model.services.items():
                 tables, entry = service.tables, self._names.entries.get(name.encode())
@@ -160,7 +171,7 @@ class Responder:
         What `_answer` does, without the objects. Args: question: its bytes, by which it is remembered.
         """
         service = self._quick.get(name)
-        if service is None:
+        if service is None or not self._by_record:
             return None
         client = quick(str(subnet, "latin-1"))
         if client is None:

@@ -28,6 +28,8 @@ STUMBLED = 0.5
 """Seconds after an unexpected exception until things are looked at again, at the latest."""
 AFTER = 0.01
 """Seconds after a change until `tick` wants to be called, at the latest."""
+AFTER_LIVE = 0.05
+"""The same while Redis is well: the other workers of a host have heard of the change too, and answer first."""
 EVERY = 60.0
 """Seconds at least between two writes."""
 SOON = 0.2
@@ -246,12 +248,15 @@ class Tier(Lookups):
         self.version += 1
         if not tables_alone:
             self.decided += 1
-        # not at once: many workers of a host hear of a change in the same moment, and answer first
-        self.due = min(self.due, self._clock() + AFTER)
+        self._soon()
         generation = self._follower.generation
         if generation is not None and generation is not self._indexed:
             self._index(generation)
         self._rename()
+
+    def _soon(self) -> None:
+        """Have `tick` called soon, but not at once."""
+        self.due = min(self.due, self._clock() + (AFTER_LIVE if self._follower.live else AFTER))
 
     def _hurry(self) -> None:
         """There is something to be done between two questions."""
@@ -281,9 +286,8 @@ class Tier(Lookups):
 
     def _learnt(self) -> None:
         if self._writes:
-            now = self._clock()
-            self._keeper.soon(now)
-            self.due = min(self.due, now + AFTER)
+            self._keeper.soon(self._clock())
+            self._soon()
 
     def _save(self, now: float) -> None:
         generation, mirror = self._follower.generation, self._follower.mirror
