@@ -89,7 +89,9 @@ class Responder:
                 self._names = names_known(tier, self.abi)
             self._zones = {number: zone for zone, number in self._names.zones.items()}
             self._others.clear()
-        if renamed or steers != self._steers:  # what else changes, node states for example, leaves services as they are
+        if (
+            renamed or steers != self._steers
+        ):  # what else changes, node states for example, leaves services as they are
             self._steers = steers
             self._collect_services()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from geosteer.cmodules import array, bisect_right
 from geosteer.errors import CorruptPage
-from geosteer.tables.page_format import MAX_ENTRIES, SHORT, Page, outline, places, records
+from geosteer.tables.page_format import BIG_ENDIAN, MAX_ENTRIES, SHORT, Page, outline, places, records
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +23,10 @@ OBJECTS = 120
 """Bytes of a record's objects besides its text."""
 SHARED = 8192
 """Cells that leaves share at most, about a MiB: a table of countries has half as many, with all lengths of both families."""
+
+
+STRIDE = 16
+"""Records of a leaf that stays as its bytes, of which the place of one is remembered."""
 
 
 class Ledger:
@@ -83,7 +87,7 @@ class Leaf:
         if numbers is None:
             self.cells, self.index = [(text, 0) for text in texts], page.index
         else:
-            self.cells, self.index = _shared.cells, array("H", map(numbers.__getitem__, page.index))
+            self.cells, self.index = _shared.cells, _translated(page.index, numbers)
 
     @property
     def cost(self) -> int:
@@ -172,7 +176,8 @@ class Dense:
         self._keys, self._shift, self._mask = page.starts[1:], page.shift, page.mask
         self._tail = raw[at - len(page.index) :]
         """The index, then the records."""
-        self._places = array("H", places(self._tail, len(page.index), count))
+        self._places = places(self._tail, len(page.index), count)[::STRIDE]
+        """Where every sixteenth of them begins."""
         self.grown = 0
         self.shelf: Ledger | None = None
 
@@ -180,13 +185,16 @@ class Dense:
     def cost(self) -> int:
         """About the bytes that it takes."""
         keys = self._keys.itemsize if isinstance(self._keys, array) else 48
-        return 400 + len(self._tail) + 2 * len(self._places) + keys * len(self._keys)
+        return 400 + len(self._tail) + 40 * len(self._places) + keys * len(self._keys)
 
     def measure(self, address: int) -> Cell:
         """Record of an address and length of the widest prefix around it that lies within one entry."""
         keys, shift, mask, tail = self._keys, self._shift, self._mask, self._tail
         entry = bisect_right(keys, address >> shift & mask)
-        at = self._places[tail[entry]]
+        number = tail[entry]
+        at = self._places[number // STRIDE]
+        for _ in range(number % STRIDE):
+            at += 1 + tail[at]
         length = self.bits - _free(self, keys, shift, mask, entry, address)
         return tail[at + 1 : at + 1 + tail[at]].decode("utf-8", "replace"), length
 
@@ -203,6 +211,17 @@ def read_leaf(raw: bytes, bits: int, first: int, last: int, *, cut: bool = True)
         raise CorruptPage("a leaf is not the one its parent names")
     dense = count >= FEW and len(raw) - at > (1 + SHORT) * count
     return Dense(page, raw, at, count, first) if dense else Leaf(page, raw, at, count, first, cut=cut)
+
+
+def _translated(index: bytes, numbers: list[int]) -> array[int]:
+    """The number of each entry's cell; without a loop over the entries."""
+    pairs = bytearray(2 * len(index))
+    for at, shift in ((0, 8), (1, 0)) if BIG_ENDIAN else ((0, 0), (1, 8)):
+        table = bytes([number >> shift & 0xFF for number in numbers])
+        pairs[at::2] = index.translate(table.ljust(256, b"\0"))
+    translated = array("H")
+    translated.frombytes(pairs)
+    return translated
 
 
 def _free(leaf: Leaf | Dense, starts: Sequence[int], shift: int, mask: int, entry: int, address: int) -> int:

@@ -159,14 +159,15 @@ def _keys(raw: bytes, width: int, count: int) -> array[int] | list[int]:
         raw = bytes(padded)
     keys = array(_TYPES[step])
     keys.frombytes(raw)
-    if _LITTLE:
+    if not BIG_ENDIAN:
         keys.byteswap()
     return keys
 
 
 _MASKS = tuple([(1 << (8 * width)) - 1 for width in range(17)])
 _TYPES = {1: "B", 2: "H", 4: "I", 8: "Q"}
-_LITTLE = array("H", (1,)).tobytes() == b"\x01\x00"
+BIG_ENDIAN = array("H", (1,)).tobytes() == b"\x00\x01"
+"""Of this machine's numbers."""
 _IN_ORDER = bytes(range(256))
 SHORT = 6
 """Bytes of a record up to which it is taken for a name that many pages have: `US`, `GB-ENG`, but hardly an AS or a place."""
