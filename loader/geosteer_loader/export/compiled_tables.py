@@ -8,7 +8,6 @@ from __future__ import annotations
 from array import array
 from typing import TYPE_CHECKING, TypeVar
 
-from geosteer.cmodules import Address
 from geosteer.errors import CorruptPage, StoreError
 from geosteer.keys import FAMILIES, TABLES, root_field
 from geosteer_loader.progress import Silent
@@ -138,22 +137,6 @@ def carved(spans: Spans, left_out: Iterable[tuple[int, int]]) -> Iterator[tuple[
             at = high
         if at < end:
             yield at, end, number
-
-
-def prefix_texts(
-    spans: Spans, progress: Callable[[int, int], None], left_out: Sequence[tuple[int, int]] = ()
-) -> Iterator[tuple[str, int]]:
-    """Every prefix of a family in text, with its number.
-
-    Args: progress: hears of spans, done and all; left_out: blocks without any, as for `carved`.
-    """
-    bits, total = spans.bits, len(spans.starts)
-    size = bits // 8
-    for done, (start, end, number) in enumerate(carved(spans, left_out)):
-        if not done % STEP:
-            progress(min(done, total), total)
-        for first, length in prefixes(start, end, bits):
-            yield f"{Address(first.to_bytes(size, 'big'))}/{length}", number
 
 
 Column = tuple["Sequence[int]", "Sequence[str]"]

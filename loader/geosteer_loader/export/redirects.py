@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from geosteer.redirect.routes import Target
-from geosteer_loader.export.compiled_tables import prefix_texts
+from geosteer_loader.export.fewest_prefixes import fewest_prefixes
 from geosteer_loader.export.followed_classes import FollowedClasses
 
 if TYPE_CHECKING:
@@ -101,9 +101,9 @@ class Redirects:
             )
 
     def networks(self, line: Callable[[str, str], str], left_out: Sequence[tuple[int, int]] = ()) -> str:
-        """Every network of both families with its class; the same object while it is the same.
+        """The networks of both families with their classes, of which the longest counts; the same object while it is the same.
 
-        Args: line: makes one; left_out: IPv6 blocks without any, as (first address, length).
+        Args: line: makes one; left_out: IPv6 blocks that none may cover, as (first address, length).
         """
         classes = self._classes
         assert classes is not None
@@ -115,7 +115,7 @@ class Redirects:
                     names = [mark + name for name in classes.names]
                     made += [
                         line(text, names[number])
-                        for text, number in prefix_texts(
+                        for text, number in fewest_prefixes(
                             spans[bits], shown.progress, left_out if bits == 128 else ()
                         )
                     ]
