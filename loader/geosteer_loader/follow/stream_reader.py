@@ -103,8 +103,12 @@ class StreamReader:
                 if not dropping:
                     with self.lock:
                         self.stream.refuse(ValueError(f"longer than {MAX_LINE} bytes"))
+                        self.stream.cut_off(self._clock())
                 dropping = True
                 pending.clear()
+            if self.stream.broken:
+                log.warning("%s: a line was cut off: the connection is ended", self._live.socket)
+                break
         if self._closing.is_set():
             return  # the sessions are what they are: they did not end
         with self.lock:

@@ -16,8 +16,10 @@ from geosteer_loader.rib.as_paths import (
 )
 from geosteer_loader.rib.messages import (
     FAMILIES,
+    FAULTS,
     EndOfRib,
     LinesLost,
+    Misread,
     Routes,
     State,
     path_id,
@@ -52,18 +54,28 @@ class ExabgpLines:
         return []
 
     def read(self, document: Any) -> list[Message]:
-        """The messages of one line. Raises: ValueError, KeyError, TypeError, AttributeError: malformed."""
+        """The messages of one line.
+
+        Raises: ValueError, KeyError, TypeError, AttributeError: malformed. Misread: a part of it is.
+        """
         if "neighbor" not in document:  # that ExaBGP shuts down
             return []
         neighbor = document["neighbor"]
         peer = peer_name(neighbor["address"]["peer"])
         messages = [*self._counted(peer, document.get("counter"))]
-        if document["type"] == "state":
-            state = neighbor["state"]
-            if state in {"up", "down"}:  # "connected" is said of refused connections, too
-                messages.append(State(peer=peer, up=state == "up", why=str(neighbor.get("reason", ""))[:200]))
-        elif document["type"] == "update":
-            messages += _message(peer, neighbor)
+        try:
+            if document["type"] == "state":
+                state = neighbor["state"]
+                if state in {"up", "down"}:  # "connected" is said of refused connections, too
+                    why = str(neighbor.get("reason", ""))[:200]
+                    messages.append(State(peer=peer, up=state == "up", why=why))
+            elif document["type"] == "update":
+                messages += _message(peer, neighbor)
+        except Misread as exc:
+            raise Misread(exc, [*messages, *exc.messages]) from exc
+        except FAULTS as exc:  # nobody knows what it said of which routes
+            lost = LinesLost(peer=peer, why="a line about it is malformed")
+            raise Misread(exc, [*messages, lost]) from exc
         return messages
 
     def _counted(self, peer: str, counter: object) -> Iterator[Message]:
@@ -78,25 +90,33 @@ class ExabgpLines:
         self._counters[peer] = counter
 
 
-def _message(peer: str, neighbor: dict[str, Any]) -> Iterator[Message]:
+def _message(peer: str, neighbor: dict[str, Any]) -> list[Message]:
+    """Raises: Misread: the path is malformed. ValueError, KeyError, TypeError, AttributeError: anything else is."""
     message = neighbor["message"]
     if "eor" in message:
         bits = UNICAST.get(f"{message['eor']['afi']} {message['eor']['safi']}")
-        if bits:
-            yield EndOfRib(peer=peer, bits=bits)
-        return
+        return [EndOfRib(peer=peer, bits=bits)] if bits else []
     update = message["update"]
-    for family, nlri in update.get("withdraw", {}).items():
-        if family in UNICAST:
-            yield _routes(peer, UNICAST[family], nlri, None)
+    messages: list[Message] = [
+        _routes(peer, UNICAST[family], nlri, None)
+        for family, nlri in update.get("withdraw", {}).items()
+        if family in UNICAST
+    ]
     announced = {
         family: nlri for family, nlri in update.get("announce", {}).items() if family in UNICAST and nlri
     }
-    if announced:
+    if not announced:
+        return messages
+    path, fault = None, None
+    try:
         path = _path(update.get("attribute", {}), neighbor["asn"]["peer"])
-        for family, by_next_hop in announced.items():
-            for nlri in by_next_hop.values():
-                yield _routes(peer, UNICAST[family], nlri, path)
+    except FAULTS as exc:
+        fault = exc
+    for family, by_next_hop in announced.items():
+        messages += [_routes(peer, UNICAST[family], nlri, path) for nlri in by_next_hop.values()]
+    if fault is not None:
+        raise Misread(fault, messages)
+    return messages
 
 
 def _routes(peer: str, bits: int, listed: list[Any], path: AsPath | None) -> Routes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from geosteer_loader.rib.as_paths import path_of
-from geosteer_loader.rib.messages import Routes, State, prefix_number
+from geosteer_loader.rib.messages import FAULTS, Misread, Routes, State, prefix_number
 
 if TYPE_CHECKING:
     from geosteer_loader.rib.messages import Message
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 PEER = "gobgp"
 AS_PATH = 2
+OTHERS = frozenset({"rd", "labels"})
+"""What routes of VPNs and labelled ones have beside a prefix: they are of other tables."""
 NO_AS = 0
 """What an empty path means: a route of GoBGP's own, which a dump tells as one of AS 0."""
 
@@ -32,14 +34,28 @@ class GobgpLines:
         return [State(peer=PEER, up=True)]
 
     def read(self, document: Any) -> list[Message]:
-        """The messages of one line. Raises: ValueError, KeyError, TypeError, AttributeError: malformed."""
+        """The messages of one line. Raises: ValueError: malformed. Misread: some of its routes are; the others count."""
         if not isinstance(document, list):
             raise ValueError("not a list of routes")
         messages: list[Message] = []
+        fault: Exception | None = None
         for entry in document:
-            bits, number = prefix_number(entry["nlri"]["prefix"])
-            path = None if entry.get("withdrawal") else _path(entry["attrs"])
+            try:
+                nlri = entry["nlri"]
+                if "prefix" not in nlri or not OTHERS.isdisjoint(nlri):
+                    continue
+                bits, number = prefix_number(nlri["prefix"])
+            except FAULTS as exc:
+                fault = exc
+                continue
+            path = None
+            try:
+                path = None if entry.get("withdrawal") else _path(entry["attrs"])
+            except FAULTS as exc:
+                fault = exc
             messages.append(Routes(peer=PEER, bits=bits, routes=[(number, None)], path=path))
+        if fault is not None:
+            raise Misread(fault, messages)
         return messages
 
 

@@ -59,6 +59,23 @@ class LinesLost:
     why: str
 
 
+FAULTS = (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError)
+"""What reading something malformed raises."""
+
+
+class Misread(ValueError):
+    """A line of which something is malformed; what it says all the same is to be taken.
+
+    A route whose path cannot be read is withdrawn (RFC 7606, 2, "treat-as-withdraw"): the one before it is gone in any case.
+    """
+
+    def __init__(self, fault: Exception, messages: Sequence[Message]) -> None:
+        super().__init__(
+            f"lacks {fault}" if isinstance(fault, KeyError) else str(fault) or type(fault).__name__
+        )
+        self.messages = messages
+
+
 def prefix_number(text: object) -> tuple[int, int]:
     """Address bits and number of a prefix such as `192.0.2.0/24`; host bits are masked off.
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from geosteer_loader.rib.as_paths import SEQUENCE, path_of, path_of_steps
-from geosteer_loader.rib.messages import Routes, State, number_of, path_id, peer_name
+from geosteer_loader.rib.messages import FAULTS, Misread, Routes, State, number_of, path_id, peer_name
 from geosteer_loader.sources.bgpdump import parse_steps
 
 if TYPE_CHECKING:
@@ -31,14 +31,20 @@ class OpenbmpLines:
 
     def __init__(self) -> None:
         self._up: set[str] = set()
+        self._router: str | None = None
 
     def begin(self) -> list[Message]:
         """A new connection: every session begins with its first line."""
         self._up.clear()
+        self._router = None
         return []
 
     def read(self, document: Any) -> list[Message]:
-        """The messages of one line. Raises: ValueError, KeyError, TypeError, AttributeError: malformed."""
+        """The messages of one line.
+
+        Raises: ValueError, KeyError, TypeError, AttributeError: malformed. Misread: the path of its route is.
+        """
+        self._check_router(document)
         action = document["action"]
         if action in {"up", "down"}:
             peer = peer_name(document["remote_ip"])
@@ -54,14 +60,34 @@ class OpenbmpLines:
             raise ValueError("a prefix length that is not a number")
         bits, number = number_of(str(document["prefix"])[:64].partition("/")[0], length)
         route = number, path_id(document.get("path_id") or None)
-        path = _path(document) if action == "add" else None
+        path, fault = None, None
+        try:
+            path = _path(document) if action == "add" else None
+        except FAULTS as exc:
+            fault = exc
         messages: list[Message] = []
         if peer not in self._up:
             if len(self._up) >= MOST_PEERS:
                 raise ValueError(f"more than {MOST_PEERS} peers")
             self._up.add(peer)
             messages.append(State(peer=peer, up=True))
-        return [*messages, Routes(peer=peer, bits=bits, routes=[route], path=path)]
+        messages.append(Routes(peer=peer, bits=bits, routes=[route], path=path))
+        if fault is not None:
+            raise Misread(fault, messages)
+        return messages
+
+    def _check_router(self, document: dict[str, Any]) -> None:
+        """Two routers may have a session with the same peer, and know other routes of it: a stream is of one.
+
+        Raises: ValueError: it is another one than before.
+        """
+        router = document.get("router_ip")
+        if router is None:
+            return
+        if self._router is None:
+            self._router = str(router)[:64]
+        elif self._router != str(router)[:64]:
+            raise ValueError(f"of router {str(router)[:64]}, in a stream of {self._router}")
 
 
 def _path(document: dict[str, Any]) -> AsPath:

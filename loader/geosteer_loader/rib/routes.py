@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     """The path of a prefix; with ADD-PATH, the paths by their identifiers."""
 
 
+MOST_PATHS = 512
+"""To a prefix, of one session: routers send some ten at most."""
+
+
 class SessionRoutes:
     """Prefixes of both families with the paths that lead there; without ADD-PATH a prefix has one.
 
@@ -44,6 +48,8 @@ class SessionRoutes:
                 known.pop(identifier, None)
             else:
                 known[identifier] = path
+                if len(known) > MOST_PATHS:
+                    raise ValueError(f"more than {MOST_PATHS} paths to a prefix")
             after = tuple(known.items()) or None
         if after is None:
             return held.pop(number, None) is not None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from geosteer_loader.rib.exabgp import ExabgpLines
 from geosteer_loader.rib.gobgp import GobgpLines
 from geosteer_loader.rib.kept_routes import KeptSession
-from geosteer_loader.rib.messages import FAMILIES, EndOfRib, LinesLost, Routes, State
+from geosteer_loader.rib.messages import FAMILIES, FAULTS, EndOfRib, LinesLost, Misread, Routes, State
 from geosteer_loader.rib.openbmp import OpenbmpLines
 from geosteer_loader.rib.routes import SessionRoutes
 from geosteer_loader.rib.session import Event, Phase, Rules, Session
@@ -98,6 +98,8 @@ class Stream:
                 )
         self.format = format
         self.counts = Counts()
+        self.broken = False
+        """Whether the connection is to be ended, since what came over it cannot be relied on."""
         self.last_bad = ""
         """Why the last malformed line was."""
         self._unseen: set[str] = set()
@@ -143,6 +145,7 @@ class Stream:
 
     def connected(self, now: float) -> None:
         """A new connection: the writer starts, or starts again."""
+        self.broken = False
         for message in self._lines.begin():
             self._take(message, now)
 
@@ -159,10 +162,27 @@ class Stream:
         try:
             if len(line) > MAX_LINE:
                 raise ValueError(f"longer than {MAX_LINE} bytes")
-            for message in self._lines.read(json.loads(line)):
-                self._take(message, now)
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as exc:
+            document = json.loads(line)
+        except (ValueError, RecursionError) as exc:
             self.refuse(exc)
+            if line.lstrip()[:1] in {b"{", b"["}:
+                self.cut_off(now)
+            return
+        try:
+            for message in self._lines.read(document):
+                self._take(message, now)
+        except Misread as exc:
+            self.refuse(exc)
+            for message in exc.messages:
+                self._take(message, now)
+        except FAULTS as exc:
+            self.refuse(exc)
+
+    def cut_off(self, now: float) -> None:
+        """A line came in part. Where lines have no numbers, nobody knows what is missing: all has to begin anew."""
+        if self._lines.settles:
+            self.broken = True
+            self.disconnected("a line was cut off", now)
 
     def refuse(self, exc: Exception) -> None:
         """Count a malformed line."""
@@ -224,7 +244,13 @@ class Stream:
         if isinstance(message, Routes):
             if session.phase in {Phase.WAITING, Phase.LOST}:
                 self._unseen.add(message.peer)
-            changed = session.take(message.bits, message.routes, message.path)
+            try:
+                changed = session.take(message.bits, message.routes, message.path)
+            except ValueError as exc:  # more than any router has: what it holds is of no use
+                self.refuse(exc)
+                self._lose(message.peer, str(exc), now)
+                self.all_changed()
+                return
             if changed:
                 self._changed({message.bits: changed})
         elif isinstance(message, EndOfRib):

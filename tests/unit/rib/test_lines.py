@@ -12,6 +12,8 @@ from geosteer_loader.rib.exabgp import ExabgpLines
 from geosteer_loader.rib.gobgp import GobgpLines
 from geosteer_loader.rib.messages import prefix_number
 from geosteer_loader.rib.openbmp import OpenbmpLines
+from geosteer_loader.rib.routes import MOST_PATHS
+from geosteer_loader.rib.session import Phase
 from geosteer_loader.rib.stream import FORMATS, MAX_LINE, Stream
 from support.exabgp_lines import Exabgp
 from support.long import examples
@@ -122,6 +124,125 @@ def test_a_malformed_line_is_counted_and_ends_nothing(kind, line):
     assert following.counts.bad == 1
     assert following.last_bad
     assert len(following.last_bad) <= 200
+
+
+def whole(kind: str, *lines: bytes) -> Stream:
+    """A stream of one session that is whole, after more lines."""
+    following = stream(kind)
+    following.connected(0.0)
+    for line in lines:
+        following.line(line, 0.0)
+    for now in (0.0, 20.0, 40.0):
+        following.tick(now)
+    assert following.waiting((), 40.0) == ""
+    return following
+
+
+def paths(following: Stream, prefix: str) -> list[str]:
+    return [path.text for path in following.paths(32, number(prefix), ())]
+
+
+def damaged(line: bytes, *places: object) -> bytes:
+    """The line without what stands at a place."""
+    document = node = json.loads(line)
+    for place in places[:-1]:
+        node = node[place]
+    del node[places[-1]]
+    return json.dumps(document).encode()
+
+
+UPDATE = ("neighbor", "message", "update")
+
+
+@pytest.mark.parametrize("place", [(*UPDATE, "attribute", "as-path", "0", "value"), ("neighbor", "asn")])
+def test_a_route_of_exabgp_whose_path_cannot_be_read_is_withdrawn(place):
+    writer = Exabgp()
+    lines = [writer.up(PEER), writer.announce(PEER, [3356], "5.1.0.0/16", "5.2.0.0/16")]
+    following = whole("exabgp", *lines, writer.eor(PEER), writer.eor(PEER, "ipv6"))
+    following.line(damaged(writer.announce(PEER, [174], "5.1.0.0/16"), *place), 50.0)
+    assert (paths(following, "5.1.0.0/16"), paths(following, "5.2.0.0/16")) == ([], ["3356"])
+    assert following.counts.bad == 1
+    following.line(writer.announce(PEER, [15169], "5.1.0.0/16"), 50.0)
+    assert paths(following, "5.1.0.0/16") == ["15169"]
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        (*UPDATE, "announce", "ipv4 unicast", "10.99.0.4", 0, "nlri"),
+        UPDATE,
+        ("type",),
+        ("neighbor", "message"),
+    ],
+)
+def test_after_an_update_of_exabgp_that_cannot_be_read_the_session_has_to_begin_anew(place):
+    writer = Exabgp()
+    lines = [writer.up(PEER), writer.announce(PEER, [3356], "5.1.0.0/16")]
+    following = whole("exabgp", *lines, writer.eor(PEER), writer.eor(PEER, "ipv6"))
+    following.line(damaged(writer.announce(PEER, [174], "5.1.0.0/16"), *place), 50.0)
+    assert following.sessions[PEER].phase is Phase.LOST
+    following.line(writer.announce(PEER, [15169], "5.1.0.0/16"), 50.0)
+    assert paths(following, "5.1.0.0/16") == ["3356"]
+
+
+def test_a_missing_line_before_a_malformed_one_is_noticed():
+    writer = Exabgp()
+    lines = [writer.up(PEER), writer.announce(PEER, [3356], "5.1.0.0/16")]
+    following = whole("exabgp", *lines, writer.eor(PEER), writer.eor(PEER, "ipv6"))
+    writer.withdraw(PEER, "5.1.0.0/16")  # never arrives
+    following.line(damaged(writer.announce(PEER, [174], "5.2.0.0/16"), *UPDATE, "attribute"), 50.0)
+    assert following.sessions[PEER].phase is Phase.LOST
+
+
+def test_one_route_of_gobgp_that_cannot_be_read_takes_no_other_with_it():
+    listed = json.loads(GOBGP)[:1]
+    other = json.loads(GOBGP.replace("5.1.0.0/16", "5.2.0.0/16"))[0]
+    following = whole("gobgp", json.dumps([listed[0], other]).encode())
+    broken = [
+        {**listed[0], "attrs": None},
+        {"nlri": {"prefix": "x"}},
+        {"nlri": 5},
+        7,
+        {**other, "withdrawal": True},
+    ]
+    following.line(json.dumps(broken).encode(), 50.0)
+    assert (paths(following, "5.1.0.0/16"), paths(following, "5.2.0.0/16")) == ([], [])
+    assert following.counts.bad == 1
+    vpn = {"nlri": {"prefix": "5.1.0.0/16", "rd": {"admin": 1}}, "attrs": listed[0]["attrs"]}
+    evpn = {"nlri": {"type": 2, "value": {}}, "attrs": []}
+    following.line(json.dumps([vpn, evpn]).encode(), 50.0)
+    assert (paths(following, "5.1.0.0/16"), following.counts.bad) == ([], 1)
+
+
+@pytest.mark.parametrize("kind", ["gobgp", "openbmp"])
+@pytest.mark.parametrize("cut", [1, 40, -1])
+def test_a_line_without_a_number_that_was_cut_off_has_everything_begin_anew(kind, cut):
+    line = SAMPLES[kind][0].encode()
+    following = whole(kind, line)
+    following.line(line[:cut], 50.0)
+    assert following.broken
+    assert {session.phase for session in following.sessions.values()} == {Phase.LOST}
+    assert paths(following, "5.1.0.0/16") != []
+    following.connected(60.0)
+    assert not following.broken
+
+
+def test_messages_of_a_second_router_in_a_stream_of_openbmp_are_refused():
+    first, *_ = SAMPLES["openbmp"]
+    following = whole("openbmp", json.dumps({**json.loads(first), "router_ip": "10.0.0.1"}).encode())
+    gone = {**json.loads(first), "action": "del", "router_ip": "10.0.0.2"}
+    following.line(json.dumps(gone).encode(), 50.0)
+    assert (paths(following, "5.1.0.0/16"), following.counts.bad) == (["1 2"], 1)
+
+
+def test_more_paths_to_a_prefix_than_any_router_sends_end_the_session():
+    writer = Exabgp()
+    lines = [writer.up(PEER), writer.announce(PEER, [3356], "5.1.0.0/16", ids=(1,))]
+    following = whole("exabgp", *lines, writer.eor(PEER), writer.eor(PEER, "ipv6"))
+    for identifier in range(2, 2 + MOST_PATHS):
+        following.line(writer.announce(PEER, [174], "5.1.0.0/16", ids=(identifier,)), 50.0)
+    assert following.sessions[PEER].phase is Phase.LOST
+    assert len(paths(following, "5.1.0.0/16")) == MOST_PATHS
 
 
 def mutated(data, text: str) -> bytes:
