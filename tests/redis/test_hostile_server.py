@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from support.dns_setup import backend_toml
 from support.hostile import HostileServer
-from support.long import examples
+from support.long import examples, takes_long
 from support.servers import wait_until
 from support.stalls import Stalls
 from support.tiny import publish_tiny
@@ -189,7 +189,9 @@ def test_no_answer_to_any_command_ends_a_worker(scene: Scene, command: str) -> N
     scene.recovers()
 
 
-@pytest.mark.parametrize("kind", ODD)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=takes_long if at % 3 else ()) for at, kind in enumerate(ODD)]
+)
 def test_nothing_that_was_not_asked_for_ends_a_worker(scene: Scene, kind: str) -> None:
     scene.server.push(ODD[kind])
     for _ in range(5):

@@ -247,7 +247,7 @@ def test_a_client_that_does_not_finish_its_head_is_let_go(port: int) -> None:
             begin = time.monotonic()
             slow.sendall(b"GET / HTTP/1.1\r\n" + HOST)
             slow.settimeout(1)
-            while time.monotonic() < begin + 20:
+            while time.monotonic() < begin + 60:
                 try:
                     slow.sendall(b"X: y\r\n")
                     if not slow.recv(100):
@@ -256,7 +256,7 @@ def test_a_client_that_does_not_finish_its_head_is_let_go(port: int) -> None:
                     continue
                 except ConnectionError:
                     break
-            assert 8 < time.monotonic() - begin < 14
+            assert 8 < time.monotonic() - begin < 50
         assert idle.recv(100) == b""
 
 

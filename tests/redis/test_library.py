@@ -439,7 +439,7 @@ def test_an_exception_anywhere_is_logged_once_and_the_thread_goes_on(
                 assert steering.decide(WWW, "192.0.2.7").tier == steering.tier
                 assert thread.is_alive()
                 assert sum("out of the blue" in line for line in log) == 1, log
-                assert len(times) < 100, "without spinning"
+                assert len(times) < 100 * (1 + time.monotonic() - times[0]), "without spinning"
             wait_until(lambda: steering.tier == "live", what="live again")
             set_state(own_redis, "geosteer", "lon1", "down")
             wait_until(lambda: steering.decide(WWW, "192.0.2.7").node.name == "ams1", what="news")

@@ -10,6 +10,7 @@ import pytest
 
 from geosteer_loader.cli.main import main
 from support.data import ROOT
+from support.long import takes_long
 from support.publishing import write_config, write_csv
 from support.servers import RedisServer, free_port
 
@@ -51,8 +52,17 @@ PLACES = {
 }
 
 
-@pytest.mark.parametrize("there", [True, False], ids=["refused", "nobody there"])
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(
+    ("place", "there"),
+    [
+        pytest.param(
+            place, there, marks=() if there or at % 4 == 0 else takes_long,
+            id=f"{place}-{'refused' if there else 'nobody there'}",
+        )
+        for at, place in enumerate(PLACES)
+        for there in (True, False)
+    ],
+)  # fmt: skip
 def test_no_output_and_no_argument_shows_a_password(
     server: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str],
     place: str, there: bool,

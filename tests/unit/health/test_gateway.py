@@ -70,7 +70,7 @@ def test_a_gateway_that_does_not_answer_is_away() -> None:
     )
     code = (
         "import socket\nfrom geosteer_loader.health.checks.gateway import reachable\nbefore = reachable()\n"
-        "s = socket.socket()\ns.settimeout(9)\n"
+        "s = socket.socket()\ns.settimeout(1)\n"
         "try:\n    s.connect(('192.0.2.9', 80))\nexcept OSError:\n    print(before, reachable())\n"
     )
     need("ip")

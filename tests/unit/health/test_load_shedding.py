@@ -26,7 +26,7 @@ FEED = 10
 CLIENTS = 600
 SETTLED = 15
 """Steps after which it has to be steady."""
-STEPS = 45
+STEPS = 45 if LONG else 30
 DEMANDS = [round(0.5 + 0.1 * number, 2) for number in range(16)]
 """Of the first node's capacity: 0.5 to 2.0."""
 CASES = [
