@@ -36,6 +36,7 @@ SECTIONS = {
     "http": "redirects of geosteer-http, and of nginx and HAProxy with exported files, next to fixed ones",
     "functions": "what a call of the Redis Functions costs",
     "latency": "policy latency in synthetic worlds, of `nearest`'s excess time",
+    "samples": "counting what clients measured: samples a second, bytes on disk, a second run, a window",
     "layout": "bytes over the links of a chain of replicas, and a Cluster's pause for MIGRATE",
 }
 MODULES = {"publish": "quiet"}

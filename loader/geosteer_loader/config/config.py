@@ -121,8 +121,8 @@ def check(raw: Mapping[str, Any], path: Path, environ: Mapping[str, str], text: 
     journal = read_journal(root.table("journal"))
     prober = read_prober(root.table("prober"))
     follow = read_follow(root.table("follow"), path.parent, sources)
-    measured = next((source.path for source in sources["rtt"]), None)
-    latency = read_latency(root.table("latency"), path.parent, nodes.nodes, measured)
+    written = (source.path for source in sources["rtt"] if source.remote is None and source.pattern is None)
+    latency = read_latency(root.table("latency"), path.parent, nodes.nodes, next(written, None))
     root.finish()
 
     names = Namespace(zones, problems)

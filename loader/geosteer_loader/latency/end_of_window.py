@@ -95,7 +95,7 @@ def end_window(store: Measurements, config: Config, geography: Geography, now: f
         if now - newest >= settings.forget:
             marks = {}
     else:
-        geography.look_at([(bits, network) for bits, network, _ in store.networks(newest)])
+        geography.look_at(store.keys())
         told = latest(
             store, newest, routes, country_in(geography), settings.rules.networks, settings.failures
         )
@@ -140,7 +140,7 @@ def known_networks(
     Args: counting: what leaves out of it what does not count any more.
     """
     nodes = {name: spec["location"] for name, spec in config.document["nodes"].items()}
-    geography.look_at([(bits, network) for bits, network, _ in store.networks(when)])
+    geography.look_at(store.keys())
     places = {name: (place[0], place[1]) for name, place in nodes.items() if place}
 
     def least(bits: int, network: int, node: str) -> float:

@@ -229,6 +229,12 @@ class Measurements:
                 told.stamp = stamp
                 yield bits, network << (bits - KEPT[bits]), told
 
+    def keys(self) -> Iterator[tuple[int, int]]:
+        """Address bits and first address of every network. Raises: DatabaseUnusable."""
+        with self._translated():
+            for bits, network in self._sql.execute("SELECT bits, network FROM network"):
+                yield bits, network << (bits - KEPT[bits])
+
     @property
     def nodes(self) -> Mapping[int, str]:
         """Number -> name."""

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from geosteer_loader.rtt.inputs.cut import json_lines, lines, objects
 from geosteer_loader.rtt.inputs.formats import FORMATS, samples
 from geosteer_loader.rtt.inputs.line import Scene
 from geosteer_loader.rtt.sample import ANSWERED, KEPT, Sample, Tally, network_of
+from geosteer_loader.rtt.sketch import LEAST, MOST
+
+if TYPE_CHECKING:
+    from geosteer_loader.rtt.inputs.cut import Cutter
 
 NOW = 1_790_000_100.0
 NODES = {
@@ -182,3 +188,78 @@ def test_no_line_raises_and_no_sample_tells_more_than_a_network(format_: str, li
 def test_what_is_no_address_of_a_host_is_none(text: str) -> None:
     with pytest.raises(ValueError, match=r"not a |not an |address|At least|Expected|Exactly|Address"):
         network_of(text)
+
+
+LINES = {
+    "json": json.dumps(OWN | {"ms": 12.5}),
+    "csv": f"{T},198.51.100.1,fra1,20",
+    "atlas": json.dumps(ATLAS),
+    "nginx-clients": f"{T}.123\t198.51.100.9\t20500\t1",
+    "nginx-upstreams": f"{T}.5\t10.9.1.3:443, 192.0.2.1:443\t-, 0.067\t502, 200",
+    "haproxy": f"{T}\t10.9.1.3\t65\t--",
+    "squid": f"{T}.001\t10.9.1.3\t133\t60\t200",
+    "nel": json.dumps({"time": T, "client": "198.51.100.3", "reports": [{
+        "age": 4000, "type": "network-error",
+        "body": {"phase": "connection", "type": "tcp.timed_out", "server_ip": "10.9.1.3", "sampling_fraction": 0.5},
+    }]}),
+}  # fmt: skip
+edits = st.lists(
+    st.tuples(
+        st.integers(0, 400),
+        st.integers(0, 12),
+        st.sampled_from(
+            [
+                "",
+                "-",
+                "9" * 40,
+                "null",
+                '"',
+                "{",
+                "]",
+                "NaN",
+                "\x00",
+                "\ud800",
+                "1e999",
+                "\t",
+                ",",
+                "::",
+                "0.0.0.0",
+            ]
+        ),
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@given(st.sampled_from(sorted(LINES)), edits)
+def test_a_line_that_was_damaged_anywhere_gives_sound_samples_or_none(
+    format_: str, changes: list[tuple[int, int, str]]
+) -> None:
+    assert sorted(LINES) == sorted(FORMATS)
+    line = LINES[format_]
+    for place, length, text in changes:
+        at = place % (len(line) + 1)
+        line = line[:at] + text + line[at + length :]
+    told, _ = read(format_, line)
+    for sample in told:
+        assert sample.network % (1 << (sample.bits - KEPT[sample.bits])) == 0
+        assert sample.node in NODES.values()
+        assert (
+            sample.milliseconds is None
+            or sample.milliseconds == ANSWERED
+            or LEAST <= sample.milliseconds <= MOST
+        )
+        assert SCENE.oldest <= sample.time <= NOW + 60
+        assert 0 < sample.weight <= 100
+
+
+@given(st.sampled_from([lines, json_lines, objects]), st.binary(max_size=300), st.booleans())
+def test_a_cutter_never_takes_more_than_there_is_and_ends(cut: Cutter, data: bytes, last: bool) -> None:
+    records, used = cut(data, last)
+    assert 0 <= used <= len(data)
+    assert sum(map(len, records)) <= 3 * len(data)
+    if cut is objects and not last:
+        whole, all_used = cut(data + b'\n{"a": 1}\n' * 2 + b" " * 70_000, True)
+        assert all_used == len(data) + 20 + 70_000
+        assert whole
