@@ -43,6 +43,7 @@ FLOORS = (
         "geosteer_loader.impact",
         "geosteer_loader.shares",
         "geosteer_loader.export",
+        "geosteer_loader.importing",
         "geosteer_loader.verify",
     ),
     ("geosteer_loader.publish",),

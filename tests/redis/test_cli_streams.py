@@ -33,6 +33,7 @@ CALLS: dict[str, tuple[str, ...]] = {
     "doctor": ("doctor", "none"),
     "explain": ("explain", "www.cdn.example.net", "192.0.2.1"),
     "export": ("export", "fallback", "fallback.toml"),
+    "import": ("import", "pdns-geoip", "zones.yaml", "--lossy"),
     "feed": ("feed", "states.json"),
     "history": ("history",),
     "journal": ("journal",),
@@ -64,7 +65,11 @@ def arguments(config: Path, words: tuple[str, ...]) -> list[str]:
     """A command line with the configuration, where the command has one."""
     return [
         *words,
-        *(() if words[0] in {"completion", "doctor", "init", "version"} else ("--config", str(config))),
+        *(
+            ()
+            if words[0] in {"completion", "doctor", "import", "init", "version"}
+            else ("--config", str(config))
+        ),
     ]
 
 
@@ -89,6 +94,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (folder / "pairs.txt").write_text("192.0.2.1 198.51.100.1\n")
     (folder / "demand.txt").write_text("1 GB\n")
     (folder / "decisions.log").touch()
+    (folder / "zones.yaml").write_text("domains: [{domain: example.com}]\n")
     with RedisServer() as server:
         config = write_config(folder, server.url, geo=[table])
         assert call(config, ("publish",))[0] == 0

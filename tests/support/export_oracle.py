@@ -85,9 +85,9 @@ def edges(view: View, some: int) -> list[str]:
 class Oracle:
     """What the Director says of clients, by Redis as it stands."""
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: View, name: str = NAME) -> None:
         self._view = view
-        self.service = view.generation.model.services[NAME]
+        self.service = view.generation.model.services[name]
 
     def decide(self, subnet: str) -> Any:
         who = parse(subnet)

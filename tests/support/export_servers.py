@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import socket
 import subprocess
@@ -20,7 +21,7 @@ from support.servers import PowerDNS, _Server, free_port, need, wait_until
 
 if TYPE_CHECKING:
     import signal
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 
 class GeoIP(PowerDNS):
@@ -65,6 +66,19 @@ class Gdnsd(_Server):
         command = [need("gdnsdctl"), "-c", str(self.exported), *words]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
         return done.stdout
+
+    def force_down(self, names: Sequence[str]) -> None:
+        """Have it take these for down, such as `geoip/MAP/DATACENTER`, and no others (gdnsd(8), ADMIN STATE FILE)."""
+        path = self.directory / "state" / "admin_state"
+        path.with_suffix(".new").write_text("".join(f"{name} => DOWN\n" for name in names))
+        path.with_suffix(".new").rename(path)
+
+        def taken() -> bool:
+            states = json.loads(self.control("states"))
+            down = {name for name, state in states.items() if "DOWN" in str(state).upper()}
+            return down == set(names)
+
+        wait_until(taken, what=f"gdnsd to take {names} for down")
 
     def query(self, name: str, kind: str = "A", subnet: str | None = None) -> dns.message.Message:
         """Ask once."""

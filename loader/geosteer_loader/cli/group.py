@@ -9,10 +9,13 @@ from importlib import import_module
 import click
 
 NAMES = (
-    "bgp", "check-config", "completion", "doctor", "explain", "export", "feed", "follow", "history", "init", "journal",
+    "bgp", "check-config", "completion", "doctor", "explain", "export", "feed", "follow", "history", "import", "init",
+    "journal",
     "latency", "lookup", "map", "metrics", "mismatch", "node", "plan", "probe", "publish", "replay", "rollback", "shares",
     "status", "verify", "version", "web", "who", "workers",
 )  # fmt: skip
+MODULES = {"map": "world_map", "import": "import_configuration"}
+"""Where a command stands whose name is one of Python's."""
 
 
 class _Commands(Mapping[str, click.Command]):
@@ -21,7 +24,7 @@ class _Commands(Mapping[str, click.Command]):
     def __getitem__(self, name: str) -> click.Command:
         if name not in NAMES:
             raise KeyError(name)
-        word = "world_map" if name == "map" else name.replace("-", "_")
+        word = MODULES.get(name, name.replace("-", "_"))
         command: click.Command = getattr(import_module(f"geosteer_loader.cli.{word}"), word)
         return command
 
