@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from geosteer.errors import StoreError
 from geosteer.timestamps import format_time
 from geosteer_loader.export.atomic_files import NotWritten, folder, replace
+from geosteer_loader.follow.flapping import Flapping
 from geosteer_loader.journal import writing as journal
 from geosteer_loader.journal.events import Note
 from geosteer_loader.rib import saved
@@ -68,6 +69,7 @@ class SessionLog:
         self._keeper = keeper
         self._store: Store | None = None
         self._notes: list[Note] = []
+        self._flapping = Flapping()
         self._save_at = float("-inf")
         self._redis_at = float("-inf")
         self._told = ""
@@ -83,7 +85,9 @@ class SessionLog:
                 happened = True
                 text = f"session {one.peer} {WORDS[one.what]}" + (f": {one.why}" if one.why else "")
                 log.log(logging.WARNING if one.what == "lost" else logging.INFO, "%s: %s", name, text)
-                self._notes.append(Note(kind="session", subject=one.peer, what=one.what, why=one.why))
+                note = Note(kind="session", subject=one.peer, what=one.what, why=one.why)
+                self._notes += self._flapping.take(note, now)
+        self._notes += self._flapping.due(now)
         if self._keeper is not None:
             self._keeper.look(now, happened=happened)
         if happened or now >= self._save_at:
@@ -101,6 +105,9 @@ class SessionLog:
             self._keeper.close()
             self._keeper = None
         self._save()
+        self._notes += self._flapping.rest()
+        if self._notes:
+            self._publish(self._redis_at)
         if self._store is not None:
             self._store.close()
             self._store = None
