@@ -34,6 +34,7 @@ def run(stage: Stage) -> Section:
     """Every part, with a Redis of its own."""
     section = Section("loader")
     sources(stage, section)
+    changes(stage, section)
     plans(stage, section)
     networks(stage, section)
     return section
@@ -80,6 +81,32 @@ def sources(stage: Stage, section: Section) -> None:
         section.judge(f"loader.two.{key}", two[name] / (first[name] + second[name]), note)
         section.judge(f"loader.corrected.{key}", corrected[name] / one[name], note)
     section.data["sources"] = used
+
+
+def changes(stage: Stage, section: Section) -> None:
+    """A city database, then one in which a hundredth of the ranges differs, and that one again; beside plain reading."""
+    size = stage.scaled(1_000_000, 20_000)
+    stage.say(f"loader: a change of a city database of {size:,} networks")
+    first = mmdb.write(stage.folder / "first.mmdb", synthetic.city(size), "GeoLite2-City")
+    second = mmdb.alter(first, stage.folder / "second.mmdb", size // 100)
+    read = stage.python("iterated.py", first)
+    server = stage.redis()
+    try:
+        used = {}
+        for name, path in (("first", first), ("1 % scattered", second), ("unchanged", second)):
+            config = zone.geosteer_toml(stage.folder / "changes.toml", server.url, {"geo": path}, keep=1)
+            used[name] = stage.timed([*PUBLISH, str(config)])[1]
+    finally:
+        server.close()
+    table = Table(f"Loader: a change of a city table of {size:,} networks", ["publish", "CPU s", "peak MiB"])
+    table.rows += [[name, usage["cpu"], usage["peak"]] for name, usage in used.items()]
+    table.rows.append(["maxminddb goes over the file once", read["cpu"], read["peak"]])
+    section.tables.append(table)
+    note = f"{size:,} networks"
+    section.judge("loader.read.first", used["first"]["cpu"] / read["cpu"], note)
+    section.judge("loader.read.change", used["1 % scattered"]["cpu"] / read["cpu"], note)
+    section.judge("loader.unchanged", used["unchanged"]["cpu"], note)
+    section.data["changes"] = {**used, "read": read}
 
 
 def _published(stage: Stage, paths: list[Path]) -> Usage:
@@ -174,6 +201,13 @@ def networks(stage: Stage, section: Section) -> None:
             stage.timed([GEOSTEER, "node", what, "n1", "--config", str(config)])[1]
             for what in ("down", "auto") * stage.scaled(3, 1)
         ]
+        short = {
+            what: [
+                stage.timed([GEOSTEER, what, "--config", str(config)])[1]["cpu"]
+                for _ in range(stage.scaled(5, 1))
+            ]
+            for what in ("status", "journal")
+        }
         publish = stage.timed([*PUBLISH, str(config)])[1]
     finally:
         server.close()
@@ -183,9 +217,13 @@ def networks(stage: Stage, section: Section) -> None:
         ["node down, node auto", seconds, node[0]["peak"]],
         ["publish", publish["cpu"], publish["peak"]],
     ]
+    for what, times in short.items():
+        table.rows.append([what, Spread(times), None])
     section.tables.append(table)
     note = f"{count:,} networks"
     section.judge("loader.node", seconds, note)
+    for what, times in short.items():
+        section.judge(f"loader.{what}", Spread(times), note)
     section.judge("loader.networks.time", publish["cpu"], note)
     section.judge("loader.networks.peak", publish["peak"], note)
     section.data["networks"] = {"node": node, "publish": publish}
