@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any, Self
 from support.servers import RedisServer, wait_until
 
 from . import zone
+from .machine import HERE, PYTHON
+from .peers.listener import CHANNEL, KEY
 from .report import Section, Table
 from .stage import WORKER, publish
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from .stage import Stage
@@ -33,6 +35,8 @@ PACE = 20e-6
 """Seconds between two questions to any worker, however many there are: a busy host, not a flood."""
 REST = 0.01
 """Seconds of silence before each write."""
+CONTROL = "bare processes"
+"""That are told and read one key each, as little as a worker could do: what of the rest is the machine's."""
 
 
 def run(stage: Stage) -> Section:
@@ -55,13 +59,18 @@ def run(stage: Stage) -> Section:
                         primary, crowd, stage.scaled(max(4800 // count, 60) // 4, 10)
                     )
                 stage.say(f"freshness: {count} workers, {way}")
+        controls = {
+            count: _control(primary, count, stage.scaled(60, 10))
+            for count in ((8,) if stage.quick else (8, CROWD))
+        }
     finally:
         primary.close()
     table = Table(
         "Freshness: status write on the primary to changed answer, ms",
         ["workers", "way", "state: p50", "p99", "override: p50", "p99", "worst"],
         notes=[
-            "of all workers and writes; nothing is pinned to a core, and of many workers each waits for the others"
+            "of all workers and writes; nothing is pinned to a core, and of many workers each waits for the others",
+            f"{CONTROL}: each waits for a message, reads one key and writes a byte; nobody asks them anything",
         ],
     )
     for label, kinds in samples.items():
@@ -69,8 +78,13 @@ def run(stage: Stage) -> Section:
         every = [value for values in kinds.values() for value in values]
         row = [part(values, share) for values in kinds.values() for share in (0.5, 0.99)]
         table.rows.append([workers, way, *row, max(every)])
+    for count, took in controls.items():
+        told = [None, None, part(took, 0.5), part(took, 0.99), max(took)]
+        table.rows.append([str(count), CONTROL, *told])
     section.tables.append(table)
-    section.data = samples
+    section.data = {**samples, **{f"{count} {CONTROL}": {"told": took} for count, took in controls.items()}}
+    if CROWD in controls:
+        section.judge("freshness.control", part(controls[CROWD], 0.99), f"{CROWD} of them, asked nothing")
     crowds = [
         part(found["override"], 0.99) for label, found in samples.items() if label.startswith(f"{CROWD} ")
     ]
@@ -174,6 +188,49 @@ class Crowd:
     def _tell(process: subprocess.Popen[bytes], data: bytes) -> None:
         assert process.stdin is not None
         process.stdin.write(data)
+
+
+def _control(primary: RedisServer, count: int, trials: int) -> list[float]:
+    """Milliseconds from a message until each of so many bare processes has read a key."""
+    command = [str(PYTHON), "-I", str(HERE / "peers" / "listener.py"), "127.0.0.1", str(primary.port)]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, bufsize=0) for _ in range(count)]
+    waiting = {process.stdout.fileno() for process in processes if process.stdout is not None}
+    try:
+        _hear(waiting)
+        found = []
+        with primary.client() as client:
+            client.set(KEY, '{"state": "down"}')
+            for _ in range(trials):
+                time.sleep(REST)
+                began = time.monotonic()
+                client.publish(CHANNEL, "")
+                found += [(when - began) * 1000 for when in _hear(waiting)]
+            client.delete(KEY)
+        return found
+    finally:
+        for process in processes:
+            process.kill()
+        for process in processes:
+            process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
+
+
+def _hear(fds: Iterable[int]) -> list[float]:
+    """When each has written a byte. Raises: TimeoutError: one has not."""
+    poller, waiting, found = select.poll(), set(fds), []
+    for fd in waiting:
+        poller.register(fd, select.POLLIN)
+    while waiting:
+        ready = poller.poll(PATIENCE * 1000)
+        if not ready:
+            raise TimeoutError(f"{len(waiting)} processes heard nothing")
+        for fd, _ in ready:
+            os.read(fd, 1)
+            found.append(time.monotonic())
+            waiting.discard(fd)
+            poller.unregister(fd)
+    return found
 
 
 def _trials(primary: RedisServer, crowd: Crowd, count: int) -> dict[str, list[float]]:

@@ -89,9 +89,8 @@ class Responder:
                 self._names = names_known(tier, self.abi)
             self._zones = {number: zone for zone, number in self._names.zones.items()}
             self._others.clear()
-        if (
-            renamed or steers != self._steers
-        ):  # what else changes, node states for example, leaves services as they are
+        # a change of node states, for example, leaves services as they are
+        if renamed or steers != self._steers:
             self._steers = steers
             self._collect_services()
 

@@ -48,11 +48,11 @@ class LeafRequests:
 
     def ask(self, wanted: list[tuple[Tree, Branch, int]]) -> Callable[[], bool]:
         """Ask for leaves, in one write; returns what says whether all of these requests are over."""
-        marks = [(id(branch), number) for _, branch, number in wanted]
+        marks = {(id(branch), number) for _, branch, number in wanted}
         for tree, branch, number in wanted:
             self._ask_one(tree, branch, number)
         self._link.writable()
-        return lambda: not any(mark in self._asked for mark in marks)
+        return lambda: self._asked.isdisjoint(marks)
 
     def follow(self, trees: Trees) -> Steps[list[Place]]:
         """Fill the trees of a new generation with what is here; returns the leaves to be fetched before it answers."""
