@@ -511,7 +511,7 @@ def test_a_closed_pipe_ends_a_command_quietly(geosteer: Geosteer) -> None:
     )
     assert process.stdout is not None
     process.stdout.close()
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=60)
     assert err == b""
     assert process.returncode == 141
 
@@ -530,7 +530,7 @@ def test_a_signal_ends_a_publish_with_nothing_half_done_and_the_lock_free(
     wait_until(lambda: client.exists("{geosteer}:lock"))
     time.sleep(0.1)
     process.send_signal(sent)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == code, err
     assert b"Traceback" not in err
     assert not client.exists("{geosteer}:lock")

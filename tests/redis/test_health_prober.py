@@ -283,7 +283,7 @@ def test_a_service_ends_in_good_order_on_sigterm(place: Place, tmp_path: Any) ->
             process = service(place, tmp_path)
             await until(lambda: place.state("n") == "up")
             process.terminate()
-            return process.wait(5)
+            return process.wait(60)
 
     assert asyncio.run(main()) == 0
     assert "Traceback" not in (tmp_path / "log").read_text()
@@ -303,7 +303,7 @@ def test_a_service_that_was_started_with_interrupts_ignored_ignores_them(place: 
         assert process.poll() is None
     finally:
         process.terminate()
-    assert process.wait(5) == 0
+    assert process.wait(60) == 0
 
 
 def test_a_service_begins_anew_in_place_on_sighup_unless_its_file_or_its_program_is_wrong(
@@ -333,7 +333,7 @@ def test_a_service_begins_anew_in_place_on_sighup_unless_its_file_or_its_program
                 assert process.poll() is None
             finally:
                 process.terminate()
-            assert process.wait(5) == 0
+            assert process.wait(60) == 0
             assert log.read_text().count("continuing with the previous settings") == 2
             assert "Traceback" not in log.read_text()
 

@@ -51,7 +51,7 @@ def ports() -> Iterator[list[Switch]]:
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    assert ready.wait(10)
+    assert ready.wait(60)
     yield made
     loop.call_soon_threadsafe(loop.stop)
     thread.join()

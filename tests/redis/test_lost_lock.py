@@ -64,7 +64,7 @@ def test_a_publisher_stopped_while_its_lease_ran_out_ends_with_3(
         assert publish(config, store).generation == 1
     published = current_of(client)
     os.kill(slow.pid, signal.SIGCONT)
-    _, errors = slow.communicate(timeout=30)
+    _, errors = slow.communicate(timeout=60)
     assert slow.returncode == 3, errors
     assert "the publisher's lock was lost" in errors
     assert "Traceback" not in errors

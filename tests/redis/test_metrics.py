@@ -365,7 +365,7 @@ def test_the_command_prints_writes_and_serves(server: RedisServer, tmp_path: Pat
                 assert shown(reply.read())["redis_up"] == {(): 1}
         finally:
             process.terminate()
-        assert process.wait(20) == 143
+        assert process.wait(60) == 143
     server.stop()
     done = subprocess.run(run, capture_output=True, timeout=60)
     assert done.returncode == 1

@@ -97,6 +97,6 @@ def test_no_output_and_no_argument_shows_a_password(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         said += Path(f"/proc/{worker.pid}/cmdline").read_text()
-        said += worker.communicate(questions, timeout=20)[0]
+        said += worker.communicate(questions, timeout=60)[0]
     assert SECRET not in said
     assert "Traceback" not in said

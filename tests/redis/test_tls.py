@@ -171,6 +171,6 @@ def test_a_key_with_a_passphrase_is_refused_without_asking(
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    thread.join(5)
+    thread.join(60)
     assert len(done) == 1
     assert "passphrase" in done[0]

@@ -652,7 +652,7 @@ def test_asking_changes_nothing(chain: Installed) -> None:
 def test_a_redis_that_is_gone_is_named_and_nothing_else_is_guessed(chain: Installed) -> None:
     assert chain.redis is not None
     os.kill(chain.redis.pid, signal.SIGTERM)
-    chain.redis.wait(20)
+    chain.redis.wait(60)
     try:
         links = diagnose(chain, "redis socket", "redis login", "redis health", "rights", "published")
     finally:

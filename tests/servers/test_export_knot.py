@@ -228,7 +228,7 @@ def test_it_follows_states_and_publishes_and_survives_what_is_broken(
             assert gives("192.0.2.3")
         finally:
             follower.send_signal(signal.SIGTERM)
-            assert follower.wait(20) == 143, (tmp_path / "log").read_text()
+            assert follower.wait(60) == 143, (tmp_path / "log").read_text()
         for name, broken in (
             ("geo/cdn.example.net.60.yaml", b"www.cdn.example.net:\n  - geo"), ("classes.mmdb", b"x" * 100),
             ("knot.conf", b"mod-geoip:\n  - nonsense"), ("zones/cdn.example.net.zone", b"x SOA"),

@@ -415,7 +415,7 @@ def test_haproxy_is_changed_through_its_socket_at_once_and_by_its_files_after_a_
             assert ask(proxy.port)["location"] == "http://nyc1.cdn.example.net/"
         finally:
             follower.send_signal(signal.SIGTERM)
-            assert follower.wait(20) == 143, (tmp_path / "log").read_text()
+            assert follower.wait(60) == 143, (tmp_path / "log").read_text()
         assert proxy.server.process.pid == pid
         # A socket that is not there: the files are right, the export says what is missing.
         set_state(own_redis, "nyc1", "down")

@@ -83,5 +83,5 @@ def test_the_monitor_of_the_best_routes_is_followed(gobgp: GoBGP) -> None:
         assert stream.counts.bad == 0
     finally:
         monitor.terminate()
-        reader.join(10)
+        reader.join(60)
         monitor.wait()

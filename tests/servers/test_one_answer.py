@@ -60,7 +60,7 @@ class Fronts:
     def close(self) -> None:
         self.worker.close()
         self.web.close()
-        self.squid.communicate(timeout=10)
+        self.squid.communicate(timeout=60)
         self.steering.close()
 
     def dns(self, service: str, client: str) -> str:

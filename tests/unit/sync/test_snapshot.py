@@ -177,7 +177,7 @@ def test_a_reader_always_sees_a_whole_one_while_several_write(path: Path):
     until = time.monotonic() + 60
     while any(writer.poll() is None for writer in writers) and time.monotonic() < until:
         seen.add(number(path, "here"))
-    assert [writer.wait(10) for writer in writers] == [0, 0, 0]
+    assert [writer.wait(60) for writer in writers] == [0, 0, 0]
     seen.add(number(path, "here"))
     assert None not in seen
     assert len(seen) > 1
