@@ -83,7 +83,8 @@ def _exporter(backend: Path | None, config_path: Path | None) -> Exporter:
     if backend is not None and config_path is None:
         return Exporter(folder=folder)
     config = options.host_config(config_path)
-    return Exporter(folder=folder, redis=config.redis, max_age=config.guard.max_age)
+    measured = config.measurements if config.measurements.exists() else None
+    return Exporter(folder=folder, redis=config.redis, max_age=config.guard.max_age, measurements=measured)
 
 
 def _serve(exporter: Exporter, listen: str) -> None:

@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from geosteer.errors import ConfigError
-from geosteer_loader.config.limits import Guard, Journal, Prober, read_guard, read_journal, read_prober
+from geosteer_loader.config.limits import (
+    MEASUREMENTS,
+    Guard,
+    Journal,
+    Prober,
+    read_guard,
+    read_journal,
+    read_prober,
+)
 from geosteer_loader.config.redis import URL_VARIABLE, RedisSettings, read_redis
 from geosteer_loader.config.section import Problems, Table
 from geosteer_loader.config.toml_file import parse_toml, read_text
@@ -31,6 +39,8 @@ class HostConfig:
     prober: Prober
     guard: Guard
     journal: Journal
+    measurements: Path
+    """The database of measured times."""
 
 
 def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> HostConfig:
@@ -55,8 +65,15 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> HostConf
         prober=read_prober(root.table("prober")),
         guard=read_guard(root.table("guard")),
         journal=read_journal(root.table("journal")),
+        measurements=_measurements(root.raw("latency"), path.parent if path else Path.cwd()),
     )
     root.finish()
     if problems.errors():
         raise ConfigError(problems.errors())
     return config
+
+
+def _measurements(latency: object, base: Path) -> Path:
+    """`database` of `[latency]`; a slip elsewhere in that table is no matter of these commands."""
+    name = latency.get("database") if isinstance(latency, dict) else None
+    return (base / (name if isinstance(name, str) else MEASUREMENTS)).absolute()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from geosteer_loader.config.hints import suggestion
+from geosteer_loader.config.limits import MEASUREMENTS
 from geosteer_loader.config.values import choice, duration, integer, number, prefix, text
 from geosteer_loader.rtt.estimate import Rules
 from geosteer_loader.rtt.inputs.formats import FORMATS, OF_A_NODE, OF_A_PROXY
@@ -77,7 +78,7 @@ def read_latency(table: Table, base: Path, nodes: Collection[str], source: Path 
         forget=table.get("forget", duration(HOUR), usual.forget),
     )
     latency = Latency(
-        database=(base / table.get("database", text, f"{FOLDER}/samples.sqlite")).absolute(),
+        database=(base / table.get("database", text, MEASUREMENTS)).absolute(),
         table=source or Path(f"{FOLDER}/rtt.csv"),
         window=table.get("window", duration(60), 4 * HOUR),
         half_life=table.get("half_life", duration(60), DAY),

@@ -67,6 +67,8 @@ class Prober:
     """How many probers must call a node down: `majority`, `any` or `all` of those with a verdict."""
 
 
+MEASUREMENTS = "/var/lib/geosteer/latency/samples.sqlite"
+"""Where measured times are kept, if `[latency]` does not say."""
 MAX_AGE: Mapping[str, float] = {"geo": 45 * DAY, "bgp": 8 * DAY, "path": 8 * DAY, "rtt": 2 * DAY}
 """By table, in seconds. Country databases come monthly at the slowest; routing tables daily, or weekly where kept by hand."""
 

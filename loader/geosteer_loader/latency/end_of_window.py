@@ -104,15 +104,16 @@ def end_window(store: Measurements, config: Config, geography: Geography, now: f
         changed = told.changed
         marks = told.marks(marks, config.document["nodes"], settings.failures)
     count = _write(config, after, marks, routes, geography, newest)
-    store.replace_records(
-        map(_row, after.items()), now, taken, [(*key, *mark) for key, mark in marks.items()], changed
+    changes = sum(
+        place not in before or before[place].record.times != held.record.times
+        for place, held in after.items()
     )
+    facts = {"window": now, "judged": taken, "changed": changes}
+    failing = [(*key, *mark) for key, mark in marks.items()]
+    store.replace_records(map(_row, after.items()), facts, failing, changed)
     return Window(
         places=len(after),
-        changed=sum(
-            place not in before or before[place].record.times != held.record.times
-            for place, held in after.items()
-        ),
+        changed=changes,
         waiting=sum(held.record.waiting > 0 for held in after.values()),
         forgotten=len(before.keys() - after.keys()),
         failing=sum(mark.on for mark in marks.values()),

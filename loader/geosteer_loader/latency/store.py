@@ -311,15 +311,14 @@ class Measurements:
     def replace_records(
         self,
         records: Iterable[Row],
-        window: float,
-        judged: float,
+        facts: Mapping[str, float],
         failing: Iterable[Failing] = (),
         changed: Changed | None = None,
     ) -> None:
         """Put down what a window came to, in one transaction.
 
         Args:
-            window, judged: when it ended, and how many samples were taken until then.
+            facts: when it ended (`window`), samples taken until then (`judged`), and records that `changed`.
             failing: what is remembered of failures.
             changed: what tells the nodes of which only what is recent counts any more; None: nothing came since the last one.
 
@@ -332,4 +331,4 @@ class Measurements:
             self._sql.executemany("INSERT INTO record VALUES (?, ?, ?, ?, ?)", records)
             self._sql.execute("DELETE FROM failing")
             self._sql.executemany("INSERT INTO failing VALUES (?, ?, ?, ?, ?, ?)", failing)
-            self._sql.executemany("REPLACE INTO fact VALUES (?, ?)", [("window", window), ("judged", judged)])
+            self._sql.executemany("REPLACE INTO fact VALUES (?, ?)", facts.items())

@@ -112,4 +112,16 @@ REDIS = (
 )  # fmt: skip
 """From Redis."""
 
-METRICS = {metric.name: metric for metric in (*ALWAYS, *WORKERS, *REDIS)}
+LATENCY = (
+    _gauge("geosteer_latency_up", "Whether the database of measured times can be read; all below is missing while it is 0."),
+    _gauge("geosteer_latency_sample_timestamp_seconds", "When the newest sample was measured."),
+    _gauge("geosteer_latency_window_timestamp_seconds", "When the last window ended."),
+    _counter("geosteer_latency_samples_total", "Samples that were taken."),
+    _gauge("geosteer_latency_networks", "Client networks of which there are samples."),
+    _gauge("geosteer_latency_records", "Networks, announced prefixes and ASes whose times are known.", "level"),
+    _gauge("geosteer_latency_window_changes", "Of these, whose times the last window changed."),
+    _gauge("geosteer_latency_nodes_failing", "Nodes that are passed over where they fail; each AS and network counts."),
+)  # fmt: skip
+"""From the database of measured times on this host."""
+
+METRICS = {metric.name: metric for metric in (*ALWAYS, *WORKERS, *REDIS, *LATENCY)}

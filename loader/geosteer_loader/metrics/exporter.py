@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.registry import Collector
 
 from geosteer.errors import StoreError
-from geosteer_loader.metrics import published, workers
+from geosteer_loader.metrics import measurements, published, workers
 from geosteer_loader.metrics.bounds import Budget, bound
 from geosteer_loader.metrics.samples import Samples
 from geosteer_loader.store.endpoint import client_for
@@ -20,6 +20,7 @@ from geosteer_loader.store.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from prometheus_client.core import Metric as Family
 
@@ -37,8 +38,17 @@ class Exporter(Collector):
         folder: str | None = None,
         redis: RedisSettings | None = None,
         max_age: Mapping[str, float] | None = None,
+        measurements: Path | None = None,
     ) -> None:
-        """Args: folder: of workers' counters; redis: where what is published is; max_age: of tables' data, seconds."""
+        """What is given is collected.
+
+        Args:
+            folder: of workers' counters.
+            redis: where what is published is.
+            max_age: of tables' data, seconds.
+            measurements: the database of measured times.
+        """
+        self._measurements = measurements
         self._folder, self._redis, self._max_age = folder, redis, max_age or {}
         self._budget = Budget()
         self._store: Store | None = None
@@ -58,6 +68,10 @@ class Exporter(Collector):
                 began = monotonic()
                 samples = self._published(samples)
                 samples.set("collect_seconds", monotonic() - began, "redis")
+            if self._measurements is not None:
+                began = monotonic()
+                measurements.collect(self._measurements, samples)
+                samples.set("collect_seconds", monotonic() - began, "latency")
             samples.set("series_dropped", samples.dropped)
         return iter(list(samples.families()))
 

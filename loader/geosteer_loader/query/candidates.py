@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from geosteer.decision import policy
 from geosteer.decision.model import NEARNESS
 from geosteer.decision.probabilities import Group, kept
-from geosteer.decision.records import lengths_of, place_of
+from geosteer.decision.records import SLOWEST, lengths_of, place_of
 from geosteer.timestamps import format_time
 from geosteer_loader.query.explanation import Candidate, Equals, Nearness, PathLength, RoundTrip
 
@@ -80,7 +80,7 @@ def _candidate(
         shed=round(state.shed, 4) if state else 0.0,
         failing=state is not None and state.failing,
         load=round(load, 4) if load is not None else None,
-        went_by=_went_by(node, service, decision),
+        went_by=_went_by(node, service, decision, _whom(context, asker)),
         rank=answer.index(node) + 1 if chosen else None,
         chosen=chosen,
         spilled=given_away and not chosen,
@@ -90,10 +90,15 @@ def _candidate(
     )
 
 
-def _went_by(node: Node, service: Service, decision: Decision) -> Nearness | PathLength | RoundTrip | None:
+def _went_by(
+    node: Node, service: Service, decision: Decision, whom: str
+) -> Nearness | PathLength | RoundTrip | None:
     times = _times(service, decision)
     if times:
-        return RoundTrip(times.get(node.name))
+        time = times.get(node.name)
+        if time is not None and time > SLOWEST:
+            return RoundTrip(None, f"fails for {time - SLOWEST} % of {whom}")
+        return RoundTrip(time)
     if service.policy in NEARNESS:
         place = _place(service, decision)
         away = policy.distance(place, node.location) if place else float("inf")
@@ -102,6 +107,13 @@ def _went_by(node: Node, service: Service, decision: Decision) -> Nearness | Pat
         vantage = node.vantage or node.name
         return PathLength(vantage, _lengths(decision).get(vantage))
     return None
+
+
+def _whom(context: Context, asker: Client | None) -> str:
+    """The AS of a client, or its network."""
+    if asker is None:
+        return "its clients"
+    return context.cell("bgp", asker.bits, asker.address)[0].partition(" ")[0] or asker.network
 
 
 def _place(service: Service, decision: Decision) -> tuple[float, float] | None:

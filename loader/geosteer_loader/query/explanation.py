@@ -55,6 +55,8 @@ class RoundTrip:
 
     ms: int | None
     """Milliseconds between client and node; None: not known."""
+    fails: str | None = None
+    """`fails for 31 % of AS64500`, where it is passed over for that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

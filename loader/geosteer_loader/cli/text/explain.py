@@ -103,9 +103,10 @@ def _verdict(candidate: Candidate) -> str:
         return str(candidate.excluded)
     if candidate.spilled:
         return "gives this client away"
+    fails = candidate.went_by.fails if isinstance(candidate.went_by, RoundTrip) else None
     if not candidate.chosen:
-        return "ranked behind"
-    why = ""
+        return fails or "ranked behind"
+    why = f" (although it {fails})" if fails else ""
     if candidate.ignored:
         why = f" (although {candidate.ignored})"
     elif candidate.unwilling:
