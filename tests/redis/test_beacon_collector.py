@@ -17,6 +17,9 @@ from geosteer.redirect.bodies import BodyWanted
 from geosteer.redirect.cors import Cors
 from geosteer.redirect.forwarded import Proxies
 from geosteer.redirect.redirector import Redirector
+from geosteer_loader.rtt.inputs.formats import FORMATS
+from geosteer_loader.rtt.inputs.line import Scene
+from geosteer_loader.rtt.sample import Tally
 from support.data import ROOT
 from support.steering import WWW, document, live_steering, republish
 
@@ -435,6 +438,27 @@ def test_docs_show_the_lines_that_are_written(site: Site) -> None:
     shown = page.partition("```text\n")[2].partition("```")[0]
     written = [shape(json.loads(line)) for line in path.read_text().splitlines()]
     assert [shape(json.loads(line)) for line in shown.splitlines()] == written
+
+
+def test_the_ingest_takes_every_line_that_is_written(site: Site) -> None:
+    told = site.candidates(peer="2001:db8:a:b:c::9")
+    first, second, *_ = [node["node"] for node in told["nodes"]]
+    assert site.report(told["token"], peer="2001:db8:a:b:c::9", ms={first: 5.25}, failed=[second]) == 204
+    assert site.ask("POST", "/.geosteer/reports", json.dumps([REPORT]).encode()).status == 204
+    site.collector.close()
+    (path,) = site.folder.glob("*.jsonl")
+    names = [*MANY, "lon1", "ams1", "nyc1"]
+    scene = Scene({**dict(zip(names, names, strict=True)), "192.0.2.100": "n00"}, NOW + 5)
+    tally = Tally()
+    samples = [
+        sample for line in path.read_text().splitlines() for sample in FORMATS["json"](line, scene, tally)
+    ]
+    assert [(sample.node, sample.milliseconds, sample.bits) for sample in samples[:2]] == [
+        (first, 5.25, 128), (second, None, 128),
+    ]  # fmt: skip
+    assert (samples[2].node, samples[2].milliseconds, samples[2].weight) == ("n00", None, 2)
+    assert len(samples) == 3
+    assert not tally.dropped
 
 
 # ---------------------------------------------------------------------- counters, settings, other servers
