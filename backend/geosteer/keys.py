@@ -4,7 +4,7 @@
 |---|---|---|---|---|
 | `{P}:current` | hash | schema, generation, published, config, held; T.v4 ... per table T | publish, rollback | none |
 | `{P}:object` | hash | hex digest -> page or configuration document | publish | none |
-| `{P}:history` | stream | per generation: the fields of `current`, changed, who, when, bytes | publish, rollback | bounded |
+| `{P}:history` | stream | per generation: `current`, changed, who, when, bytes, total, live | publish, rollback | bounded |
 | `{P}:node:<name>` | hash | state, since, reason, failing, shed | probe, feed | none |
 | `{P}:verdict:<prober>` | hash | node -> JSON | that prober | none |
 | `{P}:beat` | hash | writer -> `count time period` | probe, feed | none |
@@ -23,8 +23,9 @@ Verdicts expire when their prober has been silent for long. The JSON of one has:
 - of a feed that reports loads: `load` (in the unit of its capacity), `loaded` (when), `shed`, `stepped` (its last step).
 
 T.built is the date of the data, T.builder what made the pages, T.rpki (JSON) what its routes were judged by; `swept` and
-`restored` say when orphans were looked for, and which generation a rollback went back to; `bytes` of the history is what was
-written for a generation.
+`restored` say when orphans were looked for, and which generation a rollback went back to; `journalled`, which generation the
+journal knows last, and since when publishes of BGP sessions alone follow it. Of the history `bytes` is what was written for a
+generation, `total` for all until then, and `live` marks one in which nothing changed but tables that follow BGP sessions.
 `P` is braced, so that on Redis Cluster all keys share a slot.
 """
 
