@@ -9,6 +9,8 @@ import pytest
 from geosteer.errors import SourceError
 from geosteer_loader.sources.formats import open_source
 from geosteer_loader.sources.report import Report
+from support.data import ROOT
+from support.documented import blocks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +33,14 @@ def test_rows_are_prefixes_with_times_and_the_first_line_has_the_date(tmp_path: 
         (128, 0x2001_0DB8_0077 << 80, 48, "ams1=9"),
     ]
     assert report.built == 1_790_000_000
+
+
+def test_the_file_that_the_page_shows_is_one(tmp_path: Path) -> None:
+    (shown,) = (block.text for block in blocks(ROOT / "docs" / "latency.md") if block.language == "text")
+    rows, _ = read(tmp_path / "rtt.csv", shown)
+    assert [(length, record) for _, _, length, record in rows] == [
+        (24, "fra1=12 ams1=15"), (25, ""), (48, "ams1=9"),
+    ]  # fmt: skip
 
 
 def test_a_file_without_a_row_is_an_empty_table(tmp_path: Path) -> None:
