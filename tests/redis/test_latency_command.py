@@ -278,6 +278,15 @@ def test_killed_between_the_file_and_the_records_the_window_ends_again_alike(
     assert rows(config) == written
 
 
+def test_before_anything_is_measured_an_empty_table_is_published(
+    config: Path, own_redis: RedisServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config.write_text(CONFIG.format(url=own_redis.url))
+    assert told(capsys, config, "ingest", "--json")["samples"] == 0
+    assert main(["check-config", "--config", str(config)]) == 0
+    assert main(["publish", "--config", str(config)]) == 0
+
+
 def test_what_was_ingested_is_published_and_explained(
     config: Path, own_redis: RedisServer, capsys: pytest.CaptureFixture[str]
 ) -> None:

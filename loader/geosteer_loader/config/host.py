@@ -27,7 +27,7 @@ from geosteer_loader.config.toml_file import parse_toml, read_text
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-OTHERS = ("sources", "follow", "rpki", "networks", "nodes", "maps", "zones", "services")
+OTHERS = ("sources", "follow", "latency", "rpki", "networks", "nodes", "maps", "zones", "services")
 """Tables of the loader's file that these commands do not look at: they take nodes and maps as they are published."""
 
 

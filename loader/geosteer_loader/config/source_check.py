@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from geosteer.errors import SourceError
 from geosteer_loader.config.sources import missing_source
 from geosteer_loader.sources.builtin import FORMAT, BuiltinSource, stale
-from geosteer_loader.sources.formats import source_of
+from geosteer_loader.sources.formats import MAY_BE_EMPTY, source_of
 from geosteer_loader.sources.report import Report
 from geosteer_loader.sources.source_files import SourceFile
 
@@ -89,7 +89,7 @@ def wrong_content(table: str, source: SourceConfig, seconds: float = SECONDS) ->
     try:
         rows = source_of(table, source.format, file).rows(Report(), file.check)
         with suppress(_EnoughError):
-            if not any(record for *_, record in islice(rows, ROWS)):
+            if not any(record for *_, record in islice(rows, ROWS)) and table not in MAY_BE_EMPTY:
                 return f"{source.path}: no prefix in it has a record (format {source.format})"
             for _ in islice(rows, ROWS):  # lines further on may be malformed
                 pass

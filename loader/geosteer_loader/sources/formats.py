@@ -20,6 +20,8 @@ FORMATS: dict[str, tuple[str, ...]] = {
     "rtt": ("rtt",),
 }
 """Table -> formats that can fill it; lengths of AS paths need a format that has paths."""
+MAY_BE_EMPTY = frozenset({"rtt"})
+"""Tables of which nothing may be known: before clients measured anything, and when all of that is forgotten."""
 
 
 def open_source(

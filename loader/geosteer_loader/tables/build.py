@@ -15,6 +15,7 @@ from geosteer.tables import page_builder
 from geosteer.timestamps import format_time, maybe_time
 from geosteer_loader.fetch import Copies
 from geosteer_loader.sources.counted import counted
+from geosteer_loader.sources.formats import MAY_BE_EMPTY
 from geosteer_loader.sources.networks import NetworkSource
 from geosteer_loader.sources.report import Report
 from geosteer_loader.tables import provenance
@@ -99,10 +100,6 @@ def fetched(config: Config) -> Iterator[SourceConfig]:
     yield from chain.from_iterable(config.sources.values())
     if config.rpki is not None:
         yield config.rpki.source
-
-
-MAY_BE_EMPTY = ("rtt",)
-"""Tables of which nothing may be known: before clients measured anything, and when all of that is forgotten."""
 
 
 class _Judge:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from geosteer_loader.config import config
+from geosteer_loader.config import config, host
 from geosteer_loader.config.section import Table
 from support.data import ROOT
 
@@ -42,6 +42,10 @@ def test_the_loaders_file_loads_without_problems_or_warnings():
     assert problems == []
     assert all("the built-in country table is of" in warning for warning in warnings)
     assert set(loaded.document["services"]) == {"www.cdn.example.net", "dl.cdn.example.net"}
+
+
+def test_the_loaders_file_serves_commands_that_need_only_its_redis():
+    assert host.load(CONF / "geosteer.toml", {}).redis == config.load(CONF / "geosteer.toml", {}).redis
 
 
 def test_the_workers_file_has_no_problems():
