@@ -83,7 +83,8 @@ def _exporter(backend: Path | None, config_path: Path | None) -> Exporter:
     if backend is not None and config_path is None:
         return Exporter(folder=folder)
     config = options.host_config(config_path)
-    measured = config.measurements if config.measurements.exists() else None
+    there = os.path.lexists(config.measurements)  # False too where its folder may not be looked into
+    measured = config.measurements if there else None
     return Exporter(folder=folder, redis=config.redis, max_age=config.guard.max_age, measurements=measured)
 
 
