@@ -25,22 +25,7 @@ from support.servers import RedisServer, addresses, need, scope, wait_until
 from support.tiny import DOCUMENT, publish_tiny
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    with RedisServer() as made:
-        yield made
-
-
-@pytest.fixture
-def own_redis(server: RedisServer) -> RedisServer:
-    """One for all tests here, emptied for each."""
-    with server.client() as client:
-        client.flushall()
-    return server
 
 
 def export(config: Path, folder: Path, *more: str) -> int:
@@ -50,17 +35,17 @@ def export(config: Path, folder: Path, *more: str) -> int:
 @pytest.mark.no_cover
 @pytest.mark.timeout(3000)
 def test_at_the_boundaries_of_real_data_it_answers_as_the_director_does(
-    own_redis: RedisServer, tmp_path: Path
+    emptied_redis: RedisServer, tmp_path: Path
 ) -> None:
     path = tmp_path / "geosteer.toml"
     text = REAL.replace('a = ["192.0.2.2"]', 'a = ["192.0.2.2"]\naaaa = ["2001:db8:2::1", "2001:db8:2::2"]')
-    path.write_text(text.format(url=own_redis.url, geo=country_database()))
+    path.write_text(text.format(url=emptied_redis.url, geo=country_database()))
     config = load(path, {})
     with connect(config.redis) as store:
         publish(config, store)
-        set_state(own_redis, "ams1", "down")
-        set_state(own_redis, "sin1", "up")
-        set_override(own_redis, "nyc1", state="drain", percent=0)
+        set_state(emptied_redis, "ams1", "down")
+        set_state(emptied_redis, "sin1", "up")
+        set_override(emptied_redis, "nyc1", state="drain", percent=0)
         assert export(path, tmp_path / "g") == 0
         view = View(store)
         oracle = Oracle(view)
@@ -104,7 +89,7 @@ def put(redis: RedisServer, what: dict[str, Any], generation: int = 1) -> None:
         publish_tiny(client, "geosteer", what, generation=generation)
 
 
-def test_all_of_a_zone_is_served_as_by_the_workers(own_redis: RedisServer, tmp_path: Path) -> None:
+def test_all_of_a_zone_is_served_as_by_the_workers(emptied_redis: RedisServer, tmp_path: Path) -> None:
     zones = {
         "cdn.example.net": {
             "soa": {"mname": "ns1.example.net", "rname": "hostmaster.example.net", "minimum": 77, "ttl": 60},
@@ -127,8 +112,8 @@ def test_all_of_a_zone_is_served_as_by_the_workers(own_redis: RedisServer, tmp_p
     what["nodes"]["nyc1"]["hostname"] = "nyc1.cdn.example.net"
     what["maps"]["other"] = {**what["maps"]["default"], "default": {"lon1": 1}}
     what["services"]["cname.cdn.example.net"]["map"] = "other"
-    put(own_redis, what)
-    assert export(tiny_config(tmp_path, own_redis), tmp_path / "g") == 0
+    put(emptied_redis, what)
+    assert export(tiny_config(tmp_path, emptied_redis), tmp_path / "g") == 0
     gb = "192.0.2.0/24"
     with Gdnsd(tmp_path / "g") as server:
 
@@ -159,13 +144,13 @@ def test_all_of_a_zone_is_served_as_by_the_workers(own_redis: RedisServer, tmp_p
 
 
 def test_a_tie_becomes_a_draw_by_weight_among_those_that_are_up(
-    own_redis: RedisServer, tmp_path: Path
+    emptied_redis: RedisServer, tmp_path: Path
 ) -> None:
     what = made()
     what["nodes"]["ams1"]["a"] += ["192.0.2.22"]
     what["maps"]["default"]["continents"]["EU"] = {"ams1": 100, "lon1": 100}
-    put(own_redis, what)
-    config = tiny_config(tmp_path, own_redis)
+    put(emptied_redis, what)
+    config = tiny_config(tmp_path, emptied_redis)
     assert export(config, tmp_path / "g") == 0
     with Gdnsd(tmp_path / "g") as server:
         given = Counter(
@@ -173,24 +158,24 @@ def test_a_tie_becomes_a_draw_by_weight_among_those_that_are_up(
         )
         assert given.keys() == {("192.0.2.1",), ("192.0.2.2", "192.0.2.22")}  # a node with all that it has
         assert all(140 < count < 260 for count in given.values())
-        set_state(own_redis, "lon1", "down")
+        set_state(emptied_redis, "lon1", "down")
         assert export(config, tmp_path / "g") == 0
         ask = lambda: sorted(addresses(server.query(NAME, subnet="203.0.113.0/25")))  # noqa: E731
         wait_until(lambda: all(ask() == ["192.0.2.2", "192.0.2.22"] for _ in range(20)))
 
 
 def test_it_follows_states_without_a_restart_and_publishes_with_a_replacement(
-    own_redis: RedisServer, tmp_path: Path
+    emptied_redis: RedisServer, tmp_path: Path
 ) -> None:
     put(
-        own_redis,
+        emptied_redis,
         made(
             nodes={
                 "lon1": {"a": ["192.0.2.1"], "aaaa": ["2001:db8::1"], "hostname": "l.example.org", "ramp": 0}
             }
         ),
     )
-    config = tiny_config(tmp_path, own_redis)
+    config = tiny_config(tmp_path, emptied_redis)
     out = tmp_path / "g"
     assert export(config, out) == 0
     with Gdnsd(out) as server:
@@ -216,18 +201,18 @@ def test_it_follows_states_without_a_restart_and_publishes_with_a_replacement(
             assert follower.stdout is not None
             assert follower.stdout.readline() == f"{out}: as before\n"
             until("192.0.2.1")
-            set_state(own_redis, "lon1", "down")
+            set_state(emptied_redis, "lon1", "down")
             took = [until("192.0.2.2")]
-            set_state(own_redis, "lon1", "up")
+            set_state(emptied_redis, "lon1", "up")
             took.append(until("192.0.2.1"))
             assert server.pid == pid
             assert server.running
             changed = made()
             changed["maps"]["default"]["countries"]["GB"] = {"nyc1": 1}
-            put(own_redis, changed, 2)
+            put(emptied_redis, changed, 2)
             until("192.0.2.3")
             changed["services"]["new.cdn.example.net"] = {"map": "default"}
-            put(own_redis, changed, 3)
+            put(emptied_redis, changed, 3)
             wait_until(
                 lambda: addresses(server.query("new.cdn.example.net", subnet="192.0.2.0/24")) == ["192.0.2.3"]
             )
@@ -251,14 +236,14 @@ def test_it_follows_states_without_a_restart_and_publishes_with_a_replacement(
     ids=["two down", "all down", "all down, one put down", "drained and put down", "all drained", "all put down", "put up"],
 )  # fmt: skip
 def test_states_are_written_as_the_director_counts_them(
-    own_redis: RedisServer, tmp_path: Path, states: dict[str, str], overrides: dict[str, Any], given: str
+    emptied_redis: RedisServer, tmp_path: Path, states: dict[str, str], overrides: dict[str, Any], given: str
 ) -> None:
-    put(own_redis, made())
+    put(emptied_redis, made())
     for name, state in states.items():
-        set_state(own_redis, name, state)
+        set_state(emptied_redis, name, state)
     for name, said in overrides.items():
-        set_override(own_redis, name, **said)
-    config = tiny_config(tmp_path, own_redis)
+        set_override(emptied_redis, name, **said)
+    config = tiny_config(tmp_path, emptied_redis)
     assert export(config, tmp_path / "g") == 0
     with connect(load(config, {}).redis) as store:
         decision = Oracle(View(store)).decide("192.0.2.0/24")
@@ -312,7 +297,7 @@ TIES = {"order": ["countries"], "countries": {"GB": {"lon1": 1, "ams1": 1}}, "de
          "host name in the zone", "zone", "zone in a zone"],
 )  # fmt: skip
 def test_what_gdnsd_cannot_do_is_listed_and_refused(
-    own_redis: RedisServer,
+    emptied_redis: RedisServer,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     changes: dict[str, Any],
@@ -324,8 +309,8 @@ def test_what_gdnsd_cannot_do_is_listed_and_refused(
         told = [
             'services."cname.cdn.example.net".answer: cname: addresses are given, as the hosts are in its own zone'
         ]
-    put(own_redis, what)
-    config = tiny_config(tmp_path, own_redis)
+    put(emptied_redis, what)
+    config = tiny_config(tmp_path, emptied_redis)
     assert export(config, tmp_path / "g") == (3 if told else 0)
     lines = capsys.readouterr().err.splitlines()
     if told:
@@ -340,26 +325,26 @@ def test_what_gdnsd_cannot_do_is_listed_and_refused(
     assert done.returncode == 0, done.stderr
 
 
-def test_a_share_is_refused_but_does_not_stop_who_follows(own_redis: RedisServer, tmp_path: Path) -> None:
-    put(own_redis, made())
-    set_override(own_redis, "lon1", state="drain", percent=30)
-    config = tiny_config(tmp_path, own_redis)
+def test_a_share_is_refused_but_does_not_stop_who_follows(emptied_redis: RedisServer, tmp_path: Path) -> None:
+    put(emptied_redis, made())
+    set_override(emptied_redis, "lon1", state="drain", percent=30)
+    config = tiny_config(tmp_path, emptied_redis)
     assert export(config, tmp_path / "g") == 3
     assert export(config, tmp_path / "g", "--lossy") == 0
     assert '"192.0.2.1" => UP\n' in (tmp_path / "g" / "states" / "default-best-a-aaaa").read_text()
 
 
-def test_a_node_whose_checks_fail_gets_the_short_ttl(own_redis: RedisServer, tmp_path: Path) -> None:
-    put(own_redis, made(services={NAME: {"map": "default", "ttl": 60, "ttl_min": 12}}))
-    set_state(own_redis, "lon1", "up", failing="yes")
-    config = tiny_config(tmp_path, own_redis)
+def test_a_node_whose_checks_fail_gets_the_short_ttl(emptied_redis: RedisServer, tmp_path: Path) -> None:
+    put(emptied_redis, made(services={NAME: {"map": "default", "ttl": 60, "ttl_min": 12}}))
+    set_state(emptied_redis, "lon1", "up", failing="yes")
+    config = tiny_config(tmp_path, emptied_redis)
     assert export(config, tmp_path / "g") == 0
     with Gdnsd(tmp_path / "g") as server:
         assert server.query(NAME, subnet="192.0.2.0/24").answer[0].ttl == 12
 
 
 def test_latency_goes_by_measured_times_among_those_that_are_up(
-    own_redis: RedisServer, tmp_path: Path
+    emptied_redis: RedisServer, tmp_path: Path
 ) -> None:
     what = made(services={NAME: {"map": "default", "policy": "latency"}})
     for name, place in {"lon1": [51, 0], "ams1": [52, 5], "nyc1": [41, -74]}.items():
@@ -369,9 +354,9 @@ def test_latency_goes_by_measured_times_among_those_that_are_up(
         "geo": {"192.0.2.0/24": "GB 50 1", "198.51.100.0/24": "US 40 -80"},
         "rtt": {"192.0.2.0/24": "nyc1=9 ams1=30 lon1=40"},
     }
-    with own_redis.client() as client:
+    with emptied_redis.client() as client:
         publish_tiny(client, "geosteer", what, tables)
-    config = tiny_config(tmp_path, own_redis)
+    config = tiny_config(tmp_path, emptied_redis)
     nets = ("192.0.2.0", "198.51.100.0")
 
     def given() -> list[str]:
@@ -381,22 +366,22 @@ def test_latency_goes_by_measured_times_among_those_that_are_up(
             return [addresses(server.query(NAME, subnet=f"{net}/24"))[0] for net in nets]
 
     assert given() == ["192.0.2.3", "192.0.2.3"]
-    set_state(own_redis, "nyc1", "down")
+    set_state(emptied_redis, "nyc1", "down")
     with connect(load(config, {}).redis) as store:
         oracle = Oracle(View(store))
         right = [contents(oracle.decide(f"{net}/24"), "A")[0] for net in nets]
     assert given() == right
 
 
-def test_nearest_goes_by_distance_among_those_that_are_up(own_redis: RedisServer, tmp_path: Path) -> None:
+def test_nearest_goes_by_distance_among_those_that_are_up(emptied_redis: RedisServer, tmp_path: Path) -> None:
     what = made(services={NAME: {"map": "default", "policy": "nearest"}})
     for name, place in {"lon1": [51, 0], "ams1": [52, 5], "nyc1": [41, -74]}.items():
         what["nodes"][name]["location"] = place
     what["maps"]["default"] = {"default": {"lon1": 1, "ams1": 2, "nyc1": 3}}
     table = {"geo": {"192.0.2.0/24": "GB 50 1", "198.51.100.0/24": "US 40 -80", "203.0.113.0/24": "GB"}}
-    with own_redis.client() as client:
+    with emptied_redis.client() as client:
         publish_tiny(client, "geosteer", what, table)
-    config = tiny_config(tmp_path, own_redis)
+    config = tiny_config(tmp_path, emptied_redis)
 
     def given() -> list[str]:
         assert export(config, tmp_path / "g") == 0
@@ -407,7 +392,7 @@ def test_nearest_goes_by_distance_among_those_that_are_up(own_redis: RedisServer
             ]
 
     assert given() == ["192.0.2.1", "192.0.2.3", "192.0.2.3"]
-    set_state(own_redis, "nyc1", "down")
+    set_state(emptied_redis, "nyc1", "down")
     with connect(load(config, {}).redis) as store:
         oracle = Oracle(View(store))
         right = [

@@ -31,7 +31,6 @@ from support.servers import RedisServer, addresses, scope, wait_until
 from support.tiny import publish_tiny
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 NODES = {
@@ -41,20 +40,6 @@ NODES = {
     "nyc1": "192.0.2.4",
     "sin1": "192.0.2.5",
 }
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    with RedisServer() as made:
-        yield made
-
-
-@pytest.fixture
-def own_redis(server: RedisServer) -> RedisServer:
-    """One for all tests here, emptied for each."""
-    with server.client() as client:
-        client.flushall()
-    return server
 
 
 def export(config: Path, folder: Path, *more: str) -> int:
@@ -68,17 +53,17 @@ def contents(decision: Any, kind: str) -> list[str]:
 @pytest.mark.no_cover
 @pytest.mark.timeout(3000)
 def test_at_the_boundaries_of_real_data_it_answers_as_the_director_does_whichever_node_is_down(
-    own_redis: RedisServer, tmp_path: Path
+    emptied_redis: RedisServer, tmp_path: Path
 ) -> None:
     path, folder = tmp_path / "geosteer.toml", tmp_path / "k"
     text = REAL.replace("AU = {{ sin1 = 1, lon1 = 1 }}", "AU = {{ sin1 = 2, lon1 = 1 }}")
     text = text.replace("AF = {{ lon1 = 5, ams1 = 5, nyc1 = 5 }}", "AF = {{ lon1 = 5, ams1 = 4, nyc1 = 3 }}")
-    path.write_text(text.format(url=own_redis.url, geo=country_database()))
+    path.write_text(text.format(url=emptied_redis.url, geo=country_database()))
     config = load(path, {})
     with connect(config.redis) as store:
         publish(config, store)
         for node in NODES:
-            set_state(own_redis, node, "up", since="2026-01-01T00:00:00Z")
+            set_state(emptied_redis, node, "up", since="2026-01-01T00:00:00Z")
         picture = Picture(store)
         files = Writer(Exporter(picture, folder).bundle, folder, "", lambda _: True)
         files.once(lossy=False)
@@ -87,7 +72,7 @@ def test_at_the_boundaries_of_real_data_it_answers_as_the_director_does_whicheve
         with Knot(folder) as knot:
             for node in ("", *NODES):
                 if node:
-                    set_state(own_redis, node, "down")
+                    set_state(emptied_redis, node, "down")
                     assert picture.refresh()
                     # where the next best are equal, nobody can say which one it is
                     files.once(lossy=True)
@@ -108,7 +93,7 @@ def test_at_the_boundaries_of_real_data_it_answers_as_the_director_does_whicheve
                             assert contents(oracle.decide(other), kind) == given, (node, subnet, other)
                 assert compared > 40
                 if node:
-                    set_state(own_redis, node, "up", since="2026-01-01T00:00:00Z")
+                    set_state(emptied_redis, node, "up", since="2026-01-01T00:00:00Z")
         after = (folder / "classes.mmdb").stat()
         assert (after.st_ino, after.st_mtime_ns) == (database.st_ino, database.st_mtime_ns)
 
@@ -118,7 +103,7 @@ def put(redis: RedisServer, what: dict[str, Any], generation: int = 1) -> None:
         publish_tiny(client, "geosteer", what, generation=generation)
 
 
-def test_all_of_a_zone_is_served_as_by_the_workers(own_redis: RedisServer, tmp_path: Path) -> None:
+def test_all_of_a_zone_is_served_as_by_the_workers(emptied_redis: RedisServer, tmp_path: Path) -> None:
     what = document()
     what["zones"]["cdn.example.net"]["records"] += [
         {"name": "ns2.cdn.example.net", "type": "A", "content": "192.0.2.53", "ttl": 300},
@@ -144,12 +129,12 @@ def test_all_of_a_zone_is_served_as_by_the_workers(own_redis: RedisServer, tmp_p
     }  # fmt: skip
     what["maps"]["two"] = {"default": {"lon1": 3, "ams1": 2, "nyc1": 1}}
     what["nodes"]["ams1"]["a"] += ["192.0.2.22"]
-    put(own_redis, what)
-    with own_redis.client() as client:
+    put(emptied_redis, what)
+    with emptied_redis.client() as client:
         client.hset(
             "{geosteer}:node:ams1", mapping={"state": "up", "failing": "yes", "since": "2026-01-01T00:00:00Z"}
         )
-    assert export(tiny_config(tmp_path, own_redis), tmp_path / "k") == 0
+    assert export(tiny_config(tmp_path, emptied_redis), tmp_path / "k") == 0
     british, dutch = "192.0.2.0/24", "198.51.100.0/24"
     with Knot(tmp_path / "k") as knot:
 
@@ -186,10 +171,10 @@ def test_all_of_a_zone_is_served_as_by_the_workers(own_redis: RedisServer, tmp_p
 
 
 def test_it_follows_states_and_publishes_and_survives_what_is_broken(
-    own_redis: RedisServer, tmp_path: Path
+    emptied_redis: RedisServer, tmp_path: Path
 ) -> None:
-    put(own_redis, document())
-    config, out = tiny_config(tmp_path, own_redis), tmp_path / "k"
+    put(emptied_redis, document())
+    config, out = tiny_config(tmp_path, emptied_redis), tmp_path / "k"
     assert export(config, out) == 0
     with Knot(out) as knot:
 
@@ -217,13 +202,13 @@ def test_it_follows_states_and_publishes_and_survives_what_is_broken(
             follower.stdout.readline()
             for state, wanted in (("down", "192.0.2.2"), ("up", "192.0.2.1")):
                 began = time.monotonic()
-                set_state(own_redis, "lon1", state, since="2026-01-01T00:00:00Z")
+                set_state(emptied_redis, "lon1", state, since="2026-01-01T00:00:00Z")
                 wait_until(partial(gives, wanted), what=wanted)
                 print(f"{state}: {time.monotonic() - began:.2f} s")
             changed = document()
             changed["maps"]["default"]["countries"]["GB"] = {"nyc1": 1}
             changed["services"]["new.cdn.example.net"] = {"map": "default"}
-            put(own_redis, changed, 2)
+            put(emptied_redis, changed, 2)
             wait_until(lambda: gives("192.0.2.3", "new.cdn.example.net"), what="a new service")
             assert gives("192.0.2.3")
         finally:
@@ -262,7 +247,7 @@ def test_it_follows_states_and_publishes_and_survives_what_is_broken(
     ids=["all can be said", "weighted", "an alias of a service"],
 )  # fmt: skip
 def test_what_knot_cannot_do_is_listed_and_refused(
-    own_redis: RedisServer,
+    emptied_redis: RedisServer,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     changes: dict[str, Any],
@@ -271,8 +256,8 @@ def test_what_knot_cannot_do_is_listed_and_refused(
     what = document(**changes)
     what["maps"]["default"]["countries"]["FR"] = {"lon1": 2, "ams1": 1}
     what["maps"]["default"]["default"] = {"nyc1": 3, "lon1": 1}
-    put(own_redis, what)
-    config = tiny_config(tmp_path, own_redis)
+    put(emptied_redis, what)
+    config = tiny_config(tmp_path, emptied_redis)
     assert export(config, tmp_path / "k") == (3 if told else 0)
     said = capsys.readouterr().err
     assert [text for text in told if text not in said] == []

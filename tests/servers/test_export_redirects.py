@@ -212,27 +212,15 @@ def _goes(port: int, node: str) -> bool:
 TABLES = {"geo": {"127.1.0.0/16": "GB", "127.2.0.0/16": "NL", "127.3.0.0/16": "US", "::1/128": "NL"}}
 
 
-@pytest.fixture(scope="module")
-def small() -> Iterator[RedisServer]:
-    with RedisServer() as redis:
-        yield redis
-
-
-@pytest.fixture
-def own_redis(small: RedisServer) -> RedisServer:
-    """One for the tests below, emptied for each."""
-    with small.client() as client:
-        client.flushall()
-    return small
-
-
 def put(redis: RedisServer, what: dict[str, Any], generation: int = 1) -> None:
     with redis.client() as client:
         publish_tiny(client, "geosteer", what, generation=generation, tables=TABLES)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_requests_are_answered_as_by_geosteer_http(own_redis: RedisServer, tmp_path: Path, kind: str) -> None:
+def test_requests_are_answered_as_by_geosteer_http(
+    emptied_redis: RedisServer, tmp_path: Path, kind: str
+) -> None:
     what = document()
     what["services"] |= {
         "*.img.cdn.example.net": {"map": "default", "ttl": 20},
@@ -241,16 +229,16 @@ def test_requests_are_answered_as_by_geosteer_http(own_redis: RedisServer, tmp_p
     what["maps"]["none"] = {"default": {"nyc1": 100}, "all_down": "none"}
     what["services"]["none.cdn.example.net"] = {"map": "none"}
     what["services"][f"{'long-' * 11}name.cdn.example.net"] = {"map": "default", "ttl": 7}
-    put(own_redis, what)
-    set_state(own_redis, "nyc1", "down")
-    with own_redis.client() as client:
+    put(emptied_redis, what)
+    set_state(emptied_redis, "nyc1", "down")
+    with emptied_redis.client() as client:
         client.hset(
             "{geosteer}:node:ams1", mapping={"state": "up", "failing": "yes", "since": "2026-01-01T00:00:00Z"}
         )
     options = ["--trust", "127.3.0.0/16", "--port", "8080"]
-    assert export(kind, tiny_config(tmp_path, own_redis), tmp_path / "x", *options) == 0
+    assert export(kind, tiny_config(tmp_path, emptied_redis), tmp_path / "x", *options) == 0
     port = free_port(["127.0.0.1", "::1"])
-    settings = write_settings(own_redis, "geosteer", tmp_path, "timeout = 5000")
+    settings = write_settings(emptied_redis, "geosteer", tmp_path, "timeout = 5000")
     http, _ = start_http(settings, "--listen", f"[::1]:{port}", *options, port=port)
     with http, serving(kind, tmp_path / "x") as (server, _):
         wait_until(lambda: ask(port)["cache-control"] == "private, max-age=60", what="a redirect")
@@ -301,13 +289,13 @@ def test_requests_are_answered_as_by_geosteer_http(own_redis: RedisServer, tmp_p
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_draws_have_the_shares_of_the_workers_and_keep_a_network_at_its_node(
-    own_redis: RedisServer, tmp_path: Path, kind: str
+    emptied_redis: RedisServer, tmp_path: Path, kind: str
 ) -> None:
     what = document()
     what["services"][NAME] |= {"policy": "weighted"}
     what["maps"]["default"]["countries"]["GB"] = {"lon1": 100, "ams1": 200, "nyc1": 100}
-    put(own_redis, what)
-    assert export(kind, tiny_config(tmp_path, own_redis), tmp_path / "x", "--trust", "127.0.0.1") == 0
+    put(emptied_redis, what)
+    assert export(kind, tiny_config(tmp_path, emptied_redis), tmp_path / "x", "--trust", "127.0.0.1") == 0
     with serving(kind, tmp_path / "x") as (server, _):
         tell = options_of(server)
         clients = [f"127.1.{at}.{at}" for at in range(256)]
@@ -317,21 +305,22 @@ def test_draws_have_the_shares_of_the_workers_and_keep_a_network_at_its_node(
         assert counts.keys() == {"lon1", "ams1", "nyc1"}
         assert 98 <= counts["ams1"] <= 158  # 128 is to be expected, 8 the standard deviation
         assert 36 <= counts["lon1"] <= 92
-        set_override(own_redis, "ams1", state="drain", percent=0)
+        set_override(emptied_redis, "ams1", state="drain", percent=0)
         assert (
-            export(kind, tiny_config(tmp_path, own_redis), tmp_path / "x", "--trust", "127.0.0.1", *tell) == 0
+            export(kind, tiny_config(tmp_path, emptied_redis), tmp_path / "x", "--trust", "127.0.0.1", *tell)
+            == 0
         )
         wait_until(lambda: "ams1" not in str(asked_as(server.port, clients, NAME)), what="ams1 drained")
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_cannot_be_said_is_refused(
-    own_redis: RedisServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
+    emptied_redis: RedisServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
 ) -> None:
     what = document()
     what["services"][NAME] |= {"policy": "hash"}
-    put(own_redis, what)
-    config = tiny_config(tmp_path, own_redis)
+    put(emptied_redis, what)
+    config = tiny_config(tmp_path, emptied_redis)
     assert export(kind, config, tmp_path / "x") == 3
     assert "hash: a path has no node of its own" in capsys.readouterr().err
     assert not (tmp_path / "x").exists()
@@ -340,10 +329,10 @@ def test_what_cannot_be_said_is_refused(
 
 
 def test_a_broken_file_leaves_nginx_as_it_is(
-    own_redis: RedisServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    emptied_redis: RedisServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    put(own_redis, document())
-    config, out = tiny_config(tmp_path, own_redis), tmp_path / "x"
+    put(emptied_redis, document())
+    config, out = tiny_config(tmp_path, emptied_redis), tmp_path / "x"
     assert export("nginx", config, out) == 0
     with Nginx(out) as server:
         assert ask(server.port)["location"] == "http://lon1.cdn.example.net/"
@@ -357,7 +346,7 @@ def test_a_broken_file_leaves_nginx_as_it_is(
             os.kill(server.server.process.pid, signal.SIGHUP)  # even so
             assert ask(server.port)["location"] == "http://lon1.cdn.example.net/"
         # The next export mends it, and what the server was not told of before it is told of then.
-        set_state(own_redis, "lon1", "down")
+        set_state(emptied_redis, "lon1", "down")
         (out / "redirect.conf").chmod(0o644)
         assert export("nginx", config, out, "--reload", "false") == 1
         assert "exit status 1" in capsys.readouterr().err
@@ -375,10 +364,10 @@ def test_a_broken_file_leaves_nginx_as_it_is(
 
 
 def test_haproxy_is_changed_through_its_socket_at_once_and_by_its_files_after_a_restart(
-    own_redis: RedisServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    emptied_redis: RedisServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    put(own_redis, document())
-    config, out = tiny_config(tmp_path, own_redis), tmp_path / "x"
+    put(emptied_redis, document())
+    config, out = tiny_config(tmp_path, emptied_redis), tmp_path / "x"
     assert export("haproxy", config, out) == 0
     with HAProxy(out) as proxy:
         pid = proxy.server.process.pid
@@ -402,13 +391,13 @@ def test_haproxy_is_changed_through_its_socket_at_once_and_by_its_files_after_a_
             follower.stdout.readline()
             for state, node in (("down", "ams1"), ("up", "lon1")):
                 began = time.monotonic()
-                set_state(own_redis, "lon1", state, since="2026-01-01T00:00:00Z")
+                set_state(emptied_redis, "lon1", state, since="2026-01-01T00:00:00Z")
                 wait_until(partial(_goes, proxy.port, node), what=node)
                 print(f"{state}: {time.monotonic() - began:.2f} s")
             changed = document()
             changed["maps"]["default"]["countries"]["GB"] = {"nyc1": 1}
             changed["services"]["new.cdn.example.net"] = {"map": "default"}
-            put(own_redis, changed, 2)
+            put(emptied_redis, changed, 2)
             wait_until(
                 lambda: ask(proxy.port, host="new.cdn.example.net").status == 302, what="a new service"
             )
@@ -418,7 +407,7 @@ def test_haproxy_is_changed_through_its_socket_at_once_and_by_its_files_after_a_
             assert follower.wait(60) == 143, (tmp_path / "log").read_text()
         assert proxy.server.process.pid == pid
         # A socket that is not there: the files are right, the export says what is missing.
-        set_state(own_redis, "nyc1", "down")
+        set_state(emptied_redis, "nyc1", "down")
         assert export("haproxy", config, out, "--socket", str(tmp_path / "none")) == 1
         assert "none: No such file or directory" in capsys.readouterr().err
         assert ask(proxy.port)["location"] == "http://nyc1.cdn.example.net/"

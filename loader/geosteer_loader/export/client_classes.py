@@ -120,11 +120,15 @@ class Classes:
         answers = self.answers(service, records)
         if service.policy not in NEARNESS:
             return tuple(answers.seen.items())
-        # Places are too many to have a class each; what they come to is one of few.
-        settled = answers.settled()
-        if settled is not None:
-            return tuple((kind, *(node.name for node in nodes)) for kind, nodes in settled.items())
-        return tuple(
-            (kind, *sorted((node.name, round(part, 6)) for node, part in answers.chances(kind).items()))
-            for kind in service.kinds
-        )
+        return coarse(service, answers)
+
+
+def coarse(service: Service, answers: Answers) -> Key:
+    """What a service answers to a place: places are too many to have a class each; what they come to is one of few."""
+    settled = answers.settled()
+    if settled is not None:
+        return tuple((kind, *(node.name for node in nodes)) for kind, nodes in settled.items())
+    return tuple(
+        (kind, *sorted((node.name, round(part, 6)) for node, part in answers.chances(kind).items()))
+        for kind in service.kinds
+    )

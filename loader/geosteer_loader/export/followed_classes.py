@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from geosteer.decision.distribution import Projection, View
 from geosteer.decision.layer_walk import levels
 from geosteer.decision.model import NEARNESS
-from geosteer_loader.export.client_classes import Answers
+from geosteer_loader.export.client_classes import Answers, coarse
 from geosteer_loader.progress import Silent
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ class FollowedClasses(Generic[T]):
         with meter("classes") as shown:
             self._seen_of = self._sort_out(shown.progress)
         self._near = [
-            Outcomes(picture, service, tables, _coarse) if service.policy in NEARNESS else None
+            Outcomes(picture, service, tables, coarse) if service.policy in NEARNESS else None
             for service in services
         ]
         self._states = picture.standings
@@ -226,17 +226,6 @@ class FollowedClasses(Generic[T]):
                 for outcomes, near in zip(self.outcomes, self._near, strict=True)
             ]
         )
-
-
-def _coarse(service: Service, answers: Answers) -> Key:
-    """What a service answers to a place: places are too many to have a class each; what they come to is one of few."""
-    settled = answers.settled()
-    if settled is not None:
-        return tuple((kind, *(node.name for node in nodes)) for kind, nodes in settled.items())
-    return tuple(
-        (kind, *sorted((node.name, round(part, 6)) for node, part in answers.chances(kind).items()))
-        for kind in service.kinds
-    )
 
 
 def _name(key: Key) -> str:

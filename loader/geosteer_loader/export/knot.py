@@ -16,8 +16,8 @@ import dns.rdata
 
 from geosteer_loader.config.dns_names import zone_of
 from geosteer_loader.export.bundle import Bundle
+from geosteer_loader.export.class_database import ClassDatabase
 from geosteer_loader.export.followed_classes import FollowedClasses
-from geosteer_loader.export.mmdb_writer import database
 from geosteer_loader.export.static_records import static_records
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Exporter:
         self._folder = folder.absolute()
         self._classes: FollowedClasses[Made] | None = None
         self._services: list[Service] = []
-        self._kept: tuple[list[int], bytes] | None = None
+        self._database = ClassDatabase(picture, DATABASE)
 
     def bundle(self) -> Bundle:
         """The files for what is published now, the database first.
@@ -64,10 +64,9 @@ class Exporter:
                 return _made(service, answers, picture)
 
             classes = self._classes = FollowedClasses(picture, self._services, make, picture.meter)
-            self._kept = None
         for service in self._services:
             _inexpressible(bundle, service)
-        bundle.files[DATABASE] = self._database(classes)
+        bundle.files[DATABASE] = self._database.of(classes)
         modules = {
             (zone, ttl): _geo_file(zone)
             for zone in zones
@@ -91,17 +90,6 @@ class Exporter:
             bundle.files[f"zones/{zone}.zone"] = "".join(_zone_file(bundle, picture, zone, mine))
         bundle.files[SETTINGS] = "".join(_settings(list(zones), list(modules), self._folder))
         return bundle
-
-    def _database(self, classes: FollowedClasses[Made]) -> bytes:
-        if self._kept is None or self._kept[0] is not classes.mapped:
-            records = [{"country": {"iso_code": name}} for name in classes.names]
-            built = self._picture.generation.serial  # when it was published
-            with self._picture.meter(DATABASE) as shown:
-                data = database(
-                    classes.spread(), records, kind="geosteer-classes", built=built, progress=shown.progress
-                )
-            self._kept = classes.mapped, data
-        return self._kept[1]
 
 
 def _inexpressible(bundle: Bundle, service: Service) -> None:

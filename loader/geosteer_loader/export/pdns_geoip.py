@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from geosteer_loader.config.dns_names import zone_of
 from geosteer_loader.export.bundle import Bundle
+from geosteer_loader.export.class_database import ClassDatabase
 from geosteer_loader.export.followed_classes import FollowedClasses
-from geosteer_loader.export.mmdb_writer import database
 from geosteer_loader.export.static_records import static_records
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Exporter:
         self._picture = picture
         self._folder = folder
         self._classes: FollowedClasses[Made] | None = None
-        self._kept: tuple[list[int], bytes] | None = None
+        self._database = ClassDatabase(picture, DATABASE)
 
     def bundle(self) -> Bundle:
         """The files for what is published now, the database first.
@@ -74,8 +74,7 @@ class Exporter:
 
             several = [service for _, service in variants.values()]
             classes = self._classes = FollowedClasses(picture, several, make, picture.meter)
-            self._kept = None
-        bundle.files[DATABASE] = self._database(classes)
+        bundle.files[DATABASE] = self._database.of(classes)
         answers: dict[str, Answers] = {}
         for number, ((places, _), outcomes) in enumerate(
             zip(variants.values(), classes.outcomes, strict=True)
@@ -93,17 +92,6 @@ class Exporter:
         bundle.files[ZONES] = "\n".join(_yaml(bundle, picture, formats, answers)) + "\n"
         bundle.files[SETTINGS] = _settings(self._folder.absolute())
         return bundle
-
-    def _database(self, classes: FollowedClasses[Made]) -> bytes:
-        if self._kept is None or self._kept[0] is not classes.mapped:
-            records = [{"country": {"iso_code": name}} for name in classes.names]
-            built = self._picture.generation.serial  # when it was published
-            with self._picture.meter(DATABASE) as shown:
-                data = database(
-                    classes.spread(), records, kind="geosteer-classes", built=built, progress=shown.progress
-                )
-            self._kept = classes.mapped, data
-        return self._kept[1]
 
 
 def _variants(services: Mapping[str, Service]) -> dict[Key, tuple[list[str], Service]]:
