@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from geosteer.cmodules import Address, pack_address
 from geosteer.decision.client import parse
+from geosteer_loader.store.pages import Pages, read_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,14 +68,9 @@ def tiny_config(folder: Path, redis: RedisServer) -> Path:
 def edges(view: View, some: int) -> list[str]:
     """The networks (/24, /56) before and at the boundaries of the published tables, or of some of them."""
     dice, found = random.Random(3), []
-    for (table, bits), tree in view.generation.trees.items():
-        starts = []
-        for branch, number in tree.leaves():
-            view.cell(table, bits, branch.bounds(number)[0])
-            leaf = branch.slots[number]
-            assert leaf is not None
-            starts += [leaf.first, *(start << leaf.shift for start in leaf.starts)]
-        chosen = starts if LONG else dice.sample(starts, min(some, len(starts)))
+    for (_, bits), tree in view.generation.trees.items():
+        starts, _ = read_table(Pages(view._store), bits, tree.root.hex())
+        chosen = starts if LONG else dice.sample(list(starts), min(some, len(starts)))
         for start in chosen:
             for value in (start - 1, start):
                 if 0 <= value < 1 << bits:
