@@ -67,6 +67,7 @@ GEOSTEER = {
     "geosteer.sync.decider",
     "geosteer.sync.follower",
     "geosteer.sync.generation",
+    "geosteer.sync.handshake",
     "geosteer.sync.leaf_requests",
     "geosteer.sync.lookups",
     "geosteer.sync.node_states",
