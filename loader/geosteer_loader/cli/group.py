@@ -10,9 +10,8 @@ import click
 
 NAMES = (
     "bgp", "check-config", "completion", "doctor", "explain", "export", "feed", "follow", "history", "import", "init",
-    "journal",
-    "latency", "lookup", "map", "metrics", "mismatch", "node", "plan", "probe", "publish", "replay", "rollback", "shares",
-    "status", "verify", "version", "web", "who", "workers",
+    "journal", "latency", "lookup", "map", "metrics", "mismatch", "node", "plan", "probe", "publish", "replay",
+    "rollback", "shares", "status", "verify", "version", "web", "who", "workers",
 )  # fmt: skip
 MODULES = {"map": "world_map", "import": "import_configuration"}
 """Where a command stands whose name is one of Python's."""
