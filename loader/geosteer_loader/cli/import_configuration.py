@@ -88,6 +88,25 @@ def pdns_geoip(*, path: Path, output: Path, lossy: bool, force: bool, as_json: b
 
 
 @import_configuration.command(
+    "bind-geoip",
+    epilog=options.examples(
+        "geosteer import bind-geoip /etc/bind/named.conf",
+        "geosteer import bind-geoip named.conf --output geosteer.toml --lossy",
+    ),
+)
+@_folder("FILE")
+@_shared
+def bind_geoip(*, path: Path, output: Path, lossy: bool, force: bool, as_json: bool) -> None:
+    """Read BIND's views and the zones within them.
+
+    Names whose addresses differ between views become services; the places and networks of a view are keys of their maps.
+    """
+    from geosteer_loader.importing.bind_geoip import draft_of
+
+    _write(draft_of(path), output, (lossy, force, as_json))
+
+
+@import_configuration.command(
     epilog=options.examples(
         "geosteer import geodns /etc/geodns/dns", "geosteer import geodns dns -o geosteer.toml --lossy"
     )

@@ -98,7 +98,12 @@ class Draft:
         self.remarks.setdefault(place, {})[text] = None
 
     def add_node(self, names: Iterable[str], node: Node) -> str:
-        """Take in a node under the first of these names that is free or means the same; its name."""
+        """Take in a node under the first of these names that is free or means the same; its name.
+
+        A host name is that of one node only.
+        """
+        if node.hostname and (known_name := self.name_of(node)):
+            return known_name
         wanted = [label(name) for name in names]
         for name in wanted:
             known = self.nodes.get(name)

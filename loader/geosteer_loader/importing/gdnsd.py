@@ -9,8 +9,8 @@ from geosteer_loader.importing import vscf
 from geosteer_loader.importing.draft import Draft, Zone
 from geosteer_loader.importing.gdnsd_maps import Geography
 from geosteer_loader.importing.gdnsd_resources import Resources
-from geosteer_loader.importing.steering import Steering, service
-from geosteer_loader.importing.zone_text import ZoneFile, seconds
+from geosteer_loader.importing.steering import service
+from geosteer_loader.importing.zone_text import ZoneFile, seconds, zone_soa
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,7 +72,10 @@ class _Import:
             if line.kind in DYNAMIC:
                 dynamic.append(line)
             elif line.kind == "SOA":
-                _soa(zone, line)
+                # gdnsd sends the lesser of both as either (gdnsd.zonefile(5), SUPPORTED RESOURCE RECORD TYPES)
+                soa = zone_soa(line)
+                least = min(soa["minimum"], soa["ttl"])
+                zone.soa = {**soa, "minimum": least, "ttl": least}
             elif line.kind == "NS" and line.name == name:
                 zone.ns.append(line.content.removesuffix("."))
                 zone.ns_ttl = seconds(line.ttl)
@@ -98,16 +101,3 @@ class _Import:
             return
         named = f"{resource}-{datacenter}" if datacenter else resource
         service(draft, line.name, steering, ttl, seconds(least) if least else None, place, named or plugin)
-
-
-def _soa(zone: Zone, line: Line) -> None:
-    mname, rname, _, refresh, retry, expire, minimum = line.content.split()
-    # gdnsd sends the lesser of both as either (gdnsd.zonefile(5), SUPPORTED RESOURCE RECORD TYPES)
-    least = min(int(minimum), seconds(line.ttl))
-    zone.soa = {
-        "mname": mname.removesuffix("."), "rname": rname.removesuffix("."), "refresh": int(refresh), "retry": int(retry),
-        "expire": int(expire), "minimum": least, "ttl": least,
-    }  # fmt: skip
-
-
-__all__ = ["Steering", "draft_of"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dns.exception
 import dns.name
@@ -170,3 +170,12 @@ def _pieces(word: str) -> Iterator[str]:
 def seconds(text: str) -> int:
     """A TTL such as `300` or `1h30m`. Raises: dns.ttl.BadTTL."""
     return dns.ttl.from_text(text)
+
+
+def zone_soa(line: Line) -> dict[str, Any]:
+    """A SOA record as the settings of a zone."""
+    mname, rname, _, refresh, retry, expire, minimum = line.content.split()
+    return {
+        "mname": mname.removesuffix("."), "rname": rname.removesuffix("."), "refresh": int(refresh), "retry": int(retry),
+        "expire": int(expire), "minimum": int(minimum), "ttl": seconds(line.ttl),
+    }  # fmt: skip
