@@ -50,11 +50,27 @@ CALLS = (
     ("workers", "--redis"),
     ("shares", "demand.txt"),
     ("bgp", "192.0.2.1"),
+    ("import", "gdnsd", "original/gdnsd", "--lossy"),
+    ("import", "pdns-geoip", "original/zones.yaml", "--lossy"),
+    ("import", "geodns", "original/geodns", "--lossy"),
+    ("import", "bind-geoip", "original/named.conf", "--lossy"),
+    (
+        "import",
+        "mirrorbits",
+        "original/mirrorbits.conf",
+        "--mirrors",
+        "original/mirrors",
+        "--service",
+        "dl.x.org",
+        "--lossy",
+    ),
+    ("latency", "ingest", "--format", "csv", "original/samples.csv"),
+    ("latency", "status"),
     ("init", "--root", "host", "--zone", "cdn.example.org", "--node", "a1=192.0.2.9@GB"),
     ("doctor", "--root", "host"),
     ("rollback", "1"),
 )
-ALONE = {"init", "doctor"}
+ALONE = {"init", "doctor", "import"}
 """Commands that know no --config."""
 MAY_FAIL = {"doctor", "shares"}
 """Their exit code tells what they found."""
@@ -82,9 +98,11 @@ def test_every_field_that_is_printed_is_named(
     (tmp_path / "counters").mkdir()
     worker = f'[redis]\nurl = "{own_redis.url}"\n[metrics]\nfolder = "{tmp_path}/counters"\n'
     (tmp_path / "backend.toml").write_text(worker)
+    originals(tmp_path / "original")
     counters = Counters("http")
     counters.take_file(str(tmp_path / "counters"), 1.0)
     more = "[nodes.nyc1]\na = ['192.0.2.9']\ncapacity = 100\nlocation = [40, -70]\n"
+    more += f"[latency]\ndatabase = '{tmp_path}/samples.sqlite'\n"
     config = write_config(tmp_path, own_redis.url, geo=[table], more=more)
     named = sections()
     for words in CALLS:
@@ -96,6 +114,21 @@ def test_every_field_that_is_printed_is_named(
         assert set(document) or words[-1] == "--redis"
         if words[0] != "rollback":  # the fields of `current`
             assert names <= named[words[0]], words
+
+
+def originals(folder: Path) -> None:
+    """Configurations of other systems, and measurements."""
+    for name in ("gdnsd/zones", "geodns"):
+        (folder / name).mkdir(parents=True)
+    zone = "@ SOA ns1 h ( 1 7200 1800 259200 900 )\n@ NS ns1\nns1 A 192.0.2.53\n"
+    for name, text in {
+        "gdnsd/zones/example.com": zone, "geodns/example.com.json": '{"data": {"": {"ns": ["ns1.example.net"]}}}',
+        "zones.yaml": "domains: [{domain: example.com}]\n", "zone": zone, "samples.csv": "time,client,node,ms\n",
+        "named.conf": 'view x { zone "example.com" { type primary; file "zone"; }; };',
+        "mirrorbits.conf": "Repository: /srv\n",
+        "mirrors": "Name: m\nHttpURL: http://m.example.org/\n",
+    }.items():  # fmt: skip
+        (folder / name).write_text(text)
 
 
 LISTS = {"workers", "links", "routes", "nodes", "files"}

@@ -17,6 +17,7 @@ from geosteer.timestamps import format_time
 from geosteer_loader.config.redis import RedisSettings
 from geosteer_loader.health.thresholds import Health
 from geosteer_loader.health.verdicts import Counter, Verdict
+from geosteer_loader.latency.store import Measurements
 from geosteer_loader.metrics import bounds
 from geosteer_loader.metrics.catalogue import ALWAYS, METRICS, REDIS, WORKERS
 from geosteer_loader.metrics.exporter import Exporter
@@ -334,8 +335,13 @@ def test_every_metric_of_the_catalogue_is_shown_by_some_scrape(server: RedisServ
         client.hset(
             "{geosteer}:current", mapping={**roots, "bgp.rpki": json.dumps({**figures, "not_found": 3})}
         )
-        text = exporter_of(server.url, folder=str(tmp_path), max_age={"geo": 1.0}).text()
-        found = set(shown(text))
+        measurements = tmp_path / "measurements.sqlite"
+        store = Measurements(measurements, 86400.0)
+        facts = {"window": 1e9, "judged": 7.0, "changed": 1.0, "newest": 1e9, "taken": 5.0}
+        store.replace_records([], facts, [("system", "1/DE/32", "ams1", 0.31, 1, 0)])
+        store.close()
+        more = {"folder": str(tmp_path), "measurements": measurements}
+        found = set(shown(exporter_of(server.url, max_age={"geo": 1.0}, **more).text()))
         assert other.running
     bare = {
         metric.name.removeprefix("geosteer_") for metric in METRICS.values() if metric.kind != "histogram"
