@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from geosteer_loader.cli.main import main
+from geosteer_loader.metrics.exporter import Exporter
 from geosteer_loader.rtt.inputs.own import ABANDONED
 
 if TYPE_CHECKING:
@@ -127,6 +128,40 @@ def test_what_light_cannot_do_does_not_count(config: Path, capsys: pytest.Captur
     file.write_text(entries(8, lon1=30, syd1=4))
     told(capsys, config, "ingest", str(file))
     assert set(rows(config).values()) <= {"lon1=30", "-"}
+    assert metrics(config)['geosteer_latency_window_left_out{reason="glass"}'] == pytest.approx(64, abs=0.1)
+
+
+def metrics(config: Path) -> dict[str, float]:
+    text = Exporter(measurements=config.parent / "db" / "samples.sqlite").text().decode()
+    return {
+        name: float(value)
+        for name, _, value in (line.rpartition(" ") for line in text.splitlines() if line[0] != "#")
+    }
+
+
+def test_metrics_tell_what_does_not_count_and_why(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = config.parent / "samples"
+    no_address = entries(4, ams1=20).replace("203.0.", "203.0.96.")
+    file.write_text(entries(8, lon1=30) + no_address + '{"time": 1}\nrubbish\n')
+    lone = config.parent / "lone"
+    lone.write_text(entries(1, ams1=20).replace("203.0.0.", "203.0.100.") * 4)
+    dropped = told(capsys, config, "ingest", "--no-window", "--json", str(file))["dropped"]
+    told(capsys, config, "ingest", "--window", str(lone))
+    told(capsys, config, "ingest", "--window", str(file))  # nothing new: what the last window left out stays
+    shown = metrics(config)
+    refused = {
+        name.split('"')[1]: value
+        for name, value in shown.items()
+        if name.startswith("geosteer_latency_refused_total")
+    }
+    assert refused == dropped
+    assert (sum(refused.values()), refused["invalid client"]) == (32 + 2, 32)
+    left_out = {
+        reason: shown[f'geosteer_latency_window_left_out{{reason="{reason}"}}']
+        for reason in ("glass", "cap", "quorum")
+    }
+    # Four times eight samples of one network: above 20 they do not count, and its AS has no other.
+    assert left_out == pytest.approx({"glass": 0, "cap": 12, "quorum": 32}, abs=0.1)
 
 
 def test_a_window_waits_and_a_worse_node_is_left_after_two(

@@ -338,6 +338,7 @@ def test_every_metric_of_the_catalogue_is_shown_by_some_scrape(server: RedisServ
         measurements = tmp_path / "measurements.sqlite"
         store = Measurements(measurements, 86400.0)
         facts = {"window": 1e9, "judged": 7.0, "changed": 1.0, "newest": 1e9, "taken": 5.0}
+        facts |= {"refused: unreadable": 1.0, "left out: glass": 2.0}
         store.replace_records([], facts, [("system", "1/DE/32", "ams1", 0.31, 1, 0)])
         store.close()
         more = {"folder": str(tmp_path), "measurements": measurements}

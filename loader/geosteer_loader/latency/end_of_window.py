@@ -14,6 +14,7 @@ from geosteer.timestamps import format_time
 from geosteer_loader.export.atomic_files import folder, replace
 from geosteer_loader.latency.recent import latest
 from geosteer_loader.rtt.failures import Mark
+from geosteer_loader.rtt.left_out import LeftOut
 from geosteer_loader.rtt.memory import Record
 from geosteer_loader.rtt.window import Held, Place, judged, networks_of, remembered, rows
 from geosteer_loader.sources.rtt import HEADER
@@ -89,6 +90,7 @@ def end_window(store: Measurements, config: Config, geography: Geography, now: f
     store.forget(now - settings.forget, now - 2 * settings.forget)
     routes = geography.routes()
     changed = None
+    left_out = LeftOut(settings.rules)
     marks = held_marks(store)
     if frozen:
         after = remembered(before, now, settings)
@@ -99,7 +101,7 @@ def end_window(store: Measurements, config: Config, geography: Geography, now: f
         told = latest(
             store, newest, routes, country_in(geography), settings.rules.networks, settings.failures
         )
-        networks = known_networks(store, config, geography, routes, newest, told.of_now)
+        networks = known_networks(store, config, geography, routes, newest, told.of_now, left_out)
         after = judged(before, networks, now, settings)
         changed = told.changed
         marks = told.marks(marks, config.document["nodes"], settings.failures)
@@ -109,6 +111,8 @@ def end_window(store: Measurements, config: Config, geography: Geography, now: f
         for place, held in after.items()
     )
     facts = {"window": now, "judged": taken, "changed": changes}
+    if not frozen:
+        facts |= {f"left out: {reason}": weight for reason, weight in left_out.weights().items()}
     failing = [(*key, *mark) for key, mark in marks.items()]
     store.replace_records(map(_row, after.items()), facts, failing, changed)
     return Window(
@@ -135,10 +139,13 @@ def known_networks(
     routes: Mapping[int, Routes],
     when: float,
     counting: Callable[[Iterator[Kept]], Iterator[Kept]] = iter,
+    left_out: LeftOut | None = None,
 ) -> Iterator[Network]:
     """What is kept of the configured nodes, with where it belongs; weights as of *when*.
 
-    Args: counting: what leaves out of it what does not count any more.
+    Args:
+        counting: what leaves out of it what does not count any more.
+        left_out: counts what else does not.
     """
     nodes = {name: spec["location"] for name, spec in config.document["nodes"].items()}
     geography.look_at(store.keys())
@@ -148,7 +155,8 @@ def known_networks(
         here, there = place_of(geography.record(bits, network)), places.get(node)
         return (distance(here, there) - DOUBT) / KILOMETRES if here is not None and there is not None else 0.0
 
-    return networks_of(
+    left_out = left_out or LeftOut(config.latency.settings.rules)
+    for network in networks_of(
         counting(store.networks(when)),
         store.nodes,
         frozenset(nodes),
@@ -156,7 +164,10 @@ def known_networks(
         country_in(geography),
         config.latency.settings,
         least,
-    )
+        left_out.too_fast,
+    ):
+        left_out.network(network)
+        yield network
 
 
 def country_in(geography: Geography) -> Callable[[int, int], str]:

@@ -92,9 +92,10 @@ def _stream(
         block = read(BLOCK)
         ended = not block
         rest += block
+        tally = Tally()  # of this block alone, as it is written down in one with its samples
         records, used = cut(rest, ended and (finished or format_ in SELF_DELIMITING))
         if not used and len(rest) > UNFINISHED:
-            told.tally.drop("line too long")
+            tally.drop("line too long")
             used = len(rest)
         if not used:
             continue
@@ -104,6 +105,7 @@ def _stream(
         told.read += used
         if mark is not None:
             mark = mark._replace(read_to=at, tail_sum=digest(tail))
-        store.take(samples(records, format_, scene, told.tally), before, mark, scene.now)
+        store.take(samples(records, format_, scene, tally), before, mark, scene.now, tally.dropped)
+        told.tally.add(tally)
         if progress is not None:
             progress(used)

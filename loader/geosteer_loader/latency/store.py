@@ -140,12 +140,20 @@ class Measurements:
             )
             return [Mark(*row) for row in rows]
 
-    def take(self, samples: Iterable[Sample], before: int, mark: Mark | None, now: float) -> None:
+    def take(
+        self,
+        samples: Iterable[Sample],
+        before: int,
+        mark: Mark | None,
+        now: float,
+        refused: Mapping[str, int] | None = None,
+    ) -> None:
         """Count a block of an input, and remember up to where it has been read, both or neither.
 
         Args:
             before: byte at which the block begins.
             mark: how far it is read with this block; None: an input that cannot be read again.
+            refused: reason -> lines that do not count, read once *samples* are at their end.
 
         Raises: DatabaseUnusable. Overtaken.
         """
@@ -168,15 +176,18 @@ class Measurements:
                 self._sql.execute(
                     "REPLACE INTO network VALUES (?, ?, ?, ?)", (*key, told.stamp, told.packed())
                 )
+            self._add({f"refused: {reason}": lines for reason, lines in (refused or {}).items()})
             if count:
                 self._sql.execute(
                     "INSERT INTO fact VALUES ('newest', ?1) ON CONFLICT DO UPDATE SET value = max(value, ?1)",
                     (newest,),
                 )
-                self._sql.execute(
-                    "INSERT INTO fact VALUES ('taken', ?1) ON CONFLICT DO UPDATE SET value = value + ?1",
-                    (count,),
-                )
+                self._add({"taken": count})
+
+    def _add(self, counts: Mapping[str, int]) -> None:
+        self._sql.executemany(
+            "INSERT INTO fact VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = value + ?2", counts.items()
+        )
 
     def _advance(self, before: int, mark: Mark, now: float) -> None:
         row = self._sql.execute(
@@ -244,7 +255,8 @@ class Measurements:
         """A remembered number; None: there is none yet.
 
         Times of the `newest` sample and of the last estimate (`window`); how many samples were `taken` in all, and how many of
-        them that estimate knew (`judged`).
+        them that estimate knew (`judged`). How many lines were `refused: REASON` in all, and the weight of samples that the
+        last estimate `left out: REASON`.
         """
         with self._translated():
             row = self._sql.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()

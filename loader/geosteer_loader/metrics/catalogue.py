@@ -117,9 +117,15 @@ LATENCY = (
     _gauge("geosteer_latency_sample_timestamp_seconds", "When the newest sample was measured."),
     _gauge("geosteer_latency_window_timestamp_seconds", "When the last window ended."),
     _counter("geosteer_latency_samples_total", "Samples that were taken."),
+    _counter("geosteer_latency_refused_total", "Lines of inputs that do not count.", "reason"),
     _gauge("geosteer_latency_networks", "Client networks of which there are samples."),
     _gauge("geosteer_latency_records", "Networks, announced prefixes and ASes whose times are known.", "level"),
     _gauge("geosteer_latency_window_changes", "Of these, whose times the last window changed."),
+    _gauge(
+        "geosteer_latency_window_left_out",
+        "Samples, decayed, that the last window left out: faster than light, above the cap, of an AS below the quorum.",
+        "reason",
+    ),
     _gauge("geosteer_latency_nodes_failing", "Nodes that are passed over where they fail; each AS and network counts."),
 )  # fmt: skip
 """From the database of measured times on this host."""

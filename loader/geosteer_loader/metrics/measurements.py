@@ -21,6 +21,8 @@ FACTS = {
     "changed": "latency_window_changes",
 }
 """Remembered number -> metric."""
+REASONS = {"refused: ": "latency_refused_total", "left out: ": "latency_window_left_out"}
+"""Beginning of the name of a remembered number, whose rest is the reason -> metric."""
 
 
 def collect(database: Path, samples: Samples) -> None:
@@ -39,6 +41,10 @@ def collect(database: Path, samples: Samples) -> None:
     for fact, metric in FACTS.items():
         if fact in facts:
             samples.set(metric, facts[fact])
+    for start, metric in REASONS.items():
+        for fact, value in facts.items():
+            if fact.startswith(start):
+                samples.set(metric, value, fact.removeprefix(start))
     for level in ("network", "prefix", "system"):
         samples.set("latency_records", dict(records).get(level, 0), level)
     samples.set("latency_networks", networks)

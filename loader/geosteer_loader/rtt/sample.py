@@ -44,6 +44,11 @@ class Tally:
         """Count one that is left out."""
         self.dropped[reason] += 1
 
+    def add(self, other: Tally) -> None:
+        """Count in what became of more lines."""
+        self.taken += other.taken
+        self.dropped += other.dropped
+
 
 @lru_cache(maxsize=65536)  # clients come again
 def network_of(address: str) -> tuple[int, int]:

@@ -53,6 +53,7 @@ def networks_of(
     country_of: Callable[[int, int], str],
     settings: Settings,
     least: Callable[[int, int, str], float],
+    too_fast: Callable[[float], None] = lambda _: None,
 ) -> Iterator[Network]:
     """What is kept, with where it belongs; what nobody announces belongs to no AS and stands for itself.
 
@@ -60,6 +61,7 @@ def networks_of(
         serving: nodes that are configured; what is known of others is left out.
         country_of: of an address of so many bits; "" where it is unknown.
         least: milliseconds that light takes at least, from a network to a node and back.
+        too_fast: is told the weight of what is faster than that.
     """
     for bits, network, histograms in kept:
         measured = {}
@@ -70,6 +72,8 @@ def networks_of(
             limit = least(bits, network, node)
             bins = [(at, weight) for at, weight in told.bins if middle(at) >= limit] if limit else told.bins
             weight = sum(weight for _, weight in bins)
+            if len(bins) < len(told.bins):
+                too_fast(sum(weight for _, weight in told.bins) - weight)
             if weight > 0:
                 measured[node] = Value(quantile(bins, settings.quantile), weight)
         if measured:
