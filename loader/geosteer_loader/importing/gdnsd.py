@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from geosteer_loader.importing.zone_text import Line
 
 DYNAMIC = ("DYNA", "DYNC")
+ROOT = "ROOT_ZONE"
+"""The name of the root zone's file."""
 OWN_OPTIONS = {"zones_default_ttl"}
 """Options that are taken over; the others are those of a name server, and PowerDNS has its own."""
 
@@ -60,7 +62,9 @@ class _Import:
         if not zones.is_dir():
             raise ConfigError([f"{zones}: no such directory: gdnsd's zone files are there"])
         for path in sorted(zones.iterdir()):
-            if path.is_file() and not path.name.startswith("."):
+            if path.name == ROOT:
+                draft.lose(ROOT, "geosteer does not serve the root zone")
+            elif path.is_file() and not path.name.startswith("."):
                 self._zone(path, path.name.replace("@", "/").lower().rstrip("."), default_ttl)
         return draft
 

@@ -300,7 +300,7 @@ class Resources:
                     "type": "http",
                     "url": f"http://{host}{'' if port == 80 else f':{port}'}{path}",
                 }
-                codes = [int(code) for code in as_list(spec.get("ok_codes", "200"))]
+                codes = self._codes(spec, where)
                 if codes != [200]:
                     check["status"] = codes if len(codes) > 1 else codes[0]
                 if "vhost" in spec:
@@ -312,6 +312,17 @@ class Resources:
             )
         else:
             self._draft.lose(where, f"{plugin}: geosteer has nothing like it; a check of type command may do")
+
+    def _codes(self, spec: Spec, where: str) -> list[int]:
+        """The good statuses of a check; gdnsd takes any numbers."""
+        try:
+            codes = [int(code) for code in as_list(spec.get("ok_codes", "200"))]
+        except ValueError:
+            raise ConfigError([f"{where}: ok_codes: whole numbers are expected"]) from None
+        possible = [code for code in codes if 100 <= code <= 599]
+        if possible != codes:
+            self._draft.note(where, "ok_codes: those that no server gives (RFC 9110, 15) are left out")
+        return possible or [200]
 
 
 def _timing(spec: Spec) -> dict[str, Any]:

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from geosteer.errors import ConfigError
-from geosteer_loader.config import rdata
+from geosteer_loader.config import dns_names, rdata
 from geosteer_loader.config.config import check
-from geosteer_loader.config.dns_names import zone_of
 from geosteer_loader.config.toml_file import parse_toml
 from geosteer_loader.importing.toml_text import text
 
@@ -20,16 +19,17 @@ NAME = Path("geosteer.toml")
 
 def unfit(draft: Draft) -> None:
     """Take out what geosteer does not serve: types of records, and names of its own zones that have no address."""
-    for zone in draft.zones.values():
+    for name, zone in draft.zones.items():
         for record in list(zone.records):
             owner, kind, content, _ = record
             try:
+                dns_names.owner(name)(f"{owner}.")
                 rdata.content(rdata.rtype(kind), content)
             except ValueError as exc:
                 draft.lose(f"{owner} {kind}", f"{content[:60]}: {exc}; it is left out")
                 zone.records.remove(record)
     for name, node in list(draft.nodes.items()):
-        if node.hostname and not (node.a or node.aaaa) and zone_of(node.hostname, draft.zones):
+        if node.hostname and not (node.a or node.aaaa) and dns_names.zone_of(node.hostname, draft.zones):
             draft.lose(
                 node.hostname,
                 f"node {name} has this name of a zone that is served here, and no address; it is left out",
@@ -42,7 +42,7 @@ def checked(draft: Draft) -> tuple[str, list[str]]:
     unfit(draft)
     made = text(draft)
     try:
-        config = check(parse_toml(made, NAME), NAME, {}, made)
+        check(parse_toml(made, NAME), NAME, {}, made)
     except ConfigError as exc:
         return made, exc.problems
-    return made, list(config.missing_parts)
+    return made, []
