@@ -7,6 +7,7 @@ Source: gdnsd-plugin-multifo(8), -weighted(8), -simplefo(8), -metafo(8), -static
 from __future__ import annotations
 
 import ipaddress
+from math import gcd
 from typing import TYPE_CHECKING, Any
 
 from geosteer.errors import ConfigError
@@ -204,6 +205,7 @@ class Resources:
                     )
                 key = _family_free(name) if family or len(pairs) > 1 else name
                 entries.setdefault(key, []).append((sum(weights), [address for address, _ in pairs], types))
+        _of_one_scale(entries)
         group: Weights = {}
         for name, parts in entries.items():
             if len({weight for weight, _, _ in parts}) > 1:
@@ -323,6 +325,18 @@ class Resources:
         if possible != codes:
             self._draft.note(where, "ok_codes: those that no server gives (RFC 9110, 15) are left out")
         return possible or [200]
+
+
+def _of_one_scale(entries: dict[str, list[tuple[int, list[str], list[str]]]]) -> None:
+    """Have both families' weights in the smallest numbers, where they differ: what counts is their proportion."""
+    if all(len({weight for weight, _, _ in parts}) == 1 for parts in entries.values()):
+        return
+    for at in range(max(map(len, entries.values()), default=0)):
+        divisor = gcd(*(parts[at][0] for parts in entries.values() if at < len(parts)))
+        for parts in entries.values():
+            if at < len(parts):
+                weight, contents, types = parts[at]
+                parts[at] = weight // max(divisor, 1), contents, types
 
 
 def _timing(spec: Spec) -> dict[str, Any]:
