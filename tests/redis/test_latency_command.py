@@ -337,3 +337,65 @@ def test_what_was_ingested_is_published_and_explained(
     (config.parent / "geo.csv").unlink()
     told(capsys, config, "ingest", "--window")
     assert rows(config)["203.0.128.0/17"] == "ams1=12 lon1=30"
+
+
+def attempts(first: int, failing: int) -> str:
+    """Eight networks that try a node twenty times each. Args: failing: how many of these fail."""
+    now = int(time.time())
+    return "".join(
+        json.dumps(
+            {"time": now - 60, "client": ADDRESS.format(net, 1), "node": "lon1"}
+            | ({"failed": True} if turn < failing else {"ms": 30})
+        )
+        + "\n"
+        for net in range(first, first + 8)
+        for turn in range(20)
+    )
+
+
+def test_the_journal_tells_of_the_end_of_each_window(
+    config: Path, own_redis: RedisServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config.write_text(CONFIG.format(url=own_redis.url))
+
+    def window(failing: int) -> str:
+        spool = config.parent / "spool"
+        segment = f"{len(list_of_events())}-{failing}"
+        (spool / f"{segment}.jsonl").write_text(attempts(0, failing) + attempts(96, 0))
+        told(capsys, config, "ingest", "--window")
+        return list_of_events()[-1]
+
+    def list_of_events() -> list[str]:
+        assert main(["journal", "--kind", "latency", "--json", "--config", str(config)]) == 0
+        return [event["what"] for event in json.loads(capsys.readouterr().out)]
+
+    first = window(failing=12)
+    assert first.startswith("16 networks with samples, ")
+    assert "fails" not in first
+    assert window(failing=12).endswith(
+        "fails now: lon1 in AS3356 (GB, IPv4), lon1 in 203.0.0.0/24, lon1 in 203.0.1.0/24, lon1 in 203.0.2.0/24, "
+        "lon1 in 203.0.3.0/24, lon1 in 203.0.4.0/24, lon1 in 203.0.5.0/24, lon1 in 203.0.6.0/24 and 1 more"
+    )
+    window(failing=0)
+    assert "fails no longer: lon1 in AS3356 (GB, IPv4), lon1 in 203.0.0.0/24, " in window(failing=0)
+    told(capsys, config, "ingest", "--window")
+    assert list_of_events()[-1] == "no new samples, what is published stays"
+    assert len(list_of_events()) == 5
+    assert main(["journal", "--config", str(config)]) == 0
+    assert "fails no longer" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("rights", ["away", "read"])
+def test_a_journal_that_cannot_be_written_is_a_warning(
+    config: Path, own_redis: RedisServer, capsys: pytest.CaptureFixture[str], rights: str
+) -> None:
+    if rights == "read":
+        config.write_text(CONFIG.format(url=own_redis.url))
+        with own_redis.client() as client:
+            client.execute_command("ACL", "SETUSER", "default", "-xadd")
+    (config.parent / "spool" / "1.jsonl").write_text(entries(8, lon1=30))
+    assert main(["latency", "ingest", "--json", "--config", str(config)]) == 0
+    streams = capsys.readouterr()
+    assert json.loads(streams.out)["window"]["rows"] > 8
+    assert "the journal is not written: " in streams.err
+    assert rows(config)["203.0.0.0/17"].startswith("lon1=")

@@ -28,6 +28,7 @@ KINDS = {
     "ramp": "a node came back and gets its clients little by little",
     "forgotten": "the state of a node that is no longer configured was removed",
     "session": "a BGP session of `geosteer follow` came up, is whole, was lost, or is forgotten",
+    "latency": "a window of measured round-trip times ended; the next publish takes what came of it",
     "prober": "a prober or feed came, went, withdrew its verdicts, or was forgotten",
 }
 """Kind of an event -> what it tells."""

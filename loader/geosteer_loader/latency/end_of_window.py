@@ -16,11 +16,12 @@ from geosteer_loader.latency.recent import latest
 from geosteer_loader.rtt.failures import Mark
 from geosteer_loader.rtt.left_out import LeftOut
 from geosteer_loader.rtt.memory import Record
+from geosteer_loader.rtt.sample import KEPT
 from geosteer_loader.rtt.window import Held, Place, judged, networks_of, remembered, rows
 from geosteer_loader.sources.rtt import HEADER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from geosteer_loader.config.config import Config
     from geosteer_loader.latency.geography import Geography
@@ -47,6 +48,8 @@ DOUBT = 300.0
 class Window:
     """What a window came to."""
 
+    networks: int
+    """Client networks of which there are samples."""
     places: int
     """Networks, prefixes and ASes of which something is known."""
     changed: int
@@ -57,6 +60,10 @@ class Window:
     """Places of which nothing was heard for too long."""
     failing: int
     """Nodes that are passed over somewhere because they fail there; each AS and network counts."""
+    marked: tuple[str, ...]
+    """Of these, those that are new: `ams1 in AS64500`."""
+    cleared: tuple[str, ...]
+    """Those that are passed over no longer."""
     rows: int
     """Prefixes in the file."""
     frozen: bool
@@ -91,7 +98,7 @@ def end_window(store: Measurements, config: Config, geography: Geography, now: f
     routes = geography.routes()
     changed = None
     left_out = LeftOut(settings.rules)
-    marks = held_marks(store)
+    marks = marks_before = held_marks(store)
     if frozen:
         after = remembered(before, now, settings)
         if now - newest >= settings.forget:
@@ -115,7 +122,11 @@ def end_window(store: Measurements, config: Config, geography: Geography, now: f
         facts |= {f"left out: {reason}": weight for reason, weight in left_out.weights().items()}
     failing = [(*key, *mark) for key, mark in marks.items()]
     store.replace_records(map(_row, after.items()), facts, failing, changed)
+    on_before, on_after = ({key for key, mark in each.items() if mark.on} for each in (marks_before, marks))
     return Window(
+        networks=store.networks_known(),
+        marked=_told(on_after - on_before),
+        cleared=_told(on_before - on_after),
         places=len(after),
         changed=changes,
         waiting=sum(held.record.waiting > 0 for held in after.values()),
@@ -201,6 +212,22 @@ def failing_at(marks: Marks) -> Callable[[Place], dict[str, float]]:
         if mark.on:
             places.setdefault((level, place), {})[node] = mark.rate
     return lambda place: places.get(place, {})
+
+
+def _told(marks: Iterable[tuple[str, str, str]]) -> tuple[str, ...]:
+    ordered = sorted(marks, key=lambda mark: (mark[0] != "system", mark))  # an AS says more than its networks
+    return tuple(f"{node} in {place_text(level, place)}" for level, place, node in ordered)
+
+
+def place_text(level: str, place: str) -> str:
+    """A network or an AS, as an operator calls it."""
+    if level == "network":
+        bits, first = map(int, place.split("/"))
+        return prefix_text(bits, first, KEPT[bits])
+    asn, country, family = place.split("/")
+    if asn == "-":  # a network that nobody announces
+        return prefix_text(int(family), int(country), KEPT[int(family)])
+    return f"AS{asn} ({country or 'no country'}, IPv{4 if family == '32' else 6})"
 
 
 def _row(item: tuple[Place, Held]) -> Row:

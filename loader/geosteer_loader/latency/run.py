@@ -20,6 +20,7 @@ from geosteer_loader.latency.end_of_window import due, end_window, rewrite
 from geosteer_loader.latency.geography import Geography
 from geosteer_loader.latency.ingest import ingest, ingest_stream
 from geosteer_loader.latency.store import DatabaseUnusable, Measurements
+from geosteer_loader.latency.told import tell
 from geosteer_loader.rtt.inputs.line import Scene
 from geosteer_loader.rtt.inputs.own import ABANDONED, OPEN, SEGMENT
 
@@ -131,6 +132,7 @@ def run(
         if window or (window is None and due(store, config, now)):
             with Geography(config, now) as geography:
                 told.window = end_window(store, config, geography, now)
+            tell(config, told.window)
         elif window is None and not config.latency.table.exists():
             with Geography(config, now) as geography:
                 rewrite(store, config, geography)
