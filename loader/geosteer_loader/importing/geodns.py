@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from geosteer.errors import ConfigError
+from geosteer_loader.importing import bounded_file
 from geosteer_loader.importing.draft import Draft, Node, Zone
 from geosteer_loader.importing.geodns_places import CONTINENT_NAMES, REGION_GROUPS
 from geosteer_loader.importing.shapes import entries, text, whole
@@ -370,13 +371,7 @@ class _Zone:
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
-            data = file.read(MOST_BYTES + 1)
-        if len(data) > MOST_BYTES:
-            raise ConfigError([f"{path}: larger than {MOST_BYTES >> 20} MiB"])
-        document = json.loads(data)
-    except OSError as exc:
-        raise ConfigError([f"{path}: {exc.strerror}"]) from exc
+        document = json.loads(bounded_file.read(path, MOST_BYTES))
     except json.JSONDecodeError as exc:
         raise ConfigError([f"{path}: line {exc.lineno}: {exc.msg}"]) from exc
     except (ValueError, RecursionError) as exc:

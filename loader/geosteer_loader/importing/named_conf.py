@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from geosteer.errors import ConfigError
+from geosteer_loader.importing import bounded_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,13 +68,7 @@ def _file(path: Path, budget: list[int], depth: int) -> Iterator[Statement]:
     budget[0] -= 1
     if budget[0] < 0 or depth > DEEPEST:
         raise ConfigError([f"{path}: more than {MOST_FILES} files, or files that include each other"])
-    try:
-        with path.open("rb") as file:
-            data = file.read(MOST_BYTES + 1)
-    except OSError as exc:
-        raise ConfigError([f"{path}: {exc.strerror}"]) from exc
-    if len(data) > MOST_BYTES:
-        raise ConfigError([f"{path}: larger than {MOST_BYTES >> 20} MiB"])
+    data = bounded_file.read(path, MOST_BYTES)
     for statement in _Reader(path, data.decode("utf-8", "backslashreplace")).statements():
         if statement.word.lower() == "include" and len(statement.words) == 2:
             pattern = statement.words[1]

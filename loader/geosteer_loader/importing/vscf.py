@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from geosteer.errors import ConfigError
+from geosteer_loader.importing import bounded_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,13 +57,7 @@ class _Reader:
         budget.files -= 1
         if budget.files < 0:
             raise ConfigError([f"{path}: more than {MOST_FILES} files are included"])
-        try:
-            with path.open("rb") as file:
-                self._data = file.read(MOST_BYTES + 1)
-        except OSError as exc:
-            raise ConfigError([f"{path}: {exc.strerror}"]) from exc
-        if len(self._data) > MOST_BYTES:
-            raise ConfigError([f"{path}: larger than {MOST_BYTES >> 20} MiB"])
+        self._data = bounded_file.read(path, MOST_BYTES)
         self._at = 0
 
     def whole(self) -> Value:

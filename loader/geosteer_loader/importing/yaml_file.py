@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from geosteer.errors import ConfigError
+from geosteer_loader.importing import bounded_file
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -37,13 +38,7 @@ _Loader.yaml_implicit_resolvers = {
 
 def load_all(path: Path) -> list[Any]:
     """Every document of a file. Raises: ConfigError: it cannot be read, or is not YAML; with file and line."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(MOST_BYTES + 1)
-    except OSError as exc:
-        raise ConfigError([f"{path}: {exc.strerror}"]) from exc
-    if len(data) > MOST_BYTES:
-        raise ConfigError([f"{path}: larger than {MOST_BYTES >> 20} MiB"])
+    data = bounded_file.read(path, MOST_BYTES)
     try:
         return list(yaml.load_all(data, _Loader))  # a SafeLoader
     except yaml.MarkedYAMLError as exc:

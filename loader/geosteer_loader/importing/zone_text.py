@@ -15,6 +15,7 @@ import dns.tokenizer
 import dns.ttl
 
 from geosteer.errors import ConfigError
+from geosteer_loader.importing import bounded_file
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -61,13 +62,7 @@ class ZoneFile:
     def _file(self, path: Path, origin: dns.name.Name, ttl: str, depth: int) -> Iterator[Line]:
         if depth > DEEPEST:
             raise ConfigError([f"{path}: more than {DEEPEST} files include each other"])
-        try:
-            with path.open("rb") as file:
-                data = file.read(MOST_BYTES + 1)
-        except OSError as exc:
-            raise ConfigError([f"{path}: {exc.strerror}"]) from exc
-        if len(data) > MOST_BYTES:
-            raise ConfigError([f"{path}: larger than {MOST_BYTES >> 20} MiB"])
+        data = bounded_file.read(path, MOST_BYTES)
         tokens = dns.tokenizer.Tokenizer(data.decode("utf-8", "backslashreplace"), str(path))
         first, owner = origin, origin
         while True:
