@@ -249,6 +249,14 @@ def test_routes_of_sessions_are_asked_of_the_service(
         (b'{"version":1,"sessions":[{"stream":"s"}]}\n', "malformed answer"),
         (b'{"error":"not an address"}\n', "not an address"),
         (b"[" * 100_000 + b"\n", "malformed answer"),
+        (b'{"error":"\\u001b[2J\\ud800"}\n', r"\\x1b\[2J\\ud800"),
+        (
+            (
+                b'{"version":1,"sessions":[{"stream":"s","peer":"p","state":"current","why":"","routes":'
+                b'[{"prefix":"5.0.0.0/8","id":null,"path":"","length":1e999,"origin":1,"origins":[]}]}]}\n'
+            ),
+            "malformed answer",
+        ),
     ],
 )
 def test_a_service_that_answers_something_else_is_told_of(tmp_path: Path, reply: bytes, reason: str) -> None:

@@ -277,6 +277,31 @@ def test_kept_routes_that_cannot_be_used_are_told_of_and_the_old_table_stays(
     assert (damage == "folder") == any("not kept" in message for message in caplog.messages)
 
 
+def test_what_killed_services_left_half_written_is_removed(
+    redis_server: RedisServer, prefix: str, tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    left = [cache / ".bgp-routes.0j2x_8k1", cache / ".bgp-sessions.json.a8_9dk2x"]
+    others = [cache / ".bgp-routes", cache / ".other.json.a8_9dk2x", cache / "bgp-routes.mine"]
+    for path in [*left, *others]:
+        path.write_bytes(b"half")
+    site = Site(redis_server, prefix, tmp_path)
+    site.end()
+    assert [path.exists() for path in left] == [False, False]
+    assert all(path.exists() for path in others)
+
+
+def test_what_a_router_says_when_it_ends_a_session_is_told_whatever_it_is(site: Site) -> None:
+    site.load()
+    site.until(lambda: f"whole {PEER}" in site.told())
+    said = json.dumps("bye \ud800\n\x1b[31m")
+    site.say(site.writer.down(PEER).replace(b'"closing connection"', said.encode()))
+    site.until(lambda: f"lost {PEER}" in site.told())
+    with connect(load(site.folder / "geosteer.toml", {}).redis) as store:
+        assert next(event.why for event in read(store) if event.what == "lost") == r"bye \ud800\n\x1b[31m"
+
+
 def change(site: Site, *origins: int) -> None:
     """Publishes in which nothing changes but the origin of a route."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import tempfile
 from contextlib import suppress
@@ -30,6 +31,13 @@ def replace(path: Path, data: bytes | str) -> bool:
     except OSError as exc:
         raise NotWritten(f"{path}: {exc.strerror or exc}") from exc
     return True
+
+
+def clear_away(path: Path) -> None:
+    """Remove what writers of a file left beside it when they were killed; only where nobody else writes that file."""
+    with suppress(OSError):
+        for aside in path.parent.glob(f".{glob.escape(path.name)}.*"):
+            aside.unlink()
 
 
 def state_of(path: Path) -> tuple[int, ...] | None:

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from geosteer.timestamps import format_time
-from geosteer_loader.export.atomic_files import NotWritten, folder, replace
+from geosteer_loader.export.atomic_files import NotWritten, clear_away, folder, replace
 from geosteer_loader.rib import kept_routes
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ class RouteKeeper:
 
     def restore(self, now: float) -> None:
         """Give the streams what was kept. Args: now: seconds since 1970."""
+        clear_away(self._path)
         try:
             with self._path.open("rb") as file:
                 content = file.read(kept_routes.MOST_BYTES + 1)

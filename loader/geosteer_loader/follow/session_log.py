@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from geosteer.errors import StoreError
 from geosteer.timestamps import format_time
-from geosteer_loader.export.atomic_files import NotWritten, folder, replace
+from geosteer_loader.export.atomic_files import NotWritten, clear_away, folder, replace
 from geosteer_loader.follow.flapping import Flapping
 from geosteer_loader.journal import writing as journal
 from geosteer_loader.journal.events import Note
@@ -37,6 +37,7 @@ WORDS = {"up": "came up", "whole": "is whole", "lost": "was lost", "forgotten": 
 
 def load(path: Path, elapsed: float) -> Saved:
     """What a run before kept; empty where nothing can be read. Args: elapsed: as for `saved.read`."""
+    clear_away(path)
     try:
         with path.open("rb") as file:
             content = file.read(saved.MOST_BYTES + 1)

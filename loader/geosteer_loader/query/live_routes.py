@@ -32,7 +32,10 @@ def ask(path: Path, address: str) -> list[SessionHeld]:
             connection.sendall(address.encode() + b"\n")
             reply = bytearray()
             while not reply.endswith(b"\n"):
-                connection.settimeout(max(end - time.monotonic(), 0.001))
+                left = end - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError
+                connection.settimeout(left)
                 chunk = connection.recv(1 << 16)
                 if not chunk or len(reply) > told.MOST_BYTES:
                     raise Unanswered(f"{path}: the answer was cut off")

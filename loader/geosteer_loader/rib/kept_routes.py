@@ -20,7 +20,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, cast
 
 from geosteer_loader.rib.as_paths import MOST_ASES, own, path_of_steps
-from geosteer_loader.rib.messages import FAMILIES
+from geosteer_loader.rib.messages import FAMILIES, noted_peer
 from geosteer_loader.rib.session import MOST_PREFIXES
 from geosteer_loader.sources.bgpdump import parse_steps
 
@@ -158,7 +158,7 @@ def _decoded(plain: bytes, elapsed: float) -> tuple[float, list[KeptSession]]:
         KeptSession(
             stream=str(told["stream"]),
             format=str(told["format"]),
-            peer=str(told["peer"])[:64],
+            peer=noted_peer(told["peer"]),
             lost_at=None if told["lost"] is None else _time(told["lost"]) - elapsed,
             held={bits: reader.family(bits, *told["routes"][name]) for name, bits in FAMILIES.items()},
         )

@@ -103,6 +103,18 @@ def peer_name(address: object) -> str:
     return text.lower()
 
 
+def noted_peer(name: object) -> str:
+    """A peer's name as a file of an earlier run has it. Raises: ValueError: not one."""
+    if not isinstance(name, str) or not 0 < len(name) <= 64 or not name.isprintable():
+        raise ValueError(f"not a peer: {_shown(name)}")
+    return name
+
+
+def in_one_line(text: str) -> str:
+    """What somebody else wrote, as a log, the journal and a terminal can take it: control characters are escaped."""
+    return text if text.isprintable() else repr(text)[1:-1]
+
+
 def path_id(value: object) -> int | None:
     """A path identifier, as a number or in the form of an IPv4 address. Raises: ValueError: neither."""
     if value is None:

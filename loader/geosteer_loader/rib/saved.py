@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from geosteer_loader.rib.messages import FAMILIES
+from geosteer_loader.rib.messages import FAMILIES, noted_peer
 from geosteer_loader.rib.session import MOST_PREFIXES, Phase
 from geosteer_loader.rib.stream import MOST_SESSIONS
 
@@ -55,7 +55,7 @@ def read(content: str, elapsed: float) -> Saved:
         saved: Saved = {}
         for name, peers in list(document["streams"].items())[:MOST_STREAMS]:
             saved[name] = {
-                peer: (
+                noted_peer(peer): (
                     {bits: _count(told["prefixes"][family]) for family, bits in FAMILIES.items()},
                     None if told["lost"] is None else float(told["lost"]) - elapsed,
                 )

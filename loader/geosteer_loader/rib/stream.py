@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 from geosteer_loader.rib.exabgp import ExabgpLines
 from geosteer_loader.rib.gobgp import GobgpLines
 from geosteer_loader.rib.kept_routes import KeptSession
-from geosteer_loader.rib.messages import FAMILIES, FAULTS, EndOfRib, LinesLost, Misread, Routes, State
+from geosteer_loader.rib.messages import (
+    FAMILIES,
+    FAULTS,
+    EndOfRib,
+    LinesLost,
+    Misread,
+    Routes,
+    State,
+    in_one_line,
+)
 from geosteer_loader.rib.openbmp import OpenbmpLines
 from geosteer_loader.rib.routes import SessionRoutes
 from geosteer_loader.rib.session import Event, Phase, Rules, Session
@@ -168,15 +177,18 @@ class Stream:
             if line.lstrip()[:1] in {b"{", b"["}:
                 self.cut_off(now)
             return
+        fault: Exception | None = None
         try:
-            for message in self._lines.read(document):
-                self._take(message, now)
-        except Misread as exc:
-            self.refuse(exc)
-            for message in exc.messages:
+            try:
+                messages = self._lines.read(document)
+            except Misread as exc:
+                fault, messages = exc, list(exc.messages)
+            for message in messages:
                 self._take(message, now)
         except FAULTS as exc:
-            self.refuse(exc)
+            fault = fault or exc
+        if fault is not None:
+            self.refuse(fault)
 
     def cut_off(self, now: float) -> None:
         """A line came in part. Where lines have no numbers, nobody knows what is missing: all has to begin anew."""
@@ -188,7 +200,7 @@ class Stream:
         """Count a malformed line."""
         self.counts.bad += 1
         reason = f"lacks {exc}" if isinstance(exc, KeyError) else str(exc) or type(exc).__name__
-        self.last_bad = reason[:200]
+        self.last_bad = in_one_line(reason[:200])[:200]
 
     def tick(self, now: float) -> None:
         """Let time pass: sessions become whole, and lost ones are forgotten."""
@@ -286,4 +298,4 @@ class Stream:
 
     def _tell(self, peer: str, what: str, why: str = "") -> None:
         if len(self._happenings) < MOST_HAPPENINGS:
-            self._happenings.append(Happening(peer=peer, what=what, why=why))
+            self._happenings.append(Happening(peer=peer, what=what, why=in_one_line(why)))

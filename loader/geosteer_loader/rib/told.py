@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from geosteer_loader.rib.messages import prefix_number
+from geosteer_loader.rib.messages import in_one_line, prefix_number
 from geosteer_loader.rib.session import Phase
 
 if TYPE_CHECKING:
@@ -86,11 +86,11 @@ def decode(line: bytes) -> list[SessionHeld]:
     try:
         document = json.loads(line)
         if "error" in document:
-            raise ValueError(str(document["error"])[:200])
+            raise ValueError(in_one_line(str(document["error"])[:200]))
         if document["version"] != VERSION:
-            raise ValueError(f"answer of version {str(document['version'])[:20]}")
+            raise ValueError(in_one_line(f"answer of version {str(document['version'])[:20]}"))
         return [_session(told) for told in document["sessions"]]
-    except (KeyError, TypeError, AttributeError, RecursionError) as exc:
+    except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as exc:
         raise ValueError(f"malformed answer: {exc}"[:200]) from exc
 
 
@@ -120,9 +120,9 @@ def _session(told: Any) -> SessionHeld:
         raise ValueError(f"more than {MOST_ROUTES} routes")
     return SessionHeld(
         stream=str(told["stream"])[:LONGEST_PATH],
-        peer=str(told["peer"])[:64],
+        peer=in_one_line(str(told["peer"])[:64]),
         state=Phase(told["state"]).value,
-        why=str(told["why"])[:LONGEST_PATH],
+        why=in_one_line(str(told["why"])[:LONGEST_PATH]),
         routes=[_held(route) for route in routes],
     )
 
@@ -133,7 +133,7 @@ def _held(told: Any) -> RouteHeld:
     return RouteHeld(
         prefix=(bits, number >> 8, number & 255),
         identifier=None if identifier is None else int(identifier),
-        path=str(told["path"])[:LONGEST_PATH],
+        path=in_one_line(str(told["path"])[:LONGEST_PATH]),
         length=int(told["length"]),
         origin=None if origin is None else int(origin),
         origins=tuple(int(asn) for asn in told["origins"]),

@@ -119,8 +119,11 @@ def addition(
 
 
 def writable(text: str) -> str:
-    """Text of a command line as it can be written: bytes that are not UTF-8 become replacement characters."""
-    return text.encode(errors="surrogateescape").decode(errors="replace")
+    """Text of a command line as it can be written: what is not UTF-8 becomes replacement characters."""
+    try:
+        return text.encode(errors="surrogateescape").decode(errors="replace")
+    except UnicodeEncodeError:  # half of a character, as JSON may have it
+        return text.encode(errors="replace").decode()
 
 
 def whoami() -> str:

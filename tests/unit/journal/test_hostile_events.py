@@ -22,6 +22,7 @@ from geosteer_loader.journal.events import (
     node_text,
     told,
 )
+from geosteer_loader.store.history import writable
 
 OBEYED = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 """What a terminal acts upon."""
@@ -77,3 +78,13 @@ def test_the_end_of_an_override_says_what_ended() -> None:
     assert told(begun) == "drain, 40 %, until 2026-11-28T19:00:00Z: disk"
     assert told(ended) == "was drain, 40 %, until 2026-11-28T19:00:00Z"
     assert told(decode("7000-1", {"kind": "ended", "before": "?"})) == ""
+
+
+@given(st.text(st.characters()))
+def test_whatever_is_to_be_written_can_be(text):
+    assert writable(text).encode().decode() == writable(text)
+    assert not text.isascii() or writable(text) == text
+
+
+def test_bytes_of_a_command_line_are_read_as_the_text_that_they_are():
+    assert writable("b\udcc3\udcbc\udcff") == "bü\N{REPLACEMENT CHARACTER}"

@@ -123,6 +123,7 @@ ROUTE = PLACE.to_bytes(8, "little") + bytes(4)
         (json.dumps({**HEAD, "sessions": [{**ONE, "routes": {"ipv4": [1 << 40, 0]}}]}).encode() + b"\n1 74", "not a count"),
         (json.dumps({**HEAD, "sessions": [{**ONE, "lost": "x"}]}).encode() + b"\n1 74" + ROUTE, "could not convert"),
         (json.dumps({**HEAD, "sessions": [{**ONE, "lost": float("nan")}]}).encode() + b"\n1 74" + ROUTE, "not a time"),
+        (json.dumps({**HEAD, "sessions": [{**ONE, "peer": "\ud800"}]}).encode() + b"\n1 74" + ROUTE, "not a peer"),
         (json.dumps({**HEAD, "at": 1e300}).encode() + b"\n1 74", "not a time"),
         (json.dumps({**HEAD, "sessions": [ONE] * 5000}).encode() + b"\n1 74", "too many"),
         (json.dumps({**HEAD, "sessions": [ONE]}).encode() + b"\nx174" + ROUTE, "not an AS path"),

@@ -14,7 +14,7 @@ from geosteer_loader.rib.messages import prefix_number
 from geosteer_loader.rib.openbmp import OpenbmpLines
 from geosteer_loader.rib.routes import MOST_PATHS
 from geosteer_loader.rib.session import Phase
-from geosteer_loader.rib.stream import FORMATS, MAX_LINE, Stream
+from geosteer_loader.rib.stream import FORMATS, MAX_LINE, MOST_SESSIONS, Stream
 from support.exabgp_lines import Exabgp
 from support.long import examples
 
@@ -261,7 +261,7 @@ def mutated(data, text: str) -> bytes:
 
         visit(document)
         node, key = data.draw(st.sampled_from(places))
-        odd = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9)
+        odd = st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=9)
         value = data.draw(
             odd | st.lists(odd, max_size=2) | st.dictionaries(st.text(max_size=3), odd, max_size=2)
         )
@@ -294,6 +294,25 @@ SAMPLES = {
 }  # fmt: skip
 
 
+def test_a_malformed_line_of_a_session_too_many_ends_nothing():
+    following = stream("exabgp")
+    writer = Exabgp()
+    for number_of_peer in range(MOST_SESSIONS):
+        following.line(writer.up(f"10.99.1.{number_of_peer}"), 0.0)
+    following.line(damaged(writer.announce(PEER, [174], "5.2.0.0/16"), *UPDATE, "attribute"), 0.0)
+    assert following.counts.bad == 1
+    assert PEER not in following.sessions
+
+
+def test_what_a_router_says_at_the_end_of_a_session_is_one_line_of_text():
+    following = stream("exabgp")
+    writer = Exabgp()
+    following.line(writer.up(PEER), 0.0)
+    said = "bye \ud800\n2026-01-01 ERROR \x1b[31m"
+    following.line(writer.down(PEER).replace(b'"closing connection"', json.dumps(said).encode()), 0.0)
+    assert following.happenings()[-1].why == r"bye \ud800\n2026-01-01 ERROR \x1b[31m"
+
+
 @pytest.mark.parametrize("kind", FORMATS)
 @given(data=st.data())
 @settings(max_examples=examples(200))
@@ -308,6 +327,8 @@ def test_whatever_is_made_of_a_line_the_stream_goes_on(kind, data):
         bad = following.counts.bad
         following.line(line.encode(), 100.0)
         assert following.counts.bad == bad
+    assert following.last_bad.isprintable()
+    assert all(happening.why.isprintable() for happening in following.happenings())
     for bits, numbers in heard.items():
         for changed in numbers:
             assert 0 <= changed >> 8 < 1 << bits

@@ -211,6 +211,7 @@ def test_a_session_that_stays_away_after_a_restart_is_forgotten_too():
         '{"version": 1, "streams": {"a": 1}}', '{"version": 1, "streams": {"a": {"b": {}}}}', "[" * 100_000,
         '{"version": 1, "streams": {"a": {"b": {"prefixes": {"ipv4": -1, "ipv6": 0}, "lost": null}}}}',
         '{"version": 1, "streams": {"a": {"b": {"prefixes": {"ipv4": 1, "ipv6": 0}, "lost": "x"}}}}',
+        '{"version": 1, "streams": {"a": {"\\ud800": {"prefixes": {"ipv4": 1, "ipv6": 0}, "lost": null}}}}',
     ],
 )  # fmt: skip
 def test_a_damaged_state_is_refused(content):
