@@ -425,7 +425,7 @@ def test_the_layers_tried_are_told_with_what_came_of_each(redis_server: RedisSer
     with store:
         found = explained(seen, "best", "20.0.0.0/24")
     assert [(one["layer"], one["key"], one["outcome"]) for one in found["layers"]] == [
-        ("networks", None, "the table has nothing for the client"),
+        ("networks", None, "the table has no record for the client"),
         ("asns", None, "does not name AS99"),
         ("subdivisions", "US-CA", "has no serving node"),
         ("countries", "US", "has no serving node"),

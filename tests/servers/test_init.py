@@ -259,6 +259,17 @@ def test_what_cannot_be_written_whole_is_not_written_at_all(
     assert files(tree) == before
 
 
+def test_a_bind_backend_beside_the_workers_is_noted(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tree / "etc/powerdns/pdns.d").mkdir(parents=True, exist_ok=True)
+    (tree / "etc/powerdns/pdns.d/bind.conf").write_text(
+        "launch+=bind\nbind-config=/etc/powerdns/named.conf\n"
+    )
+    assert main(["init", "--root", str(tree), *ZONE_AND_NODE]) == 0
+    told = capsys.readouterr().out
+    assert "/etc/powerdns/pdns.d/bind.conf: PowerDNS does not start" in told
+    assert "launch=pipe,bind in /etc/powerdns/pdns.d/geosteer.conf" in told
+
+
 def test_a_cron_line_takes_the_place_of_the_timer(tree: Path) -> None:
     assert main(["init", "--root", str(tree), *ZONE_AND_NODE, "--cron", "--system-user", "cdn"]) == 0
     made = files(tree)

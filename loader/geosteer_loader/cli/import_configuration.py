@@ -122,7 +122,7 @@ def geodns(*, path: Path, output: Path, lossy: bool, force: bool, as_json: bool)
 
 @import_configuration.command(
     epilog=options.examples(
-        "mirrorbits list -format '{{.Name}}'",
+        "(echo ---; mirrorbits show fr1.example.net) >> mirrors.yaml",
         "geosteer import mirrorbits /etc/mirrorbits.conf --mirrors mirrors.yaml --service dl.example.net",
     )
 )
@@ -132,7 +132,7 @@ def geodns(*, path: Path, output: Path, lossy: bool, force: bool, as_json: bool)
     metavar="FILE",
     required=True,
     type=click.Path(path_type=Path),
-    help="What `mirrorbits show NAME` printed for each mirror, one after the other.",
+    help="What `mirrorbits show NAME` printed for each mirror, with a line `---` before each.",
 )
 @click.option("--service", metavar="NAME", required=True, help="The host name under which clients ask.")
 @_shared

@@ -166,8 +166,19 @@ def init(
 
 def _report(written: Written, answers: Answers, place: Place, host: Host, *, as_json: bool) -> None:
     steps = _next(answers, place)
-    result = {"files": written.files, "includes": written.includes, "notes": written.notes, "next": steps}
+    notes = [*written.notes, *_bind_backend(place, host)]
+    result = {"files": written.files, "includes": written.includes, "notes": notes, "next": steps}
     options.emit(result, lambda: "\n".join(_told(result, host)), json_wanted=as_json)
+
+
+def _bind_backend(place: Place, host: Host) -> Iterator[str]:
+    """What to do about the settings of PowerDNS's BIND backend, which Debian installs beside PowerDNS."""
+    path = place.pdns_config.with_name("bind.conf")
+    if place.system and host.at(path).is_file():
+        yield (
+            f"{path}: PowerDNS does not start with its bind-config unless it launches the BIND backend: "
+            f"remove the file, or write launch=pipe,bind in {place.pdns_config}"
+        )
 
 
 def _answers(given: dict[str, Any], place: Place) -> Answers:

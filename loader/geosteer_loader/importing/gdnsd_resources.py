@@ -309,9 +309,7 @@ class Resources:
                     check["host"] = str(spec["vhost"])
                 node.checks.append({**check, **common})
         elif plugin == "extfile":
-            self._draft.lose(
-                where, "extfile: states come by `geosteer node` or another prober; the file is not read"
-            )
+            self._draft.lose(where, "extfile: the file is not read; feed the states by `geosteer feed`")
         else:
             self._draft.lose(where, f"{plugin}: geosteer has nothing like it; a check of type command may do")
 

@@ -305,7 +305,7 @@ class _Zone:
         if kind != "tcp":
             self._draft.lose(
                 f"{self._name}: {label}: health",
-                f"{kind}: write a check, or feed states with `geosteer node`",
+                f"{kind}: write a check, or feed states with `geosteer feed`",
             )
             return
         interval, timeout = (

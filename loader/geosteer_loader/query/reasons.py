@@ -59,8 +59,8 @@ def _layers(
 
 def _nothing(record: str, keys: Sequence[str]) -> str:
     if not record:
-        return "the table has nothing for the client"
-    return f"does not name {' or '.join(keys)}" if keys else f"{record} names nothing that this layer knows"
+        return "the table has no record for the client"
+    return f"does not name {' or '.join(keys)}" if keys else f"the record {record} has no key for this layer"
 
 
 def _outcome(label: str, met: Sequence[Row], answered: str | None, asker: Client | None) -> str:
