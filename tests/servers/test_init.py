@@ -128,6 +128,7 @@ def test_a_host_gets_its_files_in_their_places_and_loses_them_again(
     assert redis == "bind 127.0.0.1\nsave 900 1\ninclude /etc/redis/geosteer.conf\n"
     assert b"unixsocket /run/redis/redis.sock\n" in made["etc/redis/geosteer.conf"]
     assert b"aclfile /etc/redis/users.acl\n" in made["etc/redis/geosteer.conf"]
+    assert b"d /var/spool/geosteer 2770 geosteer geosteer\n" in made["etc/tmpfiles.d/geosteer.conf"]
     assert b"pipe-timeout=5000\n" in made["etc/powerdns/pdns.d/geosteer.conf"]
     drop_in = made["etc/systemd/system/pdns.service.d/geosteer.conf"].decode()
     assert "SupplementaryGroups=geosteer redis\n" in drop_in

@@ -144,6 +144,9 @@ def test_the_redirector_runs_from_its_package(
     wait_until(lambda: system.run("python3", "-c", ask, check=False).returncode == 0, what="an HTTP answer")
     assert system.run("python3", "-c", ask).stdout.split()[0] == "302"
     assert "nyc1" in system.run("python3", "-c", ask).stdout
+    spool = system.sh("stat -c '%a %U %G' /var/spool/geosteer").strip()
+    assert spool == "2770 geosteer geosteer"
+    assert "geosteer" in system.sh("systemctl show -P SupplementaryGroups geosteer-http").split()
     system.run("systemctl", "stop", "geosteer-http")
 
 

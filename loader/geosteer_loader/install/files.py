@@ -222,6 +222,8 @@ def _system(answers: Answers, place: Place) -> Iterator[File]:
             "# What workers count.\n"
             f"d /run/geosteer 2770 {user} {user}\n"
             f"d /var/lib/geosteer 0750 {user} {user}\n"
+            "# What pages measure: geosteer-http writes it as a member of the group, the ingest deletes what it has counted.\n"
+            f"d /var/spool/geosteer 2770 {user} {user}\n"
         ),
     )
 
