@@ -15,10 +15,11 @@ from geosteer_loader.web.world import world
 from support.browser import Browser
 from support.servers import wait_until
 from support.web_site import Site
-from support.world import NODES, SERVICE, write_world
+from support.world import DOWNLOADS, NODES, SERVICE, write_world
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 ALL = "return Object.fromEntries([...document.querySelectorAll('#countries > *')].map((s) => [s.id.slice(2), "
 LABELS = ALL + "s.getAttribute('aria-label')]))"
@@ -103,6 +104,46 @@ def test_at_noon_every_country_says_its_shares_in_words(site: Site, page: Browse
     page.wait("#journal-rows", "publish")
     page.find("#v6").click()
     assert "/48s are known" in page.text("#legend")
+
+
+def test_times_that_clients_have_and_could_have_are_a_layer(window: Browser, tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    try:
+        networks = [line.split(",") for line in (tmp_path / "world.csv").read_text().splitlines()]
+        german, french = (
+            [net for net, code in networks if code == each and ":" not in net] for each in ("DE", "FR")
+        )
+        lines = ["# geosteer rtt 1 2026-11-28T18:00:00Z", *(f"{net},fra1=12 lon1=30" for net in german)]
+        lines += [f"{french[0]},lon1=20 fra1=120", f"{french[1]},fra1=8 lon1=10020"]
+        (tmp_path / "rtt.csv").write_text("\n".join(lines) + "\n")
+        text = site.config.read_text().replace('policy = "weighted"', 'policy = "latency"')
+        site.config.write_text(f'{text}[[sources.latency]]\nformat = "rtt"\npath = "rtt.csv"\n')
+        site.publish("impact")
+        site.run("node", "down", "fra1")
+        window.errors()
+        window.look()
+        window.driver.get(f"{site.url}?service={SERVICE}")
+        window.wait("#state", "Generation 2")
+        assert window.run(LABELS)["DE"] == "Germany: lon1 100.0 %"
+        window.run("document.querySelector('[data-layer=times]').click()")
+        labels = window.run(LABELS)
+        assert labels["DE"] == "Germany: 30 ms to the nodes they get, 12 ms to the best ones known"
+        # One of five networks has a time of the node that it gets; what fails somewhere has none there.
+        assert labels["FR"] == (
+            "France: 20 ms to the nodes they get, 20 ms to the best ones known, of the 20.0 % that were measured"
+        )
+        assert labels["JP"] == "Japan: no time is known"
+        steps = window.run(ALL + "s.getAttribute('class')]))")
+        assert [steps[code] for code in ("DE", "FR", "JP")] == ["time-1", "time-1", ""]
+        assert "; 13 ms with the best nodes known" in window.text("#legend")
+        hover(window, "DE")
+        assert "12 ms to the best ones known" in window.text("#detail")
+        window.driver.get(f"{site.url}?service={DOWNLOADS}")
+        window.wait("#state", "Generation 2")
+        assert window.run("return document.getElementById('layers').hidden"), "it asks for no times"
+        assert window.errors() == []
+    finally:
+        site.close()
 
 
 def test_neither_colour_nor_shape_alone_tells_nodes_apart(page: Browser) -> None:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from geosteer.decision.distribution import Distribution, View, all_up
 from geosteer.decision.probabilities import distance
+from geosteer.decision.records import SLOWEST
 from geosteer.keys import FAMILIES
 from geosteer_loader.impact.joint_tables import Case, ServiceClass, Side, Sweep
-from geosteer_loader.impact.service_change import MOMENTS, Impact, Shift, count
+from geosteer_loader.impact.service_change import MOMENTS, Impact, RoundTrips, Shift, count
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -152,6 +153,9 @@ class _CaseDecider:
             count_of = grouped.setdefault(self._sweep.country(case), {})
             count_of[key] = count_of.get(key, 0.0) + size
         anybody = any(known for group in grouped.values() for _, _, known in group)
+        services = [
+            side.model.services[alike.name] for side, alike in zip(self._sweep.sides, view, strict=True)
+        ]
         shifts = {}
         for country, group in grouped.items():
             shift = shifts[country] = Shift()
@@ -166,7 +170,29 @@ class _CaseDecider:
                     if known or not anybody:
                         _spread(shift.before.setdefault(moment, {}), old, size)
                         _spread(shift.after.setdefault(moment, {}), new, size)
+                        if moment == "now":
+                            self._time(shift.times_before, services[0], was, old, size)
+                            self._time(shift.times_after, services[1], now, new, size)
         return shifts
+
+    def _time(
+        self,
+        told: RoundTrips,
+        service: Service,
+        seen: tuple[Projected, ...],
+        chances: Chances,
+        size: float,
+    ) -> None:
+        """Add the times of the clients of one case, if the service asks for any."""
+        if service.policy != "latency":
+            return
+        times = View(service, dict(zip(self._sweep.tables, seen, strict=True))).times
+        times = {
+            node: time for node, time in times.items() if time < SLOWEST
+        }  # above are those that fail there
+        for node, chance in chances.items():
+            if node in times:
+                told.add(chance * size, chance * size * times[node], chance * size * min(times.values()))
 
     def _tables(self, view: tuple[ServiceClass, ServiceClass]) -> Iterator[str]:
         """What a service asks, before or after."""

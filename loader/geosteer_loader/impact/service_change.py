@@ -21,6 +21,23 @@ NOISE = 1e-12
 
 
 @dataclass(slots=True)
+class RoundTrips:
+    """Measured times of clients, as nodes stand now; sums over those of whose node a time is known."""
+
+    clients: float = 0.0
+    got: float = 0.0
+    """Milliseconds to the nodes that they get."""
+    best: float = 0.0
+    """Milliseconds to the best node that is known for them."""
+
+    def add(self, clients: float, got: float, best: float) -> None:
+        """Take in more sums."""
+        self.clients += clients
+        self.got += got
+        self.best += best
+
+
+@dataclass(slots=True)
 class Shift:
     """What changes for a number of clients; amounts are addresses (IPv4), /48s (IPv6), or counts of real traffic."""
 
@@ -35,6 +52,9 @@ class Shift:
     before: dict[str, Chances] = field(default_factory=dict)
     """Moment -> node -> clients it has of those known; of all where none is known."""
     after: dict[str, Chances] = field(default_factory=dict)
+    times_before: RoundTrips = field(default_factory=RoundTrips)
+    """Of a service that asks for measured times."""
+    times_after: RoundTrips = field(default_factory=RoundTrips)
     everybody: bool = False
     """No table that comes from elsewhere is asked, so that addresses unknown to the tables are clients like any others."""
 
@@ -43,6 +63,11 @@ class Shift:
         self.total += more.total
         self.known += more.known
         self.everybody = self.everybody or more.everybody
+        for own, other in (
+            (self.times_before, more.times_before),
+            (self.times_after, more.times_after),
+        ):
+            own.add(other.clients, other.got, other.best)
         for moment in MOMENTS:
             count(self.moved, moment, more.moved.get(moment, 0.0))
             count(self.moved_known, moment, more.moved_known.get(moment, 0.0))

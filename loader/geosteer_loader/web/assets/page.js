@@ -6,7 +6,7 @@ const $ = (id) => document.getElementById(id);
 const wanted = new URLSearchParams(location.search).get("service") || "";
 const shapes = new Map([...$("countries").children].map((shape) => [shape.id.slice(2), shape]));
 const seen = {
-  service: wanted, part: "v4", view: "now", side: "after", at: null,
+  service: wanted, part: "v4", view: "now", layer: "nodes", side: "after", at: null,
   now: null, past: null, plan: null, timeline: null, picked: "", serial: 0, width: 10000,
 };
 
@@ -76,6 +76,17 @@ function picture() {
 const countries = () => (picture() && picture().parts[seen.part]) || {};
 const nodes = () => new Map((picture() ? picture().nodes : []).map((node) => [node.name, node]));
 const moved = () => ((seen.plan && seen.plan.moved[seen.part]) || { total: 0, countries: {} });
+const measured = () => Boolean(picture()) && picture().policy === "latency";
+const times = () => seen.layer === "times" && measured() && !moves();
+const milliseconds = (time) => `${time < 10 ? time.toFixed(1) : Math.round(time)} ms`;
+const STEPS = [20, 50, 100]; // milliseconds
+
+function timed(country) {
+  if (!country || country.got_ms === null) return "no time is known";
+  const part = country.measured < 0.9995 ? `, of the ${percent(country.measured)} that were measured` : "";
+  return `${milliseconds(country.got_ms)} to the nodes they get, ${milliseconds(country.best_ms)} to the best ones known${part}`;
+}
+
 const moves = () => seen.view === "plan" && seen.side === "moves";
 
 function named(code) {
@@ -86,6 +97,7 @@ function spoken(code) {
   const country = countries()[code];
   if (!country) return `${named(code)}: no clients`;
   if (moves()) return `${named(code)}: ${percent(moved().countries[code] || 0)} of its clients get another node`;
+  if (times()) return `${named(code)}: ${timed(country)}`;
   const parts = country.nodes.map(([name, share]) => `${name} ${percent(share)}`);
   if (country.others > 0) parts.push(`others ${percent(country.others)}`);
   return `${named(code)}: ${parts.join(", ") || "no node"}`;
@@ -98,7 +110,8 @@ function draw() {
     const leader = country && country.nodes.length ? known.get(country.nodes[0][0]) : null;
     const part = moves() ? moved().countries[code] || 0 : 0;
     shape.setAttribute("class", part > 0 ? `step-${part > 0.5 ? 3 : part > 0.1 ? 2 : 1}` : "");
-    if (leader && !moves()) shape.dataset.slot = slot(leader);
+    if (times() && country && country.got_ms !== null) shape.setAttribute("class", `time-${STEPS.filter((step) => country.got_ms >= step).length}`);
+    if (leader && !moves() && !times()) shape.dataset.slot = slot(leader);
     else delete shape.dataset.slot;
     shape.setAttribute("role", "img");
     shape.setAttribute("aria-label", spoken(code));
@@ -112,6 +125,8 @@ function draw() {
   for (const part of ["v4", "v6"]) $(part).setAttribute("aria-pressed", String(seen.part === part));
   for (const button of document.querySelectorAll("[data-view]")) button.setAttribute("aria-pressed", String(button.dataset.view === seen.view));
   for (const button of document.querySelectorAll("[data-side]")) button.setAttribute("aria-pressed", String(button.dataset.side === seen.side));
+  for (const button of document.querySelectorAll("[data-layer]")) button.setAttribute("aria-pressed", String(button.dataset.layer === seen.layer));
+  $("layers").hidden = !measured();
   $("sides").hidden = seen.view !== "plan" || !seen.plan;
   $("time").hidden = seen.view !== "past";
 }
@@ -124,7 +139,18 @@ function legend() {
   const unknown = countries()[""];
   const rest = unknown ? ` Of ${percent(unknown.share)} no country is known.` : "";
   if (moves()) return `Darker: more of the country's clients get another node (up to 10 %, up to 50 %, more). All in all ${percent(moved().total, 2)}.`;
+  if (times()) return `Darker and number: milliseconds that clients have to the nodes they get (${STEPS.join(", ")}). Grey: never measured. ${gain()}`;
   return `Colour and number: the node that has most of a country's clients. Grey: no clients. ${count(total)} ${UNIT[seen.part]} are known.${rest}`;
+}
+
+function gain() {
+  let clients = 0, got = 0, best = 0;
+  for (const country of Object.values(countries())) {
+    if (country.got_ms === null) continue;
+    const weight = country.clients * country.measured;
+    clients += weight; got += weight * country.got_ms; best += weight * country.best_ms;
+  }
+  return clients ? `All in all ${milliseconds(got / clients)}; ${milliseconds(best / clients)} with the best nodes known.` : "";
 }
 
 function drawMarks() {
@@ -137,7 +163,7 @@ function drawMarks() {
     if (!shape || !country.nodes.length || +shape.dataset.room < 8 * unit) continue;
     const part = moved().countries[code] || 0;
     const leader = known.get(country.nodes[0][0]);
-    const text = moves() ? (part >= 0.005 ? `${Math.round(part * 100)} %` : "") : leader ? leader.number : "";
+    const text = times() ? (country.got_ms === null ? "" : Math.round(country.got_ms)) : moves() ? (part >= 0.005 ? `${Math.round(part * 100)} %` : "") : leader ? leader.number : "";
     const mark = make("text", text, { x: shape.dataset.x, y: +shape.dataset.y + 4 * unit, "font-size": 11.5 * unit, "stroke-width": 3 * unit });
     if (room && text !== "") numbers.push(mark);
   }
@@ -179,6 +205,7 @@ function drawDetail() {
   else {
     parts.push(make("p", `${count(country.clients)} ${UNIT[seen.part]}, ${percent(country.share, 2)} of all`));
     if (moves()) parts.push(make("p", `${percent(moved().countries[code] || 0)} of them get another node`));
+    if (measured()) parts.push(make("p", timed(country)));
     const list = make("ol"), known = nodes();
     for (const [name, share] of country.nodes) list.append(line(known.get(name), name, share));
     if (country.others > 0) list.append(line(null, "others", country.others));
@@ -518,6 +545,7 @@ $("service").addEventListener("change", (event) => {
 for (const part of ["v4", "v6"]) $(part).addEventListener("click", () => { seen.part = part; draw(); });
 for (const button of document.querySelectorAll("[data-view]")) button.addEventListener("click", () => view(button.dataset.view));
 for (const button of document.querySelectorAll("[data-side]")) button.addEventListener("click", () => { seen.side = button.dataset.side; draw(); });
+for (const button of document.querySelectorAll("[data-layer]")) button.addEventListener("click", () => { seen.layer = button.dataset.layer; draw(); });
 $("region").addEventListener("change", (event) => region(event.target.value));
 $("slider").addEventListener("input", (event) => {
   if (!seen.first) return;
