@@ -450,3 +450,25 @@ def test_invalid_origins_do_not_count_in_live_tables_and_other_roas_are_taken_up
     site.until(lambda: site.records() == {"AS174": 2, "AS3356": 1} and site.current["bgp.prefixes"] == "19")
     assert json.loads(site.current["bgp.rpki"])["invalid"] == 1
     site.end()
+
+
+def test_far_fewer_roas_are_not_believed_where_no_copy_of_those_before_could_be_kept(
+    redis_server: RedisServer, prefix: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def authorise(count: int) -> None:
+        listed = [{"asn": 174, "prefix": f"5.0.{number}.0/24", "maxLength": 24} for number in range(count)]
+        (tmp_path / "roas.new").write_text(json.dumps({"roas": listed}))
+        (tmp_path / "roas.new").replace(tmp_path / "roas.json")
+
+    (tmp_path / "cache" / "rpki-kept.json").mkdir(parents=True)  # in the way, as a full disk is
+    authorise(20)
+    site = Site(redis_server, prefix, tmp_path, SOURCES + f'[rpki]\nroas = "{tmp_path}/roas.json"\n')
+    site.load(origin=3356)
+    site.say(site.writer.announce(PEER, [65001, 174], "5.0.0.0/24"))
+    site.until(lambda: site.records() == {"AS174": 1})
+    authorise(1)
+    site.until(lambda: any("has 1 entries, 20 were there before" in message for message in caplog.messages))
+    site.say(site.writer.announce(PEER, [65001, 174], "5.0.2.0/24"))
+    site.until(lambda: site.records() == {"AS174": 2})
+    assert json.loads(site.current["bgp.rpki"])["vrps"] == 20
+    site.end()

@@ -191,8 +191,10 @@ class LiveFeed:
         except OSError as exc:
             version = exc.errno
         if version != self._judged_by:
+            known = self._validation
+            least = known.vrps.count if known is not None and not known.kept else 0
             try:
-                self._validation = load(rpki, self._wall())
+                self._validation = load(rpki, self._wall(), least=least)
             except SourceError as exc:
                 if self._validation is None:
                     return str(exc)

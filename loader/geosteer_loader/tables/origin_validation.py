@@ -75,6 +75,8 @@ class OriginValidation:
     """Seconds after which they are old."""
     trouble: str
     """Why earlier ones are in use, "" where the file itself is."""
+    kept: bool = True
+    """Whether a copy could be put aside, with which the next file is compared."""
 
     def figures(self, report: Report) -> Figures:
         """What is published with a table. *report*: of its sources, which were judged by this."""
@@ -89,24 +91,25 @@ class OriginValidation:
         )
 
 
-def load(rpki: Rpki, now: float, *, keep: bool = True) -> OriginValidation:
+def load(rpki: Rpki, now: float, *, keep: bool = True, least: int = 0) -> OriginValidation:
     """The ROAs to judge by.
 
-    Args: now: seconds since 1970; keep: put a usable file aside, for when the next one is not.
+    Args: now: seconds since 1970; keep: put a usable file aside, for when the next one is not; least: how many ROAs
+            were in use before, where no copy of them could be put aside.
     Raises: SourceError: the file is not usable, and there are no earlier ones.
     """
     file = SourceFile(rpki.source.path, rpki.source.member, rpki.source.max_size)
-    trouble = ""
+    trouble, kept = "", True
     try:
         modified = rpki.source.path.stat().st_mtime
         roas = _read(file, modified, rpki.max_age, now)
-        before = _kept_count(rpki.kept)
+        before = max(_kept_count(rpki.kept), least)
         if roas.vrps.count < LEAST_SHARE * before:
             raise UnusableRoas(
                 f"has {roas.vrps.count} entries, {before} were there before (if that is right: remove {rpki.kept})"
             )
         if keep:
-            _keep(rpki.kept, file, roas)
+            kept = _keep(rpki.kept, file, roas)
     except (UnusableRoas, SourceError, OSError) as exc:
         reason = str(exc) if isinstance(exc, SourceError) else f"{file.path}: rpki.roas: {_reason(exc)}"
         try:
@@ -122,6 +125,7 @@ def load(rpki: Rpki, now: float, *, keep: bool = True) -> OriginValidation:
         built=roas.built if roas.built is not None else modified,
         max_age=rpki.max_age,
         trouble=trouble,
+        kept=kept,
     )
     log.info("rpki: %d ROAs of %s", roas.vrps.count, format_time(validation.built))
     return validation
@@ -209,8 +213,8 @@ def _read(file: SourceFile, modified: float, max_age: float, now: float) -> Roas
     return roas
 
 
-def _keep(kept: Path, file: SourceFile, roas: Roas) -> None:
-    """Put a copy aside, atomically, with its count; where that fails, the next file that is unusable finds none."""
+def _keep(kept: Path, file: SourceFile, roas: Roas) -> bool:
+    """Put a copy aside, atomically, with its count; whether that worked: if not, the next file that is unusable finds none."""
     aside = kept.with_name(f"{kept.name}.{os.getpid()}")
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -224,6 +228,8 @@ def _keep(kept: Path, file: SourceFile, roas: Roas) -> None:
     except (OSError, SourceError) as exc:
         aside.unlink(missing_ok=True)
         log.warning("rpki: %s cannot be written: %s", kept, getattr(exc, "strerror", None) or exc)
+        return False
+    return True
 
 
 def _kept_count(kept: Path) -> int:
