@@ -96,7 +96,8 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (folder / "decisions.log").touch()
     (folder / "zones.yaml").write_text("domains: [{domain: example.com}]\n")
     with RedisServer() as server:
-        config = write_config(folder, server.url, geo=[table])
+        more = f"[latency]\ndatabase = '{folder}/samples.sqlite'\n"
+        config = write_config(folder, server.url, geo=[table], more=more)
         assert call(config, ("publish",))[0] == 0
         table.write_text(table.read_text() + "198.18.0.0/24,GB\n")
         assert call(config, ("publish",))[0] == 0
