@@ -173,13 +173,14 @@ class Trial:
         scene = Scene(self._scene_nodes, self.now + hours * HOUR)
         ingest_stream(io.BytesIO("".join(lines).encode()).read, "samples", "csv", scene, self.store)
 
-    def _candidates(self, net: Net) -> set[str]:
+    def _candidates(self, net: Net) -> tuple[str, ...]:
         """The node in use, the best other one, and one of those nearby."""
         used = self.served["latency"][net.number]
         times = [part.partition("=")[0] for part in self.record(net).split()]
         nearest = self._nearest[net.number]
         other = next(node for node in (*times, *nearest) if node != used)
-        return {used, other, self.chance.choice(nearest)}
+        # in one order, not that of a set: each draws its time
+        return tuple(dict.fromkeys((used, other, self.chance.choice(nearest))))
 
     def geo_record(self, bits: int, address: int) -> str:
         """What table `geo` says."""
