@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from . import rivals, standalone
 from .machine import cpu_seconds, pss
 from .report import LATE, Section, Table
-from .rounds import Rounds
+from .rounds import Rounds, Spread
 from .stage import WORKER
 
 if TYPE_CHECKING:
@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 
 GEOSTEER, C, PYTHON = "geosteer", "nothing, in C", "nothing, in Python"
 PURE, PEER = "geosteer, all in Python", "peer, mmap"
+MANY = "geosteer, eight services"
 RADIX, FRONT = "peer, radix in RAM", "geosteer, dnsdist in front"
-OURS = {GEOSTEER, PURE, FRONT}
+OURS = {GEOSTEER, PURE, MANY, FRONT}
+SETS = {"v6": (GEOSTEER, PURE, PYTHON, PEER), "services": (MANY, PEER)}
+"""Client sets that only some of the servers are asked for, because they tell something of workers alone."""
 RATE = 2000
 """Questions a second where latencies are taken: all rivals can keep up with it."""
 WINDOW = 32
@@ -31,33 +34,50 @@ questions, not in seconds: else a slow machine would measure how workers learn."
 
 
 def run(stage: Stage) -> Section:
-    """Throughput, processor time and memory of every server, for both client sets; latencies at a fixed rate."""
+    """Throughput, processor time and memory of every server, for the client sets; latencies at a fixed rate."""
     section = Section("dns")
     seconds = stage.scaled(20, 5) / 10
     with _servers(stage) as servers:
-        for name, server in servers.items():
-            asked = 0
-            while asked < stage.scaled(WARMING, 500) * rivals.THREADS:
-                asked += stage.ask(server.port, "wide", seconds, 99 + asked, w=WINDOW, z=0)["asked"]
-            stage.say(f"dns: {name} is warm")
+        plain = {name: server for name, server in servers.items() if name != MANY}
+        _warm(stage, plain, "wide", seconds)
         found = {
             # first, so that what is remembered are these clients
-            "hot": _rounds(stage, servers, "hot", seconds, w=WINDOW),
-            "wide": _rounds(stage, servers, "wide", seconds, w=WINDOW),
-            "paced": _rounds(stage, servers, "wide", seconds, r=stage.scaled(RATE, 500)),
+            "hot": _rounds(stage, plain, "hot", seconds, w=WINDOW),
+            "wide": _rounds(stage, plain, "wide", seconds, w=WINDOW),
+            "paced": _rounds(stage, plain, "wide", seconds, r=stage.scaled(RATE, 500)),
         }
         memory = {name: pss(server.pids) for name, server in servers.items()}
         memory["Redis"] = pss([stage.server.pid])
+        for label, names in SETS.items():
+            some = {name: server for name, server in servers.items() if name in names}
+            _warm(stage, some, label, seconds)
+            found[label] = _rounds(stage, some, label, seconds, w=WINDOW)
     for label in ("wide", "hot"):
         section.tables.append(_throughput(found[label], label))
         section.judge(f"dns.{label}.python", found[label].ratio(GEOSTEER, "qps", PYTHON))
         section.judge(f"dns.{label}.c", found[label].ratio(GEOSTEER, "qps", C))
         section.judge(f"dns.{label}.peer", found[label].ratio(GEOSTEER, "qps", PEER))
         section.judge(f"dns.{label}.pure", found[label].ratio(PURE, "qps", PEER))
+    for label in SETS:
+        section.tables.append(_throughput(found[label], label))
+    for rival in (PYTHON, PEER):
+        section.judge(
+            f"dns.v6.{'peer' if rival == PEER else 'python'}", found["v6"].ratio(GEOSTEER, "qps", rival)
+        )
+    section.judge("dns.v6.pure", found["v6"].ratio(PURE, "qps", PEER))
+    section.judge("dns.services.peer", found["services"].ratio(MANY, "qps", PEER))
     section.tables.append(_latencies(stage, found["paced"], memory))
     section.data = {label: rounds.to_json() for label, rounds in found.items()}
     section.data["memory"] = memory
     return section
+
+
+def _warm(stage: Stage, servers: dict[str, Rival], clients: str, seconds: float) -> None:
+    for name, server in servers.items():
+        asked = 0
+        while asked < stage.scaled(WARMING, 500) * rivals.THREADS:
+            asked += stage.ask(server.port, clients, seconds, 99 + asked, w=WINDOW, z=0)["asked"]
+        stage.say(f"dns: {name} is warm for {clients}")
 
 
 @contextlib.contextmanager
@@ -70,6 +90,7 @@ def _servers(stage: Stage) -> Iterator[dict[str, Rival]]:
 
     starts: dict[str, Callable[[], Rival]] = {
         GEOSTEER: lambda: rivals.Pipe(worker),
+        MANY: lambda: rivals.Pipe(f"{WORKER} --config {stage.many}"),
         PURE: piped("pure", *rivals.without_c(stage)),
         PYTHON: piped("nothing-py", *rivals.peer("nothing")),
         C: piped("nothing-c", *rivals.nothing_in_c(stage)),
@@ -127,13 +148,16 @@ def _throughput(found: Rounds, label: str) -> Table:
             "wrong, failed, lost",
         ],
     )
+
+    def ratio(name: str, base: str) -> Spread | str:
+        return found.ratio(name, "qps", base) if base in found.results else ""
+
     for name, results in found.results.items():
         bad = [sum(int(result[key]) for result in results) for key in ("wrong", "failed", "lost")]
         constant = name in {C, PYTHON}
         table.rows.append(
             [
-                name, found.spread(name, "qps"), found.ratio(name, "qps", PYTHON), found.ratio(name, "qps", C),
-                found.ratio(name, "qps", PEER),
+                name, found.spread(name, "qps"), ratio(name, PYTHON), ratio(name, C), ratio(name, PEER),
                 found.spread(name, "cpu").middle, found.spread(name, "p50").middle, found.spread(name, "p99").middle,
                 "all alike" if constant else "none" if not any(bad) else ", ".join(map(str, bad)),
             ]

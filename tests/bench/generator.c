@@ -1,4 +1,4 @@
-/* Asks a DNS server for one name as many clients, each in an EDNS client subnet option (RFC 7871), over UDP.
+/* Asks a DNS server for one name, or several, as many clients, each in an EDNS client subnet option (RFC 7871), over UDP.
  *
  * Closed loop: a window of questions is always under way, and a reply makes room for the next question. With a rate: questions
  * leave at random (Poisson) times, whether replies come or not, and a latency counts from the time that was meant, so that a
@@ -6,8 +6,9 @@
  * its latency is those 3 s; when the time is over, what is still under way is waited for as long, but is no part of the rate.
  * "stalled" says by how many microseconds, at most, this program itself was woken too late with a rate.
  *
- * Prints one line of JSON. CLIENTS is a file of 8 bytes a client: its /24 and the address that it must be given (0: any),
- * both in network order; the client of rank r is asked for in proportion to 1 / r^ZIPF.
+ * Prints one line of JSON. CLIENTS is a file of 8 bytes a client: its /24 and the IPv4 address that it must be given (0: any),
+ * both in network order; with -6 of 10 bytes: a /48 and that address. The client of rank r is asked for in proportion to
+ * 1 / r^ZIPF, each of the names with the same chance.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -28,10 +29,12 @@
 #define OPEN_MOST 200 /* under way with a rate: more would overflow a server's socket buffer (212,992 bytes by default) */
 #define BATCH 32
 #define DRAWN (1 << 20)
+#define NAMES 16
 #define GIVE_UP 3000000000LL /* ns until a question counts as lost */
 
-struct client { uint8_t network[4], expected[4]; };
-struct slot { int64_t meant; uint32_t client; uint16_t id; uint8_t busy; };
+struct client { uint8_t network[6], expected[4]; };
+struct question { uint8_t bytes[300]; int length, end, network_at; };
+struct slot { int64_t meant; uint32_t client; uint16_t id; uint8_t busy, name; };
 struct sample { float at, latency; }; /* seconds since the beginning, microseconds */
 
 static struct client *clients;
@@ -40,8 +43,8 @@ static struct slot slots[WINDOW_MAX];
 static uint16_t idle[WINDOW_MAX];
 static int idle_count, window = 32, sock;
 static uint16_t turn;
-static uint8_t question[300];
-static int question_length, question_end, network_at;
+static struct question questions[NAMES];
+static int name_count, ipv6;
 static uint64_t random_state = 1;
 static struct sample *samples;
 static size_t sample_count, sample_room;
@@ -79,25 +82,27 @@ static void draw_clients(uint32_t count, double zipf) {
     free(sum);
 }
 
-static void make_question(const char *name) {
-    uint8_t *p = question;
+static void make_question(struct question *question, const char *name) {
+    uint8_t *p = question->bytes;
     static const uint8_t head[] = {0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1};
     static const uint8_t tail[] = {0, 0, 1, 0, 1,                           /* A IN: the question ends here */
         0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 11, 0, 8, 0, 7, 0, 1, 24, 0};      /* OPT, client subnet, IPv4, /24 */
+    static const uint8_t tail6[] = {0, 0, 1, 0, 1,
+        0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 14, 0, 8, 0, 10, 0, 2, 48, 0};     /* the same, IPv6, /48 */
     memcpy(p, head, sizeof head);
     p += sizeof head;
     while (*name) {
         size_t length = strcspn(name, ".");
-        if (length > 63 || p + length > question + 250) { fputs("name too long\n", stderr); exit(2); }
+        if (length > 63 || p + length > question->bytes + 250) { fputs("name too long\n", stderr); exit(2); }
         *p++ = length;
         memcpy(p, name, length);
         p += length;
         name += length + (name[length] == '.');
     }
-    memcpy(p, tail, sizeof tail);
-    question_end = p + 5 - question;
-    network_at = p + sizeof tail - question;
-    question_length = network_at + 3;
+    memcpy(p, ipv6 ? tail6 : tail, sizeof tail);
+    question->end = p + 5 - question->bytes;
+    question->network_at = p + sizeof tail - question->bytes;
+    question->length = question->network_at + (ipv6 ? 6 : 3);
 }
 
 static uint8_t out_bytes[BATCH][300];
@@ -121,22 +126,23 @@ static void ask(int number, int64_t meant) {
     struct slot *slot = &slots[number];
     uint8_t *packet = out_bytes[out_count];
     slot->client = drawn[next_draw++ & (DRAWN - 1)];
+    slot->name = name_count > 1 ? uniform() * name_count : 0;
+    const struct question *question = &questions[slot->name];
     slot->id = ++turn << 10 | number;
     slot->meant = meant;
     slot->busy = 1;
-    memcpy(packet, question, question_length);
+    memcpy(packet, question->bytes, question->length);
     packet[0] = slot->id >> 8;
     packet[1] = slot->id & 255;
-    memcpy(packet + network_at, clients[slot->client].network, 3);
-    out_parts[out_count] = (struct iovec){packet, question_length};
+    memcpy(packet + question->network_at, clients[slot->client].network, ipv6 ? 6 : 3);
+    out_parts[out_count] = (struct iovec){packet, question->length};
     out[out_count].msg_hdr = (struct msghdr){.msg_iov = &out_parts[out_count], .msg_iovlen = 1};
     sent++;
     if (++out_count == BATCH) flush_out();
 }
 
 /* Whether the first A record of a reply is the address that the client must be given. */
-static int right(const uint8_t *packet, int length, const struct client *client) {
-    int at = question_end;
+static int right(const uint8_t *packet, int length, int at, const struct client *client) {
     if (!memcmp(client->expected, "\0\0\0\0", 4)) return 1;
     for (int left = packet[6] << 8 | packet[7]; left > 0; left--) {
         while (at < length && packet[at] && packet[at] < 192) at += packet[at] + 1;
@@ -172,16 +178,18 @@ static int take(int *freed, int wait) {
     for (int i = 0; i < count; i++) {
         uint8_t *packet = bytes[i];
         int length = in[i].msg_len;
-        if (length < question_end || !(packet[2] & 128) || memcmp(packet + 12, question + 12, question_end - 12)) continue;
+        if (length < 12 || !(packet[2] & 128)) continue;
         uint16_t id = packet[0] << 8 | packet[1];
         struct slot *slot = &slots[id & (WINDOW_MAX - 1)];
+        const struct question *question = &questions[slot->name];
         if (!slot->busy || slot->id != id) continue;
+        if (length < question->end || memcmp(packet + 12, question->bytes + 12, question->end - 12)) continue;
         slot->busy = 0;
         freed[freed_count++] = id & (WINDOW_MAX - 1);
         if (packet[3] & 15) failed++;
         else {
             answered++;
-            if (!right(packet, length, &clients[slot->client])) wrong++;
+            if (!right(packet, length, question->end, &clients[slot->client])) wrong++;
         }
         keep(slot->meant, came - slot->meant);
     }
@@ -275,11 +283,15 @@ int main(int argc, char **argv) {
     double seconds = 2, rate = 0, zipf = 1;
     long take_first = 0;
     int port = 53, option;
-    const char *name = "www.cdn.example.net", *path = NULL, *kept = NULL;
-    while ((option = getopt(argc, argv, "p:f:q:n:z:w:t:r:s:c:o:")) != -1) switch (option) {
+    const char *path = NULL, *kept = NULL, *names[NAMES];
+    while ((option = getopt(argc, argv, "6p:f:q:n:z:w:t:r:s:c:o:")) != -1) switch (option) {
         case 'p': port = atoi(optarg); break;
         case 'f': path = optarg; break;             /* CLIENTS */
-        case 'q': name = optarg; break;
+        case 'q':                                   /* a name; several are asked for in turn at random */
+            if (name_count == NAMES) { fputs("generator: too many names\n", stderr); return 2; }
+            names[name_count++] = optarg;
+            break;
+        case '6': ipv6 = 1; break;                  /* the clients are IPv6 */
         case 'n': take_first = atol(optarg); break; /* clients of the file that ask */
         case 'z': zipf = atof(optarg); break;
         case 'w': window = atoi(optarg); break;
@@ -296,19 +308,24 @@ int main(int argc, char **argv) {
         case 'o': kept = optarg; break;             /* every sample: two floats, seconds and microseconds */
         default: return 2;
     }
-    if (!path || window < 1 || window > WINDOW_MAX) { fputs("generator: -f CLIENTS, -w 1..1024\n", stderr); return 2; }
+    if (!path || !name_count || window < 1 || window > WINDOW_MAX) {
+        fputs("generator: -f CLIENTS, -q NAME, -w 1..1024\n", stderr);
+        return 2;
+    }
     FILE *file = fopen(path, "rb");
     if (!file) die(path);
     fseek(file, 0, SEEK_END);
-    long count = ftell(file) / sizeof *clients;
+    size_t prefix = ipv6 ? 6 : 4;
+    long count = ftell(file) / (prefix + 4);
     rewind(file);
-    if (!(clients = malloc(count * sizeof *clients + 1)) || fread(clients, sizeof *clients, count, file) != (size_t)count)
-        die(path);
+    if (!(clients = malloc(count * sizeof *clients + 1))) die("malloc");
+    for (long i = 0; i < count; i++)
+        if (fread(clients[i].network, prefix, 1, file) != 1 || fread(clients[i].expected, 4, 1, file) != 1) die(path);
     fclose(file);
     if (take_first > 0 && take_first < count) count = take_first;
     if (count < 1) { fputs("generator: no clients\n", stderr); return 2; }
     draw_clients(count, zipf);
-    make_question(name);
+    for (int i = 0; i < name_count; i++) make_question(&questions[i], names[i]);
     prctl(PR_SET_TIMERSLACK, 1000);
 
     struct sockaddr_in server = {.sin_family = AF_INET, .sin_port = htons(port)};

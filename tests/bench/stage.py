@@ -8,7 +8,7 @@ import os
 import random
 import subprocess
 from functools import cached_property
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
@@ -87,6 +87,19 @@ class Stage:
         """Settings of workers that follow it."""
         return zone.backend_toml(self.folder / "backend.toml", self.server.url)
 
+    @cached_property
+    def many(self) -> Path:
+        """Settings of workers that follow a Redis with the same table and several services of the same map."""
+        server = self.redis()
+        folder = self.folder / "many"
+        folder.mkdir()
+        publish(
+            zone.geosteer_toml(
+                folder / "geosteer.toml", server.url, {"geo": self.country.shared}, names=zone.NAMES
+            )
+        )
+        return zone.backend_toml(folder / "backend.toml", server.url)
+
     @property
     def city_size(self) -> int:
         """Networks of the largest city table."""
@@ -123,24 +136,38 @@ class Stage:
         return database.routed(self.country.tables, self.scaled(WIDE, 4000), self.quick)
 
     def clients_of(self, name: str) -> int:
-        """How many clients a set has: `wide` or `hot`."""
-        return len(self.networks) if name == "wide" else min(HOT, len(self.networks) // 4)
+        """How many clients a set has: few in `hot`, all in the others."""
+        return min(HOT, len(self.networks) // 4) if name == "hot" else len(self.networks)
 
     @cached_property
     def clients(self) -> Path:
         """The generator's file: networks, and the address each must be given."""
         path = self.folder / "clients"
         path.write_bytes(
+            b"".join(network.to_bytes(4, "big") + self._expected(network, 32) for network in self.networks)
+        )
+        return path
+
+    @cached_property
+    def clients6(self) -> Path:
+        """The same of as many IPv6 clients, as /48."""
+        self.detail("drawing IPv6 clients")
+        drawn = database.addresses(self.country.tables, 128, len(self.networks), synthetic.SEED, self.quick)
+        path = self.folder / "clients6"
+        path.write_bytes(
             b"".join(
-                network.to_bytes(4, "big") + IPv4Address(zone.ipv4(self.node(network))).packed
-                for network in self.networks
+                network.to_bytes(16, "big")[:6] + self._expected(network, 128)
+                for network in (int(IPv6Address(text)) >> 80 << 80 for text in drawn)
             )
         )
         return path
 
-    def node(self, network: int) -> str:
+    def _expected(self, network: int, bits: int) -> bytes:
+        return IPv4Address(zone.ipv4(self.node(network, bits))).packed
+
+    def node(self, network: int, bits: int = 32) -> str:
         """The node that a client must be given."""
-        region = self.country.record(32, network).partition(" ")[0]
+        region = self.country.record(bits, network).partition(" ")[0]
         country = "" if region.startswith("@") else region[:2]
         return zone.node_of(country, CONTINENT.get(country, region[1:]))
 
@@ -160,9 +187,14 @@ class Stage:
         return path
 
     def ask(self, port: int, name: str, seconds: float, seed: int, **options: Any) -> dict[str, Any]:
-        """Let the generator ask a server on *port* as a client set; *options* are its own (`r`: a rate, `o`: a file)."""
-        command: list[object] = ["-p", port, "-f", self.clients, "-q", zone.NAME, "-n", self.clients_of(name)]
-        command += ["-t", seconds, "-s", seed]
+        """Let the generator ask a server on *port* as a client set; *options* are its own (`r`: a rate, `o`: a file).
+
+        Set `v6` is `wide` of IPv6; `services` is `wide` that ask for several services.
+        """
+        command: list[object] = ["-p", port, "-n", self.clients_of(name), "-t", seconds, "-s", seed]
+        command += ["-6", "-f", self.clients6] if name == "v6" else ["-f", self.clients]
+        for service in zone.NAMES if name == "services" else (zone.NAME,):
+            command += ["-q", service]
         for key, value in options.items():
             command += [f"-{key}", value]
         with self.cores.asking():

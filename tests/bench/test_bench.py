@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from array import array
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -29,7 +29,7 @@ from support.data import ROOT
 from support.servers import need, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 NAME = "www.cdn.example.net"
 NETWORKS = [f"198.18.{number}.0" for number in range(40)]
@@ -70,6 +70,7 @@ class Server:
         self.port = self._socket.getsockname()[1]
         self.asked: list[str] = []
         """Client networks."""
+        self.names: list[str] = []
         self.treated: list[str] = []
 
     def __enter__(self) -> Self:
@@ -91,8 +92,9 @@ class Server:
             question = dns.message.from_wire(data)
             (option,) = question.options
             assert isinstance(option, dns.edns.ECSOption)
-            assert option.srclen == 24
+            assert option.srclen == (48 if option.family == 2 else 24)
             self.asked.append(option.address)
+            self.names.append(str(question.question[0].name))
             self.treated.append(how)
             if how == "lost":
                 continue
@@ -102,13 +104,21 @@ class Server:
             if how == "failed":
                 reply.set_rcode(dns.rcode.SERVFAIL)
             else:
-                last = 255 if how == "wrong" else int(option.address.split(".")[2])
-                reply.answer.append(dns.rrset.from_text(f"{NAME}.", 60, "IN", "A", f"192.0.2.{last}"))
+                last = (
+                    255
+                    if how == "wrong"
+                    else int(option.address.split(":" if option.family == 2 else ".")[2])
+                )
+                reply.answer.append(
+                    dns.rrset.from_text(str(question.question[0].name), 60, "IN", "A", f"192.0.2.{last}")
+                )
             self._socket.sendto(reply.to_wire(), peer)
 
 
-def generate(programs: Path, server: Server, clients: Path, *options: object) -> dict[str, Any]:
-    command = [programs / "generator", "-p", server.port, "-f", clients, "-q", NAME, *options]
+def generate(
+    programs: Path, server: Server, clients: Path, *options: object, names: Sequence[str] = ("-q", NAME)
+) -> dict[str, Any]:
+    command = [programs / "generator", "-p", server.port, "-f", clients, *names, *options]
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=True)
     result: dict[str, Any] = json.loads(done.stdout)
     return result
@@ -135,6 +145,22 @@ def test_clients_are_asked_for_by_their_rank(programs: Path, clients: Path) -> N
     assert sum(counts[:10]) == len(server.asked) > 200
     share = counts[0] / len(server.asked)
     assert 0.24 < share < 0.44, "1 / (1 + 1/2 + ... + 1/10) is 0.34"
+
+
+def test_ipv6_clients_ask_for_each_of_several_names(programs: Path, tmp_path: Path) -> None:
+    clients, names = tmp_path / "clients", ("one.example.net", "other.example.net")
+    clients.write_bytes(
+        b"".join(
+            IPv6Address(f"2001:db8:{number}::").packed[:6] + bytes((192, 0, 2, number)) for number in (1, 2)
+        )
+    )
+    with Server(lambda number: "wrong" if number == 2 else "right") as server:
+        options = [word for name in names for word in ("-q", name)]
+        found = generate(programs, server, clients, "-6", "-t", 1, "-r", 300, names=options)
+    assert set(server.asked) == {"2001:db8:1::", "2001:db8:2::"}
+    assert set(server.names) == {f"{name}." for name in names}
+    assert found["answered"] == found["asked"] > 100
+    assert found["wrong"] == server.treated.count("wrong") > 0
 
 
 def test_a_server_that_stalls_cannot_hide_it(programs: Path, clients: Path, tmp_path: Path) -> None:

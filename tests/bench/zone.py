@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from geosteer_loader.sources.countries import CONTINENT
 
-from .peers.constants import CONTINENTS, COUNTRIES, DEFAULT, NAME, NODES, TTL, ZONE
+from .peers.constants import CONTINENTS, COUNTRIES, DEFAULT, NAME, NAMES, NODES, TTL, ZONE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["ASNS", "CONTINENTS", "COUNTRIES", "DEFAULT", "NAME", "NODES", "TTL", "ZONE"]
+__all__ = ["ASNS", "CONTINENTS", "COUNTRIES", "DEFAULT", "NAME", "NAMES", "NODES", "TTL", "ZONE"]
 
 ASNS = {"AS3320": "fra1", "AS2856": "lon1", "AS1136": "ams1", "AS7018": "nyc1"}
 
@@ -43,11 +43,12 @@ def question(network: str, qtype: str = "ANY") -> bytes:
 
 
 def geosteer_toml(
-    path: Path, url: str, sources: Mapping[str, Path], *, asns: bool = False, keep: int = 2, feeds: Path | None = None
+    path: Path, url: str, sources: Mapping[str, Path], *, asns: bool = False, keep: int = 2, feeds: Path | None = None,
+    names: tuple[str, ...] = (NAME,),
 ) -> Path:  # fmt: skip
     """The loader's configuration; with *asns* some origins have a node of their own, so that workers ask the BGP table.
 
-    *feeds* is a folder with a file for each vantage point, as `bgpdump -m` writes it.
+    *feeds* is a folder with a file for each vantage point, as `bgpdump -m` writes it. Each of *names* is a service.
     """
     listed = "".join(
         f'[[sources.{table}]]\nformat = "{"mmdb" if table == "geo" else "pyasn"}"\npath = "{source}"\n'
@@ -60,6 +61,8 @@ def geosteer_toml(
         for node in NODES
     )
 
+    services = "".join(f'[services."{name}"]\nmap = "default"\nttl = {TTL}\n' for name in names)
+
     def layer(entries: Mapping[str, str]) -> str:
         return "{ " + ", ".join(f"{key} = {{ {node} = 100 }}" for key, node in entries.items()) + " }"
 
@@ -68,7 +71,7 @@ def geosteer_toml(
         f"[maps.default]\n{f'asns = {layer(ASNS)}' if asns else ''}\ncountries = {layer(COUNTRIES)}\ncontinents = {layer(CONTINENTS)}\n"  # noqa: E501
         f"default = {{ {DEFAULT} = 100, ams1 = 50 }}\n"
         f'[zones."{ZONE}"]\nsoa = {{ mname = "ns1.example.net", rname = "hostmaster.example.net" }}\n'
-        f'ns = ["ns1.example.net", "ns2.example.net"]\n[services."{NAME}"]\nmap = "default"\nttl = {TTL}\n'
+        f'ns = ["ns1.example.net", "ns2.example.net"]\n{services}'
         f"[guard]\nmax_shrink = 1.0\nmax_country_change = 1.0\nmax_impact = 1.0\nkeep = {keep}\ngrace = 0\n"
     )
     return path

@@ -2,6 +2,8 @@
 
 ZONE = "cdn.example.net"
 NAME = "www.cdn.example.net"
+NAMES = (NAME, *(f"site{number}.{ZONE}" for number in range(2, 9)))
+"""All services that the peer worker knows; the others are like the first."""
 TTL = 60
 NODES = {
     "lon1": ("192.0.2.1", "2001:db8:1::1"),
@@ -29,9 +31,9 @@ SOA = (
 ).encode()
 
 
-def records(node: str, scope: int) -> bytes:
+def records(node: str, scope: int, name: str = NAME) -> bytes:
     """The reply to ANY, protocol version 3."""
     a, aaaa = NODES[node]
     return (
-        f"DATA\t{scope}\t1\t{NAME}\tIN\tA\t{TTL}\t1\t{a}\nDATA\t{scope}\t1\t{NAME}\tIN\tAAAA\t{TTL}\t1\t{aaaa}\nEND\n"
+        f"DATA\t{scope}\t1\t{name}\tIN\tA\t{TTL}\t1\t{a}\nDATA\t{scope}\t1\t{name}\tIN\tAAAA\t{TTL}\t1\t{aaaa}\nEND\n"
     ).encode()

@@ -5,7 +5,7 @@ from os import read, write
 
 import maxminddb
 
-from bench.peers.constants import CONTINENTS, COUNTRIES, DEFAULT, NAME, SOA, ZONE, records
+from bench.peers.constants import CONTINENTS, COUNTRIES, DEFAULT, NAMES, SOA, ZONE, records
 
 TYPE_CHECKING = False  # as little as a coprocess needs is imported
 if TYPE_CHECKING:
@@ -26,12 +26,12 @@ def answer(reader: maxminddb.Reader, fields: list[str]) -> bytes:
     name, qtype = fields[1].lower(), fields[3]
     if qtype == "SOA":
         return SOA if name == ZONE else b"END\n"
-    if qtype != "ANY" or name != NAME:
+    if qtype != "ANY" or name not in NAMES:
         return b"END\n"
     found, length = reader.get_with_prefix_len(fields[7].partition("/")[0])
     if not isinstance(found, dict):
-        return records(DEFAULT, max(length, 1))
+        return records(DEFAULT, max(length, 1), name)
     data: Any = found
     country = data.get("country", {}).get("iso_code")
     continent = data.get("continent", {}).get("code")
-    return records(COUNTRIES.get(country) or CONTINENTS.get(continent) or DEFAULT, max(length, 1))
+    return records(COUNTRIES.get(country) or CONTINENTS.get(continent) or DEFAULT, max(length, 1), name)
