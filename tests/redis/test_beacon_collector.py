@@ -344,6 +344,21 @@ def test_one_network_and_all_together_have_a_rate(steering: Steering, tmp_path: 
     assert site.ask("POST", "/.geosteer/reports", b"[]").status == 204
 
 
+def test_candidates_have_a_rate_of_their_own_as_reports_have(steering: Steering, tmp_path: Path) -> None:
+    site = Site(steering, tmp_path, network_rate=0.1, rate=5)
+    statuses = [site.ask("GET", "/.geosteer/candidates").status for _ in range(4)]
+    assert statuses == [200, 200, 429, 429]
+    assert [site.ask("GET", "/.geosteer/candidates", peer=f"198.51.{n}.1").status for n in range(4)] == [
+        200,
+        200,
+        200,
+        429,
+    ]
+    site.now += 20
+    assert site.ask("GET", "/.geosteer/candidates").status == 200
+    assert site.report("x", failed=["a"]) == 403, "reports are counted by themselves"
+
+
 def test_other_methods_and_paths_are_refused(site: Site) -> None:
     for method, path, status, allowed in (
         ("GET", "beacon", 405, b"POST"), ("GET", "reports", 405, b"POST"), ("POST", "candidates", 405, b"GET, HEAD"),

@@ -31,6 +31,7 @@ from geosteer_loader.config.sources import SourceConfig, read_sources
 from geosteer_loader.config.toml_file import parse_toml, read_text
 from geosteer_loader.config.worker import check_worker
 from geosteer_loader.config.zones import ZoneReader
+from geosteer_loader.rtt.memory import Equality
 from geosteer_loader.sources.countries import CONTINENT
 from geosteer_loader.sources.geography import COUNTRY_PLACES
 
@@ -122,7 +123,12 @@ def check(raw: Mapping[str, Any], path: Path, environ: Mapping[str, str], text: 
     prober = read_prober(root.table("prober"))
     follow = read_follow(root.table("follow"), path.parent, sources)
     written = (source.path for source in sources["rtt"] if source.remote is None and source.pattern is None)
-    latency = read_latency(root.table("latency"), path.parent, nodes.nodes, next(written, None))
+    equal = [
+        Equality(spec["equal_ms"], spec["equal_percent"] / 100)
+        for spec in services.services.values()
+        if spec["policy"] == "latency"
+    ]
+    latency = read_latency(root.table("latency"), path.parent, nodes.nodes, next(written, None), equal)
     root.finish()
 
     names = Namespace(zones, problems)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from geosteer_loader.config.section import Table
+    from geosteer_loader.rtt.memory import Equality
 
 FOLDER = "/var/lib/geosteer/latency"
 HOUR = 3600.0
@@ -55,10 +56,19 @@ class Latency:
     inputs: tuple[Input, ...]
 
 
-def read_latency(table: Table, base: Path, nodes: Collection[str], source: Path | None) -> Latency:
+def read_latency(
+    table: Table,
+    base: Path,
+    nodes: Collection[str],
+    source: Path | None,
+    equal: Collection[Equality] = (),
+) -> Latency:
     """The section.
 
-    Args: base: where relative paths begin; source: the file of the first `[[sources.latency]]`; None: there is none.
+    Args:
+        base: where relative paths begin.
+        source: the file of the first `[[sources.latency]]`; None: there is none.
+        equal: what services with policy `latency` say of equal times; none: the default.
     """
     rules, steadiness, usual = Rules(), Steadiness(), Settings()
     settings = Settings(
@@ -69,6 +79,7 @@ def read_latency(table: Table, base: Path, nodes: Collection[str], source: Path 
             cap=float(table.get("cap", number(1, 1_000_000), rules.cap)),
         ),
         steadiness=Steadiness(
+            equal=tuple(sorted(set(equal))) or steadiness.equal,
             better=float(table.get("better_ms", number(0, 1000), steadiness.better)),
             better_part=float(table.get("better_percent", number(0, 100), 100 * steadiness.better_part))
             / 100,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -12,12 +12,20 @@ NODES = 16
 """Nodes in a record at most, the best ones."""
 
 
+class Equality(NamedTuple):
+    """Which times count as equal to the best: `equal_ms` and `equal_percent` of a service."""
+
+    milliseconds: float = 3.0
+    part: float = 0.05
+    """Of the best time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Steadiness:
     """When times count as equal, and when a change is worth it; milliseconds, and parts of the better time."""
 
-    equal: float = 3.0
-    equal_part: float = 0.05
+    equal: tuple[Equality, ...] = (Equality(),)
+    """Of all services that go by times: a record serves them all."""
     better: float = 10.0
     better_part: float = 0.10
     windows: int = 2
@@ -33,10 +41,10 @@ class Record:
     waiting: int = 0
 
 
-def equals(times: Mapping[str, float], rules: Steadiness) -> set[str]:
+def equals(times: Mapping[str, float], equality: Equality) -> set[str]:
     """The nodes that count as equal to the best one."""
     least = min(times.values())
-    limit = max(least + rules.equal, least * (1 + rules.equal_part))
+    limit = max(least + equality.milliseconds, least * (1 + equality.part))
     return {node for node, time in times.items() if time <= limit}
 
 
@@ -51,9 +59,9 @@ def judge(before: Record | None, fresh: Mapping[str, float], rules: Steadiness) 
     new = rounded(fresh)
     if before is None or not before.times:
         return Record(new)
-    served = equals(before.times, rules)
-    if equals(new, rules) == served:
+    if all(equals(new, equality) == equals(before.times, equality) for equality in rules.equal):
         return Record(new)
+    served = set().union(*(equals(before.times, equality) for equality in rules.equal))
     known = [fresh[node] for node in served if node in fresh]
     least = min(fresh.values())
     # The worst of those that serve now: a client may have any of them.

@@ -9,6 +9,7 @@ import pytest
 
 from geosteer.errors import ConfigError
 from geosteer_loader.config import config
+from geosteer_loader.rtt.memory import Equality
 from geosteer_loader.sources.countries import CONTINENT
 from support.config_file import GOOD, NODES, ZONES, changed, load, problems, record, without_lines
 
@@ -266,3 +267,10 @@ def test_an_empty_map_of_nodes_is_told_once():
 def test_an_order_may_list_the_layer_that_is_last_anyway():
     found = load(changed(("[maps.default]", '[maps.default]\norder = ["countries", "asns", "default"]')))
     assert found.document["maps"]["default"]["order"] == ["countries", "asns"]
+
+
+def test_what_services_call_equal_reaches_the_records_of_measured_times():
+    assert load(GOOD).latency.settings.steadiness.equal == (Equality(3.0, 0.05),)
+    service = '[services."www.cdn.example.net"]\n'
+    told = load(GOOD.replace(service, f'{service}policy = "latency"\nequal_ms = 7\nequal_percent = 10\n'))
+    assert told.latency.settings.steadiness.equal == (Equality(7, 0.1),)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geosteer_loader.rtt.memory import NODES, Record, Steadiness, equals, judge, rounded
+from geosteer_loader.rtt.memory import NODES, Equality, Record, Steadiness, equals, judge, rounded
 
 RULES = Steadiness()
 
@@ -49,6 +49,17 @@ def test_a_node_that_is_gone_is_left() -> None:
     assert record.times == {"b": 40}
 
 
+def test_what_services_say_of_equal_times_decides_who_is_moved() -> None:
+    record, fresh = Record({"a": 20, "b": 22}), {"a": 23.0, "b": 21.0}
+    assert judge(record, fresh, RULES) == Record({"b": 21, "a": 23}), "both are equal before and after"
+    strict = Steadiness(equal=(Equality(0, 0),))
+    assert judge(record, fresh, strict).times == record.times, "that would move clients for 2 ms"
+    both = Steadiness(equal=(Equality(0, 0), Equality()))
+    assert judge(record, fresh, both).times == record.times
+    wide = Steadiness(equal=(Equality(50, 0),))
+    assert judge(record, {"a": 60.0, "b": 21.0}, wide).times == {"b": 21, "a": 60}
+
+
 def test_a_record_has_the_best_nodes_only() -> None:
     told = rounded({f"n{number}": float(100 - number) for number in range(50)})
     assert len(told) == NODES
@@ -65,7 +76,7 @@ def test_nobody_is_moved_twice_within_the_windows_that_a_change_has_to_wait(
     record, moved = None, -RULES.windows
     for number, window in enumerate(windows):
         after = judge(record, window, RULES)
-        if record is not None and equals(after.times, RULES) != equals(record.times, RULES):
+        if record is not None and equals(after.times, Equality()) != equals(record.times, Equality()):
             assert number - moved >= RULES.windows
             moved = number
         elif record is None:

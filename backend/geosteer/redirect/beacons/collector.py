@@ -81,7 +81,7 @@ class Collector:
                 Limit(settings.network_rate, max(1, BURST_SECONDS * settings.network_rate), salt, PLACES),
                 Limit(settings.rate, max(1, settings.rate)),
             )
-            for path in (REPORT, FAILURES)
+            for path in (CANDIDATES, REPORT, FAILURES)
         }
         self._spool = Spool(
             settings.spool,
@@ -141,6 +141,7 @@ class Collector:
         if self._draw() >= self._settings.sample:
             self._count(CANDIDATES, "not_sampled")
             return self._reply(HTTPStatus.NO_CONTENT, self._cors(CANDIDATES).headers(origin))
+        self._check_limit(CANDIDATES, client.network)
         try:
             asked = parse_qs(query, max_num_fields=8).get("service", [host])
             if len(asked) != 1:
@@ -154,6 +155,9 @@ class Collector:
             raise
         except ValueError:
             raise Refused(HTTPStatus.BAD_REQUEST, "invalid", "invalid query") from None
+        self._count_against_limit(
+            CANDIDATES, client.network
+        )  # once, though it was perhaps not ready at first
         place = self._settings.services.get(name, self._settings.usual)
         nodes = [
             {"node": node.name, "url": base + place.path}
@@ -217,12 +221,21 @@ class Collector:
 
     def limit(self, path: str, network: str) -> None:
         """Count one report of a network. Raises: Refused: there are too many."""
+        self._check_limit(path, network)
+        self._count_against_limit(path, network)
+
+    def _check_limit(self, path: str, network: str) -> None:
         own, everybody = self._limits[path]
         now = self._steady()
+        what = "requests" if path == CANDIDATES else "reports"
         if not own.allows(network, now):
-            raise Refused(HTTPStatus.TOO_MANY_REQUESTS, "network_rate", "too many reports from this network")
+            raise Refused(HTTPStatus.TOO_MANY_REQUESTS, "network_rate", f"too many {what} from this network")
         if not everybody.allows("", now):
-            raise Refused(HTTPStatus.TOO_MANY_REQUESTS, "rate", "too many reports")
+            raise Refused(HTTPStatus.TOO_MANY_REQUESTS, "rate", f"too many {what}")
+
+    def _count_against_limit(self, path: str, network: str) -> None:
+        own, everybody = self._limits[path]
+        now = self._steady()
         own.take(network, now)
         everybody.take("", now)
 
