@@ -3,36 +3,47 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from itertools import chain, islice
-from operator import sub
+from itertools import chain, compress, islice
+from operator import ne, sub
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from geosteer.errors import CorruptPage
 from geosteer.keys import FAMILIES
 from geosteer.tables import page_format
-from geosteer_loader.impact.table_diff import decoded_blocks, pieces
+from geosteer_loader.impact.table_diff import pieces, raw_differing_blocks
 from geosteer_loader.store.pages import outline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from geosteer.tables.page_format import Page
-    from geosteer_loader.impact.table_diff import Leaves, Roots
+    from geosteer_loader.impact.table_diff import RawLeaves, Roots
     from geosteer_loader.store.pages import Outline, Pages
+    from geosteer_loader.tables.ranges import Ranges
 
     Sizes = Mapping[tuple[str, str], int]
     """Record before and after -> number of addresses; they cover the whole space."""
 
+NO_RANGES: Mapping[str, Ranges] = MappingProxyType({})
 _BITS = {f".{suffix}": bits for suffix, bits in FAMILIES.items()}
 
 
 class Census:
     """Each family of a table is read when it is first asked for."""
 
-    def __init__(self, pages: Pages, roots: Mapping[str, Roots]) -> None:
-        """Args: roots: field of `current` (`geo.v4`) -> digest of the root page before and after, None where there is none."""
+    def __init__(
+        self, pages: Pages, roots: Mapping[str, Roots], built: Mapping[str, Ranges] = NO_RANGES
+    ) -> None:
+        """Read nothing yet.
+
+        Args:
+            roots: field of `current` (`geo.v4`) -> digest of the root page before and after, None where there is none.
+            built: digest of a root page -> the ranges that its pages were just made from; counted in place of the pages.
+        """
         self._pages = pages
         self._roots = roots
+        self._built = built
         self._pairs: dict[tuple[int, Roots], Sizes] = {}
 
     def pairs(self, field: str, roots: Roots | None = None) -> Sizes:
@@ -47,7 +58,7 @@ class Census:
         if key not in self._pairs:
             old = outline(self._pages, bits, roots[0])
             new = old if roots[0] == roots[1] else outline(self._pages, bits, roots[1])
-            self._pairs[key] = _counted(self._pages, old, new)
+            self._pairs[key] = _counted(self._pages, old, new, self._built.get(roots[1] or ""))
         return self._pairs[key]
 
     def after(self, field: str, key: Callable[[str], str]) -> Counter[str]:
@@ -73,28 +84,63 @@ def summed(pairs: Sizes, side: int, key: Callable[[str], str]) -> Counter[str]:
     return sizes
 
 
-def _counted(pages: Pages, old: Outline, new: Outline) -> Sizes:
+def _counted(pages: Pages, old: Outline, new: Outline, built: Ranges | None) -> Sizes:
+    """What has changed is found from the pages that differ; all else is what is there after and has not changed."""
+    sizes = _apart(pages, old, new)
+    same = _total(built) if built is not None else _total_of_pages(pages, new)
+    for (_, now), size in sizes.items():
+        same[now] -= size
+    for record, size in same.items():
+        if size:
+            sizes[record, record] = size
+    return sizes
+
+
+def _total(ranges: Ranges) -> defaultdict[str, int]:
+    """How many addresses have which record."""
+    starts = ranges.starts
+    total: defaultdict[str, int] = defaultdict(int)
+    sizes = map(sub, chain(islice(starts, 1, None), (1 << ranges.bits,)), starts)
+    for size, record in zip(sizes, ranges.records, strict=True):
+        total[record] += size
+    return total
+
+
+def _total_of_pages(pages: Pages, table: Outline) -> defaultdict[str, int]:
     # Records stay bytes until all are counted: a table has far more entries than different records.
-    same: defaultdict[bytes | str, int] = defaultdict(int)
+    total: defaultdict[bytes, int] = defaultdict(int)
+    for data in pages.raw(list(table.leaves.values())):
+        leaf = _raw_leaf(data)
+        for size, number in zip(_sizes(leaf), leaf.index, strict=True):
+            total[leaf.values[number]] += size  # type: ignore[index]
+    counted = defaultdict(int, {_text(record): size for record, size in total.items()})
+    if not table.leaves:
+        counted[""] = 1 << table.bits
+    return counted
+
+
+def _apart(pages: Pages, old: Outline, new: Outline) -> dict[tuple[str, str], int]:
+    """How many addresses have which two records that differ."""
     apart: defaultdict[tuple[bytes | str, bytes | str], int] = defaultdict(int)
-    for before, after in decoded_blocks(pages, old, new, _raw_leaf):
-        if before is after:
-            for _, page in before:
-                for size, record in zip(_sizes(page), _records(page), strict=True):
-                    same[record] += size
-        elif _aligned(before, after):
-            ((_, mine),), ((_, theirs),) = before, after
-            for size, was, now in zip(_sizes(mine), _records(mine), _records(theirs), strict=True):
-                if was == now:
-                    same[was] += size
-                else:
-                    apart[was, now] += size
-        else:
-            for first, end, mine_there, theirs_there in pieces(before, after):
-                apart[mine_there, theirs_there] += end - first
-    if not old.leaves and not new.leaves:
-        same[""] = 1 << old.bits
-    return _in_words([*(((record, record), size) for record, size in same.items()), *apart.items()])
+    for before, after in raw_differing_blocks(pages, old, new):
+        if not _aligned(before, after):
+            for first, end, old_text, new_text in pieces(_decoded(before), _decoded(after)):
+                if old_text != new_text:
+                    apart[old_text, new_text] += end - first
+            continue
+        mine, theirs = before[0][1], after[0][1]
+        had, has = _entries(mine), _entries(theirs)
+        for number in compress(range(len(has)), map(ne, had, has)):
+            apart[had[number], has[number]] += _size(theirs, number)
+    texts: dict[tuple[str, str], int] = {}
+    for (was, now), size in apart.items():
+        pair = _text(was), _text(now)
+        texts[pair] = texts.get(pair, 0) + size
+    return texts
+
+
+def _decoded(leaves: RawLeaves) -> list[tuple[int, Page]]:
+    return [(start, page_format.decode(data)) for start, data in leaves]
 
 
 def _raw_leaf(data: bytes) -> Page:
@@ -102,20 +148,39 @@ def _raw_leaf(data: bytes) -> Page:
     page, at, count = page_format.outline(data)
     if page.height:
         raise CorruptPage("an inner page in the place of a leaf")
-    records = []
-    for _ in range(count):
-        end = at + 1 + data[at] if at < len(data) else at
-        records.append(data[at + 1 : end])
-        at = end
-    if at != len(data):
-        raise CorruptPage("page is longer or shorter than its records")
-    page.values = tuple(records)
+    page.values = _raw_records(data, at, count)
     return page
 
 
-def _records(page: Page) -> Iterator[bytes]:
-    """The record of each entry of a raw leaf."""
-    return map(page.values.__getitem__, page.index)  # type: ignore[arg-type]
+def _raw_records(data: bytes, at: int, count: int) -> tuple[bytes, ...]:
+    places = page_format.places(data, at, count)
+    return tuple([data[start + 1 : end] for start, end in zip(places, [*places[1:], len(data)], strict=True)])
+
+
+def _entries(data: bytes) -> list[bytes]:
+    """The record of each entry of a leaf. Raises: CorruptPage: an entry names a record that is not there."""
+    head = page_format.HEADER
+    count = int.from_bytes(data[head - 4 : head - 2], "big")
+    index = head + count * data[5]
+    records = _raw_records(data, index + count, int.from_bytes(data[head - 2 : head], "big"))
+    try:
+        return list(map(records.__getitem__, data[index : index + count]))
+    except IndexError:
+        raise CorruptPage("an entry names a value that is not there") from None
+
+
+def _size(data: bytes, number: int) -> int:
+    """How many addresses an entry of a leaf has."""
+    size, _, prefix_len, front, width = data[1:6]
+    shift = 8 * (size - front - width)
+    at = page_format.HEADER + number * width
+    start = int.from_bytes(data[at : at + width], "big")
+    if number + 1 < int.from_bytes(data[6:8], "big"):
+        end = int.from_bytes(data[at + width : at + 2 * width], "big")
+    else:
+        first = int.from_bytes(data[page_format.HEADER : page_format.HEADER + width], "big")
+        end = first + (1 << (8 * size - prefix_len - shift))
+    return (end - start) << shift
 
 
 def _sizes(page: Page) -> list[int]:
@@ -128,28 +193,19 @@ def _sizes(page: Page) -> list[int]:
     return [size << shift for size in sizes] if shift else list(sizes)
 
 
-def _aligned(before: Leaves, after: Leaves) -> bool:
+def _aligned(before: RawLeaves, after: RawLeaves) -> bool:
     """Whether both sides are one leaf, of the same ranges with maybe other records."""
     if not len(before) == len(after) == 1:
         return False
     mine, theirs = before[0][1], after[0][1]
-    return (mine.prefix_len, mine.shift, mine.starts) == (theirs.prefix_len, theirs.shift, theirs.starts)
+    head = page_format.HEADER
+    if len(mine) < head or mine[: head - 2] != theirs[: head - 2]:  # all but the number of records
+        return False
+    end = head + mine[5] * int.from_bytes(mine[6:8], "big")
+    return mine[2] == 0 and mine[head:end] == theirs[head:end]
 
 
-def _in_words(counted: Iterable[tuple[tuple[bytes | str, bytes | str], int]]) -> Sizes:
-    """The same with records as text. Raises: CorruptPage: one is not UTF-8."""
-    texts: dict[bytes | str, str] = {"": ""}
-    sizes: dict[tuple[str, str], int] = {}
-    for pair, size in counted:
-        for record in pair:
-            if record not in texts:
-                texts[record] = _decoded(record)
-        was, now = texts[pair[0]], texts[pair[1]]
-        sizes[was, now] = sizes.get((was, now), 0) + size
-    return sizes
-
-
-def _decoded(record: bytes | str) -> str:
+def _text(record: bytes | str) -> str:
     try:
         return record if isinstance(record, str) else record.decode()
     except UnicodeDecodeError as exc:

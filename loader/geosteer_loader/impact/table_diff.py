@@ -6,8 +6,6 @@ from array import array
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from geosteer.tables.page_format import decode
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, MutableSequence, Sequence
 
@@ -16,6 +14,8 @@ if TYPE_CHECKING:
 
     Leaves = list[tuple[int, Page]]
     """First addresses and decoded pages."""
+    RawLeaves = list[tuple[int, bytes]]
+    """First addresses and the bytes of pages."""
 
 K = TypeVar("K")
 
@@ -116,20 +116,29 @@ def _blocks(old: Outline, new: Outline) -> Iterator[tuple[_Leaves, _Leaves]]:
         yield before, after
 
 
-def decoded_blocks(
-    pages: Pages, old: Outline, new: Outline, read: Callable[[bytes], Page] = decode
-) -> Iterator[tuple[Leaves, Leaves]]:
+def decoded_blocks(pages: Pages, old: Outline, new: Outline) -> Iterator[tuple[Leaves, Leaves]]:
     """Stretches of leaves of both tables that cover the same addresses; the same list twice where the leaf is the same.
 
-    Args: read: makes a page of its bytes.
     Raises: CorruptPage: a leaf is missing or damaged. StoreError.
     """
     blocks = list(_blocks(old, new))
-    first = pages.each([name for before, _ in blocks for _, name in before], read)
-    second = pages.each([name for before, after in blocks if before != after for _, name in after], read)
+    first = pages.each([name for before, _ in blocks for _, name in before])
+    second = pages.each([name for before, after in blocks if before != after for _, name in after])
     for before, after in blocks:
         was = [(start, next(first)) for start, _ in before]
         yield was, was if before == after else [(start, next(second)) for start, _ in after]
+
+
+def raw_differing_blocks(pages: Pages, old: Outline, new: Outline) -> Iterator[tuple[RawLeaves, RawLeaves]]:
+    """The stretches with other leaves, each leaf as the bytes of its page.
+
+    Raises: CorruptPage: a leaf is missing or damaged. StoreError.
+    """
+    blocks = [(before, after) for before, after in _blocks(old, new) if before != after]
+    first = pages.raw([name for before, _ in blocks for _, name in before])
+    second = pages.raw([name for _, after in blocks for _, name in after])
+    for before, after in blocks:
+        yield [(start, next(first)) for start, _ in before], [(start, next(second)) for start, _ in after]
 
 
 def spans(page: Page, base: int) -> list[tuple[int, int, str]]:

@@ -65,7 +65,7 @@ class Examination:
 def examine(config: Config, store: Store, proposal: Proposal, traffic: Traffic | None = None) -> Examination:
     """Look at what would be published; *traffic* weighs real clients, too. Raises: StoreError; CorruptPage in new tables."""
     pages = proposal.pages(store)
-    census = Census(pages, proposal.roots())
+    census = Census(pages, proposal.roots(), proposal.ranges())
     examination = Examination(findings=[*_canaries(config.guard.canaries, proposal.tables, pages.get)])
     for table in proposal.tables:
         if table.name in GUARDED and not table.kept:

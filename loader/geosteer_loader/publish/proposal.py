@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from geosteer_loader.store.object_writer import Writer
     from geosteer_loader.store.store import Store
     from geosteer_loader.tables.build import Maker, Table
+    from geosteer_loader.tables.ranges import Ranges
 
 
 MOST_DOCUMENT = MOST_BYTES - (1 << 20)
@@ -78,6 +79,14 @@ class Proposal:
         fields = [root_field(table, bits) for table in TABLES for bits in FAMILIES.values()]
         pairs = {name: (self.before.get(name), self.after.get(name)) for name in fields}
         return {name: pair for name, pair in pairs.items() if pair != (None, None)}
+
+    def ranges(self) -> dict[str, Ranges]:
+        """Digest of a root page -> what its pages hold, of the tables that were built from ranges."""
+        return {
+            table.fields[root_field(table.name, bits)]: ranges
+            for table in self.tables
+            for bits, ranges in table.ranges.items()
+        }
 
     def pages(self, store: Store) -> Pages:
         """All pages, those before and those after."""

@@ -34,13 +34,12 @@ class Pages:
         """Bytes of a page that was just built; 0 for others."""
         return len(self._built.get(name, b""))
 
-    def each(
-        self, names: Sequence[str], read: Callable[[bytes], page_format.Page] = page_format.decode
-    ) -> Iterator[page_format.Page]:
-        """The pages in that order, read in batches. Raises: CorruptPage: one is missing or damaged; StoreError.
+    def each(self, names: Sequence[str]) -> Iterator[page_format.Page]:
+        """The pages in that order, read in batches. Raises: CorruptPage: one is missing or damaged; StoreError."""
+        return map(page_format.decode, self.raw(names))
 
-        Args: read: makes a page of its bytes.
-        """
+    def raw(self, names: Sequence[str]) -> Iterator[bytes]:
+        """The bytes of the same. Raises: CorruptPage: one is missing or has another digest; StoreError."""
         for low in range(0, len(names), BATCH):
             batch = names[low : low + BATCH]
             wanted = [name for name in batch if name not in self._built]
@@ -49,7 +48,7 @@ class Pages:
                 data = self._built.get(name) or _checked(name, stored.get(name))
                 if data is None:
                     raise CorruptPage(f"page {name} is missing")
-                yield read(data)
+                yield data
 
 
 def _checked(name: str, data: bytes | None) -> bytes | None:

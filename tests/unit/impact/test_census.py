@@ -14,6 +14,7 @@ from geosteer.tables import page_builder
 from geosteer_loader.impact.census import Census, summed
 from geosteer_loader.impact.table_diff import changes, paired
 from geosteer_loader.store.pages import Pages, outline
+from geosteer_loader.tables import ranges as rows
 from support.long import LONG
 
 if TYPE_CHECKING:
@@ -122,6 +123,11 @@ def test_pages_tell_what_ranges_tell(bits: int, kind: str) -> None:
                     by_letter[side][record[:1]] += size
         assert census.after(field, lambda record: record[:1]) == by_letter[1]
         assert census.pairs(field) == sizes
+        if after is not None and now is not None:  # counted from the ranges, which says the same
+            ranges = rows.Ranges(bits=bits, starts=after[0], records=after[1], prefixes=0)
+            for roots in (was, now), (now, now):
+                counted = Census(pages, {field: roots}, {now: ranges})
+                assert counted.pairs(field) == Census(pages, {field: roots}).pairs(field)
         for side in (0, 1):
             assert summed(census.pairs(field), side, lambda record: record[:1]) == by_letter[side]
         assert census.after(field, lambda record: record[:1]) == by_letter[1]
