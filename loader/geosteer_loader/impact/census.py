@@ -11,17 +11,19 @@ from typing import TYPE_CHECKING
 from geosteer.errors import CorruptPage
 from geosteer.keys import FAMILIES
 from geosteer.tables import page_format
-from geosteer_loader.impact.table_diff import pieces, raw_differing_blocks
+from geosteer_loader.impact.table_diff import raw_differing_blocks
 from geosteer_loader.store.pages import outline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from geosteer.tables.page_format import Page
     from geosteer_loader.impact.table_diff import RawLeaves, Roots
     from geosteer_loader.store.pages import Outline, Pages
     from geosteer_loader.tables.ranges import Ranges
 
+    Apart = dict[tuple[bytes, bytes], int]
+    """Record before and after, as bytes -> number of addresses, while it is counted."""
     Sizes = Mapping[tuple[str, str], int]
     """Record before and after -> number of addresses; they cover the whole space."""
 
@@ -121,17 +123,10 @@ def _total_of_pages(pages: Pages, table: Outline) -> defaultdict[str, int]:
 
 def _apart(pages: Pages, old: Outline, new: Outline) -> dict[tuple[str, str], int]:
     """How many addresses have which two records that differ."""
-    apart: defaultdict[tuple[bytes | str, bytes | str], int] = defaultdict(int)
+    apart: defaultdict[tuple[bytes, bytes], int] = defaultdict(int)
     for before, after in raw_differing_blocks(pages, old, new):
-        if not _aligned(before, after):
-            for first, end, old_text, new_text in pieces(_decoded(before), _decoded(after)):
-                if old_text != new_text:
-                    apart[old_text, new_text] += end - first
-            continue
-        mine, theirs = before[0][1], after[0][1]
-        had, has = _entries(mine), _entries(theirs)
-        for number in compress(range(len(has)), map(ne, had, has)):
-            apart[had[number], has[number]] += _size(theirs, number)
+        count = _count_aligned if _aligned(before, after) else _count_overlaid
+        count(before, after, apart)
     texts: dict[tuple[str, str], int] = {}
     for (was, now), size in apart.items():
         pair = _text(was), _text(now)
@@ -139,8 +134,30 @@ def _apart(pages: Pages, old: Outline, new: Outline) -> dict[tuple[str, str], in
     return texts
 
 
-def _decoded(leaves: RawLeaves) -> list[tuple[int, Page]]:
-    return [(start, page_format.decode(data)) for start, data in leaves]
+def _count_aligned(before: RawLeaves, after: RawLeaves, apart: Apart) -> None:
+    """Count one leaf entry by entry, whose starts are the same on both sides."""
+    mine, theirs = before[0][1], after[0][1]
+    had, has = _entries(mine), _entries(theirs)
+    for number in compress(range(len(has)), map(ne, had, has)):
+        apart[had[number], has[number]] += _size(theirs, number)
+
+
+def _count_overlaid(before: RawLeaves, after: RawLeaves, apart: Apart) -> None:
+    """Count leaves of the same addresses from boundary to boundary of either side."""
+    old: dict[int, bytes] = {}
+    new: dict[int, bytes] = {}
+    end = 0
+    for side, leaves in (old, before), (new, after):
+        for first, data in leaves:
+            leaf = _raw_leaf(data)
+            side.update(zip(leaf.absolute(first), _records(leaf), strict=True))
+            end = first + (1 << (leaf.bits - leaf.prefix_len))
+    was = now = b""
+    starts = sorted(old.keys() | new.keys())
+    for start, following in zip(starts, [*starts[1:], end], strict=True):
+        was, now = old.get(start, was), new.get(start, now)
+        if was != now:
+            apart[was, now] += following - start
 
 
 def _raw_leaf(data: bytes) -> Page:
@@ -150,6 +167,11 @@ def _raw_leaf(data: bytes) -> Page:
         raise CorruptPage("an inner page in the place of a leaf")
     page.values = _raw_records(data, at, count)
     return page
+
+
+def _records(leaf: Page) -> Iterator[bytes]:
+    """The record of each entry of a raw leaf."""
+    return map(leaf.values.__getitem__, leaf.index)  # type: ignore[arg-type]
 
 
 def _raw_records(data: bytes, at: int, count: int) -> tuple[bytes, ...]:
@@ -205,8 +227,8 @@ def _aligned(before: RawLeaves, after: RawLeaves) -> bool:
     return mine[2] == 0 and mine[head:end] == theirs[head:end]
 
 
-def _text(record: bytes | str) -> str:
+def _text(record: bytes) -> str:
     try:
-        return record if isinstance(record, str) else record.decode()
+        return record.decode()
     except UnicodeDecodeError as exc:
         raise CorruptPage("a record is not UTF-8") from exc
