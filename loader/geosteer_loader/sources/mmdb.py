@@ -15,6 +15,7 @@ import struct
 import sys
 import tempfile
 from collections import Counter
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -237,7 +238,7 @@ class _Place:
         self.odd: str | None = UNPLACED
         if code or registered or continent:
             # many records of a City database differ only in what is left out here
-            region, self.odd = geo_region(code, _subdivision(fields), continent, registered)
+            region, self.odd = _region(code, _subdivision(fields), continent, registered)
             self.record = sys.intern(geo_text(region, *_coordinates(fields)))
         self.example = (code or registered) if self.odd else ""
         # the continent belongs to the country, not to the registered country that may stand in for it
@@ -256,8 +257,22 @@ def _code(fields: Mapping[str, Any], name: str, flat: str = "", key: str = "iso_
     """A two-letter code: nested (`country.iso_code`) or flat (`country_code`; `country`, if it is one)."""
     value = fields.get(name)
     value = value.get(key) if isinstance(value, dict) else fields.get(flat) or value
-    text = value.strip().upper() if isinstance(value, str) else ""
-    return sys.intern(text) if len(text) == 2 and text.isascii() and text.isalnum() else ""
+    text = value.strip() if isinstance(value, str) else ""
+    return _two_letters(text) if len(text) == 2 else ""
+
+
+@lru_cache(maxsize=1 << 12)  # hundreds of thousands of places name a few hundred countries
+def _two_letters(text: str) -> str:
+    return sys.intern(text.upper()) if text.isascii() and text.isalnum() else ""
+
+
+_known_region = lru_cache(maxsize=1 << 14)(geo_region)  # and a few thousand regions
+
+
+def _region(country: str, subdivision: str | None, continent: str, registered: str) -> tuple[str, str | None]:
+    """As `geo_region`; what is too long for a subdivision's code is not remembered."""
+    region = _known_region if subdivision is None or len(subdivision) < 16 else geo_region
+    return region(country, subdivision, continent, registered)
 
 
 def _subdivision(fields: Mapping[str, Any]) -> str | None:
@@ -272,6 +287,10 @@ def _subdivision(fields: Mapping[str, Any]) -> str | None:
 def _coordinates(fields: Mapping[str, Any]) -> tuple[float | None, float | None]:
     """Latitude and longitude: nested (`location.latitude`), flat (`latitude`, `lat`), or one text (`loc`)."""
     location = fields.get("location")
+    if type(location) is dict:
+        lat, lon = location.get("latitude"), location.get("longitude")
+        if type(lat) is type(lon) is float:  # nearly all are so: no need to look elsewhere
+            return lat, lon
     for place in (location, fields):
         if isinstance(place, dict):
             lat, lon = _number(place, "latitude", "lat"), _number(place, "longitude", "lng", "lon")
