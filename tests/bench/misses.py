@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 import hiredis
 
 from bench.lookups import ready_tier
+from geosteer.counters.counters import Counters
+from geosteer.powerdns.compiled import load as load_compiled
 from geosteer.settings import load
 
 if TYPE_CHECKING:
@@ -56,6 +58,7 @@ def measure(backend: str, addresses: Sequence[str]) -> dict[str, float]:
     """What is printed."""
     settings = load(backend)
     plain, tier = Plain(settings.url), ready_tier(backend)
+    load_compiled(Counters("bench"))  # where it was built, as a worker does after its first answer
     some = plain.call("HRANDFIELD", "{geosteer}:object", 99)
     usual = median(plain.call("HSTRLEN", "{geosteer}:object", digest) for digest in some)
     plain.call("SET", "bench:page", bytes(int(usual)))

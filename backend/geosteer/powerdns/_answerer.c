@@ -29,6 +29,11 @@ enum {
     QUICK = 13,
     LONGEST_ADDRESS = 45,   /* characters */
     MOST_SERVICES = 1 << 20,
+    HEADER = 10,            /* of page_format.py, as those that follow */
+    PAGE_VERSION = 1,
+    MOST_ENTRIES = 256,
+    MOST_BYTES = 8192,
+    MOST_LEVELS = 8,
 };
 
 /* One family of a service's table, as Tree has it. */
@@ -563,6 +568,86 @@ static PyObject *find(Answerer *self, PyObject *data) {
     return Py_BuildValue("OI", answer->reply, answer->slot);
 }
 
+/* ------------------------------------------------------------------ pages */
+
+/* The number that *width* bytes make, big-endian. */
+static uint64_t number_in(const unsigned char *bytes, int width) {
+    uint64_t number = 0;
+    while (width--) number = number << 8 | *bytes++;
+    return number;
+}
+
+/* outline(page) -> what page_format.py reads of a page and checks there, (bits, height, prefix length, shift, mask, type of the
+ * starts, starts, index, where the values begin, how many); None: it is damaged or has wider starts, and Python has to say. */
+static PyObject *outline(PyObject *Py_UNUSED(module), PyObject *raw) {
+    Py_ssize_t size, index_at, values_at;
+    if (!PyBytes_Check(raw)) Py_RETURN_NONE;
+    const unsigned char *page = (const unsigned char *)PyBytes_AsString(raw), *index;
+    size = PyBytes_Size(raw);
+    if (size < HEADER || size > MOST_BYTES || page[0] != PAGE_VERSION) Py_RETURN_NONE;
+    int bytes = page[1], height = page[2], length = page[3], front = page[4], width = page[5], bits = 8 * bytes;
+    int count = page[6] << 8 | page[7], distinct = page[8] << 8 | page[9], step = width > 2 ? (width > 4 ? 8 : 4) : width;
+    if ((bytes != 4 && bytes != 16) || height > MOST_LEVELS || length > bits || front > length / 8) Py_RETURN_NONE;
+    if (width < 1 || width > 8 || width > bytes - front) Py_RETURN_NONE;
+    if (distinct < 1 || distinct > count || count > MOST_ENTRIES) Py_RETURN_NONE;
+    index_at = HEADER + (Py_ssize_t)count * width;
+    values_at = index_at + count;
+    if (values_at > size) Py_RETURN_NONE;
+    index = page + index_at;
+    for (int entry = 0; entry < count; entry++)
+        if (index[entry] >= distinct) Py_RETURN_NONE;
+
+    uint64_t starts[MOST_ENTRIES];
+    for (int entry = 0; entry < count; entry++) {
+        starts[entry] = number_in(page + HEADER + entry * width, width);
+        if (entry && starts[entry] <= starts[entry - 1]) Py_RETURN_NONE;
+    }
+    int shift = 8 * (bytes - front - width), host = bits - length;
+    Address first = (Address)starts[0] << shift, last = (Address)starts[count - 1] << shift;
+    if (host < 128 ? (first & (((Address)1 << host) - 1)) || (last ^ first) >> host : first != 0) Py_RETURN_NONE;
+
+    PyObject *keys = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)step * count);
+    if (!keys) return NULL;
+    void *into = PyBytes_AsString(keys);
+    for (int entry = 0; entry < count; entry++) switch (step) {
+            case 1: ((uint8_t *)into)[entry] = (uint8_t)starts[entry]; break;
+            case 2: ((uint16_t *)into)[entry] = (uint16_t)starts[entry]; break;
+            case 4: ((uint32_t *)into)[entry] = (uint32_t)starts[entry]; break;
+            default: ((uint64_t *)into)[entry] = starts[entry];
+        }
+    unsigned long long mask = width == 8 ? ~0ULL : (1ULL << (8 * width)) - 1;
+    return Py_BuildValue(
+        "iiiiKCNy#ni", bits, height, length, shift, mask, step == 1 ? 'B' : step == 2 ? 'H' : step == 4 ? 'I' : 'Q', keys,
+        (const char *)index, (Py_ssize_t)count, values_at, distinct);
+}
+
+/* places(page, at, count, step) -> where each *step*th of so many records has its length; None: they are not whole. */
+static PyObject *places(PyObject *Py_UNUSED(module), PyObject *args) {
+    PyObject *raw;
+    Py_ssize_t at, count, step;
+    if (!PyArg_ParseTuple(args, "Snnn:places", &raw, &at, &count, &step)) return NULL;
+    const unsigned char *page = (const unsigned char *)PyBytes_AsString(raw);
+    Py_ssize_t size = PyBytes_Size(raw);
+    if (at < 0 || count < 1 || count > MOST_ENTRIES || step < 1) Py_RETURN_NONE;
+    PyObject *listed = PyList_New((count - 1) / step + 1);
+    if (!listed) return NULL;
+    for (Py_ssize_t number = 0; number < count; number++) {
+        if (at >= size) goto damaged;
+        if (number % step == 0) {
+            PyObject *place = PyLong_FromSsize_t(at);
+            if (!place || PyList_SetItem(listed, number / step, place) < 0) {
+                Py_DECREF(listed);
+                return NULL;
+            }
+        }
+        at += 1 + page[at];
+    }
+    if (at == size) return listed;
+damaged:
+    Py_DECREF(listed);
+    Py_RETURN_NONE;
+}
+
 /* ------------------------------------------------------------------ the type and the module */
 
 static PyObject *make(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(named)) {
@@ -630,10 +715,17 @@ static PyType_Spec spec = {
     .slots = slots,
 };
 
+static PyMethodDef functions[] = {
+    {"outline", outline, METH_O, "outline(page): what page_format.py reads of it, or None."},
+    {"places", places, METH_VARARGS, "places(page, at, count, step): where its records have their lengths, or None."},
+    {NULL, NULL, 0, NULL},
+};
+
 static struct PyModuleDef definition = {
     PyModuleDef_HEAD_INIT,
     .m_name = "geosteer.powerdns._answerer",
     .m_size = -1,
+    .m_methods = functions,
 };
 
 PyMODINIT_FUNC PyInit__answerer(void) {
@@ -652,7 +744,7 @@ PyMODINIT_FUNC PyInit__answerer(void) {
         Py_DECREF(type);
         return NULL;
     }
-    if (PyModule_AddIntConstant(module, "VERSION", 2) < 0) {
+    if (PyModule_AddIntConstant(module, "VERSION", 3) < 0) {
         Py_DECREF(module);
         return NULL;
     }

@@ -3,6 +3,9 @@ from typing import Any, Self, TypeAlias
 
 VERSION: int
 
+def outline(page: bytes, /) -> tuple[int, int, int, int, int, str, bytes, bytes, int, int] | None: ...
+def places(page: bytes, at: int, count: int, step: int, /) -> list[int] | None: ...
+
 Table: TypeAlias = tuple[list[Any], Sequence[int], Sequence[int] | None]
 """Leaves, where each begins, and of IPv4 the number of the leaf by the first bits of an address."""
 

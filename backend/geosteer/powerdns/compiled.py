@@ -6,6 +6,7 @@ import os
 
 from geosteer.counters.counters import HITS
 from geosteer.decision.client import FLOORS
+from geosteer.tables import page_format
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,13 +16,14 @@ if TYPE_CHECKING:
 
 SWITCH = "GEOSTEER_COMPILED"
 """Environment variable that leaves it out if it is "no"."""
-VERSION = 2
+VERSION = 3
 """Of the interface; what was built of other sources is left out."""
 
 
 def load(counters: Counters) -> Answerer | None:
-    """What answers questions in C and counts them there; None: it is not wanted, or of other sources.
+    """What answers questions in C and counts them there; pages are read in C from then on.
 
+    Returns: None: it is not wanted, or of other sources.
     Raises: ImportError: it was not built, or for something else; OSError.
     """
     if os.environ.get(SWITCH) == "no":
@@ -30,6 +32,7 @@ def load(counters: Counters) -> Answerer | None:
 
     if _answerer.VERSION != VERSION:
         return None
+    page_format.outline_quickly, page_format.places_quickly = _answerer.outline, _answerer.places
     return _answerer.Answerer(counters.cells, HITS, bytes(FLOORS))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from errno import EAGAIN, EINPROGRESS, EINTR, ENOTCONN
+from select import POLLIN, poll
 
 from geosteer.cmodules import pack_address, socket
 
@@ -23,7 +24,7 @@ CHUNK = 1 << 14
 class Channel:
     """Bytes to one place and back, in TLS or not."""
 
-    __slots__ = ("_socket", "_tunnel", "connected", "fd")
+    __slots__ = ("_poller", "_socket", "_tunnel", "connected", "fd")
 
     def __init__(self, host: str, port: int, tunnel: Tunnel | None) -> None:
         """Begin to connect. Args: port: 0 for a unix socket. Raises: OSError."""
@@ -33,6 +34,8 @@ class Channel:
         self.connected = False
         """The connection stands, and is up to TLS."""
         self.fd: int = self._socket.fileno()
+        self._poller: poll | None = None
+        """For `await_data`."""
         try:
             self._socket.setblocking(False)
             if port:
@@ -82,6 +85,19 @@ class Channel:
         if not data:
             raise OSError("Redis closed the connection")
         return data
+
+    @property
+    def plain(self) -> bool:
+        """Whether what comes is what the other end said, without TLS."""
+        return self._tunnel is None
+
+    def await_data(self, seconds: float) -> bytes | None:
+        """As `receive`, but it waits for so long, and not for what is longer than a question may take."""
+        poller = self._poller
+        if poller is None:
+            poller = self._poller = poll()
+            poller.register(self.fd, POLLIN)
+        return self.receive() if poller.poll(seconds * 1000 + 0.5) else None
 
     def opened(self, data: bytes) -> bytes:
         """What was received, decrypted where it has to be. Raises: OSError: it is not TLS."""

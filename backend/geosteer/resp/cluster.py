@@ -73,6 +73,10 @@ class ClusterLink(Link):
         """Queue a request; `writable` sends it."""
         super().ask(command, lambda reply: self._take(command, handler, reply))
 
+    def texts(self, *_: object) -> list[bytes] | None:
+        """None, and nothing is sent: what comes may send on to another node, which only a handler of `ask` can follow."""
+        return None
+
     def writable(self) -> None:
         """Send what is queued, as far as it goes."""
         super().writable()

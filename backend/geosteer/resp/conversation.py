@@ -27,6 +27,8 @@ MOST_VALUES = 1 << 18
 """That the aggregates of one reply may announce: ten times what 10,000 nodes need."""
 MOST_LINE = 1 << 16
 """Bytes of a line, for example an error."""
+LENGTH = 10
+"""Bytes of a text's header at most where it is read by itself: it is of less than 16 MiB."""
 _MORE: Any = object()
 """What the parser returns when a reply is not whole; by default that is False, which a server can send as well."""
 _LISTS = b"*>~"
@@ -104,6 +106,11 @@ class Framing:
             raise BadReply(f"a reply of more than {MOST_BYTES >> 20} MiB")
         return data
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether a reply begins with what comes next."""
+        return self._due == 1 and not self._content and not self._rest
+
     def _members(self, kind: int, count: int) -> int:
         """How many values belong to an aggregate whose header says *count*."""
         if kind == 37:  # %, a map: keys and values
@@ -154,6 +161,15 @@ class Conversation:
         self.out += hiredis.pack_command(tuple(command))
         self.waiting.append((handler, now, command))
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing is under way: no request, no reply of which a part came."""
+        return not self.waiting and not self.out and self._framing.at_rest
+
+    def expect(self, command: Command, handler: Handler, now: float) -> None:
+        """As `ask`, for a request that was sent already."""
+        self.waiting.append((handler, now, command))
+
     def feed(self, data: bytes) -> None:
         """Take in what came, and hand out every whole reply and push.
 
@@ -171,6 +187,26 @@ class Conversation:
                 handler(reply)
             else:
                 raise BadReply("a reply without a request")
+
+
+def texts_of(data: bytes, count: int) -> list[bytes] | None:
+    """So many texts, where they are what came, whole, and nothing else; else None.
+
+    By itself what `Conversation.feed` does with all that can come: for pages that a question waits for.
+    """
+    texts, at = [], 0
+    for _ in range(count):
+        end = data.find(b"\r\n", at, at + LENGTH)
+        size = data[at + 1 : end]
+        if end < 0 or data[at] != 36 or not size.isdigit() or (size[0] == 48 and size != b"0"):  # $; 01
+            return None
+        begin = end + 2
+        at = begin + int(size)
+        texts.append(data[begin:at])
+        if data[at : at + 2] != b"\r\n":
+            return None
+        at += 2
+    return texts if at == len(data) else None
 
 
 def _hash(reply: Any, command: Command) -> dict[str, str]:

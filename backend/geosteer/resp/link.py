@@ -6,7 +6,7 @@ from hiredis import ProtocolError, ReplyError
 
 from geosteer.errors import BadReply
 from geosteer.resp.channel import CHUNK, Dialer, reason_of
-from geosteer.resp.conversation import Conversation
+from geosteer.resp.conversation import Conversation, texts_of
 from geosteer.resp.url import shown
 
 TYPE_CHECKING = False
@@ -136,6 +136,49 @@ class Link:
                 if self._channel is not None:
                     self._failed(exc)
 
+    def texts(
+        self, request: bytes, count: int, until: float, expect: Callable[[], None]
+    ) -> list[bytes] | None:
+        """Send a request where nothing else is under way, and wait for its replies: so many texts.
+
+        It takes a fraction of the steps of `ask`, `writable` and `readable`, for what a question waits for.
+
+        Args: request: packed; until: monotonic; expect: calls `expect` for each of its commands.
+
+        Returns: None: it was not sent, or *expect* was called, and the replies go to the handlers when they come.
+        """
+        channel, conversation = self._channel, self._conversation
+        if channel is None or not (
+            self._entered and channel.plain and channel.connected and conversation.at_rest
+        ):
+            return None
+        conversation.out += request
+        data, sent_at = None, self._clock()
+        try:
+            channel.send(conversation.out)
+            if not conversation.out:
+                data = channel.await_data(max(until - sent_at, 0.0))
+        except OSError as exc:
+            expect()
+            self._hear_out(channel)
+            if self._channel is channel:
+                self._failed(exc)
+            return None
+        if data is not None:
+            self._heard = self._clock()
+            texts = texts_of(data, count)
+            if texts is not None:
+                self._replied = self._heard
+                return texts
+        expect()
+        if data is not None:
+            self._feed(conversation, data)
+        return None
+
+    def expect(self, command: Command, handler: Handler) -> None:
+        """A handler for a command that `texts` has sent."""
+        self._conversation.expect(command, handler, self._clock())
+
     def readable(self) -> None:
         """Take in what came, but no more than a turn's worth; replies and pushes go to their handlers."""
         if self._dialer.resolved():
@@ -156,21 +199,27 @@ class Link:
             except OSError as exc:
                 self._failed(exc)
                 return
-            try:
-                if plain:
-                    unanswered = len(conversation.waiting)
-                    conversation.feed(plain)
-                    if len(conversation.waiting) != unanswered:
-                        self._replied = self._heard
-            except Exception as exc:  # noqa: BLE001  # whatever the other end makes fail, it must not end the program
-                if not conversation.ended:
-                    name = "" if isinstance(exc, BadReply | ProtocolError) else f"{type(exc).__name__}: "
-                    self.close(f"not what Redis answers: {name}{exc}")
+            if not self._feed(conversation, plain):
                 return
             if len(data) < CHUNK or conversation.ended:
                 break
         if self._conversation.out or self.wants_write:
             self.writable()
+
+    def _feed(self, conversation: Conversation, data: bytes) -> bool:
+        """Have the conversation take in what came; whether it went well: else the connection is given up."""
+        try:
+            if data:
+                unanswered = len(conversation.waiting)
+                conversation.feed(data)
+                if len(conversation.waiting) != unanswered:
+                    self._replied = self._heard
+        except Exception as exc:  # noqa: BLE001  # whatever the other end makes fail, it must not end the program
+            if not conversation.ended:
+                name = "" if isinstance(exc, BadReply | ProtocolError) else f"{type(exc).__name__}: "
+                self.close(f"not what Redis answers: {name}{exc}")
+            return False
+        return True
 
     def _hear_out(self, channel: Channel) -> None:
         """Take in what a server said before it closed: one that is full tells so before it is asked."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from geosteer.errors import CorruptPage
 from geosteer.resp.link import wrong_type
 from geosteer.tables.leaf_cache import LeafCache
+from geosteer.tables.page_format import DIGEST
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from geosteer.process import Steps
-    from geosteer.resp.conversation import Handler
+    from geosteer.resp.conversation import Command, Handler
     from geosteer.resp.link import Link
     from geosteer.tables.leaf_cache import Place
     from geosteer.tables.tree import Branch, Tree
@@ -28,7 +29,7 @@ WARMED = 256
 class LeafRequests:
     """Asks for leaves over a link, and keeps them."""
 
-    __slots__ = ("_asked", "_damaged", "_link", "_object", "_say", "_trees", "cache")
+    __slots__ = ("_asked", "_damaged", "_link", "_object", "_request", "_say", "_trees", "cache")
 
     def __init__(
         self, link: Link, object_key: str, cache: int, say: Callable[[str, str], None], damaged: Callable[[], None]
@@ -41,6 +42,10 @@ class LeafRequests:
             damaged: called when a page is missing or damaged: something newer may be published.
         """
         self._link, self._object, self._say, self._damaged = link, object_key, say, damaged
+        self._request = (
+            f"*3\r\n$4\r\nHGET\r\n${len(object_key.encode())}\r\n{object_key}\r\n${2 * DIGEST}\r\n"
+        )
+        """What asks for a page, up to its name."""
         self._asked: set[tuple[int, int]] = set()
         self._trees: Trees = {}
         """Those in force."""
@@ -53,6 +58,27 @@ class LeafRequests:
             self._ask_one(tree, branch, number)
         self._link.writable()
         return lambda: self._asked.isdisjoint(marks)
+
+    def fetch(self, wanted: list[tuple[Tree, Branch, int]], until: float) -> bool:
+        """Have leaves here with as little as it takes, where nothing else is under way; whether they came.
+
+        False: they are still to be asked for, or waited for; `ask` does what is left. Nothing waits longer than *until*.
+        """
+        names = [branch.digest(number).hex() for _, branch, number in wanted]
+        request = "".join([self._request + name + "\r\n" for name in names]).encode()
+        texts = self._link.texts(request, len(wanted), until, lambda: self._expect(wanted))
+        if texts is None:
+            return False
+        for (tree, branch, number), text in zip(wanted, texts, strict=True):
+            if not self.put(tree, branch, number, text):
+                self._damaged()
+        return True
+
+    def _expect(self, wanted: list[tuple[Tree, Branch, int]]) -> None:
+        """They were asked for, and are on their way."""
+        for tree, branch, number in wanted:
+            self._asked.add((id(branch), number))
+            self._link.expect(*self._hget(tree, branch, number))
 
     def follow(self, trees: Trees) -> Steps[list[Place]]:
         """Fill the trees of a new generation with what is here; returns the leaves to be fetched before it answers."""
@@ -82,8 +108,13 @@ class LeafRequests:
         if mark in self._asked or not self._link.up or len(self._asked) >= OUTSTANDING:
             return
         self._asked.add(mark)
+        self._link.ask(*self._hget(tree, branch, number))
+
+    def _hget(self, tree: Tree, branch: Branch, number: int) -> tuple[Command, Handler]:
+        """The command that asks for a leaf, and what takes the reply."""
+        mark = (id(branch), number)
         command = ("HGET", self._object, branch.digest(number).hex())
-        self._link.ask(command, lambda reply: self._take(mark, tree, branch, number, reply))
+        return command, lambda reply: self._take(mark, tree, branch, number, reply)
 
     def _take(self, mark: tuple[int, int], tree: Tree, branch: Branch, number: int, reply: Any) -> None:
         self._asked.discard(mark)

@@ -12,7 +12,7 @@ from geosteer.counters.counters import HITS, MISSES, TIMEOUTS, WAITS
 from geosteer.decision.client import CARRIERS, parse
 from geosteer.errors import GeosteerError
 from geosteer.process import waited_for_processor
-from geosteer.tables.tree import QUICK_HOST, SEVERAL, PageMissing
+from geosteer.tables.tree import QUICK_HOST, SEVERAL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -170,13 +170,37 @@ class Lookups:
                 branch, number = tree.locate(client.address)
                 if branch.slots[number] is None:
                     wanted.append((tree, branch, number))
-                    self.counters.count(MISSES)
-        if wanted and asked > 0 and not self._met_pages:
+        return not wanted or self._fetch(wanted, asked)
+
+    def _fetch(self, wanted: list[tuple[Tree, Branch, int]], asked: float) -> bool:
+        """Ask for leaves that are not here, in one request; returns whether they came in time."""
+        for _ in wanted:
+            self.counters.count(MISSES)
+        if asked > 0 and not self._met_pages:
             self._met_pages = True
             if self._begun is None and self._clock() < self._started + STARTING:
                 self._begun = asked, waited_for_processor()
-        self.wait(asked, self._follower.leaves.ask(wanted))
-        return all(branch.slots[number] is not None for _, branch, number in wanted)
+        if not self._fetch_alone(wanted, asked):
+            self.wait(asked, self._follower.leaves.ask(wanted))
+        return None not in [branch.slots[number] for _, branch, number in wanted]
+
+    def _fetch_alone(self, wanted: list[tuple[Tree, Branch, int]], asked: float) -> bool:
+        """Have the leaves that a question waits for, where it is all that is waited for; whether they came.
+
+        Not for the first question, which may wait for longer.
+        """
+        follower = self._follower
+        if asked <= 0 or not follower.live or (self._begun is not None and asked == self._begun[0]):
+            return False
+        try:
+            came = follower.leaves.fetch(wanted, asked + self.settings.timeout)
+            follower.pump()  # a page may have been damaged
+        except Exception as exc:  # noqa: BLE001  # as in `handle`
+            self.stumble(exc)
+            return False
+        if came:
+            self.counters.count(WAITS)
+        return came
 
     def lookup(self, text: str, table: str = "geo") -> tuple[str, int]:
         """Record of an address, "" on a miss, and the length of the widest prefix around it with that record.
@@ -199,22 +223,30 @@ class Lookups:
                 cell = leaf.cells[leaf.index[bisect_right(leaf.starts, address >> leaf.shift & leaf.mask)]]  # type: ignore[union-attr]
                 return cell if cell[1] else leaf.measure(address)  # type: ignore[union-attr]
         except (OSError, KeyError, TypeError, AttributeError):
-            pass  # no address, a table or page that is not here, or a table too large for a single list
+            pass  # no address, a page that is not here, or a table that is not, or is too large for a single list
         return self._lookup_slowly(text, table)
 
     def _lookup_slowly(self, text: str, table: str) -> tuple[str, int]:
-        client = parse(text)
-        asked = self._clock()
+        try:
+            bits, address = 32, _number(_pton(AF_INET, text))
+        except OSError:
+            client = parse(text)
+            bits, address = client.bits, client.address
+        asked, follower = self._clock(), self._follower
         self.settle(asked)
         for _ in range(ATTEMPTS):
-            tree = self.generation.trees.get((table, client.bits)) if self.generation else None
-            if self.generation is not None and tree is None:
+            generation = follower.generation
+            if generation is None:
+                continue
+            tree = generation.trees.get((table, bits))
+            if tree is None:
                 return "", 0
-            if tree is not None:
-                try:
-                    return tree.cell(client.address)
-                except PageMissing:
-                    self.fetch(client, (table,), asked)
+            branch, number = tree.locate(address)
+            if branch.slots[number] is None:
+                self._fetch([(tree, branch, number)], asked)
+            leaf = branch.slots[number]
+            if leaf is not None:
+                return leaf.measure(address)
         raise NotReady(f"{text}: Redis did not answer in time")
 
     def wait(self, asked: float, done: Callable[[], bool], *, patient: bool = False) -> bool:
@@ -290,7 +322,8 @@ class Lookups:
         raise exc
 
     def _index(self, generation: Generation) -> None:
-        """Have the trees of a generation at hand by table."""
+        """Have the trees of a generation at hand by table, those that are a single list."""
         self._indexed = generation
-        self._v4 = {table: tree for (table, bits), tree in generation.trees.items() if bits == 32}
-        self._v6 = {table: tree for (table, bits), tree in generation.trees.items() if bits == 128}
+        flat = {key: tree for key, tree in generation.trees.items() if tree.slots is not None}
+        self._v4 = {table: tree for (table, bits), tree in flat.items() if bits == 32}
+        self._v6 = {table: tree for (table, bits), tree in flat.items() if bits == 128}

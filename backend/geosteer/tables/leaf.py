@@ -176,7 +176,7 @@ class Dense:
         self._keys, self._shift, self._mask = page.starts[1:], page.shift, page.mask
         self._tail = raw[at - len(page.index) :]
         """The index, then the records."""
-        self._places = places(self._tail, len(page.index), count)[::STRIDE]
+        self._places = places(self._tail, len(page.index), count, STRIDE)
         """Where every sixteenth of them begins."""
         self.grown = 0
         self.shelf: Ledger | None = None

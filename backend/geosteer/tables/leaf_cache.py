@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 RUN = 64
 """Leaves that are compared at once, at most, where two trees say the same."""
+SPARE = 64
+"""Where there is no room left, so small a part of it is made free at once: most questions that miss need not make any."""
 SOME = 256
 """Leaves that are gone through in one step."""
 
@@ -123,9 +125,11 @@ class LeafCache:
         leaf.shelf = shelf
 
     def _make_room(self, cost: int) -> None:
-        """Let the oldest go until there is room for *cost* bytes, or nothing is left."""
-        while self._order and self.size + cost > self.room:
-            self._drop(next(iter(self._order)))
+        """Let the oldest go until there is room for *cost* bytes and a few leaves more, or nothing is left."""
+        if self.size + cost > self.room:
+            most = self.room - self.room // SPARE - cost
+            while self._order and self.size > most:
+                self._drop(next(iter(self._order)))
 
     def _drop(self, leaf: AnyLeaf) -> None:
         """Let a leaf go from wherever it stands."""
