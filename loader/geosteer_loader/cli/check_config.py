@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -23,7 +23,9 @@ log = logging.getLogger(__name__)
 @click.command(
     "check-config",
     epilog=options.examples(
-        "geosteer check-config", "geosteer check-config new.toml --backend conf/backend.toml"
+        "geosteer check-config",
+        "geosteer check-config new.toml --backend conf/backend.toml",
+        "geosteer check-config --schema loader > geosteer.schema.json",
     ),
 )
 @click.argument("file", required=False, type=click.Path(path_type=Path))
@@ -31,8 +33,21 @@ log = logging.getLogger(__name__)
     "--backend", metavar="FILE", type=click.Path(path_type=Path), help="Check a worker's file, too."
 )
 @click.option("--offline", is_flag=True, help="Do not look at the files that the tables are made from.")
+@click.option(
+    "--schema",
+    "whose",
+    type=click.Choice(["loader", "worker"]),
+    help="Print the JSON Schema of geosteer.toml or backend.toml, for editors.",
+)
 @options.common
-def check_config(file: Path | None, *, backend: Path | None, offline: bool, config_path: Path | None) -> None:
+def check_config(
+    file: Path | None,
+    *,
+    backend: Path | None,
+    offline: bool,
+    whose: Literal["loader", "worker"] | None,
+    config_path: Path | None,
+) -> None:
     """Report every problem of a configuration.
 
     Each comes with its place, and nothing is changed. The beginning of each source is read; of a URL,
@@ -42,6 +57,13 @@ def check_config(file: Path | None, *, backend: Path | None, offline: bool, conf
     """
     from geosteer_loader.config import config
 
+    if whose is not None:
+        if file is not None or backend is not None:
+            raise click.UsageError("--schema is of a kind of file: name none")
+        from geosteer_loader.config import schema
+
+        click.echo(schema.text(whose), nl=False)
+        return
     problems: list[str] = []
     wrong: list[str]
     checked: list[Path] = []

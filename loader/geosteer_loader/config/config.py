@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from pathlib import Path
 
+    from geosteer_loader.config.document import Map
+
 __all__ = [
     "Config",
     "Guard",
@@ -90,6 +92,26 @@ class Config:
             raise ConfigError(self.missing_parts)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """The tables of a file, each checked by itself; what they say of each other is not."""
+
+    sources: dict[str, tuple[SourceConfig, ...]]
+    rpki: Rpki | None
+    networks: dict[str, tuple[tuple[int, int, int], ...]]
+    lists: list[Path]
+    nodes: NodeReader
+    maps: dict[str, Map]
+    zones: ZoneReader
+    services: ServiceReader
+    redis: RedisSettings
+    guard: Guard
+    journal: Journal
+    prober: Prober
+    follow: Follow
+    latency: Latency
+
+
 def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
     """The configuration in a file.
 
@@ -108,28 +130,9 @@ def check(raw: Mapping[str, Any], path: Path, environ: Mapping[str, str], text: 
     """
     problems = Problems(str(path), text)
     root = Table(raw, "", problems)
-    sources = read_sources(root.table("sources"), path.parent)
-    rpki = read_rpki(root.table("rpki"), root.table("sources"), path.parent)
-    lists: list[Path] = []
-    networks = read_networks(root.table("networks"), path.parent, lists)
-    nodes, zones, services = NodeReader(), ZoneReader(), ServiceReader()
-    nodes.read(root.table("nodes"))
-    maps = read_maps(root.table("maps"), nodes.named, networks)
-    zones.read(root.table("zones"))
-    services.read(root.table("services"), maps, nodes)
-    redis = read_redis(root.table("redis"), path.parent, environ)
-    guard = read_guard(root.table("guard"))
-    journal = read_journal(root.table("journal"))
-    prober = read_prober(root.table("prober"))
-    follow = read_follow(root.table("follow"), path.parent, sources)
-    written = (source.path for source in sources["rtt"] if source.remote is None and source.pattern is None)
-    equal = [
-        Equality(spec["equal_ms"], spec["equal_percent"] / 100)
-        for spec in services.services.values()
-        if spec["policy"] == "latency"
-    ]
-    latency = read_latency(root.table("latency"), path.parent, nodes.nodes, next(written, None), equal)
-    root.finish()
+    read = read_parts(root, path.parent, environ)
+    sources, networks, maps = read.sources, read.networks, read.maps
+    nodes, zones, services = read.nodes, read.zones, read.services
 
     names = Namespace(zones, problems)
     names.check_statics()
@@ -160,20 +163,57 @@ def check(raw: Mapping[str, Any], path: Path, environ: Mapping[str, str], text: 
         document["middles"] = {country: [*map(int, place)] for country, place in COUNTRY_PLACES.items()}
     return Config(
         path=path,
-        redis=redis,
+        redis=read.redis,
         sources=sources,
         networks=networks,
         document=document,
-        guard=guard,
-        journal=journal,
-        prober=prober,
-        follow=follow,
-        latency=latency,
-        rpki=rpki,
-        lists=tuple(lists),
+        guard=read.guard,
+        journal=read.journal,
+        prober=read.prober,
+        follow=read.follow,
+        latency=read.latency,
+        rpki=read.rpki,
+        lists=tuple(read.lists),
         warnings=problems.warnings(),
         missing_parts=missing_parts.errors(),
     )
+
+
+def read_parts(root: Table, base: Path, environ: Mapping[str, str]) -> Parts:
+    """Every table of the loader's file; problems are noted in *root*'s. Args: base: where relative paths begin."""
+    sources = read_sources(root.table("sources"), base)
+    rpki = read_rpki(root.table("rpki"), root.table("sources"), base)
+    lists: list[Path] = []
+    networks = read_networks(root.table("networks"), base, lists)
+    nodes, zones, services = NodeReader(), ZoneReader(), ServiceReader()
+    nodes.read(root.table("nodes"))
+    maps = read_maps(root.table("maps"), nodes.named, networks)
+    zones.read(root.table("zones"))
+    services.read(root.table("services"), maps, nodes)
+    written = (source.path for source in sources["rtt"] if source.remote is None and source.pattern is None)
+    equal = [
+        Equality(spec["equal_ms"], spec["equal_percent"] / 100)
+        for spec in services.services.values()
+        if spec["policy"] == "latency"
+    ]
+    parts = Parts(
+        sources=sources,
+        rpki=rpki,
+        networks=networks,
+        lists=lists,
+        nodes=nodes,
+        maps=maps,
+        zones=zones,
+        services=services,
+        redis=read_redis(root.table("redis"), base, environ),
+        guard=read_guard(root.table("guard")),
+        journal=read_journal(root.table("journal")),
+        prober=read_prober(root.table("prober")),
+        follow=read_follow(root.table("follow"), base, sources),
+        latency=read_latency(root.table("latency"), base, nodes.nodes, next(written, None), equal),
+    )
+    root.finish()
+    return parts
 
 
 def redis_alone(path: Path, environ: Mapping[str, str] = os.environ) -> RedisSettings | None:

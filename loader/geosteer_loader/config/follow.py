@@ -46,7 +46,7 @@ def read_follow(table: Table, base: Path, sources: Mapping[str, Sequence[SourceC
     """The service's settings. Args: base: where paths begin; sources: of all tables."""
     default = Follow()
     streams = [source.live.socket for each in sources.values() for source in each if source.live is not None]
-    beside = next((socket.with_name(SOCKET) for socket in streams if socket != STDIN), None)
+    beside = next((socket.with_name(SOCKET) for socket in streams if socket != STDIN and socket.name), None)
     where = table.get("socket", text, None)
     socket = beside if where is None else Path(base / where).absolute()
     if socket is not None and len(os.fsencode(socket)) > LONGEST:

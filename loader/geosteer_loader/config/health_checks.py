@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from geosteer_loader.config.dns_names import endpoint
 from geosteer_loader.config.secrets import LITERAL, literal, literal_inside, literal_option, named_secret
+from geosteer_loader.config.shapes import shaped
 from geosteer_loader.config.values import address, choice, duration, flag, integer, shown, text
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def url(*schemes: str) -> Callable[[object], str]:
     """A parser of URLs with a valid host."""
     begin = tuple(f"{scheme}://" for scheme in schemes)
 
+    @shaped({"type": "string", "pattern": f"^(?:{'|'.join(begin)})[^ ]+$"})
     def parse(value: object) -> str:
         plain = text(value)
         try:
@@ -101,8 +103,9 @@ def _profile(table: Table) -> Profile:
             own.add("ok", "must not be more than up")
         return depths
 
+    @shaped({"enum": list(PROFILES)})
     def parse(value: object) -> str:
-        if value not in PROFILES:
+        if not isinstance(value, str) or value not in PROFILES:
             raise ValueError(f'must be "fast", "gdnsd" or a table of up, ok and down, not {shown(value)}')
         return str(value)
 

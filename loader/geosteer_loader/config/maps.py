@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from geosteer_loader.config.hints import suggestion
 from geosteer_loader.config.nodes import MAX_WEIGHT
+from geosteer_loader.config.shapes import shaped
 from geosteer_loader.config.values import choice, integer, label, number, shown
 from geosteer_loader.sources.bgp_routes import is_public
 from geosteer_loader.sources.countries import CONTINENTS, COUNTRIES, WITHDRAWN
@@ -31,11 +32,7 @@ _USUAL_MISTAKES = {"UK": "GB", "EL": "GR"}
 def read_maps(table: Table, nodes: Collection[str], networks: Collection[str]) -> dict[str, Map]:
     """All maps by name; they may name only *nodes* and *networks* that exist."""
     maps = {}
-    for name, entry in table.named((*LAYERS, DEFAULT)):
-        try:
-            label(name)
-        except ValueError as exc:
-            table.add(name, str(exc))
+    for name, entry in table.named((*LAYERS, DEFAULT), name=label):
         maps[name] = _map(entry, nodes, networks)
     return maps
 
@@ -58,6 +55,7 @@ def nodes_of(spec: Map) -> list[str]:
     return list(dict.fromkeys(node for weights in entries(spec) for node in weights))
 
 
+@shaped({"type": "string", "pattern": "^[A-Za-z]{2}$"})
 def country(value: object) -> str:
     """A country code of ISO 3166-1 (or XK), in capitals."""
     code = str(value).upper() if isinstance(value, str) else ""
@@ -121,6 +119,7 @@ def _order(table: Table) -> list[str]:
     return [layer for layer in places if layer != DEFAULT]
 
 
+@shaped({"enum": [*LAYERS, DEFAULT]})
 def _layer_name(value: object) -> str:
     if value not in (*LAYERS, DEFAULT):
         hint = suggestion(value, LAYERS) if isinstance(value, str) else ""
@@ -130,12 +129,11 @@ def _layer_name(value: object) -> str:
 
 def _layer(table: Table, normal: Callable[[str], str], nodes: Collection[str]) -> dict[str, Weights]:
     layer: dict[str, Weights] = {}
-    for key, entry in table.named(example="{ lon1 = 100 }"):
+    for key, entry in table.named(example="{ lon1 = 100 }", name=normal):
         weights = _weights(entry, nodes)
         try:
             normalised = normal(key)
-        except ValueError as exc:
-            table.add(key, str(exc))
+        except ValueError:  # noted
             continue
         if normalised in layer:
             table.add(key, f"{normalised} is listed twice")
@@ -165,6 +163,7 @@ def _network(networks: Collection[str]) -> Callable[[str], str]:
     return normal
 
 
+@shaped({"pattern": "^[Aa][Ss][1-9][0-9]{0,9}$"})
 def _asn(key: str) -> str:
     match = _ASN.fullmatch(key.upper())
     if not match or int(match[1]) > 0xFFFFFFFF:
@@ -172,6 +171,7 @@ def _asn(key: str) -> str:
     return match[0]
 
 
+@shaped({"pattern": "^[A-Za-z]{2}-[A-Za-z0-9]{1,3}$"})
 def _subdivision(key: str) -> str:
     match = _SUBDIVISION.fullmatch(key.upper())
     if not match:
@@ -179,6 +179,7 @@ def _subdivision(key: str) -> str:
     return f"{country(match[1])}-{match[2]}"
 
 
+@shaped({"pattern": "^(?:[Aa][FfNnSs]|[Ee][Uu]|[Nn][Aa]|[Oo][Cc]|[Ss][Aa])$"})
 def _continent(key: str) -> str:
     if key.upper() not in CONTINENTS:
         raise ValueError(f"{shown(key)} is not a continent: {' '.join(sorted(CONTINENTS))}")

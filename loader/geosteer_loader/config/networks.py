@@ -32,11 +32,7 @@ def read_networks(table: Table, base: Path, files: list[Path] | None = None) -> 
     """
     holders: dict[Prefix, str] = {}
     networks = {}
-    for name, entry in table.named():
-        try:
-            label(name)
-        except ValueError as exc:
-            table.add(name, str(exc))
+    for name, entry in table.named(name=label):
         networks[name] = tuple(_network(name, entry, base, holders, files))
     return networks
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from geosteer_loader.config.dns_names import host_name
 from geosteer_loader.config.health_checks import read_check
+from geosteer_loader.config.shapes import shaped
 from geosteer_loader.config.values import address, choice, duration, integer, label, number
 
 if TYPE_CHECKING:
@@ -33,12 +34,8 @@ class NodeReader:
     def read(self, table: Table) -> None:
         """All nodes under *table*."""
         self.named = frozenset(table.names())
-        for name, entry in table.named({"check"}):
+        for name, entry in table.named({"check"}, name=label):
             before = table.problems.count()
-            try:
-                label(name)
-            except ValueError as exc:
-                table.add(name, str(exc))
             self.nodes[name] = _node(entry)
             self.places[name] = entry.place
             if table.problems.count() > before:
@@ -83,6 +80,17 @@ def _node(table: Table) -> Node:
     return node
 
 
+@shaped(
+    {
+        "type": "array",
+        "items": [
+            {"type": "number", "minimum": -90, "maximum": 90},
+            {"type": "number", "minimum": -180, "maximum": 180},
+        ],
+        "minItems": 2,
+        "maxItems": 2,
+    }
+)
 def _location(value: object) -> list[Number]:
     if not isinstance(value, list) or len(value) != 2:
         raise ValueError("must be [latitude, longitude], in degrees")

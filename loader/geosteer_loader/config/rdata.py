@@ -14,6 +14,7 @@ from dns.rdtypes.ANY.CERT import CERT
 from dns.rdtypes.svcbbase import ParamKey, SVCBBase
 
 from geosteer_loader.config.hints import suggestion
+from geosteer_loader.config.shapes import shaped
 from geosteer_loader.config.values import shown, text
 
 if TYPE_CHECKING:
@@ -32,6 +33,12 @@ _NAMED = {"CNAME", "MX", "NS", "PTR", "SRV"}
 
 _STRINGS = {"TXT", "SPF"}
 
+
+def _either_case(kind: str) -> str:
+    """A pattern for the type in capitals and small letters."""
+    return "".join(f"[{letter}{letter.lower()}]" if letter.isalpha() else letter for letter in kind)
+
+
 _EXAMPLES = {
     "A": "192.0.2.1", "AAAA": "2001:db8::1", "CNAME": "www.example.net", "NS": "ns1.example.net",
     "MX": "10 mail.example.net", "SRV": "10 5 443 www.example.net", "CAA": '0 issue "ca.example.net"',
@@ -40,6 +47,15 @@ _EXAMPLES = {
 """Content of the types that zones mostly have."""
 
 
+@shaped(
+    {
+        "anyOf": [
+            {"enum": sorted(TYPES)},
+            {"type": "string", "pattern": f"^(?:{'|'.join(map(_either_case, sorted(TYPES)))})$"},
+        ]
+    },
+    variants=("A",),
+)
 def rtype(value: object) -> str:
     """A record type that may stand in a zone."""
     kind = text(value).upper()

@@ -6,9 +6,10 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from geosteer.resp.url import Address
+from geosteer.resp.url import SCHEMES, Address
 from geosteer_loader.config.dns_names import endpoint
 from geosteer_loader.config.secrets import secret
+from geosteer_loader.config.shapes import shaped
 from geosteer_loader.config.toml_file import read_beside
 from geosteer_loader.config.values import duration, flag, shown, text
 
@@ -94,6 +95,7 @@ class _Url(NamedTuple):
 def _url(environ: Mapping[str, str] | None) -> Callable[[object], _Url]:
     """A parser of Redis URLs, which takes user and password out of them; its messages never show them."""
 
+    @shaped({"type": "string", "pattern": f"^(?:{'|'.join(map(re.escape, SCHEMES))})://"})
     def parse(value: object) -> _Url:
         address = Address(text(value))
         for host, _ in address.places if address.scheme != "unix" else ():
@@ -104,6 +106,7 @@ def _url(environ: Mapping[str, str] | None) -> Callable[[object], _Url]:
     return parse
 
 
+@shaped({"type": "string", "pattern": f"^{_PREFIX.pattern}$"})
 def _prefix(value: object) -> str:
     if not _PREFIX.fullmatch(text(value)):
         raise ValueError(f"{shown(value)} is not 1 to 64 letters, digits and '_', '.', ':', '-'")

@@ -39,7 +39,7 @@ def read_rpki(table: Table, sources: Table, base: Path) -> Rpki | None:
     Args: sources: `[sources]`, which says where copies are kept; base: where paths begin.
     """
     cache = sources.get("cache", text, CACHE)
-    if not len(table):
+    if not table.written:
         return None
     where = table.require("roas", file_or_url, "")
     member = table.get("member", text, None)

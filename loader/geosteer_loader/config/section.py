@@ -68,12 +68,11 @@ class Table:
         self.place = place
         """As it is written in the file, for example `services."www.example.net"`; empty: the whole file."""
         self.problems = problems
+        self.written = True
+        """Whether it is in the file; a table may be there and be empty."""
 
     def __contains__(self, key: str) -> bool:
         return key in self._data
-
-    def __len__(self) -> int:
-        return len(self._data)
 
     def at(self, key: str) -> str:
         """The place of one key of this table."""
@@ -118,7 +117,9 @@ class Table:
     def table(self, key: str) -> Table:
         """The table under *key*; an empty one when it is absent or wrong."""
         self._known[key] = None
-        return self._table(self._data.get(key, {}), self.at(key))
+        table = self._table(self._data.get(key, {}), self.at(key))
+        table.written = key in self._data
+        return table
 
     def tables(self, key: str) -> list[Table]:
         """The tables of an array of tables; their places count from 1."""
@@ -136,20 +137,30 @@ class Table:
             else []
         )
 
-    def named(self, settings: Collection[str] = (), example: str = "") -> Iterator[tuple[str, Table]]:
+    def named(
+        self,
+        settings: Collection[str] = (),
+        example: str = "",
+        name: Callable[[str], object] | None = None,
+    ) -> Iterator[tuple[str, Table]]:
         """Every key with the table under it: for tables whose keys are names that users choose.
 
         Args: settings: which keys of those tables may hold tables; any other table there is the rest of a name with dots that
-            was not quoted, and is explained. example: of such a table, for messages.
+            was not quoted, and is explained. example: of such a table, for messages. name: a parser of the names; what it
+            refuses is noted, and yielded all the same.
         """
         for key in self.names():
             if not self._is_table(self._data[key], self.at(key), example):
                 continue
-            name = _dotted(key, self._data[key], settings)
-            if name != key:
-                self.add(key, f"a name with dots has to be quoted: [{place_of(self.place, name)}]")
-            else:
-                yield key, self.table(key)
+            whole = _dotted(key, self._data[key], settings)
+            if whole != key:
+                self.add(key, f"a name with dots has to be quoted: [{place_of(self.place, whole)}]")
+                continue
+            try:
+                _ = name and name(key)
+            except ValueError as exc:
+                self.add(key, str(exc))
+            yield key, self.table(key)
 
     def names(self) -> list[str]:
         """Every key, for tables whose keys are names that users choose."""

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from geosteer_loader.config.dns_names import endpoint
 from geosteer_loader.config.secrets import literal
+from geosteer_loader.config.shapes import TEXT, shaped
 from geosteer_loader.config.values import duration, flag, text
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ def copy_name(remote: Remote) -> str:
     return f"{spelled}-{plain or 'source'}"[:100]
 
 
+@shaped(TEXT, variants=("https://",))
 def file_or_url(value: object) -> str:
     """A path, or an `https://` URL."""
     plain = text(value)
@@ -133,6 +135,7 @@ def _url(value: object) -> str:
     return plain
 
 
+@shaped({"type": "string", "pattern": REFERENCE.pattern})
 def _password(value: object) -> str:
     if not REFERENCE.search(text(value)):
         raise ValueError(WRITE)
@@ -150,5 +153,6 @@ def _header(name: str) -> Callable[[object], str]:
     return parse
 
 
+@shaped(False)
 def _for_urls(_value: object) -> None:
     raise ValueError("applies only to a path that is an https:// URL")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from geosteer.durations import parse_duration
 from geosteer_loader.config.hints import address_hint, duration_hint, prefix_hint, share_hint, suggestion
+from geosteer_loader.config.shapes import TEXT, shaped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +29,8 @@ SIZES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 _SIZE = re.compile(r"(\d{1,15})([KMG]?)", re.ASCII)
 _LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,62}")
+_ADDRESS = {0: r"^[0-9A-Fa-f:.]+$", 4: r"^\d{1,3}(?:\.\d{1,3}){3}$", 6: r"^[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*$"}
+"""What addresses of each version look like."""
 
 
 def shown(value: object) -> str:
@@ -59,6 +62,7 @@ def kind(value: object) -> str:
     return names.get(type(value), "a date or time")
 
 
+@shaped(TEXT)
 def text(value: object) -> str:
     """Non-empty text of one line."""
     if not isinstance(value, str):
@@ -70,6 +74,7 @@ def text(value: object) -> str:
     return value
 
 
+@shaped({"type": "string", "pattern": f"^{_LABEL.pattern}$"})
 def label(value: object) -> str:
     """The name of a node, network, map or vantage point: it stands in key names, records and globs."""
     if not _LABEL.fullmatch(text(value)):
@@ -79,6 +84,7 @@ def label(value: object) -> str:
     return str(value)
 
 
+@shaped({"type": "boolean"})
 def flag(value: object) -> bool:
     """True or false."""
     if not isinstance(value, bool):
@@ -89,6 +95,7 @@ def flag(value: object) -> bool:
 def integer(low: int, high: int) -> Callable[[object], int]:
     """A parser of whole numbers from *low* to *high*."""
 
+    @shaped({"type": "integer", "minimum": low, "maximum": high})
     def parse(value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
             raise ValueError(f"must be a whole number from {low} to {high}, not {shown(value)}")
@@ -100,6 +107,7 @@ def integer(low: int, high: int) -> Callable[[object], int]:
 def number(low: Number, high: Number) -> Callable[[object], Number]:
     """A parser of numbers from *low* to *high*."""
 
+    @shaped({"type": "number", "minimum": low, "maximum": high})
     def parse(value: object) -> Number:
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
             hint = share_hint(value, low, high)
@@ -112,6 +120,14 @@ def number(low: Number, high: Number) -> Callable[[object], Number]:
 def duration(low: Number = 0, high: Number = YEAR, unit: str = "s") -> Callable[[object], Number]:
     """A parser of times from *low* to *high* of *unit*: a number of them, or text such as `90s`, `1h30m`."""
 
+    @shaped(
+        {
+            "type": ["number", "string"],
+            "minimum": low,
+            "maximum": high,
+            "pattern": r"^(?:\d+(?:\.\d+)?(?:ms|s|m|h|d|w))+$",
+        }
+    )
     def parse(value: object) -> Number:
         amount: Any = value
         if isinstance(value, str):
@@ -126,6 +142,7 @@ def duration(low: Number = 0, high: Number = YEAR, unit: str = "s") -> Callable[
     return parse
 
 
+@shaped({"type": ["integer", "string"], "minimum": 1, "maximum": 1 << 50, "pattern": f"^{_SIZE.pattern}$"})
 def size(value: object) -> int:
     """A number of bytes, or text such as `64M`, `2G` (KiB, MiB, GiB)."""
     match = _SIZE.fullmatch(value) if isinstance(value, str) else None
@@ -138,6 +155,7 @@ def size(value: object) -> int:
 def choice(*options: Choice) -> Callable[[object], Choice]:
     """A parser of one word out of *options*."""
 
+    @shaped({"enum": list(options)})
     def parse(value: object) -> Choice:
         for option in options:
             if option == value:
@@ -152,6 +170,7 @@ def choice(*options: Choice) -> Callable[[object], Choice]:
 def address(version: int = 0) -> Callable[[object], str]:
     """A parser of addresses of one *version* (4, 6; 0: either), giving their usual form (RFC 5952)."""
 
+    @shaped({"type": "string", "pattern": _ADDRESS[version]})
     def parse(value: object) -> str:
         plain = text(value)
         if "%" in plain:
@@ -172,6 +191,7 @@ def address(version: int = 0) -> Callable[[object], str]:
     return parse
 
 
+@shaped({"type": "string", "pattern": r"^[0-9A-Fa-f:.]+(?:/\d{1,3})?$"})
 def prefix(value: object) -> tuple[int, int, int]:
     """A network in CIDR form, as (address bits 32 or 128, first address, prefix length)."""
     plain = text(value)

@@ -8,6 +8,7 @@ from geosteer.errors import ConfigError
 from geosteer.redirect.beacons.settings import MOST_PORT, NUMBERS, PATH, SPOOL, TIMES, WORDS
 from geosteer.redirect.cors import Cors
 from geosteer_loader.config.redis import read_redis
+from geosteer_loader.config.shapes import shaped
 from geosteer_loader.config.values import YEAR, choice, duration, integer, number, prefix, text
 from geosteer_loader.config.worker_fallback import check_fallback
 
@@ -75,6 +76,7 @@ def _check_measured(table: Table) -> None:
         table.get(key, choice(*allowed), allowed[0])
 
 
+@shaped({"type": "string", "pattern": f"^{PATH.pattern}$"})
 def _path(value: object) -> str:
     path = text(value)
     if PATH.fullmatch(path) is None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from geosteer_loader.config.dns_names import host_name, owner
 from geosteer_loader.config.namespace import Namespace
 from geosteer_loader.config.nodes import MAX_WEIGHT, read_addresses
+from geosteer_loader.config.shapes import TEXT, shaped
 from geosteer_loader.config.values import choice, integer, kind, label, shown, text
 from geosteer_loader.config.zones import ZoneReader, seconds
 
@@ -57,6 +58,15 @@ def _services(zone: Table, key: str) -> list[tuple[str, str]]:
     """Place and kind of answer of each service of the zone."""
     glob = _glob(key.lower().removesuffix("."))
 
+    @shaped(
+        {
+            "type": ["string", "object"],
+            "minLength": 1,
+            "properties": {"name": TEXT, "answer": {"enum": ["address", "cname"], "default": "address"}},
+            "required": ["name"],
+            "additionalProperties": False,
+        }
+    )
     def parse(value: object) -> str:
         """Its kind of answer; it is a name or glob, alone or as `{ name = ..., answer = "cname" }`."""
         if not isinstance(value, dict):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from geosteer_loader.config import rdata
 from geosteer_loader.config.dns_names import host, owner
+from geosteer_loader.config.shapes import shaped
 from geosteer_loader.config.values import duration, shown, text
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def seconds(low: int = 0) -> Callable[[object], int]:
     """A parser of DNS times: whole seconds from *low* up."""
     parse = duration(low, MAX_TTL)
 
+    @shaped({**parse.__dict__["shape"], "type": ["integer", "string"]})
     def whole(value: object) -> int:
         amount = parse(value)
         if amount != int(amount):
@@ -53,6 +55,7 @@ class ZoneReader:
         """All zones under *table*."""
         for key, entry in table.named({"soa"}):
             self.add(table, key, entry)
+            entry.finish()
 
     def add(self, table: Table, key: str, entry: Table) -> None:
         """One zone, the *entry* under *key* of *table*; settings that are not a zone's are the caller's."""
@@ -60,8 +63,10 @@ class ZoneReader:
             name = host(key)
         except ValueError as exc:
             table.add(key, str(exc))
+            entry.names()  # what stands in it is not looked at
             return
         if name in self.zones:
+            entry.names()
             table.add(key, f"zone {name} is already defined; letter case and a final dot do not count")
             return
         records, places = _records(entry, name)

@@ -23,6 +23,7 @@ LOADER_PASSWORD, WORKER_PASSWORD = "loader.password", "worker.password"  # names
 def loader(answers: Answers, place: Place) -> str:
     """geosteer.toml."""
     lines = [
+        _schema("geosteer"),
         "# geosteer: what the loader publishes, as `geosteer init` wrote it. `geosteer check-config` reports every problem.",
         f"# Every setting there is, with its default and what it does: {samples.folder() / 'geosteer.toml'}",
         "",
@@ -59,6 +60,7 @@ def worker(answers: Answers, place: Place, loaders: str, path: Path) -> str:
         raw["redis"].pop("password_file", None)  # is written together with this
     checked = config.check(raw, path, {}, loaders)
     own = [
+        _schema("backend"),
         "# geosteer: the settings of workers, written by `geosteer init`; `geosteer check-config --backend FILE` checks them.",
         f"# Every setting there is, with its default and what it does: {samples.folder() / 'backend.toml'}",
         "",
@@ -80,6 +82,11 @@ def worker(answers: Answers, place: Place, loaders: str, path: Path) -> str:
         "",
     ]
     return worker_fallback.merged(checked.document, "\n".join(own), "backend.toml")
+
+
+def _schema(name: str) -> str:
+    """The line by which editors find the schema of a file; it has to be the first."""
+    return f"#:schema {(samples.folder() / f'{name}.schema.json').as_uri()}"
 
 
 def _redis(answers: Answers, role: str, password: str) -> Iterator[str]:

@@ -141,6 +141,10 @@ CASES = {
         'type = "tcp"\nport = 1\nprofile = "slow"',
         ['nodes.ams1.check.profile: must be "fast", "gdnsd" or a table of up, ok and down, not "slow"'],
     ),
+    "profile as a list": (
+        'type = "tcp"\nport = 1\nprofile = ["fast"]',
+        ['nodes.ams1.check.profile: must be "fast", "gdnsd" or a table of up, ok and down, not a list'],
+    ),
     "half a profile": (
         'type = "tcp"\nport = 1\nprofile = { up = 1, ok = 1 }',
         ["nodes.ams1.check.profile.down: is missing"],

@@ -44,6 +44,10 @@ CASES = {
         changed(('["ns1.example.net"]', '["ns1.example.net", "NS1.example.net."]')),
         'zones."cdn.example.net".ns[2]: ns1.example.net is listed twice',
     ),
+    "unknown setting of a zone": (
+        changed(("ns = [", "ns_tll = 60\nns = [")),
+        'zones."cdn.example.net".ns_tll: unknown setting; did you mean "ns_ttl"?',
+    ),
     "zone twice": (
         GOOD + ZONES.replace("cdn.example", "CDN.Example"),
         'zones."CDN.Example.net": zone cdn.example.net is already defined; letter case and a final dot do not count',
