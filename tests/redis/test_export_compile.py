@@ -55,7 +55,7 @@ def model(
             },
             "maps": {"m": {"order": ["countries", "continents"], "countries": {"GB": countries},
                            "continents": {"EU": continents}, "default": default or {"n0": 1}}},
-            "services": {"s": {"map": "m", "policy": policy}},
+            "services": {"s": {"map": "m", "policy": policy, "bias": {"n0": -50, "n3": 45}}},
             "continents": {"GB": "EU"},
         }
     )  # fmt: skip

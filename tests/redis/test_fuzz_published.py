@@ -178,6 +178,7 @@ RICH["services"].update(
             "policy": policy,
             "max_answers": 2,
             "near_km": 100,
+            "bias": {"lon1": 40, "ams1": -99},
             "ttl_min": 5,
         }
         for policy in ("best", "weighted", "hash", "nearest", "path", "latency")

@@ -44,7 +44,8 @@ if TYPE_CHECKING:
     from geosteer_loader.query.context import Context
     from geosteer_loader.query.explanation import Explanation
 
-POLICIES = ("best", "weighted", "hash", "nearest", "path", "latency")
+POLICIES = ("best", "weighted", "hash", "nearest", "path", "latency", "nearest-biased", "latency-biased")
+BIAS = {"lon1": -60, "fra1": 35, "nyc1": 90, "sin1": 50}
 MOST = 10_000
 CLIENTS = MOST if LONG else 800
 """At least; more where a layer was not met yet."""
@@ -101,11 +102,13 @@ def configuration(**changes: Any) -> dict[str, Any]:
             "ramp": 0, "well_connected": 1, **spec,
         }  # fmt: skip
     services = {}
-    for policy in POLICIES:
-        services[f"{policy}.{ZONE}"] = {"map": "m", "policy": policy, "ttl": 60}
-        services[f"{policy}-3.{ZONE}"] = {"map": "m", "policy": policy, "ttl": 60, "max_answers": 3}
-        services[f"{policy}-placed.{ZONE}"] = {"map": "m", "policy": policy, "country_middle": False}
-        services[f"{policy}-name.{ZONE}"] = {"map": "m", "policy": policy, "ttl": 60, "answer": "cname"}
+    for name in POLICIES:
+        policy, _, biased = name.partition("-")
+        ranks: dict[str, Any] = {"map": "m", "policy": policy, **({"bias": BIAS} if biased else {})}
+        services[f"{name}.{ZONE}"] = {**ranks, "ttl": 60}
+        services[f"{name}-3.{ZONE}"] = {**ranks, "ttl": 60, "max_answers": 3}
+        services[f"{name}-placed.{ZONE}"] = {**ranks, "country_middle": False}
+        services[f"{name}-name.{ZONE}"] = {**ranks, "ttl": 60, "answer": "cname"}
     return {
         "format": 1, "nodes": nodes, "networks": {"office": {}, "lab": {}}, "maps": {"m": {**MAP, **changes}},
         "zones": {ZONE: {"soa": {"mname": "ns1.example.net", "rname": "h.example.net"}, "ns": ["ns1.example.net"]}},
@@ -335,7 +338,7 @@ def test_a_node_that_goes_down_moves_only_its_own_clients_of_policy_hash(world: 
     assert moved
 
 
-@pytest.mark.parametrize("policy", ["best", "hash", "nearest", "path", "latency"])
+@pytest.mark.parametrize("policy", [policy for policy in POLICIES if policy != "weighted"])
 def test_a_client_gets_the_same_node_in_every_front_end(world: World, tmp_path: Path, policy: str) -> None:
     """HTTP and Squid may hash the path instead, which is their default for `hash`: here they go by the client's network."""
     dice = random.Random(11)
@@ -521,6 +524,31 @@ def test_candidates_come_with_distance_load_and_why_they_give_a_client_away(
     assert "lon1: sheds >99 % for its load" in text.splitlines()
     assert near["policy_reason"] is far["policy_reason"] is None
     assert unknown["policy_reason"] == "geo has no place for the client, so nodes rank as in best"
+
+
+def test_a_bias_is_told_beside_the_distance_or_time_that_it_changes(
+    redis_server: RedisServer, prefix: str
+) -> None:
+    tables = {"geo": {"20.0.0.0/9": "GB 51.5 -0.1"}, "rtt": {"20.0.0.0/10": "lon1=9 ams1=12 fra1=20"}}
+    nodes = {"lon1": 100, "ams1": 100, "fra1": 100}
+    store, seen = published(redis_server, prefix, tables, order=[], default=nodes)
+    with store:
+        near = explained(seen, "nearest-biased", "20.100.0.0/24")
+        fast = explained(seen, "latency-biased", "20.0.0.0/24")
+        nowhere = explained(seen, "nearest-biased", "30.0.0.0/24")
+    by_node = {one["node"]: one for one in near["candidates"]}
+    assert by_node["lon1"]["bias"] == -60
+    assert by_node["lon1"]["biased"] == pytest.approx(by_node["lon1"]["km"] / 0.4, abs=0.2)
+    assert by_node["fra1"]["biased"] == pytest.approx(by_node["fra1"]["km"] * 0.65, abs=0.2)
+    assert "bias" not in by_node["ams1"]
+    assert "biased" not in by_node["ams1"]
+    text = click.unstyle(near.text)
+    assert "COUNTS AS" in text
+    assert f"{by_node['fra1']['biased']:.0f} with bias 35" in text
+    timed = {one["node"]: (one["ms"], one.get("biased")) for one in fast["candidates"]}
+    assert timed == {"lon1": (9, 22.5), "ams1": (12, None), "fra1": (20, 13.0)}
+    assert fast["nodes"][0] in {"ams1", "fra1"}, "lon1 is the fastest without its bias"
+    assert not any("bias" in one for one in nowhere["candidates"])
 
 
 def test_an_operators_word_a_ramp_and_the_order_of_answers_are_told(

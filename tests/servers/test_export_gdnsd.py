@@ -373,8 +373,13 @@ def test_latency_goes_by_measured_times_among_those_that_are_up(
     assert given() == right
 
 
-def test_nearest_goes_by_distance_among_those_that_are_up(emptied_redis: RedisServer, tmp_path: Path) -> None:
-    what = made(services={NAME: {"map": "default", "policy": "nearest"}})
+@pytest.mark.parametrize(
+    ("bias", "best"), [({}, "192.0.2.3"), ({"nyc1": -60, "lon1": 90}, "192.0.2.1")], ids=["no bias", "biased"]
+)
+def test_nearest_goes_by_distance_among_those_that_are_up(
+    emptied_redis: RedisServer, tmp_path: Path, bias: dict[str, int], best: str
+) -> None:
+    what = made(services={NAME: {"map": "default", "policy": "nearest", "bias": bias}})
     for name, place in {"lon1": [51, 0], "ams1": [52, 5], "nyc1": [41, -74]}.items():
         what["nodes"][name]["location"] = place
     what["maps"]["default"] = {"default": {"lon1": 1, "ams1": 2, "nyc1": 3}}
@@ -391,7 +396,7 @@ def test_nearest_goes_by_distance_among_those_that_are_up(emptied_redis: RedisSe
                 for net in ("192.0.2.0", "198.51.100.0", "203.0.113.0")
             ]
 
-    assert given() == ["192.0.2.1", "192.0.2.3", "192.0.2.3"]
+    assert given() == ["192.0.2.1", best, "192.0.2.3"]
     set_state(emptied_redis, "nyc1", "down")
     with connect(load(config, {}).redis) as store:
         oracle = Oracle(View(store))

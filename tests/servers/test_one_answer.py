@@ -28,7 +28,7 @@ NODES = {"192.0.2.1": "lon1", "192.0.2.2": "ams1", "192.0.2.3": "nyc1"}
 NODES |= {"2001:db8:1::1": "lon1", "2001:db8:2::1": "ams1", "2001:db8:3::1": "nyc1"}
 SERVICES = [
     f"{name}.cdn.example.net"
-    for name in ("best", "several", "ties", "hash", "nearest", "path", "latency", "cname")
+    for name in ("best", "several", "ties", "hash", "nearest", "path", "latency", "biased", "cname")
 ]
 
 STATES: dict[str, tuple[dict[str, dict[str, str]], dict[str, str]]] = {

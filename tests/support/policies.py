@@ -14,6 +14,7 @@ POLICIES: dict[str, dict[str, Any]] = {
     "nearest": {"map": "ties", "policy": "nearest"},
     "path": {"map": "ties", "policy": "path"},
     "latency": {"map": "ties", "policy": "latency"},
+    "biased": {"map": "ties", "policy": "nearest", "bias": {"ams1": 80, "nyc1": -20}},
     "cname": {"map": "ties", "answer": "cname"},
 }
 PLACES = {"lon1": [51.5, -0.1], "ams1": [52.4, 4.9], "nyc1": [40.7, -74.0]}

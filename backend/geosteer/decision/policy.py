@@ -16,7 +16,7 @@ from geosteer.decision.records import SLOWEST
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from geosteer.decision.model import Node, Service
 
@@ -26,6 +26,8 @@ EARTH_KM = 6371.0
 NEAR_PART = 0.05
 """Nodes within this part of the nearest one's distance count as equal to it."""
 _TOP = float(1 << 52)
+UNBIASED: Mapping[str, float] = {}
+"""Node -> what its distances and times are multiplied with, of a service without `bias`."""
 
 
 class Candidate:
@@ -71,7 +73,7 @@ def groups(
     if service.policy == "latency":
         return latency(service, candidates, network, times(), place)
     if service.policy == "nearest":
-        return nearest(candidates, network, place(), service.near_km)
+        return nearest(candidates, network, place(), service.near_km, service.factors)
     if service.policy == "path":
         return path(candidates, network, lengths())
     return best(candidates, network)
@@ -95,16 +97,24 @@ def path(candidates: Sequence[Candidate], network: str, lengths: dict[str, int])
 
 
 def nearest(
-    candidates: Sequence[Candidate], network: str, place: tuple[float, float] | None, near_km: float
+    candidates: Sequence[Candidate],
+    network: str,
+    place: tuple[float, float] | None,
+    near_km: float,
+    factors: Mapping[str, float] = UNBIASED,
 ) -> Groups:
     """By great-circle distance; nodes within 5 % or *near_km* of the nearest are equal, and rank as in `best`.
 
     A node's own `near_km` goes before that of the service. Without the client's place all rank as in `best`; a node without a
     place comes last.
+
+    Args: factors: node -> what its distance is multiplied with before it is compared.
     """
     if place is None:
         return best(candidates, network)
     away = {candidate.node.name: distance(place, candidate.node.location) for candidate in candidates}
+    if factors:
+        away = biased(away, factors)
     shortest = min(away.values())
 
     def rank(candidate: Candidate) -> tuple[float, float]:
@@ -126,19 +136,22 @@ def latency(
     """By measured round-trip time; nodes about as fast as the fastest one are equal, and rank as in `best`.
 
     Nodes of which no time is known come later, by distance; where none is known all rank as in `nearest`. Nodes that fail
-    for the client's network come last.
+    for the client's network come last. Times and distances are compared as the service's biases make them.
     """
     failing = [candidate for candidate in candidates if times.get(candidate.node.name, 0) > SLOWEST]
     if failing and len(failing) < len(candidates):
         fine = [candidate for candidate in candidates if candidate not in failing]
         return latency(service, fine, network, times, place) + best(failing, network)
-    known = {
+    known: dict[str, float] = {
         candidate.node.name: times[candidate.node.name]
         for candidate in candidates
         if candidate.node.name in times
     }
     if not known:
-        return nearest(candidates, network, place(), service.near_km)
+        return nearest(candidates, network, place(), service.near_km, service.factors)
+    factors = service.factors
+    if factors:
+        known = biased(known, factors)
     least = min(known.values())
     limit = max(least + service.equal_ms, least * (1 + service.equal_percent / 100))
     here = place() if len(known) < len(candidates) else None
@@ -147,7 +160,7 @@ def latency(
         time = known.get(candidate.node.name)
         if time is None:
             away = inf if here is None else distance(here, candidate.node.location)
-            return 2, away, -candidate.weight
+            return 2, away * factors.get(candidate.node.name, 1.0), -candidate.weight
         return (0, 0.0, -candidate.weight) if time <= limit else (1, time, -candidate.weight)
 
     return _grouped(candidates, rank, network)
@@ -196,6 +209,11 @@ def distance(here: tuple[float, float], there: tuple[float, float] | None) -> fl
     lat1, lon1, lat2, lon2 = map(radians, (*here, *there))
     half = sin((lat2 - lat1) / 2) ** 2 + cos(lat1) * cos(lat2) * sin((lon2 - lon1) / 2) ** 2
     return 2 * EARTH_KM * asin(min(1.0, sqrt(half))) if half > 0 else 0.0
+
+
+def biased(measures: Mapping[str, float], factors: Mapping[str, float]) -> dict[str, float]:
+    """Distances or times by node, each times its node's factor."""
+    return {name: measure * factors.get(name, 1.0) for name, measure in measures.items()}
 
 
 def _grouped(candidates: Sequence[Candidate], rank: Callable[[Candidate], object], network: str) -> Groups:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 Number = int | float
 Weights = dict[str, int]
@@ -92,3 +92,5 @@ class Service(TypedDict):
     country_middle: bool
     answer: str
     max_answers: int
+    bias: NotRequired[dict[str, int]]
+    """Node -> -99 to 99, of those that have one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from geosteer.decision.model import NEARNESS
+from geosteer.decision.model import MOST_BIAS, NEARNESS
 from geosteer_loader.config.dns_names import name as dns_name
 from geosteer_loader.config.hints import suggestion
 from geosteer_loader.config.maps import nodes_of
@@ -53,7 +53,7 @@ class ServiceReader:
                 _check_nodes(entry, service, used, nodes)
 
 
-def _service(table: Table, maps: Collection[str]) -> Service:
+def _service(table: Table, maps: Mapping[str, Map]) -> Service:
     def known(value: object) -> str:
         if text(value) not in maps:
             raise ValueError(f"unknown map {value}{suggestion(str(value), maps)}")
@@ -71,12 +71,29 @@ def _service(table: Table, maps: Collection[str]) -> Service:
         "answer": table.get("answer", choice("address", "cname"), "address"),
         "max_answers": table.get("max_answers", integer(1, 8), 1),
     }
+    _read_bias(table, service, maps)
     table.finish()
     if service["ttl_min"] is not None and service["ttl_min"] > service["ttl"]:
         table.add("ttl_min", f"must not be more than the ttl, {service['ttl']} s")
     if service["answer"] == "cname" and service["max_answers"] > 1:
         table.add("max_answers", 'must be 1 with answer = "cname": a name has one CNAME')
     return service
+
+
+def _read_bias(table: Table, service: Service, maps: Mapping[str, Map]) -> None:
+    """Node -> bias; only nodes of the service's map have one, and only policies that go by distance or time know it."""
+    entry = table.table("bias")
+    members = nodes_of(maps[service["map"]]) if service["map"] in maps else None
+    biases = {}
+    for node in entry.names():
+        if members is not None and node not in members:
+            entry.add(node, f"is not a node of map {service['map']}{suggestion(node, members)}")
+        biases[node] = entry.get(node, integer(-MOST_BIAS, MOST_BIAS), 0)
+    if "bias" in table and service["policy"] not in NEARNESS:
+        table.add("bias", f"needs policy nearest or latency, and the policy is {service['policy']}")
+    given = {node: bias for node, bias in biases.items() if bias}
+    if given:
+        service["bias"] = given
 
 
 def _used(spec: Map, nodes: Mapping[str, Node]) -> dict[str, Node]:

@@ -7,6 +7,7 @@ Source: gdnsd 3.8, gdnsd-plugin-geoip(8), -weighted(8), -extfile(8), gdnsd.zonef
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from geosteer.decision.model import NEARNESS
@@ -162,11 +163,16 @@ def _areas(bundle: Bundle, services: Iterable[Service], zones: Mapping[str, Any]
         if service.policy == "latency":
             numbers += [service.equal_ms, service.equal_percent]
         placed = bool(service.middles) or not numbers
-        key = (service.map.name, service.policy, *numbers, placed, kinds)
+        factors = tuple(sorted(service.factors.items()))
+        key = (service.map.name, service.policy, *numbers, placed, factors, kinds)
         if key not in areas:
             words = [service.map.name, service.policy, *[f"{number:g}" for number in numbers]]
             if not placed:
                 words.append("places")
+            if factors:
+                words.append(
+                    "bias" + hashlib.sha1(repr(factors).encode(), usedforsecurity=False).hexdigest()[:8]
+                )
             areas[key] = Area("-".join([*words, *(kind.lower() for kind in kinds)]), [], kinds)
         areas[key].services.append(service)
     return list(areas.values())

@@ -98,15 +98,23 @@ def _went_by(
         time = times.get(node.name)
         if time is not None and time > SLOWEST:
             return RoundTrip(None, f"fails for {time - SLOWEST} % of {whom}")
-        return RoundTrip(time)
+        return RoundTrip(time, None, *_biased(node, service, time))
     if service.policy in NEARNESS:
         place = _place(service, decision)
         away = policy.distance(place, node.location) if place else float("inf")
-        return Nearness(round(away, 1) if isfinite(away) else None)
+        known = away if isfinite(away) else None
+        return Nearness(None if known is None else round(known, 1), *_biased(node, service, known))
     if service.policy == "path":
         vantage = node.vantage or node.name
         return PathLength(vantage, _lengths(decision).get(vantage))
     return None
+
+
+def _biased(node: Node, service: Service, measure: float | None) -> tuple[float | None, float | None]:
+    """A node's bias, and what its distance or time counts as with it; None where it has none, or nothing is known."""
+    if measure is None or node.name not in service.factors:
+        return None, None
+    return service.bias[node.name], round(measure * service.factors[node.name], 1)
 
 
 def _whom(context: Context, asker: Client | None) -> str:

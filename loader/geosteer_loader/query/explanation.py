@@ -37,6 +37,10 @@ class Nearness:
 
     km: float | None
     """Between client and node; None: not known."""
+    bias: float | None = None
+    """The node's, where it has one."""
+    biased: float | None = None
+    """Kilometres that count with that bias."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,10 @@ class RoundTrip:
     """Milliseconds between client and node; None: not known."""
     fails: str | None = None
     """`fails for 31 % of AS64500`, where it is passed over for that."""
+    bias: float | None = None
+    """The node's, where it has one."""
+    biased: float | None = None
+    """Milliseconds that count with that bias."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,13 +109,19 @@ class Candidate:
     """When a node that came back has its whole share, ISO 8601 UTC."""
 
     def to_json(self) -> dict[str, Any]:
-        """The fields above; without `chance` where it is None, and with those of `went_by` in its place."""
+        """The fields above; without `chance` where it is None, and with those of `went_by` in its place.
+
+        A node without a bias has no `bias` and `biased`.
+        """
         document = _fields(self)
         del document["went_by"]
         if self.chance is None:
             del document["chance"]
         if self.went_by is not None:
             document.update(_fields(self.went_by))
+        for name in ("bias", "biased"):
+            if document.get(name, "") is None:
+                del document[name]
         return document
 
 

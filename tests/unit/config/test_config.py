@@ -68,6 +68,13 @@ def test_the_document_holds_every_setting_with_its_default():
     }  # fmt: skip
 
 
+def test_only_a_bias_that_makes_a_difference_is_published():
+    text = changed(("map =", 'policy = "nearest"\nbias = { lon1 = -30, ams1 = 0 }\nmap ='))
+    assert load(text).document["services"]["www.cdn.example.net"]["bias"] == {"lon1": -30}
+    text = changed(("map =", 'policy = "nearest"\nbias = { ams1 = 0 }\nmap ='))
+    assert "bias" not in load(text).document["services"]["www.cdn.example.net"]
+
+
 def test_names_are_published_lower_case_absolute_and_without_a_final_dot():
     text = changed(
         ('[zones."cdn.example.net"]', '[zones."CDN.Example.NET."]'),

@@ -37,6 +37,27 @@ CASES = {
         "[sources]\ngeo = 2020-01-01\n",
         "sources.geo: must be a list, not a date or time",
     ),
+    # weight by hand
+    "bias out of range": (
+        changed(("map =", 'policy = "nearest"\nbias = { lon1 = 100 }\nmap =')),
+        'services."www.cdn.example.net".bias.lon1: must be a whole number from -99 to 99, not 100',
+    ),
+    "bias as a part": (
+        changed(("map =", 'policy = "nearest"\nbias = { lon1 = 0.25 }\nmap =')),
+        'services."www.cdn.example.net".bias.lon1: must be a whole number from -99 to 99, not 0.25',
+    ),
+    "bias of no node": (
+        changed(("map =", 'policy = "latency"\nbias = { lon2 = 5 }\nmap =')),
+        'services."www.cdn.example.net".bias.lon2: is not a node of map default; did you mean "lon1"?',
+    ),
+    "bias that the policy does not know": (
+        changed(("map =", "bias = { lon1 = 5 }\nmap =")),
+        'services."www.cdn.example.net".bias: needs policy nearest or latency, and the policy is best',
+    ),
+    "bias of all": (
+        changed(("map =", 'policy = "nearest"\nbias = 5\nmap =')),
+        'services."www.cdn.example.net".bias: must be a table, not a whole number',
+    ),
     # nodes
     "bad address": (
         changed(("192.0.2.2", "192.0.2.256")),

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geosteer.decision import policy
-from geosteer.decision.model import Node
+from geosteer.decision.model import Map, Node, Service, bias_factor
 from geosteer.decision.policy import Candidate
 from support.long import examples
 
@@ -257,6 +257,77 @@ def test_without_a_place_of_the_client_or_of_any_node_all_rank_as_in_best():
     assert grouped(policy.nearest(candidates, NETWORKS[0], None, 100)) == [{"b"}, {"a"}]
     lost = [candidate("a", 50), candidate("b", 100)]
     assert grouped(policy.nearest(lost, NETWORKS[0], ZERO, 100)) == [{"b"}, {"a"}]
+
+
+# ---------------------------------------------------------------- bias
+
+
+@pytest.mark.parametrize(
+    ("bias", "factor"),
+    [(0, 1), (25, 0.75), (99, 0.01), (1, 0.99), (-25, 1 / 0.75), (-99, 100), (-1, 1 / 0.99)],
+)
+def test_a_bias_multiplies_distances_as_route_53_says(bias, factor):
+    assert bias_factor(bias) == pytest.approx(factor)
+
+
+def test_a_bias_stretches_or_shrinks_a_catchment():
+    candidates = [at("a", 4000), at("b", 3200)]
+    factors = {"a": bias_factor(25)}
+    assert grouped(policy.nearest(candidates, NETWORKS[0], ZERO, 0)) == [{"b"}, {"a"}]
+    assert grouped(policy.nearest(candidates, NETWORKS[0], ZERO, 0, factors)) == [{"a"}, {"b"}]
+    factors = {"b": bias_factor(-25)}
+    assert grouped(policy.nearest(candidates, NETWORKS[0], ZERO, 0, factors)) == [{"a"}, {"b"}]
+
+
+def service(name: str, nodes, **spec: object) -> Service:
+    area = Map("m", {"default": dict.fromkeys(nodes, 100)}, nodes)
+    return Service("www", {"map": "m", "policy": name, **spec}, {"m": area})
+
+
+def ranked(made: Service, candidates, times=None, place=ZERO) -> list[set[str]]:
+    return grouped(policy.groups(made, candidates, NETWORKS[0], lambda: place, dict, lambda: times or {}))
+
+
+def test_a_bias_multiplies_measured_times_and_the_distance_of_nodes_without_one():
+    candidates = [at("a", 4000), at("b", 3200), at("c", 900), at("d", 1000)]
+    nodes = {one.node.name: one.node for one in candidates}
+    plain = service("latency", nodes)
+    biased = service("latency", nodes, bias={"a": 50, "c": -50})
+    times = {"a": 40, "b": 30}
+    assert ranked(plain, candidates, times) == [{"b"}, {"a"}, {"c"}, {"d"}]
+    assert ranked(biased, candidates, times) == [{"a"}, {"b"}, {"d"}, {"c"}]
+    assert ranked(biased, candidates) == [{"d"}, {"c"}, {"a"}, {"b"}], "no time of any is known"
+    assert ranked(biased, candidates, {"a": 10_050, "b": 30}) == [{"b"}, {"d"}, {"c"}, {"a"}], "a fails there"
+
+
+@pytest.mark.parametrize("name", ["best", "weighted", "hash", "path"])
+def test_a_bias_is_for_policies_that_go_by_distance_or_time(name):
+    candidates = [at("a", 10), at("b", 20)]
+    assert service(name, {one.node.name: one.node for one in candidates}, bias={"a": 50}).factors == {}
+
+
+@settings(max_examples=examples(300), deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 9000), st.sampled_from((50, 100)), st.integers(-99, 99), st.sampled_from((None, 0, 700))),
+        min_size=2, max_size=6,
+    ),
+    st.integers(-99, 98), st.data(), st.booleans(),
+)  # fmt: skip
+def test_more_bias_never_ranks_a_node_lower(drawn, low, data, measured):
+    candidates = [at(f"n{number}", away, weight) for number, (away, weight, _, _) in enumerate(drawn)]
+    for one, (_, _, _, near) in zip(candidates, drawn, strict=True):
+        one.node.near_km = near
+    nodes = {one.node.name: one.node for one in candidates}
+    bias = {f"n{number}": each for number, (_, _, each, _) in enumerate(drawn)}
+    high = data.draw(st.integers(low + 1, 99))
+    times = {f"n{number}": away // 100 for number, (away, *_) in enumerate(drawn)} if measured else {}
+    places = []
+    for own in (low, high):
+        made = service("latency" if measured else "nearest", nodes, bias={**bias, "n0": own})
+        ordered = policy.groups(made, candidates, NETWORKS[0], lambda: ZERO, dict, lambda: times)
+        places.append([one.node.name for group in ordered for one in group].index("n0"))
+    assert places[1] <= places[0]
 
 
 # ---------------------------------------------------------------- path

@@ -169,6 +169,17 @@ def random_states(rng: random.Random) -> dict[str, NodeState]:
     return states
 
 
+def test_a_bias_moves_clients_and_nothing_else_of_the_service_need_change() -> None:
+    places = {"default": {"lon1": 100, "nyc1": 100}}  # at 5 and 20 degrees north
+    geo = {"10.0.0.0/8": "GB 6 0", "11.0.0.0/8": "GB 13 0", "12.0.0.0/8": "GB 19 0"}
+    plain, biased = (model(places, policy="nearest", near_km=0, bias=bias) for bias in ({}, {"lon1": 30}))
+    shift = impact(plain, biased, {"geo": geo}, {"geo": geo})["www"]["v4"]
+    assert shift.moved_known["all_up"] == 1 << 24
+    assert shift.parts("all_up")["lon1"] == pytest.approx((1 / 3, 2 / 3))
+    same = impact(biased, biased, {"geo": geo}, {"geo": geo})["www"]["v4"]
+    assert same.moved["all_up"] == 0
+
+
 def random_weights(rng: random.Random) -> dict[str, int]:
     chosen = rng.sample(sorted(NODES), rng.randint(1, 4))
     return {name: rng.choice([0, 100, 100, 200]) for name in chosen}
@@ -188,8 +199,9 @@ def test_chances_are_what_the_director_gives_to_many_clients(policy: str) -> Non
         }
         answers = rng.choice([1, 1, 2, 3])
         made = model(
-            weights, policy=policy, max_answers=answers, near_km=400, all_down=rng.choice(["all", "none"])
-        )
+            weights, policy=policy, max_answers=answers, near_km=400, all_down=rng.choice(["all", "none"]),
+            bias={"lon1": rng.choice([-50, 0, 40]), "fra1": 20},
+        )  # fmt: skip
         states = rng.choice([all_up(made), random_states(rng)])
         director, service = Director(made), made.services["www"]
         seen = {table: Projection(director, service, table)(record) for table, record in records.items()}

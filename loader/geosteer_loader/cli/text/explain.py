@@ -65,6 +65,7 @@ def _candidates(candidates: Sequence[Candidate]) -> str:
         "WEIGHT": [candidate.weight for candidate in candidates],
         "KM": [_kilometres(candidate) for candidate in candidates],
         "MS": [_milliseconds(candidate) for candidate in candidates],
+        "COUNTS AS": [_biased(candidate) for candidate in candidates],
         "PATH": [_path_length(candidate) for candidate in candidates],
         "SHARE": [percent(candidate.share, 0) for candidate in candidates],
         "LOAD": ["" if candidate.load is None else percent(candidate.load, 0) for candidate in candidates],
@@ -96,6 +97,14 @@ def _path_length(candidate: Candidate) -> str:
 def _milliseconds(candidate: Candidate) -> str:
     known = isinstance(candidate.went_by, RoundTrip) and candidate.went_by.ms is not None
     return str(candidate.went_by.ms) if known else ""  # type: ignore[union-attr]
+
+
+def _biased(candidate: Candidate) -> str:
+    """`3090 with bias 25`: what its distance or time counts as, where the node has a bias."""
+    went_by = candidate.went_by
+    if not isinstance(went_by, Nearness | RoundTrip) or went_by.bias is None:
+        return ""
+    return f"{went_by.biased:.{isinstance(went_by, RoundTrip):d}f} with bias {went_by.bias:g}"
 
 
 def _verdict(candidate: Candidate) -> str:
