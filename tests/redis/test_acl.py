@@ -257,7 +257,7 @@ READING = (
     ("explain", WWW, "192.0.2.1", "--json"), ("history",), ("history", "--json"), ("verify",), ("node", "list"),
     ("who", WWW), ("map", WWW),
     ("journal",), ("journal", "--check"), ("explain", WWW, "192.0.2.1", "--at", "now"), ("history", "--diff", "1", "1"),
-    ("workers", "--redis"),
+    ("workers", "--redis"), ("plan",), ("plan", "--format", "markdown"),
 )  # fmt: skip
 BY_HAND = {"hget", "fcall_ro", "ping"}
 """What the README shows with redis-cli, beside the commands that only read."""

@@ -31,6 +31,7 @@ OTHERS = {
     ("exports.md", "console"): "tests/servers/test_export_redirects.py",
     ("exports.md", "nginx"): "tests/servers/test_export_redirects.py",
     ("exports.md", "yaml"): "tests/servers/test_export_knot.py",
+    ("review.md", "yaml"): "tests/redis/test_plan_markdown.py",
     ("latency.md", "text"): "tests/unit/sources/test_rtt_file.py",
     ("latency.md", "nginx"): "tests/servers/test_latency_logs.py",
     ("follow.md", "text"): "tests/servers/test_follow_routers.py",

@@ -66,11 +66,17 @@ def read_redis(table: Table, base: Path, environ: Mapping[str, str] | None) -> R
     if environ is not None:
         where = _override(table.problems, environ, URL_VARIABLE, _url(environ), where)
         prefix = _override(table.problems, environ, PREFIX_VARIABLE, _prefix, prefix)
+    username, password = table.get("username", text, None), None
+    if environ is not None and environ.get(URL_VARIABLE) and where.username:
+        _password(table, base, None)  # a user in that URL comes in place of the file's, with its password
+        username = None
+    else:
+        password = _password(table, base, environ)
     settings = RedisSettings(
         url=where.url,
         prefix=prefix,
-        username=table.get("username", text, None) or where.username,
-        password=_password(table, base, environ) or where.password,
+        username=username or where.username,
+        password=password or where.password,
         timeout=table.get("timeout", duration(0.01, 600), 5) if environ is not None else 5,
         ca=_path(table, "ca", base),
         cert=_path(table, "cert", base),

@@ -116,13 +116,19 @@ def plan(
     Args: traffic: real clients, to weigh the impact with; meter: shows the progress of the table that it is given.
     Raises: SourceError: a source cannot be read. StoreError. Refused: a newer geosteer published.
     """
-    before = published.read(store, repairing=True)
-    proposal = propose(config, store, before, meter)
+    return plan_of(
+        config, store, propose(config, store, published.read(store, repairing=True), meter), traffic
+    )
+
+
+def plan_of(config: Config, store: Store, proposal: Proposal, traffic: Traffic | None = None) -> Plan:
+    """As `plan`, of a *proposal* that was made of the same configuration."""
+    before = proposal.before
     pages = proposal.pages(store)
     warnings: list[str] = []
     tables = {name: _table(name, proposal, pages, warnings) for name in TABLES if _there(name, proposal)}
     examined = examine(config, store, proposal, traffic)
-    missing = lacking(proposal, Writer(store))
+    missing = lacking(proposal, Writer(store, only_asks=True))
     return Plan(
         generation=published.number(before, "generation") if "generation" in before else None,
         held=before.get("held"),

@@ -31,9 +31,10 @@ class Writer:
     From its beginning to the last `check` only this process may add or remove objects: hold the publisher's lock.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, only_asks: bool = False) -> None:
+        """Args: only_asks: it will write nothing, and runs as a user who may not."""
         self._store = store
-        self._expected = int(store.call("HLEN", store.keys.object))
+        self._expected = 0 if only_asks else int(store.call("HLEN", store.keys.object))
         self.written = Written()
 
     def lacking(self, built: Built, *, thorough: bool = False) -> list[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from geosteer.decision.model import Model
@@ -21,15 +22,29 @@ from geosteer_loader.store import node_states
 from geosteer_loader.web.picture import node_styles, picture
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from geosteer_loader.config.config import Config
     from geosteer_loader.impact.service_change import Shift
+    from geosteer_loader.impact.traffic import Traffic
+    from geosteer_loader.publish.proposal import Proposal
     from geosteer_loader.store.store import Store
+    from geosteer_loader.web.picture import Picture
 
 NOW = MOMENTS[1]
 LINES = 50
 """Differences of the configuration that are shown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceChange:
+    """What a publish would change for one service."""
+
+    before: Picture | None
+    """None: it is not published."""
+    after: Picture
+    moved: dict[str, dict[str, Any]]
+    """Part -> `total` and, by country, the share of its clients that would get another node, 0..1, where there are any."""
 
 
 def planned(config: Config, store: Store, name: str) -> dict[str, Any]:
@@ -40,10 +55,36 @@ def planned(config: Config, store: Store, name: str) -> dict[str, Any]:
     """
     proposal = propose(config, store, published.read(store, repairing=True), Silent)
     examined = examine(config, store, proposal)
+    changed = change(proposal, store, name)
+    return {
+        "before": changed.before.to_json() if changed.before else None,
+        "after": changed.after.to_json(),
+        "moved": changed.moved,
+        "guarded": moved_shares(examined.impact).get(name, 0.0),
+        "changed": proposal.changed,
+        "config": [
+            line(each) for each in differences(proposal.known.document, json.loads(proposal.text))[:LINES]
+        ],
+        "refused": [f"{finding.guard}: {finding.finding}" for finding in examined.findings],
+        "warnings": examined.warnings,
+    }
+
+
+def change(
+    proposal: Proposal,
+    store: Store,
+    name: str,
+    traffic: Traffic | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> ServiceChange:
+    """The pictures before and after of one service, and whom of its clients the publish would move.
+
+    Raises: ConfigError: the proposal has no such service. StoreError.
+    """
     after = proposal.after, proposal.document
     known = proposal.known.document
     before = (proposal.before, known) if known is not None and name in known["services"] else after
-    clients = ServiceClients(proposal.pages(store), before, after, name)
+    clients = ServiceClients(proposal.pages(store), before, after, name, traffic, progress)
     now = store.now()
     states = node_states.read(store, {**before[1]["nodes"], **after[1]["nodes"]}).states
     countries = clients.by_country(states, now)
@@ -61,26 +102,19 @@ def planned(config: Config, store: Store, name: str) -> dict[str, Any]:
             generation=generation,
             looks=looks,
             before=generation is not None,
-        ).to_json()
+        )
         for service, document, generation in (
             (sides[0], before[1], published.number(proposal.before, "generation")),
             (sides[1], after[1], None),
         )
     ]
-    return {
-        "before": pictures[0] if before is not after else None,
-        "after": pictures[1],
-        "moved": _moved(countries),
-        "guarded": moved_shares(examined.impact).get(name, 0.0),
-        "changed": proposal.changed,
-        "config": [line(each) for each in differences(known, json.loads(proposal.text))[:LINES]],
-        "refused": [f"{finding.guard}: {finding.finding}" for finding in examined.findings],
-        "warnings": examined.warnings,
-    }
+    return ServiceChange(
+        before=pictures[0] if before is not after else None, after=pictures[1], moved=_moved(countries)
+    )
 
 
 def _moved(countries: Mapping[str, Mapping[str, Shift]]) -> dict[str, dict[str, Any]]:
-    """Part -> `total` and, by country, the share of its clients that would get another node, 0..1, where there are any."""
+    """As `ServiceChange.moved`."""
     moved: dict[str, dict[str, Any]] = {}
     for part in dict.fromkeys(part for each in countries.values() for part in each):
         rows = {country: each[part] for country, each in countries.items() if part in each}

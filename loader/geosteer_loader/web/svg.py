@@ -31,6 +31,18 @@ def svg(picture: Picture, part: str) -> str:
     return "\n".join(_lines(picture, part)) + "\n"
 
 
+def changes(before: Picture | None, after: Picture, part: str) -> str:
+    """Both maps of a change in one file, the one of before above. Args: before: None: there is no service yet."""
+    pictures = [picture for picture in (before, after) if picture is not None]
+    whole = sum(map(_height, pictures))
+    lines = [_opening(whole)]
+    top = 0
+    for picture in pictures:
+        lines += [f'<g transform="translate(0 {top})">', *_body(picture, part), "</g>"]
+        top += _height(picture)
+    return "\n".join([*lines, "</svg>"]) + "\n"
+
+
 def escape(text: str) -> str:
     """Text as it may stand in XML, which knows no control characters."""
     return html.escape(printable(text))
@@ -56,14 +68,31 @@ def spoken(code: str, country: PictureCountry | None) -> str:
 
 
 def _lines(picture: Picture, part: str) -> Iterator[str]:
-    countries = picture.parts.get(part, {})
-    rows = -(-len(picture.nodes) // COLUMNS)
-    height = HEAD + HEIGHT + 160 + rows * ROW + FOOT
-    title = f"{picture.service}: who serves the clients of {FAMILY.get(part, part)}"
-    yield (
+    yield _opening(_height(picture))
+    yield from _body(picture, part)
+    yield "</svg>"
+
+
+def _rows(picture: Picture) -> int:
+    """Of the legend."""
+    return -(-len(picture.nodes) // COLUMNS)
+
+
+def _height(picture: Picture) -> int:
+    return HEAD + HEIGHT + 160 + _rows(picture) * ROW + FOOT
+
+
+def _opening(height: int) -> str:
+    return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
         f'width="1200" height="{1200 * height // WIDTH}" role="img" {FONT} fill="{INK}">'
     )
+
+
+def _body(picture: Picture, part: str) -> Iterator[str]:
+    countries = picture.parts.get(part, {})
+    rows, height = _rows(picture), _height(picture)
+    title = f"{picture.service}: who serves the clients of {FAMILY.get(part, part)}"
     yield f"<title>{escape(title)}</title>"
     yield f"<defs>{''.join(patterns())}</defs>"
     yield f'<rect width="{WIDTH}" height="{height}" fill="#fff"/>'
@@ -93,7 +122,6 @@ def _lines(picture: Picture, part: str) -> Iterator[str]:
             node, part, 160 + column * (WIDTH - 320) // COLUMNS, HEAD + HEIGHT + 260 + row * ROW
         )
     yield f'<text x="160" y="{height - 90}" font-size="95" fill="{MUTED}">{escape(_foot(countries, fills))}</text>'
-    yield "</svg>"
 
 
 def _under(picture: Picture, part: str) -> str:

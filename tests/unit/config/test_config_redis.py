@@ -29,6 +29,17 @@ def test_the_environment_takes_the_place_of_url_and_prefix():
     assert load(text, {"GEOSTEER_REDIS_URL": ""}).redis.url == "redis://192.0.2.1"
 
 
+def test_a_user_in_the_url_of_the_environment_comes_in_place_of_the_files():
+    text = '[redis]\nurl = "redis://192.0.2.1"\nusername = "loader"\npassword_file = "absent"\n'
+    url = "rediss://reader:secret@192.0.2.2:6380"
+    settings = load(text, {"GEOSTEER_REDIS_URL": url}).redis
+    assert (settings.username, settings.password) == ("reader", "secret")
+    assert (
+        "absent cannot be read"
+        in problems("[redis]\n" + 'password_file = "absent"\n', {"GEOSTEER_REDIS_URL": "redis://x"})[0]
+    )
+
+
 def test_a_mistake_in_the_environment_is_named_as_such():
     assert problems("", {"GEOSTEER_REDIS_URL": "localhost", "GEOSTEER_REDIS_PREFIX": "{x}"}) == [
         "environment: GEOSTEER_REDIS_PREFIX: \"{x}\" is not 1 to 64 letters, digits and '_', '.', ':', '-'",
