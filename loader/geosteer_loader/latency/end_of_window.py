@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from geosteer.decision.client import prefix_text
@@ -40,6 +41,8 @@ KILOMETRES = 100.0
 """Of glass that light covers to and fro in a millisecond."""
 PLENTY = 20.0
 """Samples of each network that end a window early."""
+DETOUR = 1.5
+"""Length of a usual path, of the great circle's."""
 DOUBT = 300.0
 """Kilometres that a city database may be wrong."""
 
@@ -166,6 +169,14 @@ def known_networks(
         here, there = place_of(geography.record(bits, network)), places.get(node)
         return (distance(here, there) - DOUBT) / KILOMETRES if here is not None and there is not None else 0.0
 
+    @lru_cache(maxsize=65536)  # cities come again
+    def usual_at(here: tuple[float, float]) -> dict[str, float]:
+        return {name: DETOUR * distance(here, there) / KILOMETRES for name, there in places.items()}
+
+    def usual(bits: int, network: int) -> dict[str, float] | None:
+        here = place_of(geography.record(bits, network))
+        return usual_at(here) if here is not None else None
+
     left_out = left_out or LeftOut(config.latency.settings.rules)
     for network in networks_of(
         counting(store.networks(when)),
@@ -175,6 +186,7 @@ def known_networks(
         country_in(geography),
         config.latency.settings,
         least,
+        usual,
         left_out.too_fast,
     ):
         left_out.network(network)

@@ -11,7 +11,7 @@ from geosteer.keys import FAMILIES, TABLES, root_field
 from geosteer.timestamps import format_time
 from geosteer_loader.impact.joint_tables import Side
 from geosteer_loader.impact.measure import Survey
-from geosteer_loader.impact.service_change import NOISE, Shift
+from geosteer_loader.impact.service_change import NOISE, RoundTrips, Shift
 from geosteer_loader.progress import Silent
 from geosteer_loader.query.explain import find_service
 from geosteer_loader.store import current as published
@@ -33,6 +33,18 @@ CLIENTS = "clients"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredTimes:
+    """Round-trip times of clients, of those of whose node one is known."""
+
+    share: float
+    """Those, as part of the clients, 0..1."""
+    got_ms: float
+    """Their mean time to the nodes that they get."""
+    best_ms: float
+    """The same if each got the best node that is known for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CountryShare:
     """The clients of one country."""
 
@@ -44,6 +56,8 @@ class CountryShare:
     """Of all clients, 0..1."""
     nodes: dict[str, float]
     """Node -> its part of the country's clients, 0..1, the largest first."""
+    times: MeasuredTimes | None
+    """None: no time of any is known, or the service's policy is not `latency`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +68,8 @@ class PartShare:
     """Of those known to the tables that the service asks; of all where none is known."""
     nodes: dict[str, float]
     """Node -> its part of them, 0..1, the largest first."""
+    times: MeasuredTimes | None
+    """None: no time of any is known, or the service's policy is not `latency`."""
     countries: list[CountryShare]
     """The largest first."""
 
@@ -126,6 +142,7 @@ def shares(
         if not total:
             continue
         amounts: dict[str, float] = {}
+        times = RoundTrips()
         lines = []
         for country, shift in rows.items():
             size = sizes[country]
@@ -134,11 +151,21 @@ def shares(
             nodes = (shift.before if before else shift.after).get(moment, {})
             for node, amount in nodes.items():
                 amounts[node] = amounts.get(node, 0.0) + amount
+            of_country = shift.times_before if before else shift.times_after
+            times.add(of_country.clients, of_country.got, of_country.best)
             lines.append(
-                CountryShare(country=country, clients=size, share=size / total, nodes=_parts(nodes, size))
+                CountryShare(
+                    country=country,
+                    clients=size,
+                    share=size / total,
+                    nodes=_parts(nodes, size),
+                    times=_times(of_country, size),
+                )
             )
         lines.sort(key=lambda line: (-line.clients, line.country))
-        parts[part] = PartShare(clients=total, nodes=_parts(amounts, total), countries=lines)
+        parts[part] = PartShare(
+            clients=total, nodes=_parts(amounts, total), times=_times(times, total), countries=lines
+        )
     return parts
 
 
@@ -173,6 +200,14 @@ def _only(document: Mapping[str, Any], name: str) -> Model:
     """A configuration with that service alone: the others need not be decided."""
     services = document["services"]
     return Model({**document, "services": {name: services[name]} if name in services else {}})
+
+
+def _times(told: RoundTrips, size: float) -> MeasuredTimes | None:
+    if told.clients <= NOISE * size:
+        return None
+    return MeasuredTimes(
+        share=min(1.0, told.clients / size), got_ms=told.got / told.clients, best_ms=told.best / told.clients
+    )
 
 
 def _parts(amounts: Mapping[str, float], size: float) -> dict[str, float]:

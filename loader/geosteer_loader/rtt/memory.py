@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 NODES = 16
 """Nodes in a record at most, the best ones."""
@@ -67,6 +67,25 @@ def judge(before: Record | None, fresh: Mapping[str, float], rules: Steadiness) 
     # The worst of those that serve now: a client may have any of them.
     loss = (max(known) if len(known) == len(served) else float("inf")) - least
     if loss < max(rules.better, least * rules.better_part):
-        return Record(before.times)
+        return Record(held_back(before.times, served, fresh, rules))
     waiting = before.waiting + 1
-    return Record(new) if waiting >= rules.windows else Record(before.times, waiting)
+    if waiting >= rules.windows:
+        return Record(new)
+    return Record(held_back(before.times, served, fresh, rules), waiting)
+
+
+def held_back(
+    before: Mapping[str, int], served: Collection[str], fresh: Mapping[str, float], rules: Steadiness
+) -> dict[str, int]:
+    """Fresh times, best first, but of those *served* the times as before, and of all others ones that are not equal to these.
+
+    So clients stay where they are, and yet what has become next best is known: they are asked to measure it.
+    """
+    least = min(before.values())
+    floor = max(max(least + each.milliseconds, least * (1 + each.part)) for each in rules.equal)
+    times = {node: time for node, time in before.items() if node in served}
+    for node, time in sorted(fresh.items(), key=lambda item: (item[1], item[0])):
+        if node not in served and len(times) < NODES:
+            floor = max(floor + 1, time)
+            times[node] = round(floor)
+    return times

@@ -27,8 +27,12 @@ PAST = 5.0
 """Samples that the past needs."""
 ALONE, ALONE_PART = 10.0, 0.7
 """Recent samples that a network needs to be judged by itself, and the part of them that has to be slower."""
-MOST = 0.5
-"""Part of a network's recent samples that has to be slower, in half of the networks."""
+SOME, MEAN = 0.3, 0.35
+"""Part of a network's recent samples that has to be slower in half of the networks, and on average.
+
+A path may get worse in the middle of a window. Then about half of its samples are slower; if that did not suffice, they would
+be a part of the past against which the next window is compared, and nothing would ever be noticed.
+"""
 
 
 class Where(NamedTuple):
@@ -95,7 +99,7 @@ def shifts(told: Iterable[Recent], quorum: int) -> Shifts:
         if each.samples >= ALONE and each.slower >= ALONE_PART:
             alone.add((each.where.network, each.node))
     of_systems = {
-        key: median(sum(parts) / len(parts) for parts in each.values())
+        key: _slower([sum(parts) / len(parts) for parts in each.values()])
         for key, each in voters.items()
         if len(each) >= quorum
     }
@@ -103,7 +107,12 @@ def shifts(told: Iterable[Recent], quorum: int) -> Shifts:
     for (_, node), part in of_systems.items():
         systems[node].append(part)
     return Shifts(
-        frozenset(node for node, parts in systems.items() if len(parts) >= quorum and median(parts) >= MOST),
-        frozenset(key for key, part in of_systems.items() if part >= MOST),
+        frozenset(node for node, parts in systems.items() if len(parts) >= quorum and median(parts) >= MEAN),
+        frozenset(key for key, part in of_systems.items() if part >= MEAN),
         frozenset(alone),
     )
+
+
+def _slower(parts: Sequence[float]) -> float:
+    """Mean part of the samples that is slower, where that is so in half of the networks; else 0."""
+    return sum(parts) / len(parts) if median(parts) >= SOME else 0.0

@@ -53,6 +53,7 @@ def networks_of(
     country_of: Callable[[int, int], str],
     settings: Settings,
     least: Callable[[int, int, str], float],
+    usual: Callable[[int, int], Mapping[str, float] | None] = lambda _bits, _network: None,
     too_fast: Callable[[float], None] = lambda _: None,
 ) -> Iterator[Network]:
     """What is kept, with where it belongs; what nobody announces belongs to no AS and stands for itself.
@@ -61,6 +62,7 @@ def networks_of(
         serving: nodes that are configured; what is known of others is left out.
         country_of: of an address of so many bits; "" where it is unknown.
         least: milliseconds that light takes at least, from a network to a node and back.
+        usual: node -> milliseconds that its distance makes one expect from a network; None: nobody knows where that is.
         too_fast: is told the weight of what is faster than that.
     """
     for bits, network, histograms in kept:
@@ -89,6 +91,7 @@ def networks_of(
                 bits,
                 measured,
                 histograms.stamp,
+                usual(bits, network),
             )
 
 

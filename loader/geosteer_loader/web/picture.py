@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from geosteer.decision.model import Node, Service
-    from geosteer_loader.impact.service_change import RoundTrips, Shift
+    from geosteer_loader.impact.service_change import Shift
     from geosteer_loader.query.who import PartShare
     from geosteer_loader.web.colours import Style
 
@@ -162,7 +162,7 @@ def picture(
             )
             for node in nodes
         ],
-        parts={part: _countries(share, _times(countries, part, before)) for part, share in parts.items()},
+        parts={part: _countries(share) for part, share in parts.items()},
         totals={part: share.clients for part, share in parts.items()},
     )
 
@@ -207,27 +207,19 @@ def _rounded(place: tuple[float, float] | None) -> tuple[int, int] | None:
     return None if place is None else (round(place[0]), round(place[1]))
 
 
-def _times(countries: Mapping[str, Mapping[str, Shift]], part: str, before: bool) -> dict[str, RoundTrips]:
-    return {
-        country: each[part].times_before if before else each[part].times_after
-        for country, each in countries.items()
-        if part in each
-    }
-
-
-def _countries(part: PartShare, times: Mapping[str, RoundTrips]) -> dict[str, PictureCountry]:
+def _countries(part: PartShare) -> dict[str, PictureCountry]:
     countries = {}
     for line in part.countries:
         named = list(line.nodes.items())[:MOST_NODES]
         others = sum(list(line.nodes.values())[MOST_NODES:])
-        told = times[line.country]
+        times = line.times
         countries[line.country] = PictureCountry(
             clients=line.clients,
             share=line.share,
             nodes=named,
             others=others,
-            measured=told.clients / line.clients,
-            got_ms=round(told.got / told.clients, 1) if told.clients else None,
-            best_ms=round(told.best / told.clients, 1) if told.clients else None,
+            measured=0.0 if times is None else times.share,
+            got_ms=None if times is None else round(times.got_ms, 1),
+            best_ms=None if times is None else round(times.best_ms, 1),
         )
     return countries

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geosteer_loader.rtt.estimate import Network, Rules, Value, estimate, shrink, weighted_median
+from geosteer_loader.rtt.estimate import Network, Rules, Value, estimate, pull, shrink, weighted_median
 
 RULES = Rules()
 
@@ -59,6 +61,32 @@ def test_what_only_the_parent_knows_is_shifted_by_the_last_mile() -> None:
     told = shrink({"a": Value(30.0, 1000.0)}, {"a": 20.0, "b": 50.0}, RULES)
     assert told["b"] == pytest.approx(60.0)
     assert told["a"] == pytest.approx(30.0)
+
+
+def test_networks_that_lie_far_apart_are_drawn_to_their_as_by_little() -> None:
+    parent = {"a": 20.0, "b": 30.0}
+    alike = [{"a": Value(20.0 + mile, 20.0), "b": Value(30.0 + mile, 20.0)} for mile in range(9)]
+    apart = [{"a": Value(20.0 + 9 * at, 20.0), "b": Value(30.0 - 9 * at, 20.0)} for at in range(-4, 5)]
+    assert pull([(own, parent) for own in alike], RULES) == pytest.approx(RULES.wider)
+    assert pull([(own, parent) for own in apart], RULES) == RULES.wider_least
+    assert pull([], RULES) == RULES.wider
+
+
+def test_slow_networks_do_not_make_the_nodes_slow_that_they_alone_measured() -> None:
+    fast = [network(number, {"a": 10.0, "b": 12.0}) for number in range(20)]
+    slow = [network(100 + number, {"b": 62.0, "c": 60.0}) for number in range(30)]
+    told = estimate(fast + slow, RULES).systems[64500, "DE", 32]
+    assert told["b"] - told["a"] == pytest.approx(2.0, abs=0.5)
+    assert told["c"] - told["a"] == pytest.approx(0.0, abs=0.5)
+
+
+def test_what_is_inherited_is_of_the_distance_of_the_heir() -> None:
+    here, there = {"a": 10.0, "b": 40.0}, {"a": 40.0, "b": 10.0}
+    near_a = [replace(network(n, {"a": 15.0, "b": 45.0}), usual=here) for n in range(10)]
+    near_b = replace(network(50, {"a": 45.0}, samples=10.0), usual=there)
+    made = estimate([*near_a, near_b], RULES)
+    assert made.networks[32, 50 << 8]["b"] == pytest.approx(15.0, abs=1)
+    assert made.networks[32, 0]["b"] == pytest.approx(45.0, abs=1)
 
 
 @given(st.lists(st.tuples(st.floats(0.1, 1000), st.floats(0.1, 20)), min_size=1, max_size=30))

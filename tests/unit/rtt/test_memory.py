@@ -25,14 +25,23 @@ def test_a_better_node_waits_for_two_windows() -> None:
 
 def test_a_window_in_which_it_is_not_better_begins_the_wait_anew() -> None:
     once = Record({"a": 20, "b": 40}, 1)
-    assert judge(once, {"a": 41.0, "b": 36.0}, RULES) == Record({"a": 20, "b": 40}, 0)
+    assert judge(once, {"a": 41.0, "b": 36.0}, RULES) == Record({"a": 20, "b": 36}, 0)
 
 
 def test_a_gain_below_the_margin_moves_nobody() -> None:
     record = Record({"a": 20, "b": 40})
     for _ in range(5):
         record = judge(record, {"a": 45.0, "b": 36.0}, RULES)
-    assert record.times == {"a": 20, "b": 40}
+    assert record.times == {"a": 20, "b": 36}, "the node that is given keeps its time"
+
+
+def test_what_holds_clients_where_they_are_still_tells_which_node_is_next_best() -> None:
+    record = Record({"a": 20, "b": 40})
+    for fresh in ({"a": 26.0, "c": 18.0, "b": 40.0, "d": 19.0}, {"a": 26.0, "c": 24.0, "b": 40.0, "d": 25.0}):
+        held = judge(record, fresh, RULES)
+        assert list(held.times) == ["a", "c", "d", "b"]
+        assert equals(held.times, Equality()) == {"a"}, "nobody is moved"
+        assert held.times["b"] == 40
 
 
 def test_one_of_two_equals_that_gets_worse_is_left() -> None:
@@ -53,7 +62,9 @@ def test_what_services_say_of_equal_times_decides_who_is_moved() -> None:
     record, fresh = Record({"a": 20, "b": 22}), {"a": 23.0, "b": 21.0}
     assert judge(record, fresh, RULES) == Record({"b": 21, "a": 23}), "both are equal before and after"
     strict = Steadiness(equal=(Equality(0, 0),))
-    assert judge(record, fresh, strict).times == record.times, "that would move clients for 2 ms"
+    assert judge(record, fresh, strict).times == {"a": 20, "b": 21}, (
+        "the other way round it would move clients for 2 ms"
+    )
     both = Steadiness(equal=(Equality(0, 0), Equality()))
     assert judge(record, fresh, both).times == record.times
     wide = Steadiness(equal=(Equality(50, 0),))

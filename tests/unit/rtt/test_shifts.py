@@ -48,6 +48,26 @@ def test_congestion_that_comes_every_evening_is_part_of_the_past():
     assert not shifts([each for each in every_evening if each is not None], QUORUM).systems
 
 
+def test_a_path_that_gets_worse_in_the_middle_of_a_window_is_noticed_at_its_end():
+    past = [(bin_of(20.0), 40.0)]
+
+    def slower(*parts: float) -> frozenset[tuple[str, int]]:
+        every = [
+            recent(
+                Where(str(number), number, "AS64500"),
+                1,
+                [(bin_of(20.0), 3.0 * (1 - part)), (bin_of(80.0), 3.0 * part)],
+                past,
+            )
+            for number, part in enumerate(parts)
+        ]
+        return shifts([each for each in every if each is not None], QUORUM).systems
+
+    assert slower(0.33, 0.5, 0.0, 0.67, 0.33, 0.5, 0.67)
+    assert not slower(0.33, 0.33, 0.33, 0.0, 0.0, 0.33), "a slow sample here and there"
+    assert not slower(1.0, 1.0, 0.0, 0.0, 0.1), "some networks alone"
+
+
 def test_a_network_with_many_samples_is_judged_by_itself():
     found = shifts(told([80.0], samples=12.0), QUORUM)
     assert found.networks == {("AS64500 0", 1)}

@@ -13,7 +13,7 @@ from geosteer_loader.percent import percent
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from geosteer_loader.query.who import PartShare, Who
+    from geosteer_loader.query.who import MeasuredTimes, PartShare, Who
 
 COUNTRIES = 20
 """Countries of each part that are shown on a terminal."""
@@ -37,6 +37,8 @@ def _part(title: str, part: PartShare, *, full: bool) -> Iterator[str]:
         [(printable(node), percent(share, 2)) for node, share in part.nodes.items()],
         full=full,
     )
+    if part.times is not None:
+        yield f"round trip: {_times(part.times)} ms, for {percent(part.times.share)} of the clients"
     yield ""
     whole = full or terminal_width() is None
     shown = part.countries if whole else part.countries[:COUNTRIES]
@@ -45,13 +47,20 @@ def _part(title: str, part: PartShare, *, full: bool) -> Iterator[str]:
             printable(line.country) or "-",
             amount(line.clients),
             percent(line.share, 2),
+            *((_times(line.times) if line.times is not None else "-",) if part.times is not None else ()),
             _nodes(line.nodes, full=whole),
         )
         for line in shown
     ]
-    yield columns(("COUNTRY", "CLIENTS", "SHARE", "NODES"), rows, full=full)
+    measured = ("MS (BEST)",) if part.times is not None else ()
+    yield columns(("COUNTRY", "CLIENTS", "SHARE", *measured, "NODES"), rows, full=full)
     if len(shown) < len(part.countries):
         yield f"... {len(part.countries) - len(shown)} more (--full shows them)"
+
+
+def _times(times: MeasuredTimes) -> str:
+    """Milliseconds that clients have, and in parentheses those that they could have."""
+    return f"{times.got_ms:.0f} ({times.best_ms:.0f})"
 
 
 def _nodes(nodes: Mapping[str, float], *, full: bool) -> str:

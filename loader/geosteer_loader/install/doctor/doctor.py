@@ -15,6 +15,7 @@ from geosteer_loader.install.doctor import (
     redis_login,
     redis_server,
     rights,
+    spool,
     systemd,
     units,
 )
@@ -45,6 +46,7 @@ CHECKS: dict[str, Callable[[Scene], Iterator[Link]]] = {
     "listening": listeners.listeners,
     "worker": answers.worker,
     "answer": answers.by_dns,
+    "spool": spool.spool,
 }
 """Part of the chain -> what looks at it."""
 
