@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from geosteer_loader.install.doctor.link import Link
     from geosteer_loader.install.doctor.scene import Scene
 
-HTTP, INGEST = "geosteer-http.service", "geosteer-latency.service"
+HTTP = "geosteer-http.service"
 FILES = ("http.toml", "backend.toml")
 """Settings of redirectors: the packages' unit reads the first."""
 SETTLED = 3600.0
