@@ -207,7 +207,8 @@ def pull(children: Iterable[tuple[Mapping[str, Value], Mapping[str, float]]], ru
         return rules.wider
     spread = NORMAL * weighted_median(away, weights)
     least = rules.sample_error / rules.wider**0.5
-    return max(rules.wider_least, (rules.sample_error / max(spread, least)) ** 2)
+    samples: float = (rules.sample_error / max(spread, least)) ** 2
+    return max(rules.wider_least, samples)
 
 
 def _offset(both: Sequence[tuple[float, float]]) -> float:

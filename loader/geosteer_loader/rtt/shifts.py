@@ -25,7 +25,7 @@ SLOWER, SLOWER_PART = 5.0, 0.05
 """Milliseconds, and part of it, by which a sample has to be above that."""
 PAST = 5.0
 """Samples that the past needs."""
-ALONE, ALONE_PART = 10.0, 0.7
+ALONE, ALONE_PART = 6.0, 0.7
 """Recent samples that a network needs to be judged by itself, and the part of them that has to be slower."""
 SOME, MEAN = 0.3, 0.35
 """Part of a network's recent samples that has to be slower in half of the networks, and on average.
