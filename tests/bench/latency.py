@@ -234,7 +234,7 @@ def _reaction(section: Section, stage: Stage, workers: Executor, networks: int) 
         section.judge(key, most, f"90 % of the clients, {a_day:.0f} samples of a network and day")
         table.rows.append([f"{a_day:.0f}", half, most])
         frozen, fallen = (
-            100 * _average(parts)
+            100 * _average(list(parts))
             for parts in zip(*((each.frozen, each.fallen) for each in found), strict=True)
         )
         table.notes.append(
