@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from geosteer.decision.model import Node, Service
+    from geosteer.decision.service_binding import Binding
     from geosteer.process import Steps
 
 END = b"END\n"
@@ -37,6 +38,8 @@ class Entry:
     __slots__ = (
         "above",
         "above_id",
+        "apart",
+        "bindings",
         "kinds",
         "label",
         "lines",
@@ -67,6 +70,10 @@ class Entry:
         self.kinds: tuple[str, ...] = ()
         """Record types that a service known by name alone has here."""
         self.ttl = 0
+        self.bindings: tuple[Binding, ...] = ()
+        """HTTPS and SVCB records that a service has here."""
+        self.apart = False
+        """They are all that is here of the service; its addresses are at its own name."""
 
     def __repr__(self) -> str:
         return f"Entry({self.name})"
@@ -112,8 +119,8 @@ class Names:
         """Zone -> the id under which PowerDNS asks for its names."""
         self.partial: set[str] = set()
         """Zones of which only some names are known: of the others nothing can be said."""
-        self.globs: list[tuple[str, tuple[str, ...]]] = []
-        """Patterns of names that services have, with their record types; tried where no name is listed."""
+        self.globs: list[tuple[str, tuple[str, ...], tuple[Binding, ...]]] = []
+        """Patterns of names that services have, with their record types and HTTPS records; tried where no name is listed."""
 
     def add_zone(self, zone: str, spec: Mapping[str, Any], serial: int) -> None:
         """Take in a zone's SOA, NS and static records; names of services and nodes are added afterwards."""
@@ -172,15 +179,22 @@ class Names:
             listed = {"name": service} if isinstance(service, str) else service
             name = absolute(listed["name"], zone)
             has = ("CNAME",) if listed.get("answer") == "cname" else kinds
+            bindings: tuple[Binding, ...] = ()
+            if listed.get("https") or listed.get("svcb"):
+                from geosteer.decision.service_binding import bindings as read
+
+                bindings = read(name, listed)
             if "*" in name:
-                self.globs.append((name, has))
+                self.globs.append((name, has, bindings))
                 above = name.rpartition("*")[2].partition(".")[2]
                 if above.endswith(
                     "." + zone
                 ):  # PowerDNS looks for a delegation there, on its way to a name below
                     self.entry(above)
             else:
-                self.entry(name).kinds = has
+                entry = self.entry(name)
+                entry.kinds, entry.bindings, entry.apart, entry.label = has, (), False, name
+                self._add_bindings(entry, bindings)
         for server in servers:
             if self.zone_of(server.hostname or "") == zone:
                 self.add_node(server, NODE_TTL)
@@ -203,6 +217,21 @@ class Names:
         if self.zone_of(service.name):
             entry = self.entry(service.name)
             entry.service, entry.kinds, entry.ttl = service, service.kinds, service.ttl
+            entry.bindings, entry.apart, entry.label = (), False, entry.name
+            self._add_bindings(entry, service.bindings)
+
+    def _add_bindings(self, entry: Entry, bindings: Iterable[Binding]) -> None:
+        """A service's HTTPS and SVCB records, at its own name and at names below it (RFC 9460, 2.3)."""
+        for binding in bindings:
+            at = entry
+            if binding.owner != entry.name:
+                at = self.entry(binding.owner)
+                taken = at.kinds and not (at.apart and at.label == entry.label)
+                if taken or self.zone_of(at.name) != self.zone_of(entry.name):
+                    continue
+                at.service, at.kinds, at.ttl = entry.service, entry.kinds, entry.ttl
+                at.label, at.apart = entry.label, True
+            at.bindings += (binding,)
 
     def add_parents(self, entry: Entry, seen: set[str]) -> None:
         """Give the empty parents of a name their TXT record; when all names are in.
@@ -251,7 +280,7 @@ class Names:
         mark = self.reply(entry, answers, ttl, dict.fromkeys([kind for kind, _ in answers], -1)).replace(
             b"%", b"%%"
         )
-        return mark.replace(b"DATA\t-1\t", b"DATA\t%d\t"), len(answers)
+        return mark.replace(b"DATA\t-1\t", b"DATA\t%d\t"), mark.count(b"DATA\t-1\t")
 
     def serves(self, name: str) -> bool:
         """Whether a service is at a name."""
@@ -264,10 +293,10 @@ class Names:
         if listed is not None or not self.globs:
             return listed
         text = name.decode("ascii", "replace")
-        for pattern, kinds in self.globs:
+        for pattern, kinds, bindings in self.globs:
             if matches(pattern, text):
                 matched = Entry(text, self.zones.get(self.zone_of(text), 1))
-                matched.kinds, matched.label = kinds, pattern
+                matched.kinds, matched.label, matched.bindings = kinds, pattern, bindings
                 return matched
         return None
 
@@ -307,13 +336,27 @@ class Names:
         return f"{head}\t{entry.name}\tIN\t{kind}\t{ttl}\t{entry.zone_id}\t{content}\n".encode()
 
     def reply(
-        self, entry: Entry, answers: Iterable[tuple[str, str]], ttl: int, scopes: Mapping[str, int]
+        self,
+        entry: Entry,
+        answers: Collection[tuple[str, str]],
+        ttl: int,
+        scopes: Mapping[str, int],
+        *,
+        hints: bool = True,
     ) -> bytes:
         """A service's whole reply to ANY: (type, content) of the decision, and what else stands at the name.
 
-        Each record has the scope of its type: PowerDNS takes the scope from the records that it sends, all of one type.
+        Each record has the scope of its type: PowerDNS takes the scope from the records that it sends, all of one type. HTTPS
+        and SVCB have the longest, as their hints are of every type. Args: hints: whether they have any.
         """
-        lines = [self.line(entry, kind, ttl, content, scope=scopes[kind]) for kind, content in answers]
+        here = () if entry.apart else answers
+        lines = [self.line(entry, kind, ttl, content, scope=scopes[kind]) for kind, content in here]
+        if entry.bindings:
+            scope, hinted = max(scopes.values()), answers if hints else ()
+            lines += [
+                self.line(entry, binding.kind, ttl, binding.content(hinted), scope=scope)
+                for binding in entry.bindings
+            ]
         return b"".join((entry.lines, *lines, END))
 
     def _delegated(self, name: str) -> bool:

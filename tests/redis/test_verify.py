@@ -221,6 +221,20 @@ def test_a_configuration_that_is_missing_or_damaged_is_found(site: Site) -> None
     assert any(problem.startswith("config: object") and "malformed" in problem for problem in site.problems())
 
 
+def test_https_records_that_workers_leave_out_are_found(site: Site) -> None:
+    fields = site.publish()
+    document = json.loads(site.client.hget(OBJECT, fields["config"]))
+    name = next(iter(document["services"]))
+    document["services"][name]["https"] = [{"port": 0}]
+    text = json.dumps(document).encode()
+    site.client.hset(OBJECT, digest(text).hex(), text)
+    site.client.hset("{geosteer}:current", "config", digest(text).hex())
+    (problem,) = site.problems()
+    assert (
+        problem == f"config: no HTTPS and SVCB records for '{name}': 0 is not a whole number from 1 to 65535"
+    )
+
+
 def test_a_generation_that_workers_cannot_use_is_found(site: Site) -> None:
     fields = site.publish()
     site.client.hdel(OBJECT, fields["nets.v4"])

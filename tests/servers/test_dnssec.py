@@ -57,6 +57,15 @@ def keys_in_sqlite(folder: Path, narrow: bool, zones: Sequence[str] = (ZONE,)) -
 @contextmanager
 def signed(folder: Path, redis: RedisServer, prefix: str, **settings: str | int) -> Iterator[PowerDNS]:
     what = document()
+    what["services"][f"www.{ZONE}"] |= {
+        "https": [{"alpn": ["h2"]}],
+        "svcb": [{"name": "_dns", "alpn": ["dot"]}],
+    }
+    what["services"][ZONE] = {
+        "map": "default",
+        "ttl": 60,
+        "https": [{"priority": 0, "target": f"www.{ZONE}"}],
+    }
     what["zones"][ZONE]["records"].append(
         {"name": f"a.empty.{ZONE}", "type": "TXT", "content": '"x"', "ttl": 60}
     )
@@ -103,7 +112,8 @@ def test_answers_and_denials_validate(redis_server: RedisServer, prefix: str, tm
         for name, rtype, content in (
             (f"www.{ZONE}", "A", "192.0.2.3"), (f"www.{ZONE}", "AAAA", "2001:db8:3::1"), (ZONE, "MX", "mx.example.net"),
             (ZONE, "SOA", "hostmaster.example.net"), (ZONE, "NS", "ns2.example.net"), (f"a.empty.{ZONE}", "TXT", '"x"'),
-            (f"lon1.{ZONE}", "A", "192.0.2.1"),
+            (f"lon1.{ZONE}", "A", "192.0.2.1"), (f"www.{ZONE}", "HTTPS", "ipv4hint=192.0.2.3 ipv6hint=2001:db8:3::1"),
+            (f"_dns.www.{ZONE}", "SVCB", "ipv4hint=192.0.2.3 ipv6hint=2001:db8:3::1"), (ZONE, "HTTPS", f"0 www.{ZONE}."),
         ):  # fmt: skip
             said = delv(name, rtype)
             assert "; fully validated" in said, said
@@ -114,7 +124,8 @@ def test_answers_and_denials_validate(redis_server: RedisServer, prefix: str, tm
         for name, rtype, kind in (
             (f"nothing.{ZONE}", "A", "ncache nxdomain"), (f"x.y.nothing.{ZONE}", "A", "ncache nxdomain"),
             (f"www.{ZONE}", "MX", "ncache nxrrset"), (f"empty.{ZONE}", "A", "ncache nxrrset"),
-            (f"cname.{ZONE}", "CNAME", "fully validated"),
+            (f"cname.{ZONE}", "CNAME", "fully validated"), (f"lon1.{ZONE}", "HTTPS", "ncache nxrrset"),
+            (f"_dns.www.{ZONE}", "A", "ncache nxrrset"), (f"www.{ZONE}", "SVCB", "ncache nxrrset"),
         ):  # fmt: skip
             said = delv(name, rtype)
             assert kind in said or kind.replace("ncache ", "") in said.lower(), said

@@ -295,8 +295,8 @@ def test_the_servers_host_names_exist_in_a_partial_zone_that_holds_them():
 def test_the_globs_of_a_partial_zone_match_in_its_own_names_and_their_parents_exist():
     known = partial()
     assert known.globs == [
-        ("img*.cdn.example.net", ("A", "AAAA")),
-        ("*.video.eu.cdn.example.net", ("A", "AAAA")),
+        ("img*.cdn.example.net", ("A", "AAAA"), ()),
+        ("*.video.eu.cdn.example.net", ("A", "AAAA"), ()),
     ]
     for parent in (b"video.eu.cdn.example.net", b"eu.cdn.example.net"):
         assert b'\tTXT\t30\t1\t"-"\n' in known.entries[parent].lines

@@ -50,6 +50,16 @@ class Decision:
         self.declined: list[tuple[str, str, float]] = []
         """Record type, name and share of candidates that may serve but do not keep this client; filled on request."""
 
+    def records(self) -> list[tuple[str, str]]:
+        """Type and content of every record of the answer, once each."""
+        contents = [
+            (kind, content)
+            for kind, nodes in self.answer.items()
+            for node in nodes
+            for content in node.contents(kind)
+        ]
+        return list(dict.fromkeys(contents))
+
 
 def note_change(decision: Decision, when: float) -> None:
     """The answer changes by itself at *when*, if not before."""

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from geosteer.decision.service_binding import Binding
     from geosteer.process import Steps
 
     Entries = tuple[tuple["Node", float], ...]
@@ -35,6 +36,9 @@ FEW = 8
 """Nodes or services that are made in one step."""
 SOME = 128
 """Entries of a map that are made in one step."""
+
+LONGEST_DOUBT = 300
+"""Characters of what is told of a service that cannot be used as it stands."""
 
 FORMAT = 1
 """The configuration document's format that this code reads."""
@@ -142,8 +146,8 @@ class Service:
     """A name or URL that is answered by a map and a policy."""
 
     __slots__ = (
-        "bias", "choices", "cname", "equal_ms", "equal_percent", "factors", "kinds", "map", "max_answers", "middles", "name",
-        "near_km", "policy", "spare", "tables", "ttl", "ttl_min",
+        "bias", "bindings", "choices", "cname", "doubt", "equal_ms", "equal_percent", "factors", "kinds", "map", "max_answers",
+        "middles", "name", "near_km", "policy", "spare", "tables", "ttl", "ttl_min",
     )  # fmt: skip
 
     def __init__(
@@ -185,6 +189,21 @@ class Service:
         tables += {"nearest": ["geo"], "path": ["path"], "latency": ["rtt", "geo"]}.get(self.policy, [])
         self.tables: tuple[str, ...] = tuple(dict.fromkeys(tables))
         """Every table that an answer may need."""
+        self.bindings: tuple[Binding, ...] = ()
+        """HTTPS and SVCB records, whose hints are the addresses of the answer."""
+        self.doubt = ""
+        """Why there are none, where the document has some."""
+        if spec.get("https") or spec.get("svcb"):
+            self._bind(spec)
+
+    def _bind(self, spec: Mapping[str, Any]) -> None:
+        """Take in the HTTPS and SVCB records; without those that cannot be used the addresses are answered as ever."""
+        from geosteer.decision.service_binding import bindings
+
+        try:
+            self.bindings = bindings(self.name, spec) if self.kinds and not self.cname else ()
+        except (KeyError, TypeError, ValueError, AttributeError) as exc:
+            self.doubt = f"no HTTPS and SVCB records for {self.name!r}: {exc}"[:LONGEST_DOUBT]
 
     @property
     def ranking(self) -> tuple[str, float, float, float, bool, tuple[tuple[str, float], ...]]:
@@ -206,7 +225,7 @@ class Service:
 class Model:
     """Everything that the published configuration document says about decisions."""
 
-    __slots__ = ("continents", "maps", "nodes", "services")
+    __slots__ = ("continents", "doubt", "maps", "nodes", "services")
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         """Raises: CorruptPage: not a configuration document, or a format that this code does not know."""
@@ -236,8 +255,12 @@ class Model:
             middles = {country: _place(place) for country, place in (document.get("middles") or {}).items()}
             yield
             self.services = {}
+            self.doubt = ""
+            """What of the services cannot be used, of the first of them."""
             for count, (name, spec) in enumerate(document["services"].items(), 1):
-                self.services[name] = Service(name, spec, self.maps, middles)
+                service = self.services[name] = Service(name, spec, self.maps, middles)
+                if service.doubt and not self.doubt:
+                    self.doubt = service.doubt
                 if not count % FEW:
                     yield
             self.continents: Mapping[str, str] = document.get("continents") or {}

@@ -18,6 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from geosteer.decision.client import Client
     from geosteer.decision.model import Node, Service
 
     Groups = list[list["Candidate"]]
@@ -50,6 +51,11 @@ def unit(node: str, network: str) -> tuple[float, float]:
     """
     digits = sha1(f"{node}|{network}".encode("utf-8", "surrogatepass")).hexdigest()
     return int(digits[:13], 16) / _TOP, int(digits[13:26], 16) / _TOP
+
+
+def own_ticket(service: Service, client: Client | None) -> float:
+    """What the policy `weighted` draws for a client's network where A, AAAA and HTTPS have to agree: in [0, 1)."""
+    return unit(service.name, client.network if client is not None else "")[0]
 
 
 def keeps(node: str, share: float, network: str) -> bool:

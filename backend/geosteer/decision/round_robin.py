@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from math import gcd
 
+from geosteer.decision.policy import Candidate, hashed
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Sequence
 
+    from geosteer.decision.client import Client
     from geosteer.decision.model import Node
 
 SCOPE = 1
@@ -59,12 +62,30 @@ class RoundRobin:
                 chosen.update(self._only(kind).next((kind,)))
         return chosen
 
+    def drawn(self, kinds: Sequence[str], key: str) -> dict[str, Node]:
+        """The server for each record type by weighted rendezvous of a key, whichever worker is asked: none takes a turn.
+
+        A type that no server has is left out.
+        """
+        ranked = hashed([Candidate(server, server.well_connected, 1.0) for server in self.servers], key)
+        chosen = {}
+        for kind in kinds:
+            server = next((each.node for each in ranked if each.node.has(kind)), None)
+            if server is not None:
+                chosen[kind] = server
+        return chosen
+
     def _only(self, kind: str) -> RoundRobin:
         """The cycle of the servers that have a type: stand-ins are spread by weight too."""
         if kind not in self._kinds:
             servers = [server for server in self.servers if server.has(kind)]
             self._kinds[kind] = RoundRobin(servers, self._random)
         return self._kinds[kind]
+
+
+def scope_of_network(client: Client | None) -> int:
+    """The scope of an answer that is drawn by the client's network."""
+    return SCOPE if client is None else client.scope(24 if client.bits == 32 else 48)
 
 
 def last_resort(nodes: Iterable[Node], put_down: Container[str], spare: Sequence[Node]) -> list[Node]:

@@ -62,6 +62,9 @@ def told(service: Service, client: Client | None, decision: Decision, ticket: fl
         if nodes:
             yield f"{kind}.layer={decision.layer[kind]}"
         yield f"{kind}.scope={decision.scopes[kind]}"
+    addresses = decision.records()
+    for binding in service.bindings:
+        yield f"{binding.owner} {binding.kind}={binding.content(addresses)}"
     excluded = {row["node"]: row["excluded"] for row in decision.trace if row["excluded"]}
     for name in list(excluded)[:PASSED_OVER]:
         yield f"not={name} ({excluded[name]})"

@@ -58,9 +58,9 @@ class LoggedResponder(ObservedResponder):
         # what is logged has to be decided, not remembered
         return None if self._deciding.recording else super()._from_table(name, subnet, question)
 
-    def _last_resort(self, entry: Entry) -> tuple[bytes, int]:
-        self._service = entry.name
-        return super()._last_resort(entry)
+    def _last_resort(self, entry: Entry, question: Question) -> tuple[bytes, int]:
+        self._service = entry.name if entry.service is None else entry.service.name
+        return super()._last_resort(entry, question)
 
     def _debug(self, entry: Entry, question: Question, asked: float) -> bytes:
         self._deciding.recording = False  # nobody gets a node by it

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from geosteer import zones
+from geosteer.decision.client import from_question
 from geosteer.decision.networks import Networks
 from geosteer.powerdns.debug_name import quoted, service_entry, service_name, told, told_without_decision
 from geosteer.powerdns.responder import Responder
@@ -55,7 +56,8 @@ class ObservedResponder(Responder):
 
     def _told(self, entry: Entry, question: Question, asked: float) -> Iterator[str]:
         tier, decision, trouble = self._tier, None, ""
-        ticket = self._ticket()
+        ticket, named = self._ticket(), entry.name if entry.service is None else entry.service.name
+        client = None
         yield f"service={entry.name}"
         yield f"resolver={question.remote}"
         yield f"subnet={question.subnet or 'none'}"
@@ -63,16 +65,21 @@ class ObservedResponder(Responder):
             client = self._client(question, asked)
             yield f"client={client or 'unknown'}"
             if entry.service is not None and self.decider.steers:
-                decision = self._decide(entry.name, client, ticket, asked, trace=True)
+                ticket = self._ticket_of(entry.service, client)
+                decision = self._decide(named, client, ticket, asked, trace=True)
                 trouble = "Redis did not answer in time" if decision is None else ""
         except NotReady as exc:
             trouble = str(exc)
         generation = tier.generation
-        service = generation.model.services.get(entry.name) if generation is not None else None
+        service = generation.model.services.get(named) if generation is not None else None
         if decision is not None and service is not None:
             yield from told(service, client, decision, ticket)
         else:
             yield from told_without_decision(self.decider.servers(), tier.settings.fallback_ttl)
+            if entry.bindings:
+                asker = from_question(question.remote, question.subnet)
+                drawn = self.decider.last_resort(entry.kinds, asker.network if asker is not None else "")
+                yield from [f"{kind}={node.name}" for kind, node in drawn.items()]
             if trouble:
                 yield f"reason={trouble}"
         frozen = tier.mirror.frozen(asked)

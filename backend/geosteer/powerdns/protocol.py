@@ -6,6 +6,7 @@ LONGEST = 1 << 20
 """Bytes of a line; the rest of a longer one is thrown away."""
 FIELDS = {1: 6, 2: 7, 3: 8, 4: 8, 5: 8}
 """ABI version -> fields of a question, its tag included."""
+_NOBODY = ("0.0.0.0", "::")  # an address that is asked from, not bound
 
 
 class Lines:
@@ -43,6 +44,15 @@ class Question:
     """A `Q` line, its fields checked."""
 
     __slots__ = ("name", "qtype", "remote", "subnet", "zone_id")
+
+    @property
+    def hints(self) -> bool:
+        """Whether HTTPS and SVCB records may have hints: clients' own questions come as ANY, or with a resolver's address.
+
+        PowerDNS adds the HTTPS record of an alias's target to the answer, and asks for it as HTTPS on nobody's behalf:
+        nobody's addresses would contradict the client's.
+        """
+        return self.qtype == b"ANY" or self.remote not in _NOBODY
 
     def __init__(self, fields: list[bytes], abi: int) -> None:
         """Raises: ValueError: not a question of that version of the protocol."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from geosteer import zones
 from geosteer.counters.counters import ANSWER, HITS, LAST_RESORT, OTHER
 from geosteer.decision.client import from_question, quick
+from geosteer.decision.policy import own_ticket
 from geosteer.powerdns.protocol import Question, version
 from geosteer.powerdns.reply_memory import ReplyMemory
 from geosteer.process import described
@@ -236,7 +237,7 @@ class Responder:
             reply = entry.lines + zones.END
             return self._static(reply if qtype == b"ANY" else _only(reply, qtype, self.abi), entry.zone_id)
         if entry.service is None or not self.decider.steers:
-            reply, slot = self._last_resort(entry)
+            reply, slot = self._last_resort(entry, question)
         else:
             reply, slot = self._steer(entry, question, line, asked)
         return reply if qtype == b"ANY" or reply == zones.FAIL else _only(reply, qtype, self.abi), slot
@@ -264,22 +265,19 @@ class Responder:
 
     def _steer(self, entry: Entry, question: Question, line: bytes, asked: float) -> tuple[bytes, int]:
         """A service's reply, by decision where one is to be had, and where it is counted."""
+        service = entry.service
+        assert service is not None
         try:
             client = self._client(question, asked)
         except NotReady:
-            return self._last_resort(entry)
-        decision = self._decide(entry.name, client, self._ticket(), asked)
+            return self._last_resort(entry, question)
+        decision = self._decide(service.name, client, self._ticket_of(service, client), asked)
         if decision is None:
-            return self._last_resort(entry)
+            return self._last_resort(entry, question)
         if decision.refused:
             return zones.FAIL, self._other(entry.zone_id, "refused")
-        answers = dict.fromkeys(
-            (kind, content)
-            for kind, nodes in decision.answer.items()
-            for node in nodes
-            for content in node.contents(kind)
-        )
-        reply = self._names.reply(entry, answers, decision.ttl, decision.scopes)
+        answers, hints = decision.records(), question.hints
+        reply = self._names.reply(entry, answers, decision.ttl, decision.scopes, hints=hints)
         given = [
             (kind, nodes[0].name, decision.layer[kind].partition(" ")[0])
             for kind, nodes in decision.answer.items()
@@ -294,6 +292,10 @@ class Responder:
                 template = self._names.template(entry, answers, decision.ttl)
                 self._by_record.keep((entry.name, record), (*template, slot))
         return reply, slot
+
+    def _ticket_of(self, service: Service, client: Client | None) -> float:
+        """The draw of the policy `weighted`; the client's own where A, AAAA and hints of several questions have to agree."""
+        return own_ticket(service, client) if service.bindings else self._ticket()
 
     def _client(self, question: Question, asked: float) -> Client | None:
         """Who asks. Raises: NotReady: what the tables say of a private network did not come in time."""
@@ -315,11 +317,18 @@ class Responder:
 
         return self.decider.attempt(find, client, asked, decide)
 
-    def _last_resort(self, entry: Entry) -> tuple[bytes, int]:
+    def _last_resort(self, entry: Entry, question: Question) -> tuple[bytes, int]:
         """The round robin's reply, and where it is counted."""
-        from geosteer.decision.round_robin import SCOPE
+        from geosteer.decision.round_robin import SCOPE, scope_of_network
 
-        chosen = self.decider.last_resort(entry.kinds)
+        if (
+            entry.bindings
+        ):  # A and AAAA are other questions, perhaps to other workers, and have to agree with the hints
+            client = from_question(question.remote, question.subnet)
+            scope = scope_of_network(client)
+            chosen = self.decider.last_resort(entry.kinds, client.network if client is not None else "")
+        else:
+            scope, chosen = SCOPE, self.decider.last_resort(entry.kinds)
         answers = [
             (kind, content)
             for kind in entry.kinds
@@ -328,8 +337,9 @@ class Responder:
         ]
         if not answers:
             return zones.FAIL, self._other(entry.zone_id, "failed")
-        scopes = dict.fromkeys(entry.kinds, SCOPE)
-        reply = self._names.reply(entry, answers, self._tier.settings.fallback_ttl, scopes)
+        scopes = dict.fromkeys(entry.kinds, scope)
+        ttl = self._tier.settings.fallback_ttl
+        reply = self._names.reply(entry, answers, ttl, scopes, hints=question.hints)
         given = [(kind, chosen[kind].name, LAST_RESORT) for kind in entry.kinds if kind in chosen]
         return reply, self._given(entry, FALLBACK, given)
 

@@ -210,9 +210,13 @@ class Decider:
             self.good_until = min(self.good_until, asked + (steady if steady > 0 else min(1.0, left)))
         return True
 
-    def last_resort(self, kinds: tuple[str, ...]) -> dict[str, Node]:
-        """The next server for each record type, from one slot of the round robin; a type that no server has is left out."""
-        return self._round_robin().next(kinds)
+    def last_resort(self, kinds: tuple[str, ...], key: str | None = None) -> dict[str, Node]:
+        """The next server for each record type, from one slot of the round robin; a type that no server has is left out.
+
+        Args: key: the servers are drawn by it instead; the same ones each time.
+        """
+        robin = self._round_robin()
+        return robin.next(kinds) if key is None else robin.drawn(kinds, key)
 
     def servers(self) -> list[Node]:
         """Between which `last_resort` chooses."""

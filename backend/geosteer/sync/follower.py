@@ -383,6 +383,8 @@ class Follower:
         self.link.patient = False
         self.mirror.forget_others(generation.model.nodes)
         self._say("current", "")
+        if before is None or before.model is not generation.model:
+            self._doubt_services(generation.model.doubt)
         self._become(states.IN_FORCE)
         self._changed(
             tables_alone=before is not None
@@ -390,6 +392,12 @@ class Follower:
             and before.trees.keys() == generation.trees.keys()
         )
         self._learnt()
+
+    def _doubt_services(self, doubt: str) -> None:
+        """Tell what of the services cannot be used: all else is answered."""
+        if doubt:
+            self._count_error("generation")
+        self._say("services", doubt)
 
     def _doubt_current(self) -> None:
         """A page is missing or damaged: perhaps something newer is published."""

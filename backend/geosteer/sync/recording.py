@@ -59,9 +59,9 @@ class RecordingDecider(Decider):
         self.last = service, client, ticket, now, decision
         return decision
 
-    def last_resort(self, kinds: tuple[str, ...]) -> dict[str, Node]:
+    def last_resort(self, kinds: tuple[str, ...], key: str | None = None) -> dict[str, Node]:
         """As `Decider.last_resort`."""
-        chosen = super().last_resort(kinds)
+        chosen = super().last_resort(kinds, key)
         if self.recording:
             self.chosen = chosen
         return chosen

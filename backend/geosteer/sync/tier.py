@@ -228,6 +228,7 @@ class Tier(Lookups):
             self._say("snapshot", f"snapshot {trouble}")
         if self.last_good is not None:
             self.mirror.set_overrides(self.last_good.overrides)
+            self._say("services", self.last_good.model.doubt)
             self._log(f"answers from the last good state, {path}, until Redis is there")
             self.version += 1
             self.decided += 1

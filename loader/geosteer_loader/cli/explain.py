@@ -22,11 +22,13 @@ from geosteer_loader.cli.moments import MOMENT, Moment
 )
 @click.argument("name", shell_complete=names.services)
 @click.argument("client")
-@click.option("--type", "qtype", metavar="TYPE", help="A, AAAA or CNAME; default: all that the service has.")
+@click.option(
+    "--type", "qtype", metavar="TYPE", help="A, AAAA, HTTPS or CNAME; default: all that the service has."
+)
 @click.option(
     "--ticket",
     type=click.FloatRange(0, 1, max_open=True),
-    help="The draw of policy `weighted`, from 0 to below 1; default: a random one.",
+    help="The draw of policy `weighted`, from 0 to below 1; default: the client's own if there is `https`, else random.",
 )
 @click.option(
     "--plan",
@@ -73,19 +75,24 @@ def explain(
     from geosteer_loader.query.explain import explain as run
 
     drawn = random.random() if ticket is None else ticket  # noqa: S311  # it spreads load, it guards nothing
+    own = ticket is None
     past = moment is not None or generation is not None
     if past and (plan or backend is not None):
         raise click.UsageError("--at and --generation are about the past: neither --plan nor --backend is")
     if past:
         from geosteer_loader.query.explain import explain_then
 
-        explanation = explain_then(options.load(config_path), name, client, moment, qtype, drawn, generation)
+        explanation = explain_then(
+            options.load(config_path), name, client, moment, qtype, drawn, generation, own_draw=own
+        )
     elif backend is not None:
         if plan:
             raise click.UsageError("--plan and --backend exclude each other: a worker does not plan")
         from geosteer_loader.query.worker_answers import explain_by
 
-        explanation = explain_by(backend, name, client, qtype, drawn)
+        explanation = explain_by(backend, name, client, qtype, drawn, own_draw=own)
     else:
-        explanation = run(options.load(config_path), name, client, qtype, drawn, plan=plan, meter=meter)
+        explanation = run(
+            options.load(config_path), name, client, qtype, drawn, own_draw=own, plan=plan, meter=meter
+        )
     options.emit(explanation.to_json(), lambda: text(explanation), json_wanted=as_json)

@@ -79,6 +79,21 @@ class Zone(TypedDict):
     records: list[Record]
 
 
+class Binding(TypedDict, total=False):
+    """One HTTPS or SVCB record of a service; hints are added to each answer."""
+
+    name: str
+    """Labels before the service's name, for `svcb`."""
+    priority: int
+    target: str
+    alpn: list[str]
+    no_default_alpn: bool
+    port: int
+    ech: str
+    dohpath: str
+    mandatory: list[str]
+
+
 class Service(TypedDict):
     """One name that is answered by a map and a policy."""
 
@@ -94,3 +109,5 @@ class Service(TypedDict):
     max_answers: int
     bias: NotRequired[dict[str, int]]
     """Node -> -99 to 99, of those that have one."""
+    https: NotRequired[list[Binding]]
+    svcb: NotRequired[list[Binding]]

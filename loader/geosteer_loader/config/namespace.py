@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from geosteer_loader.config.dns_names import parents, within, zone_of
+from geosteer_loader.config.service_records import owners
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from geosteer_loader.config.document import Record
+    from geosteer_loader.config.document import Record, Service
     from geosteer_loader.config.nodes import NodeReader
     from geosteer_loader.config.section import Problems
     from geosteer_loader.config.services import ServiceReader
@@ -92,6 +93,31 @@ class Namespace:
                 self.problems.add(
                     place, f"has a static {beside.record['type']} record at the same name: {beside.place}"
                 )
+            else:
+                self._check_bindings(name, service, reader)
+
+    def _check_bindings(self, name: str, service: Service, reader: ServiceReader) -> None:
+        """HTTPS and SVCB records of a service against static ones, and against what is at their names."""
+        place = reader.places[name]
+        static = self.static(name, {"HTTPS"})
+        if static and "https" in service:
+            self.problems.add(f"{place}.https", f"has a static HTTPS record at the same name: {static.place}")
+        elif static and "hint=" in static.record["content"]:
+            self.problems.warn(
+                static.place,
+                f"gives every client the same hints, whatever {place} answers: use its setting https instead",
+            )
+        for at, (owner, _) in enumerate(owners(name, service.get("svcb", [])), 1):
+            here = self.statics.get(owner, ())
+            reason = ""
+            if owner in reader.services:
+                reason = f"{owner} is also a service: {reader.places[owner]}"
+            elif here:
+                reason = f"{owner} has a static record: {here[0].place}"
+            elif zone_of(owner, self.zones) != zone_of(name, self.zones) or self.delegated(owner):
+                reason = f"{owner} is not in the zone of the service"
+            if reason:
+                self.problems.add(f"{place}.svcb[{at}].name", reason)
 
     def check_nodes(self, nodes: NodeReader, reader: ServiceReader) -> None:
         """Node host names within served zones, which are answered with the node's own addresses."""

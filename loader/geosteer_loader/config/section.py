@@ -129,6 +129,7 @@ class Table:
 
     def one_or_more(self, key: str) -> list[Table]:
         """The tables under *key*, whether it is one table or an array of them."""
+        self._known[key] = None
         return (
             self.tables(key)
             if isinstance(self._data.get(key), list)

@@ -8,6 +8,7 @@ from geosteer.decision.model import MOST_BIAS, NEARNESS
 from geosteer_loader.config.dns_names import name as dns_name
 from geosteer_loader.config.hints import suggestion
 from geosteer_loader.config.maps import nodes_of
+from geosteer_loader.config.service_records import SETTINGS, read_records
 from geosteer_loader.config.values import choice, flag, integer, number, text
 from geosteer_loader.config.zones import seconds
 
@@ -33,12 +34,14 @@ class ServiceReader:
     def read(self, table: Table, maps: Mapping[str, Map], nodes: NodeReader) -> None:
         """All services; they may use only *maps* that exist, and *nodes* that can answer them."""
         used_by_map = {name: _used(spec, nodes.nodes) for name, spec in maps.items()}
-        for key, entry in table.named():
-            service = _service(entry, maps)
+        for key, entry in table.named({"bias", *SETTINGS}):
             try:
                 name = dns_name(key)
             except ValueError as exc:
                 table.add(key, str(exc))
+                name = ""
+            service = _service(entry, name, maps)
+            if not name:
                 continue
             if name in self.services:
                 table.add(
@@ -53,7 +56,7 @@ class ServiceReader:
                 _check_nodes(entry, service, used, nodes)
 
 
-def _service(table: Table, maps: Mapping[str, Map]) -> Service:
+def _service(table: Table, name: str, maps: Mapping[str, Map]) -> Service:
     def known(value: object) -> str:
         if text(value) not in maps:
             raise ValueError(f"unknown map {value}{suggestion(str(value), maps)}")
@@ -72,6 +75,11 @@ def _service(table: Table, maps: Mapping[str, Map]) -> Service:
         "max_answers": table.get("max_answers", integer(1, 8), 1),
     }
     _read_bias(table, service, maps)
+    records = read_records(table, name, service["answer"])
+    if "https" in records:
+        service["https"] = records["https"]
+    if "svcb" in records:
+        service["svcb"] = records["svcb"]
     table.finish()
     if service["ttl_min"] is not None and service["ttl_min"] > service["ttl"]:
         table.add("ttl_min", f"must not be more than the ttl, {service['ttl']} s")

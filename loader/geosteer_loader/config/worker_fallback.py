@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from geosteer_loader.config.dns_names import host_name, owner
 from geosteer_loader.config.namespace import Namespace
 from geosteer_loader.config.nodes import MAX_WEIGHT, read_addresses
+from geosteer_loader.config.section import Table
+from geosteer_loader.config.service_records import SETTINGS, read_records
 from geosteer_loader.config.shapes import TEXT, shaped
+from geosteer_loader.config.toml_lines import element_of
 from geosteer_loader.config.values import choice, integer, kind, label, shown, text
 from geosteer_loader.config.zones import ZoneReader, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from geosteer_loader.config.section import Table
 
 
 def check_fallback(table: Table) -> None:
@@ -62,7 +63,12 @@ def _services(zone: Table, key: str) -> list[tuple[str, str]]:
         {
             "type": ["string", "object"],
             "minLength": 1,
-            "properties": {"name": TEXT, "answer": {"enum": ["address", "cname"], "default": "address"}},
+            "properties": {
+                "name": TEXT,
+                "answer": {"enum": ["address", "cname"], "default": "address"},
+                "https": {"type": ["object", "array"]},
+                "svcb": {"type": "array"},
+            },
             "required": ["name"],
             "additionalProperties": False,
         }
@@ -72,15 +78,26 @@ def _services(zone: Table, key: str) -> list[tuple[str, str]]:
         if not isinstance(value, dict):
             glob(value)
             return "address"
-        odd = sorted(set(value) - {"name", "answer"})
+        odd = sorted(set(value) - {"name", "answer", *SETTINGS})
         if odd:
-            raise ValueError(f"unknown setting {shown(odd[0])}; name and answer are known")
+            raise ValueError(f"unknown setting {shown(odd[0])}; name, answer, https and svcb are known")
         if "name" not in value:
             raise ValueError("has no name")
         glob(value["name"])
-        return choice("address", "cname")(value.get("answer", "address"))
+        answer = choice("address", "cname")(value.get("answer", "address"))
+        bound.append((value, answer))
+        return answer
 
-    return zone.each("services", parse)
+    bound: list[tuple[dict[str, Any], str]] = []
+    services = zone.each("services", parse)
+    listed = zone.raw("services") or []
+    for value, answer in bound:
+        place = element_of(
+            zone.at("services"), next(at for at, each in enumerate(listed, 1) if each is value)
+        )
+        records = Table({name: value[name] for name in SETTINGS if name in value}, place, zone.problems)
+        read_records(records, owner(key.lower().removesuffix("."))(value["name"]), answer)
+    return services
 
 
 def _glob(zone: str) -> Callable[[object], str]:

@@ -9,7 +9,7 @@ import dns.rdata
 
 from geosteer.timestamps import format_time
 from geosteer_loader.config.dns_names import within, zone_of
-from geosteer_loader.export.static_records import static_records
+from geosteer_loader.export.static_records import static_records, without_hints
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -53,6 +53,12 @@ def zone_file(bundle: Bundle, picture: Picture, zone: str, tops: Sequence[str], 
         if written is None:
             bundle.lose(place, f"{name} {kind}: gdnsd has no such records, and it is left out")
         else:
+            lines.append(f"{name}. {ttl} {written}")
+    steered = [service for area in areas for service in area.services if zone_of(service.name, tops) == zone]
+    for service in steered:
+        for name, kind, content, ttl in without_hints(bundle, service, own=True):
+            written = _content(kind, content)
+            assert written is not None
             lines.append(f"{name}. {ttl} {written}")
     for area in areas:
         word = "DYNC" if area.kinds == ("CNAME",) else "DYNA"

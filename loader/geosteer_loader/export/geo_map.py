@@ -178,6 +178,8 @@ def _inexpressible(bundle: Bundle, service: Service) -> None:
         bundle.lose(f"{place}.policy", f"{service.policy}: all clients of one class get the same node")
     if service.max_answers > 1:
         bundle.lose(f"{place}.max_answers", "only one node is returned")
+    if service.bindings:
+        bundle.lose(place, "HTTPS and SVCB records are left out: the backend answers with CNAMEs alone")
     if service.name.startswith("*."):
         bundle.lose(place, "the backend does not support wildcards: only the literal name is answered")
 

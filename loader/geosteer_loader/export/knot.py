@@ -18,7 +18,7 @@ from geosteer_loader.config.dns_names import zone_of
 from geosteer_loader.export.bundle import Bundle
 from geosteer_loader.export.class_database import ClassDatabase
 from geosteer_loader.export.followed_classes import FollowedClasses
-from geosteer_loader.export.static_records import static_records
+from geosteer_loader.export.static_records import hinted, static_records, without_hints
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -112,11 +112,14 @@ def _made(service: Service, answers: Answers, picture: Picture) -> Made:
     if settled is None:
         losses.append("where equals or shares are drawn, one node gets all clients of a class")
         settled = {kind: _likeliest(answers.chances(kind)) for kind in service.kinds}
-    contents, states, failing = {}, picture.states, False
+    contents: dict[str, list[str]] = {}
+    states, failing = picture.states, False
     for kind in service.kinds:
         nodes = settled.get(kind) or tuple(node for node in service.map.usable if node.has(kind))[:1]
         failing = failing or any(node.name in states and states[node.name].failing for node in nodes)
         contents[kind] = [content for node in nodes for content in node.contents(kind)]
+    for kind, content in hinted(service, dict(contents)):
+        contents.setdefault(kind, []).append(content)
     return contents, service.ttl_min if failing else service.ttl, losses
 
 
@@ -144,7 +147,8 @@ def _entry(name: str, contents: Mapping[str, Sequence[str]]) -> str:
         if kind == "CNAME":
             lines.append(f"    CNAME: {values[0]}.\n")
         else:
-            lines.append(f"    {kind}: [ {', '.join(values)} ]\n")
+            listed = values if kind in {"A", "AAAA"} else [_quoted(value) for value in values]
+            lines.append(f"    {kind}: [ {', '.join(listed)} ]\n")
     return "".join(lines)
 
 
@@ -166,10 +170,16 @@ def _zone_file(bundle: Bundle, picture: Picture, zone: str, services: Sequence[S
         else:
             yield f"{name}. {ttl} {written}\n"
     for service in services:
+        contents = {}
         for kind in service.kinds:
             node = next((node for node in service.map.usable if node.has(kind)), None)
-            for content in node.contents(kind) if node is not None else ():
+            contents[kind] = node.contents(kind) if node is not None else ()
+            for content in contents[kind]:
                 yield f"{service.name}. {service.ttl} {kind} {content}{'.' if kind == 'CNAME' else ''}\n"
+        for kind, content in hinted(service, contents):
+            yield f"{service.name}. {service.ttl} {_content(kind, content)}\n"
+        for name, kind, content, ttl in without_hints(bundle, service, own=False):
+            yield f"{name}. {ttl} {_content(kind, content)}\n"
 
 
 def _content(kind: str, content: str) -> str | None:

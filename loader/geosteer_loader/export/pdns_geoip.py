@@ -17,7 +17,7 @@ from geosteer_loader.config.dns_names import zone_of
 from geosteer_loader.export.bundle import Bundle
 from geosteer_loader.export.class_database import ClassDatabase
 from geosteer_loader.export.followed_classes import FollowedClasses
-from geosteer_loader.export.static_records import static_records
+from geosteer_loader.export.static_records import hinted, static_records, without_hints
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -100,6 +100,7 @@ def _variants(services: Mapping[str, Service]) -> dict[Key, tuple[list[str], Ser
     for name, service in services.items():
         key = (
             service.map.name, *service.ranking, service.ttl, service.ttl_min, service.cname, service.max_answers,
+            *hinted(service, {}),
         )  # fmt: skip
         variants.setdefault(key, ([], service))[0].append(name)
     return variants
@@ -125,6 +126,10 @@ def _answers(service: Service, answers: ClassAnswers, picture: Picture) -> Made:
         ttl = _ttl(service, chain.from_iterable(settled.values()), picture)
         for kind, nodes in settled.items():
             records += [(kind, content, 0, ttl) for node in nodes for content in node.contents(kind)]
+        given: dict[str, list[str]] = {}
+        for kind, content, _, _ in records:
+            given.setdefault(kind, []).append(content)
+        records += [(kind, content, 0, ttl) for kind, content in hinted(service, given)]
         return records, losses
     parts = {kind: answers.chances(kind) for kind in service.kinds}
     ttl = _ttl(service, chain.from_iterable(parts.values()), picture)
@@ -136,6 +141,12 @@ def _answers(service: Service, answers: ClassAnswers, picture: Picture) -> Made:
             if len(contents) > 1:
                 losses.append(("", f"{kind}: of node {node.name}, which is drawn, one address is given"))
             records += [(kind, content, weight, ttl) for content in contents[:1]]
+    bound = hinted(service, {})
+    if bound:
+        losses.append(
+            (".https", "where nodes are drawn, the records have no hints: each type is drawn by itself")
+        )
+        records += [(kind, content, 0, ttl) for kind, content in bound]
     return records, losses
 
 
@@ -167,7 +178,7 @@ def _yaml(
     for zone in sorted(zones, key=lambda name: -name.count(".")):
         mine = {name: wanted for name, wanted in formats.items() if zone_of(name, zones) == zone}
         yield from (f"- domain: {_quoted(zone)}", "  ttl: 60", "  records:")
-        for name, records in _statics(bundle, picture, zone).items():
+        for name, records in _statics(bundle, picture, zone, list(mine)).items():
             yield f"    {_quoted(name)}:"
             yield from (_record(*record) for record in records)
         used = {wanted.partition(".")[2] for wanted in mine.values()}
@@ -182,10 +193,13 @@ def _yaml(
         yield "  []"
 
 
-def _statics(bundle: Bundle, picture: Picture, zone: str) -> dict[str, Answers]:
+def _statics(bundle: Bundle, picture: Picture, zone: str, services: Iterable[str]) -> dict[str, Answers]:
     """Name -> (type, content, 0, ttl) of all records of a zone that are the same for everybody."""
     records: dict[str, Answers] = {}
-    for name, kind, content, ttl in static_records(picture.generation, zone):
+    every = static_records(picture.generation, zone)
+    for service in services:
+        every += without_hints(bundle, picture.generation.model.services[service], own=False)
+    for name, kind, content, ttl in every:
         if _PLACEHOLDER.search(content):
             bundle.lose(f'zones."{zone}".records', f"{name} {kind}: the backend fills in what follows a %")
         records.setdefault(name, []).append((kind, content, 0, ttl))

@@ -47,8 +47,10 @@ def zones(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     for name, service in document["services"].items():
         zone = zone_of(name, served)
         if zone is not None:
-            cname = service.get("answer") == "cname"
-            served[zone]["services"].append({"name": name, "answer": "cname"} if cname else name)
+            more = {key: service[key] for key in ("https", "svcb") if service.get(key)}
+            if service.get("answer") == "cname":
+                more["answer"] = "cname"
+            served[zone]["services"].append({"name": name, **more} if more else name)
     return served
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from geosteer.decision.client import from_question, prefix_text
 from geosteer.decision.director import Director
+from geosteer.decision.policy import own_ticket
 from geosteer.errors import ConfigError
 from geosteer.keys import TABLES
 from geosteer.timestamps import format_time, format_time_ms
@@ -22,11 +23,11 @@ from geosteer_loader.store import store as stores
 from geosteer_loader.tables.origin_validation import passed_over
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from geosteer.decision.client import Client
     from geosteer.decision.decision import Decision
-    from geosteer.decision.model import Model, Service
+    from geosteer.decision.model import Model, Node, Service
     from geosteer_loader.config.config import Config
     from geosteer_loader.progress import Meter
     from geosteer_loader.query.context import Context
@@ -40,6 +41,7 @@ def explain(
     qtype: str | None = None,
     ticket: float = 0.0,
     *,
+    own_draw: bool = False,
     plan: bool = False,
     meter: Callable[[str], Meter] = Silent,
 ) -> Explanation:
@@ -47,8 +49,9 @@ def explain(
 
     Args:
         client: an address or network, as a DNS question's client network; "" for nobody known.
-        qtype: A, AAAA or CNAME; default: every type that the service has.
+        qtype: A, AAAA, CNAME, HTTPS or SVCB; default: every type that the service has.
         ticket: in [0, 1), the draw of the policy `weighted`.
+        own_draw: the client's own draw counts in place of *ticket*, where the service goes by that.
         meter: shows the progress of the table that it is given, where the plan builds one.
         plan: decide as after a publish of the configuration and its sources, in place of what is published.
 
@@ -59,7 +62,7 @@ def explain(
         read_clients([client])
     with stores.connect(config.redis) as store:
         seen = context.planned(config, store, meter) if plan else context.live(store)
-        explanation = explain_in(seen, name, client, qtype, ticket)
+        explanation = explain_in(seen, name, client, qtype, ticket, own_draw=own_draw)
         if plan or config.rpki is None or not client:
             return explanation
         fields = current.read(store)
@@ -75,6 +78,8 @@ def explain_then(
     qtype: str | None = None,
     ticket: float = 0.0,
     generation: int | None = None,
+    *,
+    own_draw: bool = False,
 ) -> Explanation:
     """Why *client* got what it got at a time in the past.
 
@@ -94,7 +99,7 @@ def explain_then(
             assert generation is not None
             time = timeline.entry(generation).written
         past = timeline.at(time, generation)
-        explanation = explain_in(past.context, name, client, qtype, ticket)
+        explanation = explain_in(past.context, name, client, qtype, ticket, own_draw=own_draw)
         shedding = {candidate.node for candidate in explanation.candidates if candidate.shed}
         return replace(explanation, at=format_time_ms(time), notes=[*notes(past), *_loads(past, shedding)])
 
@@ -127,12 +132,16 @@ def _loads(past: Past, nodes: Collection[str]) -> list[str]:
     return lines
 
 
-def explain_in(seen: Context, name: str, client: str, qtype: str | None, ticket: float) -> Explanation:
+def explain_in(
+    seen: Context, name: str, client: str, qtype: str | None, ticket: float, *, own_draw: bool = False
+) -> Explanation:
     """The same, from what is known already. Raises: ConfigError, StoreError: as `explain`."""
     service = find_service(seen.model, name)
     asker = asker_of(client, seen) if client else None
+    if own_draw and service.bindings:
+        ticket = own_ticket(service, asker)
     question = Question(name.lower().rstrip("."), qtype.upper() if qtype else "ANY", client or None)
-    return describe(seen, service, asker, kinds_of(service, qtype), ticket, question)
+    return describe(seen, service, asker, kinds_of(service, qtype, question.name), ticket, question)
 
 
 class Question(NamedTuple):
@@ -184,16 +193,36 @@ def describe(
         scope_reason=reasons.scope_reason(service, decision, asker, kinds),
         candidates=candidates.candidates(seen, service, decision, asker, kinds),
         equals=candidates.equals(seen, service, decision, asker, kinds),
-        answer=[
-            Record(kind, content, decision.ttl)
-            for kind, nodes in chosen.items()
-            for content in dict.fromkeys(content for node in nodes for content in node.contents(kind))
-        ],
+        answer=records_of(service, asked, chosen, decision.ttl),
         nodes=list(dict.fromkeys(node.name for nodes in chosen.values() for node in nodes)),
         refused=decision.refused,
         warning=decision.loud or None,
         valid_until=format_time(decision.valid_until) if decision.valid_until is not None else None,
     )
+
+
+def records_of(
+    service: Service, asked: Question, chosen: Mapping[str, Sequence[Node]], ttl: int
+) -> list[Record]:
+    """The records that a question gets, when these nodes are chosen for each type of address."""
+    addresses = [
+        (kind, content)
+        for kind, nodes in chosen.items()
+        for content in dict.fromkeys(content for node in nodes for content in node.contents(kind))
+    ]
+    bound = [binding for binding in service.bindings if binding.owner in {asked.name, service.name}]
+    below = {binding.owner for binding in bound} - {service.name}
+    records = [] if below else addresses
+    if addresses:
+        records += [
+            (binding.kind, binding.content(addresses))
+            for binding in bound
+            if binding.owner in (below or {service.name})
+        ]
+    wanted = asked.type
+    return [
+        Record(kind, content, ttl) for kind, content in records if wanted in {"ANY", kind} or kind == "CNAME"
+    ]
 
 
 def asker_of(text: str, seen: Context) -> Client | None:
@@ -216,6 +245,9 @@ def find_service(model: Model, name: str) -> Service:
     """The service that answers a name: itself, or the closest wildcard (RFC 4592). Raises: ConfigError: there is none."""
     wanted = name.lower().rstrip(".")
     service = model.services.get(wanted)
+    if service is None and wanted.startswith("_"):
+        owners = {binding.owner: each for each in model.services.values() for binding in each.bindings}
+        service = owners.get(wanted)
     parent = wanted
     while service is None and "." in parent:
         parent = parent.partition(".")[2]
@@ -226,13 +258,23 @@ def find_service(model: Model, name: str) -> Service:
     return service
 
 
-def kinds_of(service: Service, qtype: str | None) -> tuple[str, ...]:
-    """The record types of a service that a question is about. Raises: ConfigError: it has none of that type."""
+def kinds_of(service: Service, qtype: str | None, name: str = "") -> tuple[str, ...]:
+    """The types of address, or CNAME, of a service that a question is about: for HTTPS and SVCB all, as the hints are of each.
+
+    Args: name: which of the service's names is asked; default: its own. Raises: ConfigError: it has none of that type.
+    """
     if qtype is None or qtype.upper() == "ANY":
         return service.kinds
-    kinds = tuple(kind for kind in service.kinds if kind in {qtype.upper(), "CNAME"})
+    owners = {binding.owner for binding in service.bindings}
+    owner = name if name in owners else service.name
+    bound = [binding.kind for binding in service.bindings if binding.owner == owner]
+    if qtype.upper() in bound:
+        return service.kinds
+    own = service.kinds if owner == service.name else ()
+    kinds = tuple(kind for kind in own if kind in {qtype.upper(), "CNAME"})
     if not kinds:
-        raise ConfigError([f"{service.name}: has no {qtype}, only {', '.join(service.kinds)}"])
+        has = ", ".join(dict.fromkeys([*own, *bound]))
+        raise ConfigError([f"{owner}: has no {qtype}, only {has}"])
     return kinds
 
 

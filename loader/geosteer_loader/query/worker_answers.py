@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from geosteer.decision.client import prefix_text
+from geosteer.decision.client import from_question, prefix_text
 from geosteer.decision.node_state import NodeState
-from geosteer.decision.round_robin import RoundRobin
+from geosteer.decision.round_robin import SCOPE, RoundRobin, scope_of_network
 from geosteer.errors import ConfigError
 from geosteer.keys import TABLES
 from geosteer.process import below
@@ -92,7 +92,13 @@ def lookup(backend: Path, addresses: Sequence[str]) -> list[Lookup]:
 
 
 def explain_by(
-    backend: Path, name: str, client: str, qtype: str | None = None, ticket: float = 0.0
+    backend: Path,
+    name: str,
+    client: str,
+    qtype: str | None = None,
+    ticket: float = 0.0,
+    *,
+    own_draw: bool = False,
 ) -> Explanation:
     """As `geosteer_loader.query.explain.explain`; where Redis is not live, what comes of the round robin.
 
@@ -102,30 +108,38 @@ def explain_by(
         read_clients([client])
     with watching(backend) as onlooker:
         if onlooker.live:
-            return explain.explain_in(onlooker.context(), name, client, qtype, ticket)
+            return explain.explain_in(onlooker.context(), name, client, qtype, ticket, own_draw=own_draw)
         return _last_resort(onlooker, name, client, qtype)
 
 
 def _last_resort(onlooker: Onlooker, name: str, client: str, qtype: str | None) -> Explanation:
     """One slot of the round robin, drawn as a worker draws it."""
-    known = onlooker.tier.known
+    known, wanted = onlooker.tier.known, name.lower().rstrip(".")
     service: Service | None = None
     if known is not None:
         service = explain.find_service(known.model, name)
-        kinds = explain.kinds_of(service, qtype)
+        kinds = explain.kinds_of(service, qtype, wanted)
     else:
         kinds = _listed(onlooker, name, qtype)
-    servers = onlooker.servers()
-    chosen = RoundRobin(servers, below).next(kinds) if servers else {}
-    answer = [
-        Record(kind, content, onlooker.settings.fallback_ttl)
-        for kind, node in chosen.items()
-        for content in node.contents(kind)
-    ]
+    servers, ttl = onlooker.servers(), onlooker.settings.fallback_ttl
+    robin, scope = RoundRobin(servers, below), SCOPE
+    if service is not None and service.bindings:
+        asker = from_question(client.partition("/")[0], client)
+        chosen = robin.drawn(kinds, asker.network if asker is not None else "")
+        scope = scope_of_network(asker)
+    else:
+        chosen = robin.next(kinds)
+    if service is not None:
+        asked = explain.Question(wanted, qtype.upper() if qtype else "ANY", client or None)
+        answer = explain.records_of(service, asked, {kind: (node,) for kind, node in chosen.items()}, ttl)
+    else:
+        answer = [
+            Record(kind, content, ttl) for kind, node in chosen.items() for content in node.contents(kind)
+        ]
     seconds = onlooker.settings.max_stale
     return Explanation(
-        name=name.lower().rstrip("."),
-        service=service.name if service else name.lower().rstrip("."),
+        name=wanted,
+        service=service.name if service else wanted,
         type=qtype.upper() if qtype else "ANY",
         client=client or None,
         tier=FALLBACK,
@@ -136,11 +150,15 @@ def _last_resort(onlooker: Onlooker, name: str, client: str, qtype: str | None) 
         layer=LAST_RESORT if chosen else None,
         key=None,
         answered_by=dict.fromkeys(chosen, LAST_RESORT),
-        policy_reason="without Redis servers take turns by weight, whoever asks",
+        policy_reason="without Redis servers take turns by weight, whoever asks"
+        if scope == SCOPE
+        else "without Redis servers are drawn by weight and the client's network, so that A, AAAA and HTTPS agree",
         layers=[],
         matched={},
-        scope=1,
-        scope_reason="the same for every client, but an answer for all would be kept when Redis is back",
+        scope=scope,
+        scope_reason="the same for every client, but an answer for all would be kept when Redis is back"
+        if scope == SCOPE
+        else "the server is drawn by the client's network",
         candidates=[
             _server(
                 onlooker, kind, server.name, server.well_connected, [each.name for each in chosen.values()]

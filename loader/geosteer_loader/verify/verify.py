@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any
 
+from geosteer.decision.model import Model
 from geosteer.errors import GeosteerError, StoreError
 from geosteer.keys import FAMILIES, TABLES, digest, root_field
 from geosteer_loader.progress import Silent
@@ -79,10 +80,13 @@ def verify(
 
 def _document(store: Store, fields: Mapping[str, str], verdict: Verdict) -> dict[str, Any] | None:
     try:
-        return published.document(store, fields)
+        document = published.document(store, fields)
     except (CorruptDocument, FormatUnknown) as exc:
         verdict.problems.append(Problem("config", f"object {fields.get('config', '')}: {exc}"))
         return None
+    if doubt := Model(document).doubt:
+        verdict.problems.append(Problem("config", doubt))
+    return document
 
 
 def _check_fields(fields: Mapping[str, str], inspections: Mapping[str, Inspection], verdict: Verdict) -> None:
