@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from itertools import chain, compress, islice
 from operator import ne, sub
@@ -15,17 +16,17 @@ from geosteer_loader.impact.table_diff import raw_differing_blocks
 from geosteer_loader.store.pages import outline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from geosteer.tables.page_format import Page
     from geosteer_loader.impact.table_diff import RawLeaves, Roots
     from geosteer_loader.store.pages import Outline, Pages
     from geosteer_loader.tables.ranges import Ranges
 
-    Apart = dict[tuple[bytes, bytes], int]
-    """Record before and after, as bytes -> number of addresses, while it is counted."""
     Sizes = Mapping[tuple[str, str], int]
     """Record before and after -> number of addresses; they cover the whole space."""
+    Apart = dict[tuple[str, str], int]
+    """The same while it is counted, of records that differ."""
 
 NO_RANGES: Mapping[str, Ranges] = MappingProxyType({})
 _BITS = {f".{suffix}": bits for suffix, bits in FAMILIES.items()}
@@ -70,25 +71,27 @@ class Census:
         """
         roots = self._roots.get(field, (None, None))
         known = (_BITS[field[-3:]], roots) in self._pairs
-        return summed(self.pairs(field, roots if known else (roots[1], roots[1])), 1, key)
+        return summed(self.pairs(field, roots if known else (roots[1], roots[1])), key)[1]
 
 
-def summed(pairs: Sizes, side: int, key: Callable[[str], str]) -> Counter[str]:
-    """The sizes by what *key* makes of the records before (*side* 0) or after (1); those with the record "" are left out."""
-    sizes: Counter[str] = Counter()
-    keys: dict[str, str] = {"": ""}
+def summed(pairs: Sizes, key: Callable[[str], str]) -> tuple[Counter[str], Counter[str]]:
+    """The sizes by what *key* makes of the records before, and after; those with the record "" are left out."""
+    before: Counter[str] = Counter()
+    after: Counter[str] = Counter()
+    keys: dict[str, str] = {}
     for pair, size in pairs.items():
-        record = pair[side]
-        if record:
-            if record not in keys:
-                keys[record] = key(record)
-            sizes[keys[record]] += size
-    return sizes
+        for record, sizes in zip(pair, (before, after), strict=True):
+            if record:
+                of_record = keys.get(record)
+                if of_record is None:
+                    of_record = keys[record] = key(record)
+                sizes[of_record] += size
+    return before, after
 
 
 def _counted(pages: Pages, old: Outline, new: Outline, built: Ranges | None) -> Sizes:
     """What has changed is found from the pages that differ; all else is what is there after and has not changed."""
-    sizes = _apart(pages, old, new)
+    sizes = _apart(pages, old, new, built)
     same = _total(built) if built is not None else _total_of_pages(pages, new)
     for (_, now), size in sizes.items():
         same[now] -= size
@@ -121,38 +124,34 @@ def _total_of_pages(pages: Pages, table: Outline) -> defaultdict[str, int]:
     return counted
 
 
-def _apart(pages: Pages, old: Outline, new: Outline) -> dict[tuple[str, str], int]:
+def _apart(
+    pages: Pages, old: Outline, new: Outline, built: Ranges | None
+) -> defaultdict[tuple[str, str], int]:
     """How many addresses have which two records that differ."""
-    apart: defaultdict[tuple[bytes, bytes], int] = defaultdict(int)
+    apart: defaultdict[tuple[str, str], int] = defaultdict(int)
     for before, after in raw_differing_blocks(pages, old, new):
         count = _count_aligned if _aligned(before, after) else _count_overlaid
-        count(before, after, apart)
-    texts: dict[tuple[str, str], int] = {}
-    for (was, now), size in apart.items():
-        pair = _text(was), _text(now)
-        texts[pair] = texts.get(pair, 0) + size
-    return texts
+        count(before, after, built, apart)
+    return apart
 
 
-def _count_aligned(before: RawLeaves, after: RawLeaves, apart: Apart) -> None:
+def _count_aligned(before: RawLeaves, after: RawLeaves, built: Ranges | None, apart: Apart) -> None:
     """Count one leaf entry by entry, whose starts are the same on both sides."""
-    mine, theirs = before[0][1], after[0][1]
-    had, has = _entries(mine), _entries(theirs)
+    ((first, data),) = after
+    had = _entries(before[0][1])
+    low = bisect_right(built.starts, first) - 1 if built is not None else 0
+    has = built.records[low : low + len(had)] if built is not None else _entries(data)
     for number in compress(range(len(has)), map(ne, had, has)):
-        apart[had[number], has[number]] += _size(theirs, number)
+        apart[had[number], has[number]] += _size(data, number)
 
 
-def _count_overlaid(before: RawLeaves, after: RawLeaves, apart: Apart) -> None:
+def _count_overlaid(before: RawLeaves, after: RawLeaves, built: Ranges | None, apart: Apart) -> None:
     """Count leaves of the same addresses from boundary to boundary of either side."""
-    old: dict[int, bytes] = {}
-    new: dict[int, bytes] = {}
-    end = 0
-    for side, leaves in (old, before), (new, after):
-        for first, data in leaves:
-            leaf = _raw_leaf(data)
-            side.update(zip(leaf.absolute(first), _records(leaf), strict=True))
-            end = first + (1 << (leaf.bits - leaf.prefix_len))
-    was = now = b""
+    old = _spread(before)
+    first, data = (after or before)[-1]
+    end = first + (1 << (8 * data[1] - data[3]))
+    new = _spread(after) if built is None or not after else _between(built, after[0][0], end)
+    was = now = ""
     starts = sorted(old.keys() | new.keys())
     for start, following in zip(starts, [*starts[1:], end], strict=True):
         was, now = old.get(start, was), new.get(start, now)
@@ -160,31 +159,30 @@ def _count_overlaid(before: RawLeaves, after: RawLeaves, apart: Apart) -> None:
             apart[was, now] += following - start
 
 
-def _raw_leaf(data: bytes) -> Page:
-    """A leaf whose records are the bytes of the text. Raises: CorruptPage."""
-    page, at, count = page_format.outline(data)
-    if page.height:
-        raise CorruptPage("an inner page in the place of a leaf")
-    page.values = _raw_records(data, at, count)
-    return page
+def _spread(leaves: RawLeaves) -> dict[int, str]:
+    """Each entry's first address -> its record."""
+    entries: dict[int, str] = {}
+    for first, data in leaves:
+        leaf = page_format.decode(data)
+        entries.update(zip(leaf.absolute(first), map(leaf.values.__getitem__, leaf.index), strict=True))  # type: ignore[arg-type]
+    return entries
 
 
-def _records(leaf: Page) -> Iterator[bytes]:
-    """The record of each entry of a raw leaf."""
-    return map(leaf.values.__getitem__, leaf.index)  # type: ignore[arg-type]
+def _between(ranges: Ranges, first: int, end: int) -> dict[int, str]:
+    """The same of what the ranges have from *first* to *end*, exclusive."""
+    low = bisect_right(ranges.starts, first)
+    high = bisect_left(ranges.starts, end, low)
+    entries = {first: ranges.records[low - 1]}
+    entries.update(zip(ranges.starts[low:high], ranges.records[low:high], strict=True))
+    return entries
 
 
-def _raw_records(data: bytes, at: int, count: int) -> tuple[bytes, ...]:
-    places = page_format.places(data, at, count)
-    return tuple([data[start + 1 : end] for start, end in zip(places, [*places[1:], len(data)], strict=True)])
-
-
-def _entries(data: bytes) -> list[bytes]:
-    """The record of each entry of a leaf. Raises: CorruptPage: an entry names a record that is not there."""
+def _entries(data: bytes) -> list[str]:
+    """The record of each entry of a leaf. Raises: CorruptPage: they are not whole, or an entry names one that is not there."""
     head = page_format.HEADER
     count = int.from_bytes(data[head - 4 : head - 2], "big")
     index = head + count * data[5]
-    records = _raw_records(data, index + count, int.from_bytes(data[head - 2 : head], "big"))
+    records = page_format.records(data, index + count, int.from_bytes(data[head - 2 : head], "big"))
     try:
         return list(map(records.__getitem__, data[index : index + count]))
     except IndexError:
@@ -205,16 +203,6 @@ def _size(data: bytes, number: int) -> int:
     return (end - start) << shift
 
 
-def _sizes(page: Page) -> list[int]:
-    """How many addresses each entry has."""
-    starts, shift, host = page.starts, page.shift, page.bits - page.prefix_len
-    if len(starts) == 1:
-        return [1 << host]
-    ends = chain(islice(starts, 1, None), (starts[0] + (1 << (host - shift)),))
-    sizes = map(sub, ends, starts)
-    return [size << shift for size in sizes] if shift else list(sizes)
-
-
 def _aligned(before: RawLeaves, after: RawLeaves) -> bool:
     """Whether both sides are one leaf, of the same ranges with maybe other records."""
     if not len(before) == len(after) == 1:
@@ -225,6 +213,27 @@ def _aligned(before: RawLeaves, after: RawLeaves) -> bool:
         return False
     end = head + mine[5] * int.from_bytes(mine[6:8], "big")
     return mine[2] == 0 and mine[head:end] == theirs[head:end]
+
+
+def _raw_leaf(data: bytes) -> Page:
+    """A leaf whose records are the bytes of the text. Raises: CorruptPage."""
+    page, at, count = page_format.outline(data)
+    if page.height:
+        raise CorruptPage("an inner page in the place of a leaf")
+    places = page_format.places(data, at, count)
+    ends = chain(islice(places, 1, None), (len(data),))
+    page.values = tuple([data[start + 1 : end] for start, end in zip(places, ends, strict=True)])
+    return page
+
+
+def _sizes(page: Page) -> list[int]:
+    """How many addresses each entry has."""
+    starts, shift, host = page.starts, page.shift, page.bits - page.prefix_len
+    if len(starts) == 1:
+        return [1 << host]
+    ends = chain(islice(starts, 1, None), (starts[0] + (1 << (host - shift)),))
+    sizes = map(sub, ends, starts)
+    return [size << shift for size in sizes] if shift else list(sizes)
 
 
 def _text(record: bytes) -> str:

@@ -59,7 +59,8 @@ class Alphabet:
             for side in projections
             for projection in side
         )
-        self._seen: tuple[dict[str, tuple[Projected, ...]], ...] = ({}, {})
+        before: dict[str, tuple[Projected, ...]] = {}
+        self._seen = before, before if projections[0] is projections[1] else {}
         self._letters: dict[tuple[object, ...], int] = {}
         self._memo: dict[tuple[str, str], int] = {}
         self.projected: list[tuple[tuple[Projected, ...], tuple[Projected, ...], bool]] = []
@@ -213,15 +214,20 @@ class Sweep:
         return None if progress is None else lambda leaves: progress(before + leaves, total)
 
     def _alphabet(self, table: str) -> Alphabet:
-        projections: tuple[list[Callable[[str], Projected]], list[Callable[[str], Projected]]] = [], []
-        for view in self.views:
-            for number, side in enumerate(self.sides):
-                service = side.model.services[view[number].name]
-                projections[number].append(Projection(Director(side.model), service, table))
+        before = self._projections(0, table)
+        same = (
+            self.sides[0].model is self.sides[1].model
+        )  # tables alone differ: both sides see the same in a record
+        return Alphabet(table, (before, before if same else self._projections(1, table)))
+
+    def _projections(self, number: int, table: str) -> list[Callable[[str], Projected]]:
+        model = self.sides[number].model
+        projections: list[Callable[[str], Projected]] = [
+            Projection(Director(model), model.services[view[number].name], table) for view in self.views
+        ]
         if self.by_country and table == "geo":
-            for side_projections in projections:
-                side_projections.append(_country)
-        return Alphabet(table, projections)
+            projections.append(_country)
+        return projections
 
 
 def _country(record: str) -> Projected:

@@ -158,10 +158,7 @@ def _compared(
         if old is None or old == new:
             continue
         pairs = census.pairs(field, (old, new))
-        was, now = (
-            summed(pairs, side, lambda record: (country_of(record) if geo else "") or ELSEWHERE)
-            for side in (0, 1)
-        )
+        was, now = summed(pairs, lambda record: (country_of(record) if geo else "") or ELSEWHERE)
         had, has = was.total(), now.total()
         if has < had * (1 - config.guard.max_shrink):
             yield TableShrank(table.name, suffix, had, has, config.guard.max_shrink)

@@ -129,5 +129,5 @@ def test_pages_tell_what_ranges_tell(bits: int, kind: str) -> None:
                 counted = Census(pages, {field: roots}, {now: ranges})
                 assert counted.pairs(field) == Census(pages, {field: roots}).pairs(field)
         for side in (0, 1):
-            assert summed(census.pairs(field), side, lambda record: record[:1]) == by_letter[side]
+            assert summed(census.pairs(field), lambda record: record[:1])[side] == by_letter[side]
         assert census.after(field, lambda record: record[:1]) == by_letter[1]
