@@ -89,6 +89,8 @@ BARS = (
     Bar("loader.corrected.time", "a city database corrected by a short list, CPU, of it alone", 1.3),
     Bar("loader.read.first", "publishing a city database, CPU, of one pass of maxminddb over it", None),
     Bar("loader.read.change", "publishing 1 % of it changed, CPU, of one pass of maxminddb over it", None),
+    Bar("loader.change", "the same, of its first publish", 0.5),
+    Bar("loader.change.recut", "publishing other prefixes for 1 % of it, CPU, of its first publish", None),
     Bar("loader.unchanged", "publishing it unchanged, CPU", 1, unit=" s"),
     Bar("loader.plan.countries", "plan of a map of 238 countries with 500 nodes each, CPU", 10, unit=" s"),
     Bar("loader.plan.services", "plan of 2,000 services of one map, CPU", 3, unit=" s"),

@@ -80,6 +80,29 @@ def city(prefixes: int, seed: int = SEED) -> Tables:
     return _tables(dice, prefixes, 0.9, record)
 
 
+def recut(tables: Tables, count: int) -> Tables:
+    """The same tables in which *count* ranges are others: half of them have another record, the others end elsewhere."""
+    dice = random.Random(7)
+    total = sum(len(ranges.starts) for ranges in tables.values())
+    made = {}
+    for bits, ranges in tables.items():
+        size = len(ranges.starts)
+        chosen = set(dice.sample(range(1, size), count * (size - 1) // total))
+        builder = RangeBuilder(bits)
+        last = ""
+        for number, (start, end, record) in enumerate(ranges.spans()):
+            if number not in chosen:
+                builder.span(end, record)
+            elif dice.random() < 0.5:
+                builder.span(end, dice.choice(ranges.records))
+            else:
+                builder.span(start + (end - start) // 2, last)
+                builder.span(end, record)
+            last = record
+        made[bits] = builder.finish(ranges.prefixes)
+    return made
+
+
 def write_routes(path: Path, prefixes: int, seed: int = SEED) -> Path:
     """A routing table as pyasn writes it: prefixes and their origins, a third of them inside others."""
     dice = random.Random(seed)
