@@ -96,6 +96,7 @@ BARS = (
     Bar("loader.plan.services", "plan of 2,000 services of one map, CPU", 3, unit=" s"),
     Bar("loader.node", "geosteer node beside 3 million networks, CPU", 0.3, unit=" s"),
     Bar("loader.status", "geosteer status beside 3 million networks, CPU", 0.3, unit=" s"),
+    Bar("loader.probe", "geosteer probe --once beside 3 million networks, CPU", 0.3, unit=" s"),
     Bar("loader.journal", "geosteer journal beside 3 million networks, CPU", 0.3, unit=" s"),
     Bar("loader.networks.time", "publishing 3 million networks, CPU", 20, unit=" s"),
     Bar("loader.networks.peak", "publishing 3 million networks, peak memory", 600, unit=" MiB"),

@@ -214,10 +214,10 @@ def networks(stage: Stage, section: Section) -> None:
         ]
         short = {
             what: [
-                stage.timed([GEOSTEER, what, "--config", str(config)])[1]["cpu"]
+                stage.timed([GEOSTEER, *what.split(), "--config", str(config)])[1]["cpu"]
                 for _ in range(stage.scaled(5, 1))
             ]
-            for what in ("status", "journal")
+            for what in ("status", "journal", "probe --once")
         }
         publish = stage.timed([*PUBLISH, str(config)])[1]
     finally:
@@ -234,7 +234,7 @@ def networks(stage: Stage, section: Section) -> None:
     note = f"{count:,} networks"
     section.judge("loader.node", seconds, note)
     for what, times in short.items():
-        section.judge(f"loader.{what}", Spread(times), note)
+        section.judge(f"loader.{what.partition(' ')[0]}", Spread(times), note)
     section.judge("loader.networks.time", publish["cpu"], note)
     section.judge("loader.networks.peak", publish["peak"], note)
     section.data["networks"] = {"node": node, "publish": publish}

@@ -18,12 +18,14 @@ from geosteer_loader.store.store import Aside, Store, connect
 from support.data import ROOT
 from support.publishing import make_config
 from support.relay import Relay
+from support.tls_redis import tls_redis
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
     from typing import Any
 
+    from support.certificates import Certificates
     from support.servers import RedisServer
 
 PYTHON = ROOT / ".venv" / "bin" / "python"
@@ -39,6 +41,8 @@ DEAR = {
     "ssl", "tarfile", "urllib3", "zipfile",
 }  # fmt: skip
 """Modules that take long to import, and that none of these commands needs."""
+NEEDED = {"probe --once": {"asyncio", "concurrent", "http", "ssl"}}
+"""Checks run side by side, also over TLS."""
 
 
 @pytest.fixture
@@ -72,7 +76,16 @@ def usual(server: RedisServer) -> Iterator[Store]:
 
 @pytest.mark.parametrize(
     "command",
-    ["node down lon1 --yes", "node down lon1", "node auto *", "node list", "journal", "history", "status"],
+    [
+        "node down lon1 --yes",
+        "node down lon1",
+        "node auto *",
+        "node list",
+        "journal",
+        "history",
+        "status",
+        "probe --once",
+    ],
 )
 def test_a_short_command_imports_nothing_that_is_dear(
     server: RedisServer, tmp_path: Path, command: str
@@ -84,8 +97,49 @@ def test_a_short_command_imports_nothing_that_is_dear(
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     loaded = set(done.stderr.rpartition("MODULES ")[2].split())
-    dear = DEAR - {"bz2", "tarfile", "zipfile"} if command == "status" else DEAR
-    assert loaded & dear == set()
+    assert loaded & (DEAR - NEEDED.get(command, set())) == set()
+
+
+def test_encrypted_connections_are_as_plain_ones(certificates: Certificates, tmp_path: Path) -> None:
+    def encrypted(url: str, ca: str = "ca", cert: str | None = "client") -> RedisSettings:
+        own = (None, None) if cert is None else (certificates[cert], certificates.key(cert))
+        return RedisSettings(url=url, prefix="geosteer", ca=certificates[ca], cert=own[0], key=own[1])
+
+    with tls_redis(certificates) as redis_server:
+        url = f"rediss://localhost:{redis_server.port}"
+        with lean_store.connect(encrypted(url)) as store:
+            assert store.transact(("watched",), lambda _: [("HSET", "h", "a", "1")]) == [1]
+            assert store.hash("h") == {"a": "1"}
+            assert "_client" not in vars(store)
+        for wrong in (encrypted(url, cert=None), encrypted(url, cert="unknown")):
+            with (
+                lean_store.connect(wrong) as store,
+                pytest.raises(ConnectionLost, match=r"certificate|unknown ca"),
+            ):
+                store.hash("h")
+        for wrong in (encrypted(url, ca="client"), encrypted(url.replace("rediss", "redis"))):
+            said = []
+            for opened in (lean_store.connect, connect):
+                with opened(wrong) as store, pytest.raises(StoreError) as caught:
+                    store.hash("h")
+                said.append((type(caught.value), str(caught.value)))
+            assert said[0] == said[1]
+
+
+def test_a_transaction_whose_connection_is_given_up_while_it_is_prepared_is_prepared_anew(
+    server: RedisServer, lean: Store
+) -> None:
+    prepared = 0
+    server.client().set("text", "x")
+
+    def prepare(_: Callable[..., Any]) -> list[tuple[Any, ...]]:
+        nonlocal prepared
+        prepared += 1
+        assert lean.pipe([("HGETALL", "text")], tolerant=True) is not None
+        return [("HSET", "h", "a", "1")]
+
+    assert lean.transact(("watched",), prepare) == [1]
+    assert prepared == 2
 
 
 def test_replies_are_those_of_redis_py(server: RedisServer, lean: Store, usual: Store) -> None:

@@ -42,19 +42,23 @@ def probe(*, once: bool, period: float | None, config_path: Path | None) -> None
     and [journal] are read here. Counters are kept in Redis, so that every run goes on from the one before.
     With --watch, SIGTERM ends it and SIGHUP restarts it in place.
     """
-    from geosteer_loader.health.prober import Prober
-    from geosteer_loader.health.service import Service
-    from geosteer_loader.store.store import connect
+    from geosteer_loader.store import lean_store, store
 
     if period is not None and not once:
         raise click.UsageError("--period is for --once: a service keeps the interval of each check")
     settings, anew = options.host_config(config_path), False
-    with connect(settings.redis, settings.journal.max_length) as store:
-        exchange = writers.exchange(store, settings.prober.name, settings)
+    # One round says little to Redis; a service lives long enough for redis-py.
+    connect = lean_store.connect if once else store.connect
+    with connect(settings.redis, settings.journal.max_length) as opened:
+        exchange = writers.exchange(opened, settings.prober.name, settings)
         if once:
+            from geosteer_loader.health.prober import Prober
+
             prober = Prober(exchange, settings.prober.control, period=period or writers.PERIOD)
             click.echo(writers.summary(asyncio.run(prober.once())))
         else:
+            from geosteer_loader.health.service import Service
+
             anew = asyncio.run(_serve(Service(exchange, settings.prober.control), config_path))
     if anew:
         command = command_line()

@@ -17,11 +17,10 @@ from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from typing import IO, TYPE_CHECKING, Protocol, cast
 
+from geosteer_loader.sources.source import LIMIT
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-LIMIT = 4 << 30
-"""Bytes that may come out of a compressed file, unless the configuration says otherwise (`max_size`)."""
 
 DEPTH = 4
 """Compressions and archives around each other; real files have two (`.tar.gz`)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from geosteer.errors import ConfigError
-from geosteer_loader.sources.archive import LIMIT
+from geosteer_loader.sources.source import LIMIT
 from geosteer_loader.sources.source_files import SourceFile
 
 if TYPE_CHECKING:

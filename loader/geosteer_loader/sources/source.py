@@ -31,6 +31,9 @@ class Tiles(NamedTuple):
 FAMILIES = frozenset({32, 128})
 """Address bits of IPv4 and IPv6."""
 
+LIMIT = 4 << 30
+"""Bytes that may come out of a compressed file, unless the configuration says otherwise (`max_size`)."""
+
 Progress = Callable[[int, int], None]
 """Called now and then with how much is done and how much there is in all, in units of the source's own."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from geosteer.errors import SourceError
-from geosteer_loader.sources.archive import LIMIT, damaged, open_packed
+from geosteer_loader.sources.source import LIMIT
 from geosteer_loader.sources.text import BYTE_ORDER_MARK
 
 if TYPE_CHECKING:
@@ -74,6 +74,8 @@ def open_regular(path: Path, place: str = "opening") -> BufferedReader:
 def reading(path: Path, place: str = "reading") -> Iterator[None]:
     """Turns whatever reading and decompressing can raise into a SourceError."""
     try:
+        from geosteer_loader.sources.archive import damaged
+
         with damaged():
             yield
     except ValueError as exc:
@@ -100,6 +102,9 @@ def chunks(
 
 def _unpacked(raw: IO[bytes], path: Path, member: str | None, limit: int) -> Iterator[bytes]:
     with reading(path):
+        # Five modules of compressions and archives: commands that open no source do without.
+        from geosteer_loader.sources.archive import open_packed
+
         stream = open_packed(raw, member, limit)
     while True:
         with reading(path):

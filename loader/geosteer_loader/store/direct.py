@@ -31,9 +31,8 @@ class Unusable(Exception):  # not an error: redis-py is asked
 
 
 def reaches(settings: RedisSettings) -> bool:
-    """Whether the settings name one server, without TLS, by an address or a path. Raises: ValueError: an invalid URL."""
-    address = Address(settings.url)
-    return address.scheme in {"unix", "redis"} and not address.tls
+    """Whether the settings name one server by an address or a path. Raises: ValueError: an invalid URL."""
+    return Address(settings.url).scheme in {"unix", "redis", "rediss"}
 
 
 class Direct:
@@ -108,6 +107,8 @@ class Direct:
         self._socket = socket.socket(family, socket.SOCK_STREAM)
         self._socket.settimeout(settings.timeout)
         self._socket.connect(place)
+        if address.tls:
+            self._socket = _encrypted(self._socket, host, settings)
         self._reader = hiredis.Reader(notEnoughData=_MORE)
         self._framing = Framing()
         first: list[Command] = []
@@ -134,6 +135,26 @@ class Direct:
                 raise OSError("the connection was closed")
             self._reader.feed(self._framing.pass_on(data))
         return reply
+
+
+def _encrypted(plain: Any, host: str, settings: RedisSettings) -> Any:
+    """The connection with TLS, after the handshake. Raises: OSError: it failed, or a certificate cannot be used."""
+    from socket import socket as tls_ready  # the ssl module wraps no plainer one
+
+    from geosteer.resp.tls import client_context
+
+    paths = {"ca": settings.ca, "cert": settings.cert, "key": settings.key}
+    files = {name: str(path) for name, path in paths.items() if path is not None}
+    if settings.tls_strict:
+        files["tls_strict"] = "yes"
+    context = client_context(files)
+    opened = tls_ready(fileno=plain.detach())
+    try:
+        opened.settimeout(settings.timeout)
+        return context.wrap_socket(opened, server_hostname=host)
+    except BaseException:
+        opened.close()
+        raise
 
 
 def _packed(command: Command) -> bytes:

@@ -97,6 +97,8 @@ class LeanStore(Store):
             with suppress(Unusable, TimeoutError):
                 direct.ask([("UNWATCH",)])
             raise
+        if self._direct is not direct:  # it was given up meanwhile, and what was watched with it
+            raise Unusable
         if not commands:
             direct.ask([("UNWATCH",)])
             return []

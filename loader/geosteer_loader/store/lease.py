@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import socket
 import threading
 from typing import TYPE_CHECKING, Any, Self
@@ -50,7 +49,7 @@ class Lease:
             {
                 "who": f"{socket.gethostname()}/{os.getpid()}",
                 "since": format_time(store.now()),
-                "token": secrets.token_hex(8),
+                "token": os.urandom(8).hex(),
             }
         ).encode()
         if not self._take():
