@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 GEOSTEER, NGINX, UVICORN = "geosteer-http", "nginx, a fixed 302", "uvicorn, a fixed 302"
 NGINX_EXPORT, HAPROXY, HAPROXY_EXPORT = "nginx, exported", "haproxy, a fixed 302", "haproxy, exported"
+CACHED, VARY = "private, max-age=60", "X-Forwarded-For, X-Forwarded-Proto"
+"""What geosteer's redirects say beside their place; the fixed ones of nginx and HAProxy say it too."""
 FIXED = {NGINX, UVICORN, HAPROXY}
 CONNECTIONS = 32
 WARMING = 300
@@ -160,7 +162,9 @@ def _start_nginx(stage: Stage, stack: contextlib.ExitStack, kind: str) -> tuple[
     temporary = " ".join(
         f"{what}_temp_path {folder}/{what};" for what in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
-    include, answer = "", f"location / {{ return 302 http://{zone.ipv4(zone.DEFAULT)}$request_uri; }}"
+    include = ""
+    answer = f'add_header Cache-Control "{CACHED}"; add_header Vary "{VARY}"; '
+    answer = f"location / {{ {answer}return 302 http://{zone.ipv4(zone.DEFAULT)}$request_uri; }}"
     if kind != "fixed":
         files = _export(stage, kind)
         include, answer = f"include {files}/http.conf;", f"include {files}/redirect.conf;"
@@ -179,6 +183,7 @@ def _start_haproxy(stage: Stage, stack: contextlib.ExitStack, kind: str) -> tupl
     port = free_port()
     path = stage.folder / f"haproxy-{kind}.cfg"
     answer = f'http-request return status 302 hdr Location "http://{zone.ipv4(zone.DEFAULT)}%[pathq]"'
+    answer += f' hdr Cache-Control "{CACHED}" hdr Vary "{VARY}"'
     more = []
     if kind != "fixed":
         answer, more = "default_backend geosteer", ["-f", str(_export(stage, kind) / "redirect.cfg")]

@@ -30,7 +30,7 @@ from geosteer_loader.store.store import connect
 from support.data import ROOT
 from support.dns_setup import document, set_override, set_state
 from support.export_oracle import LONG, NAME, REAL, Oracle, edges, tiny_config
-from support.front_servers import ask, raw, start_http
+from support.front_servers import Server, ask, raw, start_http
 from support.made_database import country_database
 from support.redirect_servers import HAProxy, Nginx, asked_as, run
 from support.servers import RedisServer, free_port, wait_until
@@ -319,6 +319,59 @@ def test_what_cannot_be_said_is_refused(
     assert not (tmp_path / "x").exists()
     assert export(kind, config, tmp_path / "x", "--lossy") == 0
     assert export(kind, config, tmp_path / "x", "--lossy", "--trust", "nonsense") == 2
+
+
+@contextmanager
+def reloading(kind: str, exported: Path) -> Iterator[tuple[int, Callable[[], bool], Callable[[], None]]]:
+    """The port, a check of the files, and what makes the server read them whether they are right or not."""
+    if kind == "nginx":
+        with Nginx(exported) as server:
+            process = server.server.process
+            yield (
+                server.port,
+                lambda: run(server.command("-t")).returncode == 0,
+                lambda: os.kill(process.pid, signal.SIGHUP),
+            )
+    else:
+        proxy = HAProxy(exported)
+        with Server(proxy.command("-W", "-db"), folder=proxy.folder).ready(proxy.port) as running:
+            yield (
+                proxy.port,
+                lambda: run(proxy.command("-c")).returncode == 0,
+                lambda: os.kill(running.process.pid, signal.SIGUSR2),
+            )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_reload_with_a_damaged_or_missing_file_leaves_the_server_as_it_is(
+    emptied_redis: RedisServer, tmp_path: Path, kind: str
+) -> None:
+    put(emptied_redis, document())
+    config, out = tiny_config(tmp_path, emptied_redis), tmp_path / "x"
+    assert export(kind, config, out) == 0
+    damaged: dict[str, dict[str, bytes | None]] = {
+        "nginx": {"networks.conf": b"127.1.0.0/16 {", "nodes.conf": b"map $geosteer_class {\n    default"},
+        # A map of texts may hold anything: HAProxy takes each line as it is.
+        "haproxy": {"networks.map": b"127.1.0.0/99 x\n", "services.map": b"www.cdn.example.net/ x\n", "nodes.map": None},
+    }  # fmt: skip
+    with reloading(kind, out) as (port, check, reload):
+        for name, content in damaged[kind].items():
+            whole = (out / name).read_bytes()
+            for broken in (content, None):
+                (out / name).unlink(missing_ok=True)
+                if broken is not None:
+                    (out / name).write_bytes(broken)
+                assert not check(), (name, broken)
+                reload()
+                for _ in range(20):
+                    assert ask(port)["location"] == "http://lon1.cdn.example.net/", (name, broken)
+                    time.sleep(0.02)
+            (out / name).write_bytes(whole)
+        set_state(emptied_redis, "lon1", "down")
+        assert export(kind, config, out) == 0
+        assert check()
+        reload()
+        wait_until(lambda: ask(port)["location"] == "http://ams1.cdn.example.net/", what="another node")
 
 
 def test_a_broken_file_leaves_nginx_as_it_is(

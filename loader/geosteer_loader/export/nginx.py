@@ -85,11 +85,13 @@ def _settings(hosts: dict[str, int], manner: Manner, folder: Path) -> Iterator[s
     if manner.trusted and manner.scheme == "same":
         networks = "".join(f" {network} 1;" for network in manner.trusted)
         yield f"geo $realip_remote_addr $geosteer_trusted {{ default 0;{networks} }}\n"
-        yield 'map "$geosteer_trusted$http_x_forwarded_proto" $geosteer_scheme {\n    default $scheme;\n'
-        yield "    0 $scheme;\n    1 $scheme;\n"  # what is found at once costs no regular expression
+        # Who the peer is costs a search, and counts only where there is such a field.
+        yield 'map $http_x_forwarded_proto $geosteer_scheme {\n    default $scheme;\n    "" $scheme;\n'
         for scheme in ("http", "https"):
-            yield f'    1{scheme} {scheme};\n    "~*^1(.*,)?[ \t]*{scheme}[ \t]*$" {scheme};\n'
+            yield f'    {scheme} $geosteer_{scheme};\n    "~*^(.*,)?[ \t]*{scheme}[ \t]*$" $geosteer_{scheme};\n'
         yield "}\n"
+        for scheme in ("http", "https"):
+            yield f"map $geosteer_trusted $geosteer_{scheme} {{ default $scheme; 1 {scheme}; }}\n"
     yield f"include {_quoted(str(folder / NODES))};\n"
 
 

@@ -114,7 +114,11 @@ class Writer:
     def _reload(self) -> None:
         """Tell the server of what it was not told yet."""
         if self._push is not None:
-            pushed = {name: self._files[name] for name in self._untold if not self._needs_reload(name)}
+            pushed = {
+                name: text
+                for name, text in self._files.items()
+                if name in self._untold and not self._needs_reload(name)
+            }
             if pushed:
                 self._push(pushed)
         if self._command and any(map(self._needs_reload, self._untold)):
