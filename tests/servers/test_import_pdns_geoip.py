@@ -50,12 +50,21 @@ domains:
     lab.example.com:
       - a: 192.0.2.6
       - aaaa: 2001:db8::6
+    mid.m.example.com:
+      - a: 192.0.2.7
+      - aaaa: 2001:db8::7
+    isles.m.example.com:
+      - a: 192.0.2.8
+      - aaaa: 2001:db8::8
+  mapping_lookup_formats: ['%cc-%re', '%cc']
+  custom_mapping: {ch: mid, de: mid, gb-eng: mid, gb: isles}
   services:
+    mapped.example.com: ['%mp.m.example.com', 'elsewhere.w.example.com']
     www.example.com: ['%cc.%cn.w.example.com', '%cn.w.example.com', 'elsewhere.w.example.com']
     lab-www.example.com: {10.0.0.0/8: lab.example.com, 10.2.0.0/16: as.w.example.com,
                           default: ['%cn.w.example.com', 'elsewhere.w.example.com']}
 """
-NAMES = ("www.example.com", "lab-www.example.com")
+NAMES = ("www.example.com", "lab-www.example.com", "mapped.example.com")
 
 
 @pytest.mark.no_cover

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 ANSWERS = {"A", "AAAA", "CNAME"}
 """Types that may differ between clients."""
 MASTERS = {"master", "primary"}
+OF_PATCH = "country_"
+"""Countries as the patch wrote them that BIND had before `geoip`: `country_US`."""
 DEEPEST = 20
 """Access lists that name each other."""
 
@@ -98,8 +100,8 @@ class _Import:
                 view.everybody = True
             elif first in self._acls and depth < DEEPEST:
                 self._match(view, self._acls[first], place, depth + 1)
-            elif first == "geoip":
-                key = _geoip(words[1:])
+            elif first == "geoip" or first.startswith(OF_PATCH):
+                key = _geoip(words[1:] if first == "geoip" else first.split("_", 1))
                 if key is None:
                     self._draft.lose(place, f"{' '.join(words)}: geosteer has no such layer")
                 else:

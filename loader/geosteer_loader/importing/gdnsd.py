@@ -69,7 +69,7 @@ class _Import:
         return draft
 
     def _zone(self, path: Path, name: str, default_ttl: str) -> None:
-        draft, file = self._draft, ZoneFile(name, DYNAMIC, default_ttl)
+        draft, file = self._draft, ZoneFile(name, DYNAMIC, default_ttl, texts_over_lines=True)
         zone = draft.zones[name] = Zone()
         dynamic = []
         for line in file.lines(path):

@@ -164,9 +164,7 @@ class Geography:
                 made.default = self._names(made, value, place) or made.default
                 continue
             if layer_key is None:
-                self._draft.lose(
-                    place, "geosteer knows continents, countries and their subdivisions, no cities"
-                )
+                self._not_taken(above, key, place)
                 continue
             if "default" in inner:
                 layer, code = layer_key
@@ -175,6 +173,20 @@ class Geography:
                     made.layers.setdefault(layer, {})[code] = names
             if isinstance(value, dict):
                 self._level(made, value, (*above, key), where)
+
+    def _not_taken(self, above: tuple[str, ...], key: str, place: str) -> None:
+        """Tell why a place of a map has no key here."""
+        if not above:
+            self._draft.lose(place, f"{key}: unknown continent")
+        elif len(above) > 1:
+            self._draft.lose(place, "geosteer knows continents, countries and their subdivisions, no cities")
+        elif key in COUNTRIES:
+            self._draft.lose(
+                place,
+                f"databases have {key} in {CONTINENT.get(key)}: gdnsd looks for it there, not in {above[0]}",
+            )
+        else:  # such as AP and EU, "countries" of databases until 2019
+            self._draft.note(place, f"{key} is no country of today's databases: nobody matches")
 
     def _names(self, made: _Map, value: Value, place: str) -> list[str] | None:
         """The datacenters of a list; None: what holds all the same without being listed."""

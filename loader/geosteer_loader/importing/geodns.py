@@ -76,6 +76,7 @@ class _Zone:
         draft, document = self._draft, self._document
         for key in document.keys() - {
             "serial",
+            "origin",
             "ttl",
             "max_hosts",
             "targeting",
@@ -149,8 +150,12 @@ class _Zone:
     def _label(self, zone: Zone, label: str, entry: _Label) -> None:
         owner = f"{label}.{self._name}" if label else self._name
         ttl = self._whole(entry.spec.get("ttl", self._ttl), f"{label}: ttl")
-        for kind, value in entry.spec.items():
-            if kind in _GEO | _OPTIONS or (kind == "ns" and not label) or value is None:
+        for kind, value in self._spec(entry).items():
+            if kind in _GEO | _OPTIONS or value is None:
+                continue
+            if kind == "ns" and (
+                not label or "alias" in entry.spec
+            ):  # of the zone itself, as whose alias nobody asks
                 continue
             zone.records += [(owner, *record, ttl) for record in self._static(kind, value, owner)]
         for layer, keys, spec in entry.places:
@@ -163,6 +168,15 @@ class _Zone:
             zone.records.append((owner, "CNAME", f"{next(iter(resolved))[1]}.", ttl))
             return
         self._steer(owner, label, entry, resolved, places, ttl)
+
+    def _spec(self, entry: _Label) -> Mapping[str, Any]:
+        """What a name has for everybody; an alias has all that the other name has."""
+        for _ in range(_ALIASES):
+            other = self._labels.get(str(entry.spec.get("alias"))) if "alias" in entry.spec else None
+            if other is None:
+                break
+            entry = other
+        return entry.spec
 
     def _resolved(
         self, label: str, entry: _Label, depth: int = 0
@@ -329,6 +343,8 @@ class _Zone:
         listed = [value] if isinstance(value, dict) else entries(value, f"{self._path}: {place}")
         for entry in listed:
             fields = entry if isinstance(entry, dict) else {kind: entry}
+            if isinstance(entry, list):  # content and, maybe, weight
+                fields = dict(zip((kind, "weight"), entry, strict=False))
             if len(listed) > 1 and self._whole(fields.get("weight", 0), place):
                 self._draft.lose(place, "weights: all of its records are given")
             if kind == "ptr":

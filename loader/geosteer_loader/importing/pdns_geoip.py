@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from geosteer_loader.importing.draft import Weights
 
+MAPPING = ("mapping_lookup_formats", "custom_mapping")
+"""Settings of `%mp`, of the file or of one domain."""
 UNKNOWN = "unknown"
 """What a placeholder gives where the database knows nothing."""
 DEFAULT_WEIGHT = 100
@@ -58,6 +60,8 @@ class _Domain:
     records: dict[str, list[_Record]] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
     """Names that services lead to."""
+    mapping: dict[str, Any] = field(default_factory=dict)
+    """`MAPPING` as it holds here."""
 
 
 def draft_of(path: Path) -> Draft:
@@ -76,11 +80,7 @@ class _Import:
 
     def draft(self) -> Draft:
         draft = self._draft
-        for key in {str(key) for key in self._document} - {
-            "domains",
-            "mapping_lookup_formats",
-            "custom_mapping",
-        }:
+        for key in {str(key) for key in self._document} - {"domains", *MAPPING}:
             draft.lose(str(key), "unknown")
         domains = [self._domain(entry) for entry in self._document["domains"]]
         for entry, domain in zip(self._document["domains"], domains, strict=True):
@@ -96,9 +96,10 @@ class _Import:
         if not isinstance(entry, dict) or not isinstance(entry.get("domain"), str):
             raise ConfigError([f"{self._path}: domains: each has a name, `domain`"])
         name = entry["domain"].lower().rstrip(".")
-        for key in {str(key) for key in entry} - {"domain", "ttl", "records", "services"}:
+        for key in {str(key) for key in entry} - {"domain", "ttl", "records", "services", *MAPPING}:
             self._draft.lose(f"{name}: {key}", "unknown")
         domain = _Domain(name, self._whole(entry.get("ttl", 60), f"{name}: ttl"))
+        domain.mapping = {key: entry.get(key, self._document.get(key)) for key in MAPPING}
         for written, records in table(entry.get("records"), f"{self._path}: {name}: records").items():
             owner = written.lower().rstrip(".")
             for record in entries(records, f"{self._path}: {written}"):
@@ -145,24 +146,25 @@ class _Import:
         for text in _strings(formats):
             placeholders = frozenset(_PLACEHOLDER.findall(text)) - {"%"}
             if placeholders == {"mp"}:
-                layer, keys = self._mapped(domain, text)
+                kinds = self._mapped(domain, text)
             else:
-                layer, keys = _LAYERS.get(placeholders, ""), dict(self._keys(domain, text, placeholders))
-            if not layer:
+                kinds = [(_LAYERS.get(placeholders, ""), dict(self._keys(domain, text, placeholders)))]
+            if not kinds or not all(layer for layer, _ in kinds):
                 draft.lose(place, f"{text}: geosteer has no layer for these placeholders")
                 continue
-            for key, owner in keys.items():
-                group = self._group(domain, owner, name, ttls)
-                if not group:
-                    continue
-                if layer == "default":
-                    default = default or [group]
-                elif key == UNKNOWN:
-                    unknown = unknown or [group]
-                else:
-                    layers.setdefault(layer, {}).setdefault(key, [group])
-            if layer != "default" and layer not in order and layer in layers:
-                order.append(layer)
+            for layer, keys in kinds:
+                for key, owner in keys.items():
+                    group = self._group(domain, owner, name, ttls)
+                    if not group:
+                        continue
+                    if layer == "default":
+                        default = default or [group]
+                    elif key == UNKNOWN:
+                        unknown = unknown or [group]
+                    else:
+                        layers.setdefault(layer, {}).setdefault(key, [group])
+                if layer != "default" and layer not in order and layer in layers:
+                    order.append(layer)
         if not default:
             default = unknown or self._everybody(layers)
             draft.note(
@@ -221,23 +223,29 @@ class _Import:
                 if key:  # others are names like any other
                     yield key, owner
 
-    def _mapped(self, domain: _Domain, text: str) -> tuple[str, dict[str, str]]:
-        """Keys by `custom_mapping`, of one `mapping_lookup_formats`."""
-        lookups = _strings(self._document.get("mapping_lookup_formats") or [])
-        mapping = self._document.get("custom_mapping") or {}
-        layer = _LAYERS.get(frozenset(_PLACEHOLDER.findall(lookups[0])), "") if len(lookups) == 1 else ""
-        if not layer or not isinstance(mapping, dict):
-            return "", {}
-        keys = {}
-        escaped = re.escape(lookups[0]).replace(r"\%", "%")
-        form = re.compile(_PLACEHOLDER.sub(lambda match: rf"(?P<{match[1]}>[^.-]+)", escaped))
-        for value, target in mapping.items():
-            made = form.fullmatch(str(value).lower())
-            key = _key(made.groupdict()) if made else ""
-            owner = text.replace("%mp", str(target)).lower().rstrip(".")
-            if key and owner in domain.records:
-                keys[key] = owner
-        return layer, keys
+    def _mapped(self, domain: _Domain, text: str) -> list[tuple[str, dict[str, str]]]:
+        """Layers with keys by `custom_mapping`, one of each of `mapping_lookup_formats`: the first that is found counts."""
+        mapping = domain.mapping["custom_mapping"] or {}
+        if not isinstance(mapping, dict):
+            raise ConfigError([f"{self._path}: {domain.name}: custom_mapping: settings are expected"])
+        kinds = []
+        for lookup in _strings(domain.mapping["mapping_lookup_formats"] or []):
+            escaped = re.escape(lookup).replace(r"\%", "%")
+            form = re.compile(_PLACEHOLDER.sub(lambda match: rf"(?P<{match[1]}>[^.-]+)", escaped))
+            keys = {}
+            for value, target in mapping.items():
+                made = form.fullmatch(str(value).lower())
+                key = _key(made.groupdict()) if made else ""
+                owner = text.replace("%mp", str(target)).lower().rstrip(".")
+                if key and owner in domain.records:
+                    keys[key] = owner
+                elif key:
+                    self._draft.lose(
+                        f"{domain.name}: custom_mapping: {value}",
+                        f"no records {owner}; geosteer asks the next layer",
+                    )
+            kinds.append((_LAYERS.get(frozenset(_PLACEHOLDER.findall(lookup)), ""), keys))
+        return kinds
 
     def _group(self, domain: _Domain, owner: str, name: str, ttls: list[int]) -> Weights:
         """The nodes that the records of a name are."""

@@ -26,6 +26,8 @@ MOST_BYTES = 64 << 20
 DEEPEST = 30
 """Files that include each other."""
 _TTL = re.compile(r"(?:\d+[smhdw]?)+(?:/(?:\d+[smhdw]?)+)?", re.IGNORECASE)
+_PIECE = re.compile(r'"(?:[^"\\]|\\.)*"|;[^\n]*|\n|\\.|[^"\\;\n]+|.', re.DOTALL)
+"""A quoted text, a comment, the end of a line, an escape, or what is between; a mark of quotation alone has no other."""
 _HOSTS = {"NS", "CNAME", "PTR", "MX", "SRV", "SOA", "NAPTR", "DNAME"}
 
 
@@ -47,11 +49,23 @@ class Line:
 class ZoneFile:
     """Reads one file and those that it includes."""
 
-    def __init__(self, zone: str, own_types: Collection[str] = (), default_ttl: str = "86400") -> None:
-        """Args: zone: name without the final dot; own_types: types whose content is one word, taken as it is."""
+    def __init__(
+        self,
+        zone: str,
+        own_types: Collection[str] = (),
+        default_ttl: str = "86400",
+        *,
+        texts_over_lines: bool = False,
+    ) -> None:
+        """What a server takes for a zone file.
+
+        Args: zone: name without the final dot; own_types: types whose content is one word, taken as it is; texts_over_lines:
+            a quoted text may go on in the next line, as in gdnsd and unlike BIND.
+        """
         self._zone = dns.name.from_text(f"{zone}.")
         self._own = frozenset(own_types)
         self._default_ttl = default_ttl
+        self._texts_over_lines = texts_over_lines
         self.problems: list[str] = []
         """Lines that cannot be read, `file: line N: reason`."""
 
@@ -63,7 +77,8 @@ class ZoneFile:
         if depth > DEEPEST:
             raise ConfigError([f"{path}: more than {DEEPEST} files include each other"])
         data = bounded_file.read(path, MOST_BYTES)
-        tokens = dns.tokenizer.Tokenizer(data.decode("utf-8", "backslashreplace"), str(path))
+        text = data.decode("utf-8", "backslashreplace")
+        tokens = dns.tokenizer.Tokenizer(_on_one_line(text) if self._texts_over_lines else text, str(path))
         first, owner = origin, origin
         while True:
             place = f"{path}: line {tokens.where()[1]}"
@@ -145,6 +160,22 @@ class ZoneFile:
             rdata = dns.rdata.from_text(dns.rdataclass.IN, rdtype, " ".join(words), origin, relativize=False)
             kind, content = dns.rdatatype.to_text(rdtype), rdata.to_text()
         return Line(plain(owner), kind, content, ttl, place)
+
+
+def _on_one_line(text: str) -> str:
+    r"""Quoted texts without ends of lines in them: they become `\010`, and come behind instead, so that places stay right."""
+    pieces: list[str] = []
+    behind = 0
+    for match in _PIECE.finditer(text):
+        piece = match[0]
+        if piece == "\n":
+            piece = "\n" * (behind + 1)
+            behind = 0
+        elif piece.startswith('"'):
+            behind += piece.count("\n")
+            piece = piece.replace("\\\n", "\\010").replace("\n", "\\010")
+        pieces.append(piece)
+    return "".join(pieces)
 
 
 def plain(name: dns.name.Name) -> str:

@@ -56,6 +56,14 @@ def written(folder: Path, config: str = CONFIG) -> Path:
     return path
 
 
+def test_countries_of_the_old_patch_are_countries(tmp_path: Path) -> None:
+    config = CONFIG.replace("geoip country SE; geoip country NOR;", "country_SE; country_no; country_EU;")
+    draft = draft_of(written(tmp_path, config))
+    made = tomllib.loads(checked(draft)[0])
+    assert {"SE", "NO"} <= set(made["maps"]["www"]["countries"])
+    assert any("view nordic: country_EU: geosteer has no such layer" in loss for loss in draft.losses)
+
+
 def settled(draft: Draft) -> dict[str, Any]:
     text, problems = checked(draft)
     assert (list(draft.losses), problems) == ([], [])

@@ -130,6 +130,31 @@ def test_zone_files_are_read_by_their_own_rules(tmp_path: Path) -> None:
     assert records["m", "MX"] == {"name": "m", "type": "MX", "content": "10 mail.example.com.", "ttl": 3600}
 
 
+def test_a_text_may_go_on_in_the_next_line_and_places_stay_right(tmp_path: Path) -> None:
+    made = imported(tmp_path, "", 'x TXT "one ; \\"two\n" ; "a comment\ny TXT "a""b\n\nc"\nz A 192.0.2.1\n')
+    records = {record["name"]: record["content"] for record in made["zones"]["example.com"]["records"]}
+    assert records["x"] == '"one ; \\"two\\010"'
+    assert records["y"] == '"a" "b\\010\\010c"'
+    assert records["z"] == "192.0.2.1"
+    with pytest.raises(ConfigError, match=r"example\.com: line [67]: "):
+        drafted(tmp_path, "", 'x TXT "one\ntwo"\nz A 192.0.2.256\n')
+
+
+def test_what_todays_databases_have_elsewhere_is_told_apart(tmp_path: Path) -> None:
+    draft = drafted(
+        tmp_path,
+        "plugins => { geoip => { maps => { m => { geoip2_db => c.mmdb, datacenters => [us, eu], map => {"
+        " AS => { TL => [us, eu], AP => [us] }, XX => [us], EU => { EU => [eu] } } } },"
+        " resources => { www => { map => m, dcmap => { us => 192.0.2.1, eu => 192.0.2.2 } } } } }",
+        "www 60 DYNA geoip!www\n",
+    )
+    losses = "\n".join(draft.losses)
+    assert "map.AS.TL: databases have TL in OC: gdnsd looks for it there, not in AS" in losses
+    assert "map.XX: XX: unknown continent" in losses
+    assert "AP" not in losses
+    assert "map.AS.AP: AP is no country of today's databases: nobody matches" in "\n".join(draft.notes)
+
+
 NAMES = "resources => { r => { datacenters => [a, b], dcmap => { a => 192.0.2.1, b => x.example.org. } } }"
 CITY = (
     "maps => { m => { datacenters => [a], geoip2_db => c.mmdb, map => { EU => { DE => { Berlin => a } } } } }"

@@ -179,6 +179,33 @@ def test_labels_of_places_become_layers(tmp_path: Path) -> None:
     assert made["zones"]["example.com"]["soa"]["rname"] == "hostmaster.example.com"
 
 
+def test_records_of_geodns_in_every_form_and_those_of_aliases_are_taken(tmp_path: Path) -> None:
+    made = settled(
+        geodns_zone(
+            tmp_path,
+            {
+                "origin": "example.com.",
+                "data": {
+                    "": {"ns": ["ns1.example.net"]},
+                    "2": {"ptr": [["bar.example.com."]], "ttl": "601"},
+                    "3": {"ptr": [{"ptr": "baz.example.com"}]},
+                    "mail": {"mx": {"mx": "mx.example.net"}},
+                    "other": {"alias": "more"},
+                    "more": {"alias": "last"},
+                    "last": {"txt": "x"},
+                },
+            },
+        )
+    )
+    records = [
+        (record["name"], record["type"], record["content"])
+        for record in made["zones"]["example.com"]["records"]
+    ]
+    assert ("2", "PTR", "bar.example.com.") in records
+    assert ("3", "PTR", "baz.example.com.") in records
+    assert {name for name, kind, _ in records if kind == "TXT"} == {"last", "more", "other"}
+
+
 @pytest.mark.parametrize(
     ("document", "why"),
     [
