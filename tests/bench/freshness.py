@@ -88,8 +88,9 @@ def run(stage: Stage) -> Section:
     crowds = [
         part(found["override"], 0.99) for label, found in samples.items() if label.startswith(f"{CROWD} ")
     ]
+    alone = {count: f"; {CONTROL}: {part(took, 0.99):.1f} ms" for count, took in controls.items()}
     if crowds:
-        section.judge("freshness.crowd", max(crowds), "the worse of both ways")
+        section.judge("freshness.crowd", max(crowds), f"the worse of both ways{alone.get(CROWD, '')}")
     for way, key in (("direct", "direct"), ("through a replica", "replica")):
         for kind in ("state", "override"):
             worst = {
@@ -101,7 +102,7 @@ def run(stage: Stage) -> Section:
             section.judge(
                 f"freshness.{kind}.{key}",
                 worst[worst_at],
-                f"worst of {', '.join(worst)} workers: {worst_at}",
+                f"worst of {', '.join(worst)} workers: {worst_at}{alone.get(int(worst_at), '')}",
             )
     return section
 

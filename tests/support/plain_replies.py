@@ -22,6 +22,9 @@ class Plain(Responder):
     def _from_table(self, *_: object) -> None:
         return None
 
+    def _from_layers(self, *_: object) -> None:
+        return None
+
     def answer(self, line: bytes) -> bytes:
         """The whole reply to a line, after all that Redis has announced."""
         tier = self._tier

@@ -58,6 +58,11 @@ class LoggedResponder(ObservedResponder):
         # what is logged has to be decided, not remembered
         return None if self._deciding.recording else super()._from_table(name, subnet, question)
 
+    def _from_layers(
+        self, name: bytes, subnet: bytes, question: bytes, asked: float
+    ) -> tuple[bytes, int] | None:
+        return None if self._deciding.recording else super()._from_layers(name, subnet, question, asked)
+
     def _last_resort(self, entry: Entry, question: Question) -> tuple[bytes, int]:
         self._service = entry.name if entry.service is None else entry.service.name
         return super()._last_resort(entry, question)

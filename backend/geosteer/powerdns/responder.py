@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from geosteer.decision.model import Service
     from geosteer.decision_log.sampler import Sampler
     from geosteer.powerdns._answerer import Answerer
+    from geosteer.powerdns.layer_memory import LayerMemory
+    from geosteer.sync.generation import Generation
     from geosteer.sync.tier import Tier
     from geosteer.tables.tree import Tree
     from geosteer.zones import Entry
@@ -62,6 +64,8 @@ class Responder:
         """Whether services are answered by decisions, in a version of the protocol that tells scopes."""
         self._quick: dict[bytes, tuple[str, Tree, Tree, int]] = {}
         """Services that ask a single table, by name: that, its trees, and a number."""
+        self._layers: LayerMemory | None = None
+        """Of services that ask several tables, where there are any."""
         self._answerer: Answerer | None = None
         self._counters = tier.counters
         self._zones: dict[int, str] = {}
@@ -99,6 +103,7 @@ class Responder:
         """Have the services at hand that ask a single table."""
         tier = self._tier
         self._quick.clear()
+        several: list[bytes] = []
         if self._steers and tier.generation is not None:
             trees = tier.generation.trees
             for name, service in tier.generation.model.services.items():
@@ -108,7 +113,20 @@ class Responder:
                 if len(tables) == 1 and (tables[0], 32) in trees and (tables[0], 128) in trees:
                     found = trees[tables[0], 32], trees[tables[0], 128]
                     self._quick[name.encode()] = (name, *found, len(self._quick))
+                elif len(tables) > 1 and service.policy == "best":  # others look at more than at who is named
+                    several.append(name.encode())
+            self._collect_layers(tier.generation, several)
         self._describe_services()
+
+    def _collect_layers(self, generation: Generation, names: list[bytes]) -> None:
+        """Have services at hand that ask several tables."""
+        if names and self._layers is None:
+            from geosteer.powerdns.layer_memory import LayerMemory  # few need it, none at its start
+
+            self._layers = LayerMemory(self._tier)
+            self.decider.empty_as_well(self._layers)
+        if self._layers is not None:
+            self._layers.collect(generation, names)
 
     def accelerate(self, answerer: Answerer) -> None:
         """From now on tell this one every reply that it can give as well."""
@@ -130,6 +148,8 @@ class Responder:
         tag = fields[0]
         if len(fields) == 8 and fields[3] == b"ANY" and tag == b"Q" and fields[5].isascii():
             answer = self._from_table(fields[1].lower(), fields[7], line + b"\n")
+            if answer is None and self._layers is not None:
+                answer = self._from_layers(fields[1].lower(), fields[7], line + b"\n", asked)
             if answer is not None:
                 self._counters.count(answer[1])
                 return answer[0]
@@ -197,6 +217,20 @@ class Responder:
             self._answerer.learn(service[3], record, scope, *answer)
         else:
             self.replies.keep(question, answer)
+        return answer
+
+    def _from_layers(
+        self, name: bytes, subnet: bytes, question: bytes, asked: float
+    ) -> tuple[bytes, int] | None:
+        """As `_from_table`, for services that ask several tables; pages that are not here are waited for."""
+        assert self._layers is not None
+        found = self._layers.find(name, subnet, asked)
+        if found is None:
+            return None
+        for _ in range(found[2]):
+            self._counters.count(HITS)
+        answer = self.replies.shared(found[:2])
+        self.replies.keep(question, answer)
         return answer
 
     def _hello(self, abi: int) -> bytes:
@@ -287,7 +321,15 @@ class Responder:
             self.replies.keep(line + b"\n", (reply, slot))  # as it is read where nothing comes with it
             matched = decision.matched
             alone = len(matched) == 1 and all(asked == matched for asked in decision.asked.values())
-            if client is not None and alone and not decision.split:
+            name = question.name
+            if client is None or decision.split:
+                pass
+            elif self._layers is not None and name in self._layers.services:
+                called = self._layers.called(name, decision)
+                if called is not None:
+                    template = self._names.template(entry, answers, decision.ttl)
+                    self._layers.keep(called, (*template, slot))
+            elif alone:
                 ((record, _),) = matched.values()
                 template = self._names.template(entry, answers, decision.ttl)
                 self._by_record.keep((entry.name, record), (*template, slot))

@@ -160,14 +160,18 @@ class Lookups:
 
     def fetch(self, client: Client, tables: tuple[str, ...], asked: float) -> bool:
         """Ask for the leaves of a client that are not here, in one request; returns whether they came in time."""
+        return self.fetch_at(client.bits, client.address, tables, asked)
+
+    def fetch_at(self, bits: int, address: int, tables: tuple[str, ...], asked: float) -> bool:
+        """As `fetch`, for an address of so many bits."""
         generation = self.generation
         if generation is None:
             return False
         wanted: list[tuple[Tree, Branch, int]] = []
         for table in tables:
-            tree = generation.trees.get((table, client.bits))
+            tree = generation.trees.get((table, bits))
             if tree is not None:
-                branch, number = tree.locate(client.address)
+                branch, number = tree.locate(address)
                 if branch.slots[number] is None:
                     wanted.append((tree, branch, number))
         return not wanted or self._fetch(wanted, asked)

@@ -1,0 +1,214 @@
+"""Services that ask several tables: what is remembered by the entries that name a client is what would be decided."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from geosteer.counters.counters import HITS, Counters
+from geosteer.powerdns.responder import Responder
+from geosteer.process import below, ticket
+from geosteer.settings import load
+from geosteer.sync.decider import Decider
+from geosteer.sync.tier import Tier
+from support.dns_setup import backend_toml, document
+from support.plain_replies import plain
+from support.servers import wait_until
+from support.tiny import publish_tiny
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from support.plain_replies import Plain
+    from support.servers import RedisServer
+
+LAYERS = ["networks", "asns", "subdivisions", "countries", "continents"]
+KEYS = {
+    "networks": ["partner"],
+    "asns": ["AS1", "AS2", "AS3"],
+    "subdivisions": ["GB-ENG", "US-CA"],
+    "countries": ["GB", "NL", "US"],
+    "continents": ["EU", "NA"],
+}
+GEO = [
+    "GB",
+    "GB-ENG 51.5 -0.1",
+    "GB-SCT 55.9 -3.2",
+    "NL",
+    "FR",
+    "US-CA 37.75 -122.42",
+    "US-CA 34 -118.2",
+    "US",
+    "@EU",
+    "",
+]
+BGP = ["AS1", "AS2 AS1", "AS9 AS3", "AS9", "AS0", ""]
+NODES = ["lon1", "ams1", "nyc1"]
+STATES = [{"state": "up"}, {"state": "down"}, {"state": "unknown"}, {"state": "up", "shed": "0.5"}]
+
+
+class Twins:
+    """A responder that remembers, and one that does not, of one Redis."""
+
+    def __init__(self, redis: RedisServer, prefix: str, config: Path, oracle: Plain) -> None:
+        self._redis, self._prefix, self.oracle = redis, prefix, oracle
+        self.counters = Counters("pdns")
+        self.tier = Tier(load(str(config)), below, writes=False, counters=self.counters)
+        self.tier.start()
+        self.responder = Responder(self.tier, below, ticket, lambda _: None)
+
+    def publish(self, made: dict[str, Any], tables: dict[str, dict[str, str]], number: int) -> None:
+        """Have both answer from another generation."""
+        with self._redis.client() as client:
+            publish_tiny(client, self._prefix, made, tables, generation=number)
+        wait_until(lambda: all(self._caught_up(tier, number) for tier in (self.tier, self.oracle._tier)))
+
+    def _caught_up(self, tier: Tier, number: int) -> bool:
+        tier.tick()
+        tier.wait(0.0, lambda: False)
+        return tier.generation is not None and tier.generation.number == str(number) and tier.name == "live"
+
+    def change(self, node: str, state: dict[str, str], override: dict[str, Any] | None) -> None:
+        """Have both know another state of a node."""
+        key = f"{{{self._prefix}}}:override"
+        with self._redis.client() as client, client.pipeline() as together:
+            together.hset(f"{{{self._prefix}}}:node:{node}", mapping=state)
+            together.hdel(key, node) if override is None else together.hset(key, node, json.dumps(override))
+            together.execute()
+            wanted = client.hgetall(key), client.hgetall(f"{{{self._prefix}}}:node:{node}")
+        text = [{name.decode(): value.decode() for name, value in each.items()} for each in wanted]
+        for tier in (self.tier, self.oracle._tier):
+            self._wait_for(tier, node, text)
+
+    def _wait_for(self, tier: Tier, node: str, wanted: list[dict[str, str]]) -> None:
+        wait_until(lambda: self._knows(tier, node, wanted))
+
+    def _knows(self, tier: Tier, node: str, wanted: list[dict[str, str]]) -> bool:
+        tier.tick()
+        tier.wait(0.0, lambda: False)
+        return [tier.mirror.overrides, tier.mirror.fields.get(node)] == wanted
+
+    def ask(self, line: bytes) -> None:
+        """Compare what both say, with pages that are here and pages that are not."""
+        expected = self.oracle.answer(line)
+        for _ in range(3):
+            now = self.tier.clock()
+            if self.responder.decider.outdated(now):
+                self.responder.refresh()
+            assert self.responder.reply(line, now) == expected, line
+
+
+@pytest.fixture
+def twins(redis_server: RedisServer, prefix: str, tmp_path: Path) -> Iterator[Twins]:
+    config = backend_toml(tmp_path, redis_server, "timeout = 5000", prefix)
+    with redis_server.client() as client:
+        publish_tiny(client, prefix, document(), {})
+    with plain(config) as oracle:
+        made = Twins(redis_server, prefix, config, oracle)
+        yield made
+        made.tier.close()
+
+
+def line(subnet: str, name: str) -> bytes:
+    return f"Q\t{name}\tIN\tANY\t1\t198.51.100.53\t127.0.0.1\t{subnet}".encode()
+
+
+def networks(dice: random.Random, records: list[str], count: int) -> dict[str, str]:
+    """Prefixes of both families, some within others."""
+    made = {}
+    for _ in range(count):
+        if dice.random() < 0.7:
+            address, length = (
+                f"{dice.choice([8, 9, 81])}.{dice.randrange(4)}.{dice.randrange(256)}.0",
+                dice.choice([14, 16, 20, 24]),
+            )
+        else:
+            address, length = f"2a0{dice.randrange(4)}:{dice.randrange(4)}::", dice.choice([30, 32, 48])
+        made[str(ipaddress.ip_network(f"{address}/{length}", strict=False))] = dice.choice(records)
+    return made
+
+
+def some_map(dice: random.Random) -> dict[str, Any]:
+    def weights() -> dict[str, int]:
+        return dict(
+            zip(dice.sample(NODES, dice.randint(1, 3)), dice.sample([0, 50, 100, 100, 200], 3), strict=False)
+        )
+
+    order = dice.sample(LAYERS, len(LAYERS))
+    layers = {
+        layer: {key: weights() for key in KEYS[layer] if dice.random() < 0.8}
+        for layer in order
+        if dice.random() < 0.8
+    }
+    return {"order": order, "all_down": dice.choice(["all", "none"]), **layers, "default": weights()}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_it_is_what_would_be_decided(twins: Twins, seed: int) -> None:
+    dice = random.Random(seed)
+    for round_ in range(2):
+        maps = {name: some_map(dice) for name in ("default", "second", "third")}
+        services = {
+            f"{name}.cdn.example.net": {"map": name, "ttl": 60, "max_answers": dice.choice([1, 1, 2])}
+            for name in maps
+        }
+        services["www.cdn.example.net"] = {
+            "map": "default",
+            "ttl": 60,
+            "policy": dice.choice(["best", "hash", "nearest"]),
+        }
+        tables = {
+            "geo": networks(dice, GEO, 60),
+            "bgp": networks(dice, BGP, 60),
+            "nets": networks(dice, ["partner"], 3),
+        }
+        twins.publish(document(maps=maps, services=services), tables, 2 + round_)
+        for _ in range(4):
+            for _ in range(40):
+                network = dice.choice([key for table in tables.values() for key in table])
+                twins.ask(line(network, dice.choice(list(services))))
+            override = dice.choice([None, None, {"state": "down"}, {"percent": 40}, {"state": "up"}])
+            twins.change(dice.choice(NODES), dice.choice(STATES), override)
+
+
+MAPS = {
+    "default": {
+        "order": ["asns", "countries"], "all_down": "all", "asns": {"AS1": {"ams1": 100}}, "countries": {"GB": {"lon1": 100}},
+        "default": {"nyc1": 100},
+    },
+}  # fmt: skip
+TABLES = {
+    "geo": {f"8.{number}.0.0/16": "GB" if number % 2 else f"US-CA {number} -122" for number in range(200)},
+    "bgp": {f"8.{number}.0.0/16": "AS1" if number % 5 == 0 else f"AS{number + 100}" for number in range(200)},
+}
+
+
+def test_a_new_pair_of_records_needs_no_decision(twins: Twins, monkeypatch: pytest.MonkeyPatch) -> None:
+    twins.publish(document(maps=MAPS), TABLES, 2)
+    for number in range(20):
+        twins.ask(line(f"8.{number}.0.0/24", "www.cdn.example.net"))
+    questions = [line(f"8.{number}.0.0/24", "www.cdn.example.net") for number in range(20, 200)]
+    replies = [twins.oracle.answer(question) for question in questions]
+    hits = twins.counters.cells[HITS]
+    monkeypatch.setattr(Decider, "decide", lambda *_, **__: pytest.fail("decided"))
+    assert [twins.responder.reply(question, twins.tier.clock()) for question in questions] == replies
+    assert twins.counters.cells[HITS] > hits + len(questions)
+
+
+def test_where_all_nodes_are_down_and_one_comes_back(twins: Twins) -> None:
+    """The first layer that names a client answers then, though all were asked."""
+    made = {**MAPS["default"], "order": ["countries", "asns"]}
+    twins.publish(document(maps={"default": made}), TABLES, 2)
+    for node in ("lon1", "nyc1"):
+        twins.change(node, {"state": "down"}, None)
+    twins.change("ams1", {"state": "down"}, None)
+    for number in (1, 5, 3, 15):
+        twins.ask(line(f"8.{number}.0.0/24", "www.cdn.example.net"))
+    twins.change("ams1", {"state": "up"}, None)
+    for number in (1, 5, 3, 15, 2, 10):
+        twins.ask(line(f"8.{number}.0.0/24", "www.cdn.example.net"))
