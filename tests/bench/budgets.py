@@ -100,6 +100,7 @@ BARS = (
     Bar("loader.journal", "geosteer journal beside 3 million networks, CPU", 0.3, unit=" s"),
     Bar("loader.networks.time", "publishing 3 million networks, CPU", 20, unit=" s"),
     Bar("loader.networks.peak", "publishing 3 million networks, peak memory", 600, unit=" MiB"),
+    Bar("loader.export", "from a node down to the files of an export, 512,000 routes, CPU", 1, unit=" s"),
     Bar("freshness.state.direct", "status write to changed answer, p99, directly", 5, 2, unit=" ms"),
     Bar(
         "freshness.state.replica", "status write to changed answer, p99, through a replica", 5, 2, unit=" ms"

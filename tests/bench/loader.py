@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import random
+import re
 from typing import TYPE_CHECKING
 
 from geosteer_loader.sources.countries import CONTINENT
 from geosteer_loader.tables.ranges import RangeBuilder
 
 from . import mmdb, synthetic, zone
-from .machine import ROOT
+from .machine import PYTHON, ROOT
 from .report import Section, Table
 from .rounds import Spread
 from .stage import PUBLISH
@@ -28,6 +30,8 @@ COUNTRIES = 238
 NODES = 500
 SERVICES = 2000
 CORRECTIONS = 1000
+ROUTES, NAMED = 512_000, 400
+"""Of a routing table; ASes of it that a map names."""
 
 
 def run(stage: Stage) -> Section:
@@ -37,6 +41,7 @@ def run(stage: Stage) -> Section:
     changes(stage, section)
     plans(stage, section)
     networks(stage, section)
+    exports(stage, section)
     return section
 
 
@@ -238,3 +243,43 @@ def networks(stage: Stage, section: Section) -> None:
     section.judge("loader.networks.time", publish["cpu"], note)
     section.judge("loader.networks.peak", publish["peak"], note)
     section.data["networks"] = {"node": node, "publish": publish}
+
+
+def exports(stage: Stage, section: Section) -> None:
+    """Exports that follow a map with ASes of a large routing table: from a node that goes down to the written files."""
+    count = stage.scaled(ROUTES, 8000)
+    stage.say(f"loader: exports with {count:,} routes")
+    routes = synthetic.write_routes(stage.folder / "followed.routes", count)
+    dice = random.Random(synthetic.SEED)
+    origins = sorted({line.split()[1] for line in routes.read_text().splitlines()}, key=int)
+    named = ", ".join(
+        f"AS{origin} = {{ {dice.choice(list(zone.NODES))} = 100 }}"
+        for origin in dice.sample(origins, min(NAMED, len(origins)))
+    )
+    server = stage.redis()
+    try:
+        tables = {"geo": stage.country.shared, "bgp": routes}
+        config = zone.geosteer_toml(stage.folder / "followed.toml", server.url, tables)
+        text = config.read_text().replace("[maps.default]\n", f"[maps.default]\nasns = {{ {named} }}\n")
+        config.write_text(re.sub(r"\[nodes\.(\w+)\]\n", r'\g<0>hostname = "\1.example.net"\n', text))
+        stage.timed([*PUBLISH, str(config)])
+        command = [
+            str(PYTHON),
+            "-m",
+            "bench.exported",
+            server.url,
+            str(stage.folder / "followed"),
+            "fra1",
+            "nyc1",
+        ]
+        taken: dict[str, dict[str, float]] = json.loads(stage.timed(command)[0])
+    finally:
+        server.close()
+    table = Table(
+        f"Loader: exports that follow, {count:,} routes, {NAMED} ASes named",
+        ["format", "first files, CPU s", "a node down or up, CPU s", "at worst"],
+    )
+    table.rows += [[name, each["first"], each["change"], each["worst"]] for name, each in taken.items()]
+    section.tables.append(table)
+    section.judge("loader.export", max(each["change"] for each in taken.values()), f"{count:,} routes")
+    section.data["exports"] = taken
