@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 NOW = 1_790_000_000.0
 NODES = ("n0", "n1", "n2", "n3", "n4")
+NEAR = ("nearest", "latency")
 TIMES = "n3=20 n0=21 n1=22 n2=90"
 
 
@@ -55,7 +56,9 @@ def model(
             },
             "maps": {"m": {"order": ["countries", "continents"], "countries": {"GB": countries},
                            "continents": {"EU": continents}, "default": default or {"n0": 1}}},
-            "services": {"s": {"map": "m", "policy": policy, "bias": {"n0": -50, "n3": 45}}},
+            "services": {"s": {"map": "m", "policy": policy, "bias": {"n0": -50, "n3": 45},
+                               "offsets": {"n1": {"add": 150, "edge": 2000, "keep": 0.3},
+                                           "n2": {"add": 5, "edge": 2000, "keep": 0.6}} if policy in NEAR else {}}},
             "continents": {"GB": "EU"},
         }
     )  # fmt: skip

@@ -179,6 +179,7 @@ RICH["services"].update(
             "max_answers": 2,
             "near_km": 100,
             "bias": {"lon1": 40, "ams1": -99},
+            "offsets": {"lon1": {"add": 55.0, "edge": 10.0, "keep": 0.25}},
             "ttl_min": 5,
         }
         for policy in ("best", "weighted", "hash", "nearest", "path", "latency")

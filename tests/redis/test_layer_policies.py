@@ -44,8 +44,23 @@ if TYPE_CHECKING:
     from geosteer_loader.query.context import Context
     from geosteer_loader.query.explanation import Explanation
 
-POLICIES = ("best", "weighted", "hash", "nearest", "path", "latency", "nearest-biased", "latency-biased")
+POLICIES = (
+    "best",
+    "weighted",
+    "hash",
+    "nearest",
+    "path",
+    "latency",
+    "nearest-biased",
+    "latency-biased",
+    "nearest-pushed",
+)
 BIAS = {"lon1": -60, "fra1": 35, "nyc1": 90, "sin1": 50}
+OFFSETS = {
+    "lon1": {"add": 200, "edge": 300, "keep": 0.4}, "lon2": {"add": 100, "edge": 300, "keep": 0.7},
+    "ams1": {"add": 0, "edge": 150, "keep": 0.5}, "nyc1": {"add": 2000, "edge": 4000, "keep": 0.2},
+}  # fmt: skip
+"""Of large edges, so that many clients are at one."""
 MOST = 10_000
 CLIENTS = MOST if LONG else 800
 """At least; more where a layer was not met yet."""
@@ -103,8 +118,11 @@ def configuration(**changes: Any) -> dict[str, Any]:
         }  # fmt: skip
     services = {}
     for name in POLICIES:
-        policy, _, biased = name.partition("-")
-        ranks: dict[str, Any] = {"map": "m", "policy": policy, **({"bias": BIAS} if biased else {})}
+        policy, _, how = name.partition("-")
+        placed: dict[str, Any] = (
+            {"bias": BIAS} if how == "biased" else {"offsets": OFFSETS} if how == "pushed" else {}
+        )
+        ranks: dict[str, Any] = {"map": "m", "policy": policy, **placed}
         services[f"{name}.{ZONE}"] = {**ranks, "ttl": 60}
         services[f"{name}-3.{ZONE}"] = {**ranks, "ttl": 60, "max_answers": 3}
         services[f"{name}-placed.{ZONE}"] = {**ranks, "country_middle": False}

@@ -124,6 +124,15 @@ def test_programs_get_the_same_as_json(shares: Shares) -> None:
     assert shares.json("--offline", "--no-closing", "-q")["closings"] == []
 
 
+def test_what_nearest_needs_to_come_to_the_same_is_proposed(shares: Shares) -> None:
+    found = shares.json("--offline", "-q")
+    full = {one["node"]: one["load"] for one in found["nodes"] if one["utilisation"] > 0.799}
+    assert found["max_share"] == {node: pytest.approx(load / 1450, abs=1e-3) for node, load in full.items()}
+    _, out, _ = shares("--offline")
+    assert "for a service of policy nearest on a map of these nodes, one of:" in out
+    assert any(line.startswith("max_share = { ") for line in out.splitlines())
+
+
 def test_the_map_that_is_written_is_one_that_the_configuration_takes(shares: Shares, tmp_path: Path) -> None:
     written = tmp_path / "planned.toml"
     code, _, err = shares("--offline", "--write", str(written), "--map", "peak")

@@ -220,11 +220,13 @@ class _Walk:
         """Those who keep the client, best first, as many as are wanted; those who don't are added to *met*."""
         limit = self.service.max_answers
         keepers: list[policy.Candidate] = []
+        # Whom one layer found at the edge of its catchment does not take the client as another layer's.
+        gone = {candidate.node.name for candidate, _ in self.met} if self.service.offsets else ()
         for group in self._ranked(candidates) if len(candidates) > 1 else (candidates,):
             if len(group) > 1:
                 self.split = True
             for candidate in group:
-                if candidate.share >= 1 or self._keeps(candidate):
+                if candidate.node.name not in gone and (candidate.share >= 1 or self._keeps(candidate)):
                     keepers.append(candidate)
                     if len(keepers) == limit:
                         return keepers

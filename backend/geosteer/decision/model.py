@@ -29,6 +29,8 @@ NEARNESS = frozenset(("nearest", "latency"))
 """Policies that go by distance, always or where nothing else is known."""
 MOST_BIAS = 99
 """Of a node, either way."""
+KM_A_MS = 100.0
+"""Kilometres that stand for a millisecond of offset where `latency` goes by distance: there and back in glass fibre."""
 MOST = 2**31 - 1
 """Of any weight, time or distance; of a TTL too (RFC 2181, 8)."""
 
@@ -142,12 +144,26 @@ class Map:
         self.alike = self.alike and len(self.kinds) > 1
 
 
+class Offset:
+    """How far a node is pushed away, so that it has no more clients than its `max_share`."""
+
+    __slots__ = ("add", "edge", "keep")
+
+    def __init__(self, add: float, edge: float, keep: float) -> None:
+        self.add = add
+        """What is added to its distances or times."""
+        self.edge = edge
+        """How much more would lose the node those clients that are at the edge of its catchment."""
+        self.keep = keep
+        """0..1: the part of these that it keeps."""
+
+
 class Service:
     """A name or URL that is answered by a map and a policy."""
 
     __slots__ = (
         "bias", "bindings", "choices", "cname", "doubt", "equal_ms", "equal_percent", "factors", "kinds", "map", "max_answers",
-        "middles", "name", "near_km", "policy", "spare", "tables", "ttl", "ttl_min",
+        "middles", "name", "near_km", "offsets", "offsets_km", "policy", "spare", "tables", "ttl", "ttl_min",
     )  # fmt: skip
 
     def __init__(
@@ -176,6 +192,16 @@ class Service:
         """Node -> how much its catchment is stretched (above 0) or shrunk, -99 to 99; the others: 0."""
         self.factors = {node: bias_factor(bias) for node, bias in self.bias.items() if bias}
         """Node -> what its distances and times are multiplied with; the others: 1."""
+        pushed = spec.get("offsets") if self.policy in NEARNESS else None
+        self.offsets = {node: _offset(offset) for node, offset in pushed.items()} if pushed else {}
+        """Node -> how far it is pushed away, in kilometres or milliseconds, as the policy goes by; the others: not."""
+        self.offsets_km = self.offsets
+        """The same where distances decide."""
+        if self.offsets and self.policy == "latency":
+            self.offsets_km = {
+                node: Offset(offset.add * KM_A_MS, offset.edge * KM_A_MS, offset.keep)
+                for node, offset in self.offsets.items()
+            }
         self.cname: bool = spec.get("answer") == "cname"
         self.max_answers = _whole(spec.get("max_answers", 1))
         self.spare = False
@@ -206,10 +232,17 @@ class Service:
             self.doubt = f"no HTTPS and SVCB records for {self.name!r}: {exc}"[:LONGEST_DOUBT]
 
     @property
-    def ranking(self) -> tuple[str, float, float, float, bool, tuple[tuple[str, float], ...]]:
+    def ranking(self) -> tuple[object, ...]:
         """All settings by which it ranks the nodes of its map: the same for services that rank alike."""
-        factors = tuple(sorted(self.factors.items()))
-        return self.policy, self.near_km, self.equal_ms, self.equal_percent, bool(self.middles), factors
+        return (
+            self.policy, self.near_km, self.equal_ms, self.equal_percent, bool(self.middles), *self.placement,
+        )  # fmt: skip
+
+    @property
+    def placement(self) -> tuple[tuple[object, ...], ...]:
+        """The part of them that was placed by hand: each node's bias and offset."""
+        pushed = [(node, offset.add, offset.edge, offset.keep) for node, offset in self.offsets.items()]
+        return tuple(sorted(self.factors.items())), tuple(sorted(pushed))
 
     def variant(self, kind: str, max_answers: int) -> Service:
         """The service with one record type only, and another number of nodes; of more, the next layers give some."""
@@ -275,6 +308,11 @@ def bias_factor(bias: float) -> float:
     actual distance / (1 + bias / 100) for one below.
     """
     return 1 - bias / 100 if bias > 0 else 1 / (1 + bias / 100)
+
+
+def _offset(spec: Mapping[str, Any]) -> Offset:
+    """Raises: ValueError, TypeError, KeyError, AttributeError: it is none, or has a number that is out of range."""
+    return Offset(_number(spec["add"]), _number(spec["edge"]), _number(spec["keep"], 0, 1))
 
 
 def _entries(weights: Mapping[str, float], nodes: Mapping[str, Node]) -> Steps[Entries]:

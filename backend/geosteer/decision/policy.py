@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from geosteer.decision.client import Client
-    from geosteer.decision.model import Node, Service
+    from geosteer.decision.model import Node, Offset, Service
 
     Groups = list[list["Candidate"]]
 
@@ -29,6 +29,8 @@ NEAR_PART = 0.05
 _TOP = float(1 << 52)
 UNBIASED: Mapping[str, float] = {}
 """Node -> what its distances and times are multiplied with, of a service without `bias`."""
+UNPUSHED: Mapping[str, Offset] = {}
+"""Node -> how far it is pushed away, of a service without `max_share`."""
 
 
 class Candidate:
@@ -79,7 +81,7 @@ def groups(
     if service.policy == "latency":
         return latency(service, candidates, network, times(), place)
     if service.policy == "nearest":
-        return nearest(candidates, network, place(), service.near_km, service.factors)
+        return nearest(candidates, network, place(), service.near_km, service.factors, service.offsets_km)
     if service.policy == "path":
         return path(candidates, network, lengths())
     return best(candidates, network)
@@ -108,26 +110,30 @@ def nearest(
     place: tuple[float, float] | None,
     near_km: float,
     factors: Mapping[str, float] = UNBIASED,
+    offsets: Mapping[str, Offset] = UNPUSHED,
 ) -> Groups:
     """By great-circle distance; nodes within 5 % or *near_km* of the nearest are equal, and rank as in `best`.
 
     A node's own `near_km` goes before that of the service. Without the client's place all rank as in `best`; a node without a
     place comes last.
 
-    Args: factors: node -> what its distance is multiplied with before it is compared.
+    Args: factors: node -> what its distance is multiplied with before it is compared; offsets: what is added then.
     """
     if place is None:
         return best(candidates, network)
     away = {candidate.node.name: distance(place, candidate.node.location) for candidate in candidates}
     if factors:
         away = biased(away, factors)
+    if offsets:
+        away = pushed(away, offsets)
+        candidates = _edged(candidates, away, offsets, lambda node, least: _near_until(node, near_km, least))
     shortest = min(away.values())
+    usual = max(shortest * (1 + NEAR_PART), shortest + near_km)
 
     def rank(candidate: Candidate) -> tuple[float, float]:
         node = candidate.node
-        allowed = shortest + (near_km if node.near_km is None else node.near_km)
-        near = away[node.name] <= max(shortest * (1 + NEAR_PART), allowed)
-        return (0.0 if near else away[node.name]), -candidate.weight
+        limit = usual if node.near_km is None else _near_until(node, near_km, shortest)
+        return (0.0 if away[node.name] <= limit else away[node.name]), -candidate.weight
 
     return _grouped(candidates, rank, network)
 
@@ -154,19 +160,24 @@ def latency(
         if candidate.node.name in times
     }
     if not known:
-        return nearest(candidates, network, place(), service.near_km, service.factors)
-    factors = service.factors
+        return nearest(candidates, network, place(), service.near_km, service.factors, service.offsets_km)
+    factors, offsets = service.factors, service.offsets
     if factors:
         known = biased(known, factors)
-    least = min(known.values())
-    limit = max(least + service.equal_ms, least * (1 + service.equal_percent / 100))
+    if offsets:
+        known = pushed(known, offsets)
+        candidates = _edged(candidates, known, offsets, lambda _, least: _equal_until(service, least))
+    limit = _equal_until(service, min(known.values()))
     here = place() if len(known) < len(candidates) else None
 
     def rank(candidate: Candidate) -> tuple[int, float, float]:
         time = known.get(candidate.node.name)
         if time is None:
             away = inf if here is None else distance(here, candidate.node.location)
-            return 2, away * factors.get(candidate.node.name, 1.0), -candidate.weight
+            away *= factors.get(candidate.node.name, 1.0)
+            if candidate.node.name in offsets:
+                away += service.offsets_km[candidate.node.name].add
+            return 2, away, -candidate.weight
         return (0, 0.0, -candidate.weight) if time <= limit else (1, time, -candidate.weight)
 
     return _grouped(candidates, rank, network)
@@ -220,6 +231,56 @@ def distance(here: tuple[float, float], there: tuple[float, float] | None) -> fl
 def biased(measures: Mapping[str, float], factors: Mapping[str, float]) -> dict[str, float]:
     """Distances or times by node, each times its node's factor."""
     return {name: measure * factors.get(name, 1.0) for name, measure in measures.items()}
+
+
+def pushed(measures: Mapping[str, float], offsets: Mapping[str, Offset]) -> dict[str, float]:
+    """Distances or times by node, with what is added to them."""
+    return {
+        name: measure + offsets[name].add if name in offsets else measure
+        for name, measure in measures.items()
+    }
+
+
+def _near_until(node: Node, near_km: float, least: float) -> float:
+    """The longest distance at which a node counts as equal to the nearest one, kilometres."""
+    allowed = near_km if node.near_km is None else node.near_km
+    return max(least * (1 + NEAR_PART), least + allowed)
+
+
+def _equal_until(service: Service, least: float) -> float:
+    """The longest time that counts as equal to the shortest one, milliseconds."""
+    return max(least + service.equal_ms, least * (1 + service.equal_percent / 100))
+
+
+def _edged(
+    candidates: Sequence[Candidate],
+    measures: Mapping[str, float],
+    offsets: Mapping[str, Offset],
+    limit: Callable[[Node, float], float],
+) -> list[Candidate]:
+    """The candidates, of which those at the edge of whose catchment the client is keep a part of such clients only.
+
+    Args: measures: with offsets, of the candidates that are compared; limit: up to which measure a node counts as equal to
+        others, of which the least is given.
+    """
+    order = sorted([(measure, name) for name, measure in measures.items()])
+    places = {name: place for place, (_, name) in enumerate(order)}
+    edged = []
+    for candidate in candidates:
+        node = candidate.node
+        offset = offsets.get(node.name)
+        place = places.get(node.name)
+        if offset is not None and place is not None and offset.keep < 1:
+            own = order[place][0]
+            behind = order[place + 1][0] if place + 1 < len(order) else inf
+            # It loses them to the next one, or gets too far behind the first one to count as equal.
+            if 0 <= limit(node, behind) - own < offset.edge or (
+                place and 0 < limit(node, order[0][0]) - own < offset.edge
+            ):
+                edged.append(Candidate(node, candidate.weight, candidate.share * offset.keep))
+                continue
+        edged.append(candidate)
+    return edged
 
 
 def _grouped(candidates: Sequence[Candidate], rank: Callable[[Candidate], object], network: str) -> Groups:

@@ -111,3 +111,7 @@ class Service(TypedDict):
     """Node -> -99 to 99, of those that have one."""
     https: NotRequired[list[Binding]]
     svcb: NotRequired[list[Binding]]
+    max_share: NotRequired[dict[str, Number]]
+    """Node -> the part of the clients that it may have, 0.001 to 1, of those that have a limit."""
+    offsets: NotRequired[dict[str, dict[str, Number]]]
+    """Node -> `add`, `edge`, `keep`: how far it is pushed away for its `max_share`; made at publish."""

@@ -68,7 +68,7 @@ def duration_hint(text: str) -> str:
 
 def share_hint(value: object, low: float, high: float) -> str:
     """For a number outside 0 to 1 that is a per cent figure: the share."""
-    if (low, high) != (0, 1) or isinstance(value, bool) or not isinstance(value, int | float):
+    if not 0 <= low < high == 1 or isinstance(value, bool) or not isinstance(value, int | float):
         return ""
     return f"; {value} % is {value / 100:g}" if 1 < value <= 100 else ""
 

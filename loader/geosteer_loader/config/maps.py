@@ -55,6 +55,13 @@ def nodes_of(spec: Map) -> list[str]:
     return list(dict.fromkeys(node for weights in entries(spec) for node in weights))
 
 
+def usable_nodes_of(spec: Map) -> list[str]:
+    """Every node that the map gives a weight above 0 somewhere."""
+    return list(
+        dict.fromkeys(node for weights in entries(spec) for node, weight in weights.items() if weight)
+    )
+
+
 @shaped({"type": "string", "pattern": "^[A-Za-z]{2}$"})
 def country(value: object) -> str:
     """A country code of ISO 3166-1 (or XK), in capitals."""

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from geosteer.decision.model import MOST_BIAS, NEARNESS
 from geosteer_loader.config.dns_names import name as dns_name
 from geosteer_loader.config.hints import suggestion
-from geosteer_loader.config.maps import nodes_of
+from geosteer_loader.config.maps import nodes_of, usable_nodes_of
 from geosteer_loader.config.service_records import SETTINGS, read_records
 from geosteer_loader.config.values import choice, flag, integer, number, text
 from geosteer_loader.config.zones import seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
-    from geosteer_loader.config.document import Map, Node, Service
+    from geosteer_loader.config.document import Map, Node, Number, Service
     from geosteer_loader.config.nodes import NodeReader
     from geosteer_loader.config.section import Table
 
+T = TypeVar("T")
+
+_WHOLE: Number = 1
+LEAST_SHARE = 0.001
+"""The smallest `max_share`; for less there is a weight of 0."""
+ROUNDING = 1e-9
+"""By so much a sum of shares may miss 1."""
 POLICIES = ("best", "weighted", "hash", "nearest", "path", "latency")
 
 
@@ -34,7 +41,7 @@ class ServiceReader:
     def read(self, table: Table, maps: Mapping[str, Map], nodes: NodeReader) -> None:
         """All services; they may use only *maps* that exist, and *nodes* that can answer them."""
         used_by_map = {name: _used(spec, nodes.nodes) for name, spec in maps.items()}
-        for key, entry in table.named({"bias", *SETTINGS}):
+        for key, entry in table.named({"bias", "max_share", *SETTINGS}):
             try:
                 name = dns_name(key)
             except ValueError as exc:
@@ -74,7 +81,7 @@ def _service(table: Table, name: str, maps: Mapping[str, Map]) -> Service:
         "answer": table.get("answer", choice("address", "cname"), "address"),
         "max_answers": table.get("max_answers", integer(1, 8), 1),
     }
-    _read_bias(table, service, maps)
+    _read_placement(table, service, maps)
     records = read_records(table, name, service["answer"])
     if "https" in records:
         service["https"] = records["https"]
@@ -88,20 +95,46 @@ def _service(table: Table, name: str, maps: Mapping[str, Map]) -> Service:
     return service
 
 
-def _read_bias(table: Table, service: Service, maps: Mapping[str, Map]) -> None:
-    """Node -> bias; only nodes of the service's map have one, and only policies that go by distance or time know it."""
-    entry = table.table("bias")
+def _read_placement(table: Table, service: Service, maps: Mapping[str, Map]) -> None:
+    """What places weight by hand: `bias` and `max_share` of nodes of the service's map; few policies know them."""
     members = nodes_of(maps[service["map"]]) if service["map"] in maps else None
-    biases = {}
+    biases = _by_node(table, "bias", integer(-MOST_BIAS, MOST_BIAS), 0, service, members)
+    limits: dict[str, Number] = _by_node(table, "max_share", number(LEAST_SHARE, 1), _WHOLE, service, members)
+    for key in ("bias", "max_share"):
+        if key in table and service["policy"] not in NEARNESS:
+            table.add(key, f"needs policy nearest or latency, and the policy is {service['policy']}")
+    if biases:
+        service["bias"] = biases
+    if not limits:
+        return
+    service["max_share"] = limits
+    if service["max_answers"] > 1:
+        table.add("max_share", "needs max_answers = 1: a client of several nodes is nobody's alone")
+    if members is not None:
+        room = sum(limits.get(node, 1) for node in usable_nodes_of(maps[service["map"]]))
+        if room < 1 - ROUNDING:
+            table.add(
+                "max_share",
+                f"leaves clients without a node: all nodes of map {service['map']} together may have {room * 100:g} % of them",
+            )
+
+
+def _by_node(
+    table: Table,
+    key: str,
+    parse: Callable[[object], T],
+    default: T,
+    service: Service,
+    members: Collection[str] | None,
+) -> dict[str, T]:
+    """Node -> value, of those that differ from the default. Args: members: the map's nodes; None: there is no such map."""
+    entry = table.table(key)
+    values = {}
     for node in entry.names():
         if members is not None and node not in members:
             entry.add(node, f"is not a node of map {service['map']}{suggestion(node, members)}")
-        biases[node] = entry.get(node, integer(-MOST_BIAS, MOST_BIAS), 0)
-    if "bias" in table and service["policy"] not in NEARNESS:
-        table.add("bias", f"needs policy nearest or latency, and the policy is {service['policy']}")
-    given = {node: bias for node, bias in biases.items() if bias}
-    if given:
-        service["bias"] = given
+        values[node] = entry.get(node, parse, default)
+    return {node: value for node, value in values.items() if value != default}
 
 
 def _used(spec: Map, nodes: Mapping[str, Node]) -> dict[str, Node]:

@@ -101,7 +101,7 @@ class Outcomes(Generic[T]):
                     if weight > 0 and node.has(kind) and standing.get(node.name, (None, 0))[0] == level
                 ]
                 offered = offered or bool(shares)
-                if max(shares, default=0) >= 1:
+                if max(shares, default=0) >= 1 and not self.service.offsets:
                     break
             if not offered:
                 return frozenset([node.name for node in self.service.map.nodes])

@@ -163,15 +163,15 @@ def _areas(bundle: Bundle, services: Iterable[Service], zones: Mapping[str, Any]
         if service.policy == "latency":
             numbers += [service.equal_ms, service.equal_percent]
         placed = bool(service.middles) or not numbers
-        factors = tuple(sorted(service.factors.items()))
-        key = (service.map.name, service.policy, *numbers, placed, factors, kinds)
+        by_hand = service.placement
+        key = (service.map.name, service.policy, *numbers, placed, by_hand, kinds)
         if key not in areas:
             words = [service.map.name, service.policy, *[f"{number:g}" for number in numbers]]
             if not placed:
                 words.append("places")
-            if factors:
+            if any(by_hand):
                 words.append(
-                    "bias" + hashlib.sha1(repr(factors).encode(), usedforsecurity=False).hexdigest()[:8]
+                    "bias" + hashlib.sha1(repr(by_hand).encode(), usedforsecurity=False).hexdigest()[:8]
                 )
             areas[key] = Area("-".join([*words, *(kind.lower() for kind in kinds)]), [], kinds)
         areas[key].services.append(service)
@@ -182,6 +182,11 @@ def _inexpressible(bundle: Bundle, service: Service) -> None:
     place = f'services."{service.name}"'
     if service.policy == "hash":
         bundle.lose(f"{place}.policy", "hash: answers are not sticky, each one is drawn by weight")
+    if any(offset.keep < 1 for offset in service.offsets.values()):
+        bundle.lose(
+            f"{place}.max_share",
+            "clients at the edge of a catchment are not divided: its node gets all of them",
+        )
     if service.max_answers > 1:
         bundle.lose(f"{place}.max_answers", "only one node is returned")
     if service.map.all_down == "none":

@@ -73,6 +73,7 @@ def examine(config: Config, store: Store, proposal: Proposal, traffic: Traffic |
                 examination.findings += _compared(config, proposal.before, table, census)
             except CorruptPage as exc:
                 log.warning("%s: cannot be compared with what is published: %s", table.name, exc)
+    examination.warnings += proposal.warnings
     if proposal.known.unreadable:
         examination.warnings.append(f"{proposal.known.unreadable}: the impact on clients is unknown")
     if proposal.changed:

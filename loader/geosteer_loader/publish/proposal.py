@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from geosteer.errors import ConfigError
 from geosteer.keys import FAMILIES, TABLES, digest, own_fields, root_field
 from geosteer.resp.conversation import MOST_BYTES, MOST_VALUES
+from geosteer_loader.publish.offsets import put_offsets
 from geosteer_loader.store.inventory import Inventory
 from geosteer_loader.store.pages import Pages
 from geosteer_loader.tables.build import build_tables, pages_of
@@ -65,6 +66,8 @@ class Proposal:
     """The same as it is published."""
     after: dict[str, str]
     """Fields of `current` as they would be, without stamps."""
+    warnings: list[str]
+    """What is to be said of how clients are placed."""
 
     @property
     def changed(self) -> list[str]:
@@ -76,9 +79,7 @@ class Proposal:
 
     def roots(self) -> dict[str, Roots]:
         """Field of `current` (`geo.v4`) -> digest of the root page before and after, of every table in either."""
-        fields = [root_field(table, bits) for table in TABLES for bits in FAMILIES.values()]
-        pairs = {name: (self.before.get(name), self.after.get(name)) for name in fields}
-        return {name: pair for name, pair in pairs.items() if pair != (None, None)}
+        return roots_of(self.before, self.after)
 
     def ranges(self) -> dict[str, Ranges]:
         """Digest of a root page -> what its pages hold, of the tables that were built from ranges."""
@@ -111,6 +112,13 @@ class Lacking:
     def size(self) -> int:
         """Bytes of all of them."""
         return sum(map(len, (*self.leaves.values(), *self.inner.values())))
+
+
+def roots_of(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, Roots]:
+    """Field of `current` (`geo.v4`) -> digest of the root page before and after, of every table in either."""
+    fields = [root_field(table, bits) for table in TABLES for bits in FAMILIES.values()]
+    pairs = {name: (before.get(name), after.get(name)) for name in fields}
+    return {name: pair for name, pair in pairs.items() if pair != (None, None)}
 
 
 def lacking(proposal: Proposal, writer: Writer) -> Lacking:
@@ -154,15 +162,27 @@ def propose(
         if table.name == "geo":
             continents = known.continents() if table.kept else table.continents
             document["continents"] = {**document["continents"], **continents}
-    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-    _check_size(len(document["nodes"]), len(text))
-    after = {"config": digest(text).hex()}
+    after: dict[str, str] = {}
     for table in tables:
         after.update(table.fields)
+    warnings: list[str] = []
+    if not live.keep_document or known.document is None:
+        warnings = put_offsets(
+            document, known.document, Pages(store, pages_of(tables)), roots_of(before, after)
+        )
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    _check_size(len(document["nodes"]), len(text))
+    after["config"] = digest(text).hex()
     if "swept" in before:
         after["swept"] = before["swept"]
     return Proposal(
-        before=before, known=known, tables=tables, document=json.loads(text), text=text, after=after
+        before=before,
+        known=known,
+        tables=tables,
+        document=json.loads(text),
+        text=text,
+        after=after,
+        warnings=warnings,
     )
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from geosteer.decision.client import Client
     from geosteer.decision.decision import Decision
-    from geosteer.decision.model import Node, Service
+    from geosteer.decision.model import Node, Offset, Service
     from geosteer_loader.query.context import Context
 
     Row = Mapping[str, Any]
@@ -64,7 +64,10 @@ def _candidate(
     answered = decision.layer.get(row["type"]) == row["layer"]
     answer = decision.answer.get(row["type"], ()) if answered else ()
     chosen = node in answer
-    given_away = row["excluded"] is None and not keeps(row, asker)
+    declined = any(
+        (kind, name) == (row["type"], node.name) for kind, name, _ in decision.declined
+    )  # for its share, or at the edge of its catchment
+    given_away = row["excluded"] is None and (declined or not keeps(row, asker))
     forced = state is not None and state.forced(context.now) is not None
     ramping = state is not None and state.ramping(context.now, node.ramp)
     return Candidate(
@@ -98,23 +101,33 @@ def _went_by(
         time = times.get(node.name)
         if time is not None and time > SLOWEST:
             return RoundTrip(None, f"fails for {time - SLOWEST} % of {whom}")
-        return RoundTrip(time, None, *_biased(node, service, time))
+        return RoundTrip(time, None, *_biased(node, service, time, service.offsets))
     if service.policy in NEARNESS:
         place = _place(service, decision)
         away = policy.distance(place, node.location) if place else float("inf")
         known = away if isfinite(away) else None
-        return Nearness(None if known is None else round(known, 1), *_biased(node, service, known))
+        return Nearness(
+            None if known is None else round(known, 1), *_biased(node, service, known, service.offsets_km)
+        )
     if service.policy == "path":
         vantage = node.vantage or node.name
         return PathLength(vantage, _lengths(decision).get(vantage))
     return None
 
 
-def _biased(node: Node, service: Service, measure: float | None) -> tuple[float | None, float | None]:
-    """A node's bias, and what its distance or time counts as with it; None where it has none, or nothing is known."""
-    if measure is None or node.name not in service.factors:
-        return None, None
-    return service.bias[node.name], round(measure * service.factors[node.name], 1)
+def _biased(
+    node: Node, service: Service, measure: float | None, offsets: Mapping[str, Offset]
+) -> tuple[float | None, float | None, float | None]:
+    """A node's bias, what is added for its `max_share`, and what its distance or time counts as with both.
+
+    None where it has none, or where nothing is known.
+    """
+    factor, offset = service.factors.get(node.name), offsets.get(node.name)
+    if measure is None or (factor is None and offset is None):
+        return None, None, None
+    added = offset.add if offset is not None else 0.0
+    counts = measure * (1.0 if factor is None else factor) + added
+    return service.bias.get(node.name) or None, round(added, 1) or None, round(counts, 1)
 
 
 def _whom(context: Context, asker: Client | None) -> str:

@@ -39,8 +39,10 @@ class Nearness:
     """Between client and node; None: not known."""
     bias: float | None = None
     """The node's, where it has one."""
+    offset: float | None = None
+    """Kilometres that are added for the node's `max_share`, where there are any."""
     biased: float | None = None
-    """Kilometres that count with that bias."""
+    """Kilometres that count with both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +65,10 @@ class RoundTrip:
     """`fails for 31 % of AS64500`, where it is passed over for that."""
     bias: float | None = None
     """The node's, where it has one."""
+    offset: float | None = None
+    """Milliseconds that are added for the node's `max_share`, where there are any."""
     biased: float | None = None
-    """Milliseconds that count with that bias."""
+    """Milliseconds that count with both."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +115,8 @@ class Candidate:
     def to_json(self) -> dict[str, Any]:
         """The fields above; without `chance` where it is None, and with those of `went_by` in its place.
 
-        A node without a bias has no `bias` and `biased`.
+        A node without a bias has no `bias`, one that is not pushed away for its `max_share` has no `offset`, and one without
+        either has no `biased`.
         """
         document = _fields(self)
         del document["went_by"]
@@ -119,7 +124,7 @@ class Candidate:
             del document["chance"]
         if self.went_by is not None:
             document.update(_fields(self.went_by))
-        for name in ("bias", "biased"):
+        for name in ("bias", "offset", "biased"):
             if document.get(name, "") is None:
                 del document[name]
         return document

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from geosteer.decision.model import Model
 from geosteer.errors import ConfigError
-from geosteer_loader.shares import costs, weights
+from geosteer_loader.shares import costs, placement, weights
 from geosteer_loader.shares.linear_program import Problem, solve
 from geosteer_loader.shares.node_loss import close_each
 
@@ -84,6 +84,10 @@ class Result:
     """What happens when each node closes; empty when that was not asked for."""
     layers: Layers
     """The weights: the map."""
+    max_share: dict[str, float]
+    """Node -> the limit with which a service of policy `nearest` comes to about the same; the others need none."""
+    bias: dict[str, int] | None
+    """Node -> the bias with which such a service overloads none; None: no bias does, or costs are no distances."""
     warnings: list[str]
 
     @property
@@ -129,6 +133,7 @@ def shares(config: Config, regions: Sequence[Region], wish: Wish, read: Read | N
         cost.update({name: {node.name: 0.0 for node in nodes} for name in lost})
     problem = Problem(demand={region.name: region.demand for region in regions}, capacity=room, cost=cost)
     plan = weights.spread(solve(problem), room)
+    near = wish.by == costs.DISTANCE and not plan.shortfall
     layers = weights.planned_map(plan, regions, room, own)
     loads = plan.loads()
     return Result(
@@ -151,6 +156,8 @@ def shares(config: Config, regions: Sequence[Region], wish: Wish, read: Read | N
         if wish.closings
         else [],
         layers=layers,
+        max_share=placement.limits(plan, room) if near else {},
+        bias=placement.biases(problem) if near else None,
         warnings=warnings,
     )
 

@@ -98,12 +98,12 @@ def loads(
 def toml(name: str, layers: Layers) -> str:
     """The map as it stands in the loader's configuration file."""
     lines = [
-        f"# Made by `geosteer shares`; for services of policy weighted or hash.\n[maps.{_quoted(name)}.default]"
+        f"# Made by `geosteer shares`; for services of policy weighted or hash.\n[maps.{quoted(name)}.default]"
     ]
-    lines += [f"{_quoted(node)} = {weight}" for node, weight in layers[ELSEWHERE][""].items()]
+    lines += [f"{quoted(node)} = {weight}" for node, weight in layers[ELSEWHERE][""].items()]
     for layer, entries in layers.items():
         if layer != ELSEWHERE and entries:
-            lines.append(f"\n[maps.{_quoted(name)}.{layer}]")
+            lines.append(f"\n[maps.{quoted(name)}.{layer}]")
             lines += [f"{key} = {{ {_inline(weights)} }}" for key, weights in sorted(entries.items())]
     return "\n".join(lines) + "\n"
 
@@ -131,9 +131,9 @@ def _whole(amounts: Mapping[str, float], own: Mapping[str, float]) -> Weights:
 
 
 def _inline(weights: Weights) -> str:
-    return ", ".join(f"{_quoted(node)} = {weight}" for node, weight in weights.items())
+    return ", ".join(f"{quoted(node)} = {weight}" for node, weight in weights.items())
 
 
-def _quoted(key: str) -> str:
+def quoted(key: str) -> str:
     """A TOML key; names of nodes and maps may hold dots."""
     return key if key.replace("-", "").replace("_", "").isalnum() else f'"{key}"'

@@ -58,6 +58,31 @@ CASES = {
         changed(("map =", 'policy = "nearest"\nbias = 5\nmap =')),
         'services."www.cdn.example.net".bias: must be a table, not a whole number',
     ),
+    "largest share as per cent": (
+        changed(("map =", 'policy = "nearest"\nmax_share = { lon1 = 30 }\nmap =')),
+        'services."www.cdn.example.net".max_share.lon1: must be a number from 0.001 to 1, not 30; 30 % is 0.3',
+    ),
+    "largest share of no node": (
+        changed(("map =", 'policy = "nearest"\nmax_share = { lon2 = 0.5 }\nmap =')),
+        'services."www.cdn.example.net".max_share.lon2: is not a node of map default; did you mean "lon1"?',
+    ),
+    "largest share that the policy does not know": (
+        changed(("map =", 'policy = "path"\nmax_share = { lon1 = 0.5 }\nmap =')),
+        'services."www.cdn.example.net".max_share: needs policy nearest or latency, and the policy is path',
+    ),
+    "largest shares that leave clients over": (
+        changed(("map =", 'policy = "nearest"\nmax_share = { lon1 = 0.5, ams1 = 0.4 }\nmap =')),
+        (
+            'services."www.cdn.example.net".max_share: leaves clients without a node: all nodes of map default together '
+            "may have 90 % of them"
+        ),
+    ),
+    "largest share of several answers": (
+        changed(("map =", 'policy = "nearest"\nmax_answers = 2\nmax_share = { lon1 = 0.5 }\nmap =')),
+        (
+            'services."www.cdn.example.net".max_share: needs max_answers = 1: a client of several nodes is nobody\'s alone'
+        ),
+    ),
     # nodes
     "bad address": (
         changed(("192.0.2.2", "192.0.2.256")),

@@ -22,7 +22,7 @@ LOADER_SETTINGS = {
     "type", "status", "body", "host", "headers", "sni", "verify", "port", "command", "interval", "profile",
     "order", "all_down", "max_down",
     "ns", "ns_ttl", "mname", "rname", "refresh", "retry", "expire", "minimum", "ttl", "name", "content",
-    "map", "policy", "bias", "ttl_min", "country_middle", "answer", "max_answers", "https", "svcb",
+    "map", "policy", "bias", "max_share", "ttl_min", "country_middle", "answer", "max_answers", "https", "svcb",
     "max_shrink", "max_country_change", "max_impact", "max_age", "keep", "grace", "control", "forget", "rule",
 }  # fmt: skip
 WORKER_SETTINGS = {

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from geosteer.decision.model import bias_factor
 from geosteer.errors import SourceError
-from geosteer_loader.shares import weights
+from geosteer_loader.shares import placement, weights
 from geosteer_loader.shares.demand import Region, read_demand
 from geosteer_loader.shares.linear_program import NoSolver, Plan, Problem, solve
 from geosteer_loader.shares.node_loss import close_each
@@ -284,3 +285,37 @@ def test_closing_the_only_node_leaves_nobody() -> None:
     layers = weights.planned_map(solve(problem), [region("GB", 7)], problem.capacity, {"lon1": 100})
     (found,) = close_each(problem, layers, [region("GB", 7)], {"lon1": 10.0}, {"lon1": 100}, {})
     assert (found.fullest, found.utilisation, found.shortfall) == (None, 0, 7)
+
+
+# ---------------------------------------------------------------- max_share and bias
+
+
+def test_full_nodes_get_a_limit_and_the_others_none() -> None:
+    problem = Problem(
+        demand={"GB": 60.0, "NL": 30.0, "US": 10.0}, capacity={"lon": 40.0, "ams": 90.0},
+        cost={"GB": {"lon": 1, "ams": 3}, "NL": {"lon": 3, "ams": 1}, "US": {"lon": 50, "ams": 60}},
+    )  # fmt: skip
+    assert placement.limits(solve(problem), problem.capacity) == {"lon": 0.4}
+
+
+def test_a_bias_shrinks_full_nodes_until_every_regions_nearest_has_room() -> None:
+    problem = Problem(
+        demand={"GB": 60.0, "IE": 30.0, "NL": 20.0}, capacity={"lon": 70.0, "ams": 90.0},
+        cost={"GB": {"lon": 100, "ams": 500}, "IE": {"lon": 450, "ams": 800}, "NL": {"lon": 400, "ams": 50}},
+    )  # fmt: skip
+    bias = placement.biases(problem)
+    assert bias is not None
+    assert set(bias) == {"lon"}
+    loads = {"lon": 0.0, "ams": 0.0}
+    for region, costs_there in problem.cost.items():
+        nearest = min(costs_there, key=lambda node: costs_there[node] * bias_factor(bias.get(node, 0)))
+        loads[nearest] += problem.demand[region]
+    assert loads == {"lon": 60.0, "ams": 50.0}
+    assert bias["lon"] == -44, "the least that does it: 450 / (1 - 0.44) is above 800"
+
+
+def test_without_a_surplus_no_bias_is_needed_and_none_divides_a_region() -> None:
+    fits = Problem(demand={"GB": 5.0}, capacity={"lon": 9.0, "ams": 9.0}, cost={"GB": {"lon": 1, "ams": 2}})
+    assert placement.biases(fits) == {}
+    large = Problem(demand={"GB": 15.0}, capacity={"lon": 9.0, "ams": 9.0}, cost={"GB": {"lon": 1, "ams": 2}})
+    assert placement.biases(large) is None

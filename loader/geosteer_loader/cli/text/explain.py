@@ -100,11 +100,14 @@ def _milliseconds(candidate: Candidate) -> str:
 
 
 def _biased(candidate: Candidate) -> str:
-    """`3090 with bias 25`: what its distance or time counts as, where the node has a bias."""
+    """`3090 with bias 25`: what its distance or time counts as, where a bias or `max_share` changes it."""
     went_by = candidate.went_by
-    if not isinstance(went_by, Nearness | RoundTrip) or went_by.bias is None:
+    if not isinstance(went_by, Nearness | RoundTrip) or went_by.biased is None:
         return ""
-    return f"{went_by.biased:.{isinstance(went_by, RoundTrip):d}f} with bias {went_by.bias:g}"
+    why = [f"bias {went_by.bias:g}"] if went_by.bias is not None else []
+    if went_by.offset is not None:
+        why.append(f"{went_by.offset:g} added for its max_share")
+    return f"{went_by.biased:.{isinstance(went_by, RoundTrip):d}f} with {' and '.join(why)}" if why else ""
 
 
 def _verdict(candidate: Candidate) -> str:

@@ -8,8 +8,11 @@ import click
 
 from geosteer_loader.cli.text.formatting import columns
 from geosteer_loader.percent import percent
+from geosteer_loader.shares.weights import quoted
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from geosteer_loader.shares.node_loss import Closing
     from geosteer_loader.shares.planner import Result
 
@@ -43,7 +46,22 @@ def text(result: Result) -> str:
     if result.closings:
         header = ("CLOSED", "MOVES", "FULLEST THEN", "UTILISATION", "OVERLOAD", "NEW PLAN")
         parts += ["", columns(header, [_closing(node, result.unit) for node in result.closings])]
+    if lines := placement(result):
+        parts += ["", "for a service of policy nearest on a map of these nodes, one of:", *lines]
     return "\n".join(parts)
+
+
+def placement(result: Result) -> list[str]:
+    """Settings with which a service of policy `nearest` comes to about the same; none where it needs none."""
+    settings: list[tuple[str, Mapping[str, float]]] = [
+        ("max_share", result.max_share),
+        ("bias", result.bias or {}),
+    ]
+    return [
+        f"{name} = {{ {', '.join(f'{quoted(node)} = {value:g}' for node, value in given.items())} }}"
+        for name, given in settings
+        if given
+    ]
 
 
 def infeasible(result: Result) -> str:
