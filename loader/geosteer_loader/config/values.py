@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from geosteer.durations import parse_duration
@@ -92,6 +93,7 @@ def flag(value: object) -> bool:
     return value
 
 
+@lru_cache(maxsize=None, typed=True)
 def integer(low: int, high: int) -> Callable[[object], int]:
     """A parser of whole numbers from *low* to *high*."""
 
@@ -104,6 +106,7 @@ def integer(low: int, high: int) -> Callable[[object], int]:
     return parse
 
 
+@lru_cache(maxsize=None, typed=True)
 def number(low: Number, high: Number) -> Callable[[object], Number]:
     """A parser of numbers from *low* to *high*."""
 
@@ -117,6 +120,7 @@ def number(low: Number, high: Number) -> Callable[[object], Number]:
     return parse
 
 
+@lru_cache(maxsize=None, typed=True)
 def duration(low: Number = 0, high: Number = YEAR, unit: str = "s") -> Callable[[object], Number]:
     """A parser of times from *low* to *high* of *unit*: a number of them, or text such as `90s`, `1h30m`."""
 
@@ -167,6 +171,7 @@ def choice(*options: Choice) -> Callable[[object], Choice]:
     return parse
 
 
+@lru_cache(maxsize=None, typed=True)
 def address(version: int = 0) -> Callable[[object], str]:
     """A parser of addresses of one *version* (4, 6; 0: either), giving their usual form (RFC 5952)."""
 
