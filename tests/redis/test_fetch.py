@@ -23,6 +23,7 @@ from geosteer_loader.store.store import connect
 from support.data import shared
 from support.https_server import HttpsServer, folder_of
 from support.publishing import contents, current_of, objects_in, write_config
+from support.source_formats import pair
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -377,6 +378,23 @@ def test_archives_that_cannot_be_used_are_bad_copies(
         source.fetch()
     assert message in str(caught.value)
     assert folder_of(source.path.parent) == []
+
+
+def test_an_archive_of_blocks_and_locations_is_kept_whole_and_recognised(
+    source: Source, server: HttpsServer
+) -> None:
+    archive = pair()
+    server.put("/geo.csv", archive)
+    source.form = "auto"
+    source.fetch()
+    assert source.copy == archive
+    (configured,) = [each for each in source.config().sources["geo"] if each.remote]
+    taken = configured.recognised("geo")
+    assert taken is not None
+    assert taken.format == "geolite2"
+    server.put("/geo.csv", archive[:-30])
+    source.fetch()
+    assert source.copy == archive
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, bytes], ids=["gzip", "bzip2", "plain"])

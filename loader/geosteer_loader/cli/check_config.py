@@ -66,6 +66,7 @@ def check_config(
         return
     problems: list[str] = []
     wrong: list[str]
+    recognised: list[str] = []
     checked: list[Path] = []
     named = file or config_path
     if named is not None or backend is None or any(path.is_file() for path in options.DEFAULTS):
@@ -82,6 +83,7 @@ def check_config(
                 wrong, doubtful = config.source_problems(loaded)
                 problems += wrong
                 warnings = [*warnings, *doubtful, *_unplaced(loaded)]
+                recognised = [] if wrong else list(_recognised(loaded))
             for warning in warnings:
                 log.warning("%s", warning)
     if backend is not None:
@@ -92,8 +94,18 @@ def check_config(
             log.warning("%s", warning)
     if problems:
         raise ConfigError(problems)
+    for line in recognised:
+        click.echo(line)
     for path in checked:
         click.echo(f"{path}: no problems")
+
+
+def _recognised(config: Config) -> Iterator[str]:
+    """What sources were taken for whose format the configuration does not say."""
+    for table, sources in config.sources.items():
+        for source in sources:
+            if source.live is None and source.path.is_file() and (taken := source.recognised(table)):
+                yield f"{source.place}: {source.path} is taken for format {taken.format}: {taken.told}"
 
 
 def _unplaced(config: Config) -> Iterator[str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 from itertools import chain
 from typing import TYPE_CHECKING
 
 from geosteer_loader.config.toml_file import read_beside
 from geosteer_loader.config.values import label, prefix, text
-from geosteer_loader.sources.prefix import parse_network
+from geosteer_loader.sources.prefix import parse_address, parse_network, split_range
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 _CARRIERS = ((0xFFFF << 32, 96), (0x0064FF9B << 96, 96), (0x2002 << 112, 16))
 """Prefixes of IPv6 whose members are looked up as the IPv4 address that they carry."""
+
+_KEYS = ("cidr", "network", "prefix")
+"""What lists of JSON objects call a network."""
 
 _PIECE = 1 << 16
 """Characters of a list that are split into lines at a time, at least."""
@@ -87,19 +91,52 @@ def _network(
 
 
 def _lines(path: Path, table: Table, problems: Problems) -> Iterator[tuple[int, Prefix]]:
-    """The prefixes of a list with their lines, one a line, `#` begins a comment."""
+    """The prefixes of a list with their lines.
+
+    One prefix, range or JSON object a line, as Team Cymru's bogons, Spamhaus's DROP and other lists have them; `#` and `;`
+    begin a comment.
+    """
     try:
-        content = read_beside(path)
+        content = read_beside(path, utf16=True)
     except ValueError as exc:
         table.add("file", f"{path} {exc}")
         return
     for number, line in enumerate(_split(content), 1):
-        plain = line.partition("#")[0].strip()
-        if plain:
-            try:
+        try:
+            plain = _of_object(line) if line[:1] == "{" else line.partition("#")[0].partition(";")[0].strip()
+            if not plain:
+                continue
+            if "-" in plain:
+                for network in _range(plain):
+                    yield number, network
+            else:
                 yield number, _prefix(plain)
-            except ValueError as exc:
-                problems.add(f"line {number}", str(exc), file=str(path))
+        except ValueError as exc:
+            problems.add(f"line {number}", str(exc), file=str(path))
+
+
+def _range(plain: str) -> Iterator[Prefix]:
+    """The prefixes of `192.0.2.1-192.0.2.9`. Raises: ValueError: not such a range."""
+    low, _, high = plain.partition("-")
+    bits, first = parse_address(low.strip())
+    other, last = parse_address(high.strip())
+    if other != bits or last < first:
+        raise ValueError(f"not a range of addresses: {plain[:80]!r}")
+    return ((bits, start, length) for start, length in split_range(bits, first, last))
+
+
+def _of_object(line: str) -> str:
+    """The network of `{"cidr": "192.0.2.0/24", ...}`; "" of an object that tells of the list itself. Raises: ValueError."""
+    try:
+        told = json.loads(line)
+        network = next(
+            (told[key] for key in _KEYS if key in told), "" if told.get("type") == "metadata" else None
+        )
+    except (ValueError, RecursionError, AttributeError) as exc:
+        raise ValueError(f"not a JSON object: {line[:60]!r}") from exc
+    if not isinstance(network, str):
+        raise ValueError(f"no network in {line[:60]!r}")
+    return network
 
 
 def _prefix(plain: str) -> Prefix:

@@ -129,6 +129,11 @@ class _Builder:
                     yield _when(key, {"type": "string", "pattern": f"^{which[0]}"}, rule, usual)
                 elif rule and (rule != usual or len(by_rule) > 1):
                     yield _when(key, {"enum": which}, rule, {})
+            if usual and key not in required and len(by_rule) > 1 and json.dumps(usual) in by_rule:
+                yield {
+                    "if": {"not": {"required": [key]}},
+                    "then": usual,
+                }  # as with the word that is the default
 
     def _rule(
         self,

@@ -12,6 +12,7 @@ from geosteer.errors import SourceError
 from geosteer_loader.config.sources import missing_source
 from geosteer_loader.sources.builtin import FORMAT, BuiltinSource, stale
 from geosteer_loader.sources.formats import MAY_BE_EMPTY, source_of
+from geosteer_loader.sources.recognise import UnrecognisedError
 from geosteer_loader.sources.report import Report
 from geosteer_loader.sources.source_files import SourceFile
 
@@ -93,6 +94,8 @@ def wrong_content(table: str, source: SourceConfig, seconds: float = SECONDS) ->
                 return f"{source.path}: no prefix in it has a record (format {source.format})"
             for _ in islice(rows, ROWS):  # lines further on may be malformed
                 pass
+    except UnrecognisedError as exc:
+        return exc.line
     except SourceError as exc:
         first, *more = str(exc).splitlines()
         rest = f" (and {len(more)} more lines)" if more else ""

@@ -11,7 +11,7 @@ from geosteer_loader.config.live_sources import LIVE, read_live
 from geosteer_loader.config.url_sources import copy_name, file_or_url, read_remote, unset
 from geosteer_loader.config.values import choice, label, size, text
 from geosteer_loader.sources.builtin import FORMAT, SHIPPED
-from geosteer_loader.sources.formats import FORMATS, open_source
+from geosteer_loader.sources.formats import AUTO, FORMATS, open_source
 from geosteer_loader.sources.growing import is_pattern, newest_whole
 from geosteer_loader.sources.source import LIMIT
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from geosteer_loader.config.live_sources import LiveConfig
     from geosteer_loader.config.section import Table
     from geosteer_loader.config.url_sources import Remote
+    from geosteer_loader.sources.recognise import Recognised
     from geosteer_loader.sources.source import Authorised, Source
 
 
@@ -42,7 +43,7 @@ class SourceConfig:
     """One input file of a table."""
 
     format: str
-    """One of the table's `FORMATS`."""
+    """One of the table's `FORMATS`; `auto` if nothing is said of it."""
     path: Path
     """Where it lies, or where its copy is kept; absolute."""
     vantage: str | None
@@ -61,8 +62,24 @@ class SourceConfig:
     """Set if it is a stream of updates: `path` is its socket then, and `geosteer follow` alone reads it."""
 
     def open(self, table: str, authorised: Authorised | None = None) -> Source:
-        """The source for *table*, its routes judged by *authorised*; nothing is read before its `rows`."""
+        """The source for *table*, its routes judged by *authorised*.
+
+        Raises: SourceError: its format was to be recognised, and is not.
+        """
         return open_source(table, self.format, self.path, self.member, self.max_size, authorised)
+
+    def recognised(self, table: str) -> Recognised | None:
+        """What it was taken for as a source of *table*; None: the configuration says what it is.
+
+        Raises: SourceError: it cannot be read, or is not recognised.
+        """
+        if self.format != AUTO:
+            return None
+        # every reader's rules, which few commands need
+        from geosteer_loader.sources.recognise import recognise
+        from geosteer_loader.sources.source_files import SourceFile
+
+        return recognise(table, SourceFile(self.path, self.member, self.max_size))
 
 
 def read_sources(table: Table, base: Path) -> dict[str, tuple[SourceConfig, ...]]:
@@ -96,7 +113,9 @@ def _sources(table: Table, name: str, base: Path, cache: Path) -> tuple[SourceCo
     sources: list[SourceConfig] = []
     for entry in table.tables(SECTIONS.get(name, name)):
         streams = LIVE if name in {"bgp", "path"} else ()
-        format_ = entry.require("format", choice(*FORMATS.get(name, ()), *streams), "")
+        formats = choice(*FORMATS.get(name, ()), *streams)
+        default = AUTO if AUTO in FORMATS[name] else None
+        format_ = entry.get("format", formats, default) if default else entry.require("format", formats, "")
         if format_ in LIVE:
             sources.append(_stream(entry, name, format_, base, cache / STATE))
             continue

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from geosteer.errors import ConfigError
 from geosteer_loader.config.toml_syntax import explanation
-from geosteer_loader.sources.text import BYTE_ORDER_MARK
+from geosteer_loader.sources.text import BYTE_ORDER_MARK, as_utf8
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,8 +41,8 @@ def read_text(path: Path) -> str:
         ) from exc
 
 
-def read_beside(path: Path) -> str:
-    """The text of a file that the configuration names, without a byte order mark.
+def read_beside(path: Path, *, utf16: bool = False) -> str:
+    """The text of a file that the configuration names, without a byte order mark; *utf16*: it may be UTF-16, too.
 
     Raises: ValueError: it cannot be read, is not a regular file (a FIFO would block for ever), too large, or not UTF-8;
         the message completes the sentence "this file ...".
@@ -55,6 +55,8 @@ def read_beside(path: Path) -> str:
     except OSError as exc:
         raise ValueError(f"cannot be read: {exc.strerror or exc}") from exc
     _check_size(data)
+    if utf16:
+        data = b"".join(as_utf8(iter((data,))))
     try:
         return data.decode().removeprefix(BYTE_ORDER_MARK)
     except UnicodeDecodeError as exc:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import IO, TYPE_CHECKING
 
 from geosteer_loader.sources.archive import Layer, damaged, open_member, open_packed
+from geosteer_loader.sources.bundle import bundle_in
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,8 +30,18 @@ def unpack(packed: Path, target: Path, member: str | None, limit: int, *, inflat
             _copy(open_packed(raw, member, limit), file)
             return
         _copy(Layer(raw, limit) if member is None else open_member(raw, member, limit), file)
-        file.seek(0)
-        _copy(open_packed(file, None, limit), None)
+        for needed in _members(file):
+            file.seek(0)
+            _copy(open_packed(file, needed, limit), None)
+
+
+def _members(file: IO[bytes]) -> tuple[str | None, ...]:
+    """What a reader will read of a file: the members of an archive that is read whole, or what there is."""
+    file.seek(0)
+    bundle = bundle_in(file)
+    if bundle is None:
+        return (None,)
+    return (*bundle.blocks, bundle.locations) if bundle.locations else bundle.blocks
 
 
 def _copy(layer: Layer, file: IO[bytes] | None) -> None:

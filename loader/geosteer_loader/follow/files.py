@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from geosteer_loader.config.rpki import FORMAT
 from geosteer_loader.follow.followed import Sight
 from geosteer_loader.sources import growing
+from geosteer_loader.sources.formats import AUTO
 from geosteer_loader.sources.mrt_outline import outline
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ class FollowedFile:
 
     def _outline(self, path: Path) -> Outline | None:
         """How an MRT file is made up; None: it is another one, or reading it will tell what is wrong."""
-        if self.source.format != "mrt":
+        if self.source.format not in {"mrt", AUTO}:
             return None
         try:
             return outline(path)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import re
 import struct
 import tarfile
 import tempfile
@@ -35,6 +36,10 @@ COPIED = 1 << 20
 """Bytes that are copied at a time."""
 
 _TAR, _ZIP = "tar", "zip"
+_PAPERS = re.compile(
+    r"(?:license|licence|readme|copyright|copying|notice)(?![a-z])|.*\.(?:md|pdf|html?)$", re.IGNORECASE
+)
+"""Members of an archive that say something of the data and are none."""
 _BZIP2_BLOCKS = (b"1AY&SY", b"\x17rE8P\x90")
 """What follows `BZh1` to `BZh9`: a block, or the end of an empty stream; MRT dumps of April 2005 begin with `BZh1`, too."""
 _UNREADABLE = {
@@ -216,6 +221,8 @@ def _zip_member(raw: IO[bytes], member: str | None) -> _Readable:
     archive = zipfile.ZipFile(raw)
     entries = [entry for entry in archive.infolist() if not entry.is_dir()]
     chosen = [entry for entry in entries if _matches(entry.filename, member or "*")]
+    if member is None and len(chosen) > 1:
+        chosen = [entry for entry in chosen if not _PAPERS.match(entry.filename.rpartition("/")[2])]
     if member is None and len(chosen) != 1:
         names = _listed([entry.filename for entry in chosen])
         raise ValueError(f"is a zip archive: say with `member` which file in it: {names}")

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 from geosteer.errors import SourceError
 from geosteer_loader.sources.bgp_routes import AsPath, Rib, as_path, own_path
 from geosteer_loader.sources.prefix import parse_network
-from geosteer_loader.sources.source import FAMILIES
-from geosteer_loader.sources.source_files import Problems
+from geosteer_loader.sources.text_source import PlainReading, TextSource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable
 
     from geosteer_loader.sources.bgp_routes import Step
     from geosteer_loader.sources.report import Report
-    from geosteer_loader.sources.source import Authorised, Progress, Row
+    from geosteer_loader.sources.source import Authorised, Row
     from geosteer_loader.sources.source_files import SourceFile
+    from geosteer_loader.sources.text_source import Reading
 
 SECONDS_DIGITS = 10
 """Of a time in seconds since 1970; 10 digits last until 2286."""
@@ -35,57 +35,56 @@ _STEP = re.compile(rf"\{{{_MEMBERS}\}}|\({_MEMBERS}\)|\[{_MEMBERS}\]|[0-9]{{1,10
 _PATH = re.compile(rf"\s*(?:{_STEP.pattern})(?:\s+(?:{_STEP.pattern}))*\s*")
 
 
-class BgpdumpSource:
+class BgpdumpSource(TextSource):
     """One printed table; rows are origins or, for the table `path`, lengths of the shortest path."""
 
-    disjoint = False
-    families = FAMILIES
+    comments = ""
 
     def __init__(self, file: SourceFile, table: str, authorised: Authorised | None = None) -> None:
-        self._file = file
-        self.name = str(file.path)
+        super().__init__(file)
         self._table = table
         self._authorised = authorised
 
-    def rows(self, report: Report, progress: Progress | None = None) -> Iterator[Row]:
-        """Prefixes in the order of the file.
+    def reading(self, report: Report) -> Reading:
+        """A new pass."""
+        return _Reading(self.name, report, Rib(report, self._table, self._authorised))
 
-        Raises: SourceError: not readable, without any route of a table, or lines are malformed (all of them are named).
-        """
-        problems = Problems(self._file.path)
-        rib = Rib(report, self._table, self._authorised)
-        seen, prefix = "", (0, 0, 0)
-        for number, line in self._file.lines(progress):
-            fields = line.split("|")
-            if not line.strip():
-                continue
-            try:
-                if not fields[0].startswith("TABLE_DUMP") or fields[2] != "B":
-                    _refuse_other(fields)
-                    report.note(UPDATES, f"line {number}")
-                    continue
-                if (
-                    not seen
-                    and fields[1].isascii()
-                    and fields[1].isdecimal()
-                    and len(fields[1]) <= SECONDS_DIGITS
-                ):
-                    report.date(int(fields[1]))
-                if fields[5] != seen:
-                    prefix, seen = parse_network(fields[5]), fields[5]
-                path = parse_path(fields[6]) if fields[6].strip() else own_path(int(fields[4]))
-                row = rib.enter(prefix, (path,))
-            except (ValueError, IndexError) as exc:
-                reason = str(exc) if isinstance(exc, ValueError) else "too few fields"
-                problems.add(number, reason)
-                continue
-            if row:
-                yield row
-        problems.check()
-        if not seen:
-            raise SourceError(f"{self.name}: contains no routing table entry (TABLE_DUMP..|..|B|..)")
-        if last := rib.finish():
-            yield last
+
+class _Reading(PlainReading):
+    def __init__(self, name: str, report: Report, rib: Rib) -> None:
+        self._name = name
+        self._report = report
+        self._rib = rib
+        self._seen, self._prefix = "", (0, 0, 0)
+
+    def entry(self, number: int, text: str) -> Iterable[Row]:
+        """The row of the prefix before, where this line begins another. Raises: ValueError: malformed."""
+        fields = text.split("|")
+        try:
+            if not fields[0].startswith("TABLE_DUMP") or fields[2] != "B":
+                _refuse_other(fields)
+                self._report.note(UPDATES, f"line {number}")
+                return ()
+            if not self._seen:
+                self._date(fields[1])
+            if fields[5] != self._seen:
+                self._prefix, self._seen = parse_network(fields[5]), fields[5]
+            path = parse_path(fields[6]) if fields[6].strip() else own_path(int(fields[4]))
+        except IndexError:
+            raise ValueError("too few fields") from None
+        row = self._rib.enter(self._prefix, (path,))
+        return (row,) if row else ()
+
+    def _date(self, seconds: str) -> None:
+        if seconds.isascii() and seconds.isdecimal() and len(seconds) <= SECONDS_DIGITS:
+            self._report.date(int(seconds))
+
+    def end(self) -> Iterable[Row]:
+        """The row of the last prefix. Raises: SourceError: there was no route of a table."""
+        if not self._seen:
+            raise SourceError(f"{self._name}: contains no routing table entry (TABLE_DUMP..|..|B|..)")
+        last = self._rib.finish()
+        return (last,) if last else ()
 
 
 def _refuse_other(fields: list[str]) -> None:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from geosteer.errors import SourceError
 from geosteer_loader.sources.bgp_routes import as_path, own_path, steps_text
 from geosteer_loader.sources.bgpdump import parse_path
-from geosteer_loader.sources.formats import source_of
+from geosteer_loader.sources.formats import AUTO, source_of
 from geosteer_loader.sources.mrt import MrtSource, entries, peer_table, prefix_of, steps_of
 from geosteer_loader.sources.mrt_outline import PEER_INDEX_TABLE, TABLE_DUMP_V2
 from geosteer_loader.sources.prefix import parse_network
+from geosteer_loader.sources.recognise import recognise
 from geosteer_loader.sources.report import Report
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ def covering_routes(format: str, file: SourceFile, bits: int, address: int) -> l
 
     Raises: SourceError: it cannot be read.
     """
+    if format == AUTO:
+        format = recognise("bgp", file).format  # noqa: A001
     readers = {"mrt": _mrt, "bgpdump": _bgpdump}
     found = (
         readers[format](file, bits, address) if format in readers else _listed(format, file, bits, address)

@@ -2,81 +2,59 @@
 
 The country is `GB` or, with a subdivision, `US-CA`; an empty one is a hole: known to be unknown. A line with names of columns
 (`network,cc`) says which column is which, from there on. Comments (`#`), empty lines, quoted fields, a byte order mark,
-CRLF and compression are all fine.
+CRLF, UTF-16, compression, and semicolons or tabs in place of commas are all fine.
 """
 
 from __future__ import annotations
 
-import csv
 from typing import TYPE_CHECKING, NamedTuple
 
 from geosteer.decision.records import on_earth
+from geosteer_loader.sources.columns import delimiter_of, places_of, role_of, split_fields
 from geosteer_loader.sources.countries import CONTINENTS, COUNTRIES, geo_record, is_known, locate
 from geosteer_loader.sources.prefix import parse_prefix
-from geosteer_loader.sources.source import FAMILIES
-from geosteer_loader.sources.source_files import Problems
+from geosteer_loader.sources.text_source import PlainReading, TextSource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from geosteer_loader.sources.report import Report
-    from geosteer_loader.sources.source import Progress, Row
-    from geosteer_loader.sources.source_files import SourceFile
-
-_WORDS = {
-    "prefix": ("prefix", "network", "cidr", "subnet", "ip_prefix", "ip_network", "net", "ip"),
-    "country": ("country", "cc", "country_code", "country_iso_code", "iso_code", "iso", "countrycode"),
-    "registered": ("registered_country", "registered_country_code", "registered_country_iso_code"),
-    "continent": ("continent", "continent_code"),
-    "sub": ("subdivision", "region_code", "subdivision_code", "subdivision_1_iso_code", "region"),
-    "lat": ("latitude", "lat"),
-    "lon": ("longitude", "lon", "lng", "long"),
-}
-_ROLES = {word: role for role, words in _WORDS.items() for word in words}
-"""Name of a column -> what stands in it; columns of other names are left alone."""
+    from geosteer_loader.sources.source import Row
+    from geosteer_loader.sources.text_source import Reading
 
 _FORM = "expected `prefix,country` or `prefix,country,latitude,longitude`"
 
 
-class CsvSource:
+class CsvSource(TextSource):
     """One file."""
 
-    disjoint = False
-    families = FAMILIES
+    def reading(self, report: Report) -> Reading:
+        """A new pass."""
+        return _Reading(report)
 
-    def __init__(self, file: SourceFile) -> None:
-        self._file = file
-        self.name = str(file.path)
 
-    def rows(self, report: Report, progress: Progress | None = None) -> Iterator[Row]:
-        """Prefixes in the order of the file.
+class _Reading(PlainReading):
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._columns = _Columns(None)
+        self._first = True
+        self._delimiter = ""
 
-        Raises: SourceError: not readable, or lines are malformed (all of them are named).
-        """
-        problems = Problems(self._file.path)
-        columns = _Columns(None)
-        first = True
-        for number, line in self._file.lines(progress):
-            text = line.strip()
-            if not text or text[0] == "#":
-                continue
-            try:
-                fields = _fields(text)
-                is_header, first = _is_header(fields, first=first), False
-                if is_header:
-                    columns = _Columns(fields)
-                    continue
-                entry = columns.entry(fields)
-                bits, start, length = parse_prefix(entry.prefix)
-                record = _record(entry)
-            except ValueError as exc:
-                problems.add(number, str(exc))
-                continue
-            code = entry.country.partition("-")[0]
-            if odd := locate(code, entry.continent, entry.registered).oddity:
-                report.note(odd, f"line {number}: {text}")
-            yield bits, start, length, record
-        problems.check()
+    def entry(self, number: int, text: str) -> Iterable[Row]:
+        """The row of a line, none of a header. Raises: ValueError: malformed."""
+        self._delimiter = self._delimiter or delimiter_of(text)
+        fields = split_fields(text, self._delimiter)
+        is_header, self._first = _is_header(fields, first=self._first), False
+        if is_header:
+            self._columns = _Columns(fields)
+            return ()
+        entry = self._columns.entry(fields)
+        bits, start, length = parse_prefix(entry.prefix)
+        record = _record(entry)
+        code = entry.country.partition("-")[0]
+        if odd := locate(code, entry.continent, entry.registered).oddity:
+            self._report.note(odd, f"line {number}: {text}")
+        return ((bits, start, length, record),)
 
 
 class _Entry(NamedTuple):
@@ -99,10 +77,7 @@ class _Columns:
         self._places: dict[str, int] | None = None
         if header is None:
             return
-        places: dict[str, int] = {}
-        for place, word in enumerate(header):
-            if role := _ROLES.get(_word(word)):
-                places.setdefault(role, place)
+        places = {role: place for role, place in places_of(header).items() if role in _Entry._fields}
         if {"prefix", "country"} <= places.keys():
             in_order = [places.get(role) for role in ("prefix", "country", "lat", "lon")][: len(header)]
             self._places = None if in_order == [*range(len(header))] else places
@@ -120,23 +95,10 @@ class _Columns:
         return _Entry(**{role: fields[place] for role, place in self._places.items() if place < len(fields)})
 
 
-def _fields(text: str) -> list[str]:
-    if '"' not in text:
-        return [part.strip() for part in text.split(",")]
-    try:
-        return [part.strip() for part in next(csv.reader([text]))]
-    except csv.Error as exc:
-        raise ValueError(f"malformed CSV: {text[:60]!r}") from exc
-
-
-def _word(field: str) -> str:
-    return field.lower().replace(" ", "_").replace("-", "_")
-
-
 def _is_header(fields: Sequence[str], *, first: bool) -> bool:
     """Whether a line has names of columns: known ones; on the *first* line any that are no prefix and country."""
-    words = [_word(field) for field in fields]
-    if len(words) > 1 and words[0] in _ROLES and any(_ROLES.get(word) for word in words[1:]):
+    named = [role_of(field) in _Entry._fields for field in fields]
+    if named[0] and any(named[1:]):
         return True
     has_prefix = any(char.isdigit() or char == ":" for char in fields[0])
     return (

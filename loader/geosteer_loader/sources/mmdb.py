@@ -17,7 +17,7 @@ import tempfile
 from collections import Counter
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import maxminddb
 
@@ -27,6 +27,7 @@ from geosteer.errors import SourceError
 from geosteer_loader.sources.archive import HEAD, kind_of
 from geosteer_loader.sources.countries import CONTINENTS, COUNTRIES, geo_region
 from geosteer_loader.sources.mmdb_data import GAP, DataSection
+from geosteer_loader.sources.mmdb_marker import MARKER, METADATA_SIZE
 from geosteer_loader.sources.mmdb_tree import RECORD_SIZES, SearchTree, tree_size
 from geosteer_loader.sources.report import Report
 from geosteer_loader.sources.source import Tiles
@@ -47,11 +48,6 @@ _HOSTILE = (
 
 UNPLACED = "neither country nor continent: prefixes count as not listed"
 
-MARKER = b"\xab\xcd\xefMaxMind.com"
-"""What the metadata begins with; it lies within the last `METADATA_SIZE` bytes (MaxMind DB specification)."""
-
-METADATA_SIZE = 128 << 10
-
 LAST_DATE = 1 << 33
 """Seconds since 1970; a later build date (after the year 2242) is ignored."""
 
@@ -59,10 +55,25 @@ LAST_DATE = 1 << 33
 _DECIMAL = re.compile(r"\s*[+-]?[0-9]{1,3}(?:\.[0-9]{0,20})?\s*")
 
 
-class MmdbSource:
-    """One MMDB file."""
+class Said(Protocol):
+    """What one record of the data section says of the networks that point to it."""
+
+    record: str | None
+    """Text of the record, or None where it says nothing of what is wanted."""
+    odd: str | None
+    """A kind for the report."""
+    example: str
+    """For the report, without the network."""
+
+    def tell(self, report: Report, networks: int) -> None:
+        """Count what is odd about it, and whatever else a report has."""
+
+
+class MmdbReader:
+    """One MMDB file, whatever is wanted of its records."""
 
     disjoint = True
+    wanted = "a country or continent"
 
     def __init__(self, file: SourceFile) -> None:
         self._file = file
@@ -79,29 +90,11 @@ class MmdbSource:
             tree = self._tree(raw, reader, Report())[0]
         return tree.families()
 
-    def rows(self, report: Report, progress: Progress | None = None) -> Iterator[Row]:
-        """Networks with a place, in address order per family.
+    def said(self, data: object) -> Said:
+        """What is wanted of a record, as it is decoded."""
+        raise NotImplementedError
 
-        Raises: SourceError: not such a file, damaged, or without any country in it.
-        """
-        tilings, records = self._read(report, progress)
-        for tiling in tilings:
-            bits = tiling.bits
-            for start, length, pointer in tiling.networks():
-                record = records[pointer]
-                if record is not None:
-                    yield bits, start, length, record
-
-    def tiles(self, report: Report, progress: Progress | None = None) -> Iterator[Tiles]:
-        """The same networks and the gaps between them, family by family.
-
-        Raises: as `rows`.
-        """
-        tilings, records = self._read(report, progress)
-        for tiling in tilings:
-            yield Tiles(tiling.bits, tiling.starts, list(map(records.__getitem__, tiling.pointers)))
-
-    def _read(
+    def read(
         self, report: Report, progress: Progress | None
     ) -> tuple[list[Tiling], Mapping[int, str | None]]:
         """Where the networks are, and what the data says to which their pointers lead; None: nothing of a place."""
@@ -120,7 +113,7 @@ class MmdbSource:
             examples = _Examples(tilings)
             places = {pointer: self._place(data, pointer, first, examples) for pointer in counts}
         if all(place.record is None for place in places.values()):
-            raise SourceError(f"{self.name}: database type {kind!r}: no record has a country or continent")
+            raise SourceError(f"{self.name}: database type {kind!r}: no record has {self.wanted}")
         for pointer, place in places.items():
             place.tell(report, counts[pointer])
         records = {pointer: place.record for pointer, place in places.items()}
@@ -154,10 +147,10 @@ class MmdbSource:
             report.date(built)
         return SearchTree(data, nodes, size, 128 if version == 6 else 32), kind, records, nodes + GAP
 
-    def _place(self, data: DataSection, pointer: int, first: int, examples: _Examples) -> _Place:
+    def _place(self, data: DataSection, pointer: int, first: int, examples: _Examples) -> Said:
         """What the data says to which a pointer leads; *first*: the pointer to its beginning."""
         try:
-            place = _Place(data.record(pointer - first))
+            place = self.said(data.record(pointer - first))
         except (ValueError, RecursionError) as exc:
             raise SourceError(f"{self.name}: {examples.of(pointer)}: {exc}") from exc
         if place.odd:
@@ -193,6 +186,36 @@ class MmdbSource:
                 self._unpacked.write(chunk)
             self._unpacked.flush()
         return Path(self._unpacked.name)
+
+
+class MmdbSource(MmdbReader):
+    """A database of countries."""
+
+    def said(self, data: object) -> Said:
+        """Where the networks are."""
+        return _Place(data)
+
+    def rows(self, report: Report, progress: Progress | None = None) -> Iterator[Row]:
+        """Networks with a place, in address order per family.
+
+        Raises: SourceError: not such a file, damaged, or without any country in it.
+        """
+        tilings, records = self.read(report, progress)
+        for tiling in tilings:
+            bits = tiling.bits
+            for start, length, pointer in tiling.networks():
+                record = records[pointer]
+                if record is not None:
+                    yield bits, start, length, record
+
+    def tiles(self, report: Report, progress: Progress | None = None) -> Iterator[Tiles]:
+        """The same networks and the gaps between them, family by family.
+
+        Raises: as `rows`.
+        """
+        tilings, records = self.read(report, progress)
+        for tiling in tilings:
+            yield Tiles(tiling.bits, tiling.starts, list(map(records.__getitem__, tiling.pointers)))
 
 
 def _has_metadata(path: Path) -> bool:

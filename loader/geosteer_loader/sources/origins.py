@@ -26,17 +26,18 @@ from geosteer_loader.sources.bgp_routes import (
     unusable,
 )
 from geosteer_loader.sources.prefix import parse_network
-from geosteer_loader.sources.source import FAMILIES
-from geosteer_loader.sources.source_files import Problems
+from geosteer_loader.sources.text_source import TextSource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable
 
     from geosteer_loader.sources.report import Report
-    from geosteer_loader.sources.source import Authorised, Progress, Row
+    from geosteer_loader.sources.source import Authorised, Row
     from geosteer_loader.sources.source_files import SourceFile
+    from geosteer_loader.sources.text_source import Reading
 
-_ORIGIN = re.compile(r"(?:AS)?([0-9]{1,10})", re.IGNORECASE)
+_ORIGIN = re.compile(r"(?:AS)?(?:([0-9]{1,5})\.)?([0-9]{1,10})", re.IGNORECASE)
+_HALF = 1 << 16
 _ORIGINAL = re.compile(
     r"[;#]\s*Original (?:file|source)\s*:.*?\b(?:rib|bview|rib_v6v4|rib6)[._]?(\d{8})\.(\d{4})\b", re.ASCII
 )
@@ -59,56 +60,80 @@ class _Origins(NamedTuple):
     """None of them counts."""
 
 
-class OriginListSource:
+class OriginListSource(TextSource):
     """One list; *split* says that prefix and length are columns of their own (prefix2as)."""
 
-    disjoint = False
-    families = FAMILIES
+    comments = ";#"
 
     def __init__(self, file: SourceFile, *, split: bool, authorised: Authorised | None = None) -> None:
-        self._file = file
-        self.name = str(file.path)
+        super().__init__(file)
         self._split = split
         self._authorised = authorised
 
-    def rows(self, report: Report, progress: Progress | None = None) -> Iterator[Row]:
-        """Prefixes in the order of the file.
+    def reading(self, report: Report) -> Reading:
+        """A new pass."""
+        return _Reading(self.name, OriginRows(report, self._authorised), report, split=self._split)
 
-        Raises: SourceError: not readable, without any prefix, or lines are malformed (all of them are named).
+
+class _Reading:
+    def __init__(self, name: str, origins: OriginRows, report: Report, *, split: bool) -> None:
+        self._name = name
+        self._origins = origins
+        self._report = report
+        self._parts = _split if split else _joined
+        self._empty = True
+
+    def comment(self, _number: int, text: str) -> None:
+        """A header may have the date."""
+        if self._empty and (date := header_date(text)):
+            self._report.date(date)
+
+    def entry(self, _number: int, text: str) -> Iterable[Row]:
+        """The row of a line. Raises: ValueError: malformed."""
+        self._empty = False
+        prefix, rest = self._parts(text)
+        network = parse_network(prefix)
+        return self._origins.rows(network, rest, text)
+
+    def end(self) -> Iterable[Row]:
+        """Nothing is left. Raises: SourceError: there was no line."""
+        if self._empty:
+            raise SourceError(f"{self._name}: contains no prefix")
+        return ()
+
+
+class OriginRows:
+    """The rows of prefixes with their origins, as text; which count is decided here for all formats of such lists."""
+
+    def __init__(self, report: Report, authorised: Authorised | None) -> None:
+        self._report = report
+        self._authorised = authorised
+        self._known: dict[str, _Origins] = {}
+
+    def rows(self, network: tuple[int, int, int], text: str, line: str) -> Iterable[Row]:
+        """The row of a prefix, none where it does not count. Raises: ValueError: not AS numbers.
+
+        Args: text: the origins, most seen first; line: for the report.
         """
-        problems = Problems(self._file.path)
-        known: dict[str, _Origins] = {}
-        empty = True
-        for number, line in self._file.lines(progress):
-            text = line.strip()
-            if not text or text[0] in ";#":
-                if empty and (date := header_date(text)):
-                    report.date(date)
-                continue
-            empty = False
-            try:
-                prefix, rest = _split(text) if self._split else _joined(text)
-                network = parse_network(prefix)
-                origins = known.get(rest)
-                if origins is None:
-                    origins = known[rest] = _origins(rest)
-            except ValueError as exc:
-                problems.add(number, str(exc))
-                continue
-            why = unusable(*network)
-            if why is None and self._authorised is not None:
-                origins = _judged(network, origins, self._authorised(*network), report)
-                why = ALL_INVALID if origins.invalid else None
-            why = why or (None if origins.record else UNORIGINATED)
-            if why:
-                report.note(why, text)
-                continue
-            for kind in origins.odd:
-                report.note(kind, text)
-            yield *network, origins.record
-        problems.check()
-        if empty:
-            raise SourceError(f"{self.name}: contains no prefix")
+        origins = self.check(text)
+        why = unusable(*network)
+        if why is None and self._authorised is not None:
+            origins = _judged(network, origins, self._authorised(*network), self._report)
+            why = ALL_INVALID if origins.invalid else None
+        why = why or (None if origins.record else UNORIGINATED)
+        if why:
+            self._report.note(why, line)
+            return ()
+        for kind in origins.odd:
+            self._report.note(kind, line)
+        return ((*network, origins.record),)
+
+    def check(self, text: str) -> _Origins:
+        """What the origins of a line come to. Raises: ValueError: not AS numbers."""
+        origins = self._known.get(text)
+        if origins is None:
+            origins = self._known[text] = _origins(text)
+        return origins
 
 
 def header_date(line: str) -> int | None:
@@ -125,6 +150,18 @@ def header_date(line: str) -> int | None:
     except ValueError:
         return None
     return max(int(then.timestamp()), 0) or None
+
+
+def parse_asn(text: str) -> int:
+    """The number of an AS: `15169`, `AS15169` or, as two halves, `1.10` (asdot, RFC 5396). Raises: ValueError: none."""
+    match = _ORIGIN.fullmatch(text)
+    if match is None:
+        raise ValueError(f"invalid AS number: {text[:60]!r}")
+    high, low = match[1], int(match[2])
+    number = low if high is None else int(high) * _HALF + low
+    if number >= _HALF * _HALF or (high is not None and low >= _HALF):
+        raise ValueError(f"invalid AS number: {text[:60]!r}")
+    return number
 
 
 def _split(text: str) -> tuple[str, str]:
@@ -151,9 +188,8 @@ def _origins(text: str) -> _Origins:
     Raises: ValueError: not AS numbers.
     """
     words = [word for word in _BETWEEN.split(text.strip()) if word]
-    matches = [_ORIGIN.fullmatch(word) for word in words]
-    numbers = [int(match[1]) for match in matches if match]
-    if not numbers or len(numbers) < len(matches) or max(numbers) > 0xFFFFFFFF:
+    numbers = [parse_asn(word) for word in words]
+    if not numbers:
         raise ValueError(f"invalid AS number: {text[:60]!r}")
     public = list(dict.fromkeys(filter(is_public, numbers)))
     odd = {

@@ -14,15 +14,14 @@ from typing import TYPE_CHECKING
 
 from geosteer_loader.sources.countries import NUMERIC, WITHDRAWN_NUMERIC, geo_record, is_known, locate
 from geosteer_loader.sources.prefix import split_range
-from geosteer_loader.sources.source import FAMILIES
-from geosteer_loader.sources.source_files import Problems
+from geosteer_loader.sources.text_source import PlainReading, TextSource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable
 
     from geosteer_loader.sources.report import Report
-    from geosteer_loader.sources.source import Progress, Row
-    from geosteer_loader.sources.source_files import SourceFile
+    from geosteer_loader.sources.source import Row
+    from geosteer_loader.sources.text_source import Reading
 
 Value = tuple[int, str]
 """Address and text that a line answers with."""
@@ -39,52 +38,53 @@ _ADDRESS = re.compile(r":\s*([0-9.]+)\s*(?::(.*)|[#;].*)?")
 _DIRECTIVE = re.compile(r"[#;:]?\$(.*)")
 
 
-class NerdSource:
-    """One zone file."""
+class NerdSource(TextSource):
+    """One zone file; a range that is no prefix gives several rows, an exclusion holes."""
 
-    disjoint = False
-    families = FAMILIES
+    comments = "#;"
 
-    def __init__(self, file: SourceFile) -> None:
-        self._file = file
-        self.name = str(file.path)
+    def reading(self, report: Report) -> Reading:
+        """A new pass."""
+        return _Reading(report)
 
-    def rows(self, report: Report, progress: Progress | None = None) -> Iterator[Row]:
-        """Prefixes in the order of the file; a range that is no prefix gives several, an exclusion holes.
 
-        Raises: SourceError: not readable, or lines are malformed (all of them are named).
-        """
-        problems = Problems(self._file.path)
-        default, most = DEFAULT, 1 << 32
-        records: dict[Value, tuple[str, str | None]] = {}
-        for number, line in self._file.lines(progress):
-            text = line.strip()
-            if directive := _DIRECTIVE.match(text):
-                most = _limit(directive[1], most)
-                continue
-            if not text or text[0] in "#;":
-                continue
-            try:
-                if text[0] == ":":
-                    default = _value(text, default)
-                    continue
-                first, last, value = _entry(text, default)
-            except ValueError as exc:
-                problems.add(number, str(exc))
-                continue
-            if last - first >= most:
-                report.note(TOO_LARGE, f"line {number}")
-                continue
-            record = ""
-            if value is not None:
-                if value not in records:
-                    records[value] = _record(*value)
-                record, odd = records[value]
-                if odd:
-                    report.note(odd, f"line {number}: {text}")
-            for start, length in split_range(32, first, last):
-                yield 32, start, length, record
-        problems.check()
+class _Reading(PlainReading):
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._default, self._most = DEFAULT, 1 << 32
+        self._records: dict[Value, tuple[str, str | None]] = {}
+
+    def comment(self, _number: int, text: str) -> None:
+        """A directive may look like a comment."""
+        self._directed(text)
+
+    def entry(self, number: int, text: str) -> Iterable[Row]:
+        """The rows of a line. Raises: ValueError: malformed."""
+        if self._directed(text):
+            return ()
+        if text[0] == ":":
+            self._default = _value(text, self._default)
+            return ()
+        first, last, value = _entry(text, self._default)
+        if last - first >= self._most:
+            self._report.note(TOO_LARGE, f"line {number}")
+            return ()
+        record = self._record(number, text, value) if value is not None else ""
+        return [(32, start, length, record) for start, length in split_range(32, first, last)]
+
+    def _directed(self, text: str) -> bool:
+        directive = _DIRECTIVE.match(text)
+        if directive:
+            self._most = _limit(directive[1], self._most)
+        return directive is not None
+
+    def _record(self, number: int, text: str, value: Value) -> str:
+        if value not in self._records:
+            self._records[value] = _record(*value)
+        record, odd = self._records[value]
+        if odd:
+            self._report.note(odd, f"line {number}: {text}")
+        return record
 
 
 def _entry(text: str, default: Value) -> tuple[int, int, Value | None]:

@@ -12,15 +12,14 @@ from geosteer.errors import SourceError
 from geosteer.tables.page_format import MAX_RECORD
 from geosteer.timestamps import parse_time
 from geosteer_loader.sources.prefix import parse_prefix
-from geosteer_loader.sources.source import FAMILIES
-from geosteer_loader.sources.source_files import Problems
+from geosteer_loader.sources.text_source import PlainReading, TextSource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable
 
     from geosteer_loader.sources.report import Report
-    from geosteer_loader.sources.source import Progress, Row
-    from geosteer_loader.sources.source_files import SourceFile
+    from geosteer_loader.sources.source import Row
+    from geosteer_loader.sources.text_source import Reading
 
 NODES = 16
 """Nodes of a record at most."""
@@ -31,49 +30,36 @@ _NODE = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,62}=[1-9][0-9]{0,4}"
 _TIMES = re.compile(rf"{_NODE}(?: {_NODE}){{0,{NODES - 1}}}")
 
 
-class RttSource:
+class RttSource(TextSource):
     """One file."""
 
-    disjoint = False
-    families = FAMILIES
+    def reading(self, report: Report) -> Reading:
+        """A new pass."""
+        return _Reading(self.name, report)
 
-    def __init__(self, file: SourceFile) -> None:
-        self._file = file
-        self.name = str(file.path)
 
-    def rows(self, report: Report, progress: Progress | None = None) -> Iterator[Row]:
-        """Prefixes in the order of the file.
+class _Reading(PlainReading):
+    def __init__(self, name: str, report: Report) -> None:
+        self._name = name
+        self._report = report
+        self._known: dict[str, str] = {}
 
-        Raises: SourceError: not readable, or lines are malformed (all of them are named).
-        """
-        problems = Problems(self._file.path)
-        known: dict[str, str] = {}
-        for number, line in self._file.lines(progress):
-            text = line.strip()
-            if number == 1:
-                self._date(text, report)
-            if not text or text[0] == "#":
-                continue
-            prefix, _, record = text.partition(",")
+    def comment(self, number: int, text: str) -> None:
+        """The first line has the date. Raises: SourceError: it is none."""
+        if number == 1 and text.startswith(HEADER):
             try:
-                bits, start, length = parse_prefix(prefix)
+                self._report.date(int(parse_time(text.removeprefix(HEADER))))
             except ValueError as exc:
-                problems.add(number, str(exc))
-                continue
-            if record == HOLE:
-                yield bits, start, length, ""
-                continue
-            if record not in known:
-                if _TIMES.fullmatch(record) is None or len(record) > MAX_RECORD:
-                    problems.add(number, f"expected at most {NODES} of node=milliseconds: {record[:60]!r}")
-                    continue
-                known[record] = record  # one text for all that have the same
-            yield bits, start, length, known[record]
-        problems.check()
+                raise SourceError(f"{self._name}: line 1: {exc}") from None
 
-    def _date(self, text: str, report: Report) -> None:
-        if text.startswith(HEADER):
-            try:
-                report.date(int(parse_time(text.removeprefix(HEADER))))
-            except ValueError as exc:
-                raise SourceError(f"{self._file.path}: line 1: {exc}") from None
+    def entry(self, _number: int, text: str) -> Iterable[Row]:
+        """The row of a line. Raises: ValueError: malformed."""
+        prefix, _, record = text.partition(",")
+        bits, start, length = parse_prefix(prefix)
+        if record == HOLE:
+            return ((bits, start, length, ""),)
+        if record not in self._known:
+            if _TIMES.fullmatch(record) is None or len(record) > MAX_RECORD:
+                raise ValueError(f"expected at most {NODES} of node=milliseconds: {record[:60]!r}")
+            self._known[record] = record  # one text for all that have the same
+        return ((bits, start, length, self._known[record]),)

@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING
 
 from geosteer.errors import SourceError
 from geosteer_loader.sources.source import LIMIT
-from geosteer_loader.sources.text import BYTE_ORDER_MARK
+from geosteer_loader.sources.text import BYTE_ORDER_MARK, as_utf8
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,7 +117,9 @@ def _unpacked(raw: IO[bytes], path: Path, member: str | None, limit: int) -> Ite
 def lines(
     path: Path, progress: Progress | None = None, member: str | None = None, limit: int = LIMIT
 ) -> Iterator[tuple[int, str]]:
-    """Each line with its number from 1, without line end (LF, CRLF) and byte order mark; not UTF-8: replaced.
+    """Each line with its number from 1, without line end (LF, CRLF) and byte order mark.
+
+    The text is UTF-8 or UTF-16; bytes that are neither are replaced.
 
     Raises: SourceError: as `chunks`, or a line is longer than any real one.
     """
@@ -133,7 +135,7 @@ def lines_of(stream: IO[bytes], name: str) -> Iterator[tuple[int, str]]:
 def _lines(pieces: Iterator[bytes], path: Path) -> Iterator[tuple[int, str]]:
     number = 0
     pending = b""
-    for chunk in pieces:
+    for chunk in _utf8(pieces, path):
         *whole, pending = (pending + chunk).split(b"\n")
         for line in whole:
             number += 1
@@ -142,6 +144,13 @@ def _lines(pieces: Iterator[bytes], path: Path) -> Iterator[tuple[int, str]]:
             raise SourceError(f"{path}: line {number + 1}: longer than {MAX_LINE} bytes; not a text file?")
     if pending:
         yield number + 1, _text(number + 1, pending)
+
+
+def _utf8(pieces: Iterator[bytes], path: Path) -> Iterator[bytes]:
+    try:
+        yield from as_utf8(pieces)
+    except ValueError as exc:
+        raise SourceError(f"{path}: reading: {exc}") from exc
 
 
 def _text(number: int, line: bytes) -> str:

@@ -167,10 +167,14 @@ def _sourced(
     report = Report()
     validation = judge.of(name)
     authorised = validation.vrps.authorised if validation else None
+    recognised = [source.recognised(name) for source in sources]
+    for source, taken in zip(sources, recognised, strict=True):
+        if taken is not None:
+            log.info("%s: %s is taken for format %s: %s", name, source.path, taken.format, taken.told)
     opened = [counted(source.open(name, authorised)) for source in sources]
     with meter(name) as shown:
         ranges = _flatten(name, sources, opened, report, shown.progress)
-    described = provenance.counted(described, [source.prefixes for source in opened])
+    described = provenance.counted(described, [source.prefixes for source in opened], recognised)
     if name not in MAY_BE_EMPTY and not any(family.prefixes for family in ranges.values()):
         files = ", ".join(str(source.path) for source in sources)
         raise SourceError(f"{files}: sources.{name}: no prefix in it has a record")

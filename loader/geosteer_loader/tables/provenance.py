@@ -11,6 +11,8 @@ from geosteer.errors import SourceError
 from geosteer.keys import FAMILIES
 from geosteer.tables import page_format
 from geosteer.timestamps import format_time
+from geosteer_loader.sources.bundle import locations_beside
+from geosteer_loader.sources.formats import AUTO
 from geosteer_loader.sources.source_files import open_regular
 from geosteer_loader.tables.origin_validation import JUDGED
 
@@ -18,9 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from geosteer_loader.config.config import Config, SourceConfig
+    from geosteer_loader.sources.recognise import Recognised
 
 BUILDER = 3
 """Raise it when the code comes to other records from the same files: unchanged files are then read again."""
+
+_WITH_LOCATIONS = frozenset({AUTO, "geolite2"})
+"""Formats that are read from two files."""
 
 _PIECE = 4096
 """Prefixes of the configuration's own networks that are summed up at a time."""
@@ -51,11 +57,19 @@ def describe_table(config: Config, table: str, published: Mapping[str, str]) -> 
     return describe(config.sources[table], published.get(f"{table}.source", ""), roas)
 
 
-def counted(description: str, counts: Sequence[Mapping[int, int]]) -> str:
-    """A description in which each file says how many `prefixes` of each family it gave, by address bits in *counts*."""
+def counted(
+    description: str, counts: Sequence[Mapping[int, int]], recognised: Sequence[Recognised | None] = ()
+) -> str:
+    """A description in which each file says how many `prefixes` of each family it gave, by address bits in *counts*.
+
+    One whose format was recognised says what it was taken for: `recognised`, the name of a format.
+    """
     files = json.loads(description)
     for file, count in zip(files, counts, strict=False):
         file["prefixes"] = {suffix: count.get(bits, 0) for suffix, bits in FAMILIES.items()}
+    for file, taken in zip(files, recognised, strict=False):
+        if taken is not None:
+            file["recognised"] = taken.format
     return _json(files)
 
 
@@ -104,7 +118,11 @@ def newest(description: str) -> str:
 
 def _essence(description: str) -> list[dict[str, object]]:
     return [
-        {key: value for key, value in file.items() if key not in {"mtime", "file", "path", "prefixes"}}
+        {
+            key: value
+            for key, value in file.items()
+            if key not in {"mtime", "file", "path", "prefixes", "recognised"}
+        }
         for file in json.loads(description)
     ]
 
@@ -142,6 +160,8 @@ def _identity(source: SourceConfig, status: os.stat_result) -> dict[str, object]
         described["vantage"] = source.vantage
     if source.member is not None:
         described["member"] = source.member
+    if source.format in _WITH_LOCATIONS and (beside := locations_beside(source.path)) is not None:
+        described["locations"] = f"{beside.name} {beside.stat().st_size} {beside.stat().st_mtime_ns}"
     return described
 
 

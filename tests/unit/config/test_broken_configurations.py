@@ -539,17 +539,26 @@ CHOICES = {
     "unknown format": (
         'format = "csv"',
         'format = "maxmind"',
-        'line +0: sources.geo[1].format: must be "builtin" or "mmdb" or "nerd" or "csv", not "maxmind"',
+        (
+            'line +0: sources.geo[1].format: must be "auto" or "builtin" or "mmdb" or "nerd" or "csv" or "ranges" '
+            'or "ip2location" or "geolite2" or "ipinfo" or "rir" or "geofeed", not "maxmind"'
+        ),
     ),
     "format of another table": (
         'format = "csv"',
         'format = "pyasn"',
-        'line +0: sources.geo[1].format: must be "builtin" or "mmdb" or "nerd" or "csv", not "pyasn"',
+        (
+            'line +0: sources.geo[1].format: must be "auto" or "builtin" or "mmdb" or "nerd" or "csv" or "ranges" '
+            'or "ip2location" or "geolite2" or "ipinfo" or "rir" or "geofeed", not "pyasn"'
+        ),
     ),
     "typo in a format": (
         'format = "csv"',
         'format = "mmbd"',
-        'line +0: sources.geo[1].format: must be "builtin" or "mmdb" or "nerd" or "csv", not "mmbd"; did you mean "mmdb"?',
+        (
+            'line +0: sources.geo[1].format: must be "auto" or "builtin" or "mmdb" or "nerd" or "csv" or "ranges" '
+            'or "ip2location" or "geolite2" or "ipinfo" or "rir" or "geofeed", not "mmbd"; did you mean "mmdb"?'
+        ),
     ),
     "unknown kind of check": (
         'type = "http"',
@@ -909,7 +918,7 @@ ELSEWHERE = {
         'path = "http://example.net/a.mmdb"',
         "line +0: sources.geo[1].path: must be a file or an https:// URL",
     ),
-    "no path": ('path = "sample.csv"', "", "line +-7: sources.geo[1].path: is missing"),
+    "no path": ('path = "sample.csv"', "", "line +-9: sources.geo[1].path: is missing"),
     "literal password of a source": (
         'path = "sample.csv"',
         'path = "https://example.net/a"\nusername = "x"\npassword = "hunter2"',

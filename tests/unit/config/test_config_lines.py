@@ -57,7 +57,8 @@ def line_of(text: str, part: str) -> int:
         (
             GOOD + '[[sources.geo]]\nformat = "csv"\npath = "b"\n[[sources.geo]]\npath = "c"\nformat = "cvs"\n',
             'format = "cvs"',
-            'sources.geo[3].format: must be "builtin" or "mmdb" or "nerd" or "csv", not "cvs"; did you mean "csv"?',
+            ('sources.geo[3].format: must be "auto" or "builtin" or "mmdb" or "nerd" or "csv" or "ranges" '
+        'or "ip2location" or "geolite2" or "ipinfo" or "rir" or "geofeed", not "cvs"; did you mean "csv"?'),
         ),
         (
             changed(("lon1 = 100, ams1 = 10", "LON1 = 100, ams1 = 10")),

@@ -276,7 +276,10 @@ CASES = {
     # sources
     "unknown format": (
         changed(('format = "csv"', 'format = "zip"')),
-        'sources.geo[1].format: must be "builtin" or "mmdb" or "nerd" or "csv", not "zip"',
+        (
+            'sources.geo[1].format: must be "auto" or "builtin" or "mmdb" or "nerd" or "csv" or "ranges" '
+            'or "ip2location" or "geolite2" or "ipinfo" or "rir" or "geofeed", not "zip"'
+        ),
     ),
     "source without a path": (changed(('path = "geo.csv"', "")), "sources.geo[1].path: is missing"),
     "unknown table of sources": (GOOD + '[[sources.asn]]\npath = "x"\n', "sources.asn: unknown setting"),

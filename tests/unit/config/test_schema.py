@@ -98,7 +98,7 @@ def kinds(table: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The table with nothing in it, and with each word by which others are read."""
     yield {}
     for rule in table.get("allOf", ()):
-        for key, has in rule["if"]["properties"].items():
+        for key, has in rule["if"].get("properties", {}).items():
             for word in has.get("enum", ("https://www.example.net/file",)):
                 yield {key: word}
 

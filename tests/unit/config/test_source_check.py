@@ -97,3 +97,27 @@ def test_the_command_looks_unless_it_is_offline(capsys: pytest.CaptureFixture[st
     assert "c.toml: line 4: sources.geo[1].path: " in capsys.readouterr().err
     assert main(["check-config", "c.toml", "--offline"]) == 0
     assert capsys.readouterr().out == "c.toml: no problems\n"
+
+
+def test_a_source_without_a_format_is_told_for_what_it_was_taken(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("geo.csv").write_text(GEO)
+    Path("ranges.csv").write_text("1.0.0.0,1.0.0.255,AU\n")
+    Path("c.toml").write_text(
+        GOOD + '[[sources.geo]]\npath = "ranges.csv"\n[[sources.bgp]]\npath = "geo.csv"\n'
+    )
+    assert main(["check-config", "c.toml"]) == 2
+    told = capsys.readouterr().err
+    assert "sources.bgp[1].path: " in told
+    assert (
+        "geo.csv: format: not recognised; it begins with '192.0.2.0/24,GB'; not mmdb: it is text; not pyasn: "
+        in told
+    )
+    Path("c.toml").write_text(GOOD + '[[sources.geo]]\npath = "ranges.csv"\n')
+    assert main(["check-config", "c.toml"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        (
+            f"sources.geo[2]: {Path.cwd()}/ranges.csv is taken for format ranges: "
+            "address ranges with countries, as DB-IP and ip-location-db have them"
+        ),
+        "c.toml: no problems",
+    ]

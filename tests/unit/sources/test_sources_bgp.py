@@ -58,6 +58,8 @@ def path(tmp_path: Path) -> Path:
         ("pyasn", "1.0.0.0/24 AS15169", "1.0.0.0/24 AS15169"),
         ("pyasn", "2001:200::/32\t2500", "2001:200::/32 AS2500"),
         ("pyasn", "1.0.0.0/24 as10 AS20", "1.0.0.0/24 AS10 AS20"),
+        ("pyasn", "1.0.0.0/24 3.10", "1.0.0.0/24 AS196618"),
+        ("prefix2as", "1.0.0.0\t24\t0.10_AS3.11", "1.0.0.0/24 AS10 AS196619"),
         ("prefix2as", "1.0.0.0\t24\t15169", "1.0.0.0/24 AS15169"),
         ("prefix2as", "1.0.0.0\t24\t20_10", "1.0.0.0/24 AS20 AS10"),
         ("prefix2as", "1.0.0.0\t24\t10,20", "1.0.0.0/24 AS10 AS20"),
@@ -80,7 +82,8 @@ def test_a_line_of_an_origin_list_gives_prefix_and_origins_in_order(
         ("pyasn", "1.0.0.0/24", "invalid AS number: ''"),
         ("pyasn", "1.0.0.0/24 Google", "invalid AS number: 'Google'"),
         ("pyasn", "1.0.0.0/24 4294967296", "invalid AS number: '4294967296'"),
-        ("pyasn", "1.0.0.0/24 1.10", "invalid AS number: '1.10'"),
+        ("pyasn", "1.0.0.0/24 1.65536", "invalid AS number: '1.65536'"),
+        ("pyasn", "1.0.0.0/24 65536.1", "invalid AS number: '65536.1'"),
         ("pyasn", "1.0.0.1/24 10", "host bits are set: '1.0.0.1/24'"),
         ("pyasn", "1.0.0.0 AS10", "missing prefix length: '1.0.0.0'"),
         (
@@ -498,5 +501,7 @@ def test_a_malformed_line_of_a_printed_dump_is_named(path: Path, line: str, reas
 
 
 def test_path_lengths_cannot_be_had_from_lists_of_origins(path: Path):
-    with pytest.raises(ConfigError, match=r"unknown format 'pyasn' for table path; known: bgpdump, mrt$"):
+    with pytest.raises(
+        ConfigError, match=r"unknown format 'pyasn' for table path; known: auto, bgpdump, mrt$"
+    ):
         open_source("path", "pyasn", path)

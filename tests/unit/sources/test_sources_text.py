@@ -271,10 +271,10 @@ def test_absent_files_and_folders_are_refused(tmp_path: Path):
 def test_an_unknown_format_is_refused_with_the_known_ones(path: Path):
     with pytest.raises(
         ConfigError,
-        match=r"countries.txt: format: unknown format 'dat' for table geo; known: builtin, mmdb, nerd, csv$",
+        match=r"countries.txt: format: unknown format 'dat' for table geo; known: auto, builtin, mmdb, nerd, csv, ranges, ",
     ):
         open_source("geo", "dat", path)
-    assert FORMATS["geo"] == ("builtin", "mmdb", "nerd", "csv")
+    assert FORMATS["geo"][:5] == ("auto", "builtin", "mmdb", "nerd", "csv")
 
 
 def test_progress_ends_at_the_size_of_the_file(path: Path):

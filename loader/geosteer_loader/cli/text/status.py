@@ -92,10 +92,15 @@ def _brief(time: object) -> str:
 def _tables(tables: Mapping[str, TableStatus]) -> list[tuple[object, ...]]:
     rows: list[tuple[object, ...]] = []
     for name, table in tables.items():
-        files = ", ".join(str(file["file"]) for file in table.source if "file" in file)
+        files = ", ".join(_file(file) for file in table.source if "file" in file)
         where = files if table.there else click.style("incomplete", fg="red")
         rows.append((name, table.prefixes, table.ranges, table.built, span(table.age), where))
     return rows
+
+
+def _file(file: Mapping[str, object]) -> str:
+    """The name of a source, with its format where that was recognised."""
+    return f"{file['file']} ({file['recognised']})" if "recognised" in file else str(file["file"])
 
 
 def _nodes(nodes: Mapping[str, NodeStatus]) -> list[tuple[object, ...]]:
