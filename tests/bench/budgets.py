@@ -107,7 +107,7 @@ BARS = (
     ),
     Bar("freshness.override.direct", "override to changed answer, p99, directly", 5, 2, unit=" ms"),
     Bar("freshness.override.replica", "override to changed answer, p99, through a replica", 5, 2, unit=" ms"),
-    Bar("freshness.crowd", "override to changed answer, p99, 64 workers", 15, 5, unit=" ms"),
+    Bar("freshness.crowd", "state or override to changed answer, p99, 64 workers", 15, 5, unit=" ms"),
     Bar("freshness.control", "a message to 64 bare processes that read one key each, p99", None, unit=" ms"),
     Bar("latency.excess", "excess time of policy latency, of nearest's", 0.25, 0.15),
     Bar("latency.known", "the same in ASes that are measured", 0.15, 0.1),
