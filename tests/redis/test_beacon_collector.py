@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from geosteer import ConfigError
+from geosteer.library.chooser import NotReady
 from geosteer.redirect.apps import WSGI
 from geosteer.redirect.beacons.collector import Collector
 from geosteer.redirect.beacons.settings import NUMBERS, read
@@ -22,6 +23,7 @@ from geosteer_loader.rtt.inputs.line import Scene
 from geosteer_loader.rtt.sample import Tally
 from support.data import ROOT
 from support.steering import WWW, document, live_steering, republish
+from support.tiny import publish_tiny
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -216,6 +218,30 @@ def test_a_part_of_the_page_views_measures(steering: Steering, tmp_path: Path) -
     for draw, status in ((0.0, 200), (0.2499, 200), (0.25, 204), (0.99, 204)):
         site.draw = draw
         assert site.ask("GET", "/.geosteer/candidates").status == status
+
+
+def test_a_request_that_is_not_ready_at_first_is_drawn_once(own_redis: RedisServer, tmp_path: Path) -> None:
+    with own_redis.client() as client:
+        publish_tiny(client, "geosteer")
+    spool = tmp_path / "spool"
+    spool.mkdir()
+    with live_steering(own_redis, "geosteer", tmp_path, timeout=20_000) as steering:
+        site = Site(steering, spool, sample=0.25)
+        site.draw = 0.99
+        own_redis.freeze()
+        try:
+            with pytest.raises(NotReady):
+                site.redirector.reply(
+                    "GET", b"/.geosteer/candidates", "http", CLIENT, [(b"host", WWW.encode())], wait=False
+                )
+        finally:
+            own_redis.thaw()
+        site.draw = 0.0
+        assert site.ask("GET", "/.geosteer/candidates").status == 200
+        counts = counted(steering)
+        assert counts["beacon", "candidates", "given"] == 1
+        assert ("beacon", "candidates", "not_sampled") not in counts
+        site.collector.close()
 
 
 def test_without_steering_nobody_measures(redis_server: RedisServer, tmp_path: Path) -> None:

@@ -29,6 +29,15 @@ def test_measured_clients_are_near_their_best_node_and_stay_there_until_it_gets_
 
 
 @pytest.mark.no_cover
+@pytest.mark.parametrize("seed", [1, 2])
+def test_with_samples_in_plenty_a_node_that_got_worse_is_left_within_six_hours(tmp_path, seed):
+    with Trial(World(Shape(seed=seed, networks=60, nodes=8)), tmp_path, Feed(a_day=300)) as trial:
+        while trial.hour < 8:
+            trial.step()
+        assert hours_until_left(trial, limit=6)[0.9] <= 6
+
+
+@pytest.mark.no_cover
 def test_a_third_that_lies_harms_itself_alone(tmp_path):
     outcomes = []
     for forged in (None, liars):

@@ -138,9 +138,6 @@ class Collector:
     def _candidates(
         self, query: str, host: str, client: Client, scheme: str, origin: bytes | None, *, wait: bool
     ) -> Reply:  # fmt: skip
-        if self._draw() >= self._settings.sample:
-            self._count(CANDIDATES, "not_sampled")
-            return self._reply(HTTPStatus.NO_CONTENT, self._cors(CANDIDATES).headers(origin))
         self._check_limit(CANDIDATES, client.network)
         try:
             asked = parse_qs(query, max_num_fields=8).get("service", [host])
@@ -155,9 +152,11 @@ class Collector:
             raise
         except ValueError:
             raise Refused(HTTPStatus.BAD_REQUEST, "invalid", "invalid query") from None
-        self._count_against_limit(
-            CANDIDATES, client.network
-        )  # once, though it was perhaps not ready at first
+        # A request that is not ready is asked again, so draw and count only now: drawn twice, too few would measure.
+        if self._draw() >= self._settings.sample:
+            self._count(CANDIDATES, "not_sampled")
+            return self._reply(HTTPStatus.NO_CONTENT, self._cors(CANDIDATES).headers(origin))
+        self._count_against_limit(CANDIDATES, client.network)
         place = self._settings.services.get(name, self._settings.usual)
         nodes = [
             {"node": node.name, "url": base + place.path}
