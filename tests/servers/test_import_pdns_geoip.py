@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,13 +11,16 @@ import pytest
 from geosteer_loader.cli.main import main
 from geosteer_loader.config.config import load
 from geosteer_loader.publish.publish import publish
+from geosteer_loader.sources.countries import COUNTRIES
 from geosteer_loader.store.generation_view import View
 from geosteer_loader.store.store import connect
-from support.export_oracle import Oracle, edges
+from support.dns_setup import document
+from support.export_oracle import NAME, Oracle, edges, tiny_config
 from support.export_servers import GeoIP
 from support.long import LONG
 from support.made_database import made_database
 from support.servers import RedisServer, addresses
+from support.tiny import publish_tiny
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,3 +106,34 @@ def test_imported_it_answers_as_before(tmp_path: Path) -> None:
                         )
                         asked += 1
             assert asked > 300
+
+
+def test_https_comes_back_from_an_export(
+    emptied_redis: RedisServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The classes of an export mean something in its database only, so that here they become countries."""
+    https = [
+        {"priority": 2, "alpn": ["h2", "h3"], "no_default_alpn": True, "port": 8443, "mandatory": ["alpn", "port"]},
+        {"ech": "AAj+DQAEAAAAAA=="},
+        {"priority": 3, "target": "other.example.org", "alpn": ["h2"]},
+    ]  # fmt: skip
+    made = document()
+    made["services"] = {NAME: {"map": "default", "ttl": 60, "https": https}}
+    with emptied_redis.client() as client:
+        publish_tiny(client, "geosteer", made)
+    folder = tmp_path / "x"
+    config = str(tiny_config(tmp_path, emptied_redis))
+    assert main(["export", "pdns-geoip", str(folder), "--config", config, "--quiet"]) == 0
+    zones = folder / "geosteer.yaml"
+    assert main(["import", "pdns-geoip", str(zones)]) == 3
+    assert f"services: {NAME}: no nodes are left" in capsys.readouterr().err
+    text = zones.read_text()
+    classes = sorted(set(re.findall(r"^ +(c[0-9a-f]{14})\.", text, re.MULTILINE)))
+    for name, country in zip(classes, sorted(COUNTRIES), strict=False):
+        text = text.replace(f"{name}.", f"{country.lower()}.")
+    assert len(set(re.findall("ipv4hint=([^ ]+)", text))) > 1
+    zones.write_text(text)
+    path = tmp_path / "imported.toml"
+    assert main(["import", "pdns-geoip", str(zones), "--output", str(path)]) == 0
+    assert load(path, {})
+    assert tomllib.loads(path.read_text())["services"][NAME]["https"] == https

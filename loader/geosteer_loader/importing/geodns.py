@@ -31,6 +31,8 @@ DEFAULT_TTL, DEFAULT_HOSTS = 120, 2
 """Of a zone that says nothing of them."""
 _GEO = {"a", "aaaa", "cname", "alias"}
 _OPTIONS = {"ttl", "max_hosts", "closest", "health"}
+_PLACED = {"a", "aaaa", "cname"}
+"""What places have of their own."""
 _AS = re.compile(r"as([1-9][0-9]{0,9})")
 _REGION = re.compile(r"([a-z]{2})-([a-z0-9]{1,3})")
 _ADDRESS = re.compile(r"(?:(.*)\.)?\[([0-9a-fA-F.:]+)\]")
@@ -159,7 +161,9 @@ class _Zone:
                 continue
             zone.records += [(owner, *record, ttl) for record in self._static(kind, value, owner)]
         for layer, keys, spec in entry.places:
-            for kind in spec.keys() - _GEO - _OPTIONS:
+            for kind in sorted(spec.keys() - _PLACED):
+                if kind in _OPTIONS and spec[kind] == entry.spec.get(kind, self._document.get(kind)):
+                    continue
                 self._draft.lose(f"{owner}: {layer} {keys[0]}", f"{kind}: geosteer has one for all clients")
         resolved, places, cname = self._resolved(label, entry)
         if resolved is None:

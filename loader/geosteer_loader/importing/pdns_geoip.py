@@ -15,34 +15,22 @@ import dns.rdata
 
 from geosteer.errors import ConfigError
 from geosteer_loader.importing.draft import Draft, Node, Zone, relative
+from geosteer_loader.importing.https_records import Place, bind
+from geosteer_loader.importing.pdns_formats import LAYERS, PLACEHOLDER, UNKNOWN, key_of
 from geosteer_loader.importing.shapes import entries, table, whole
 from geosteer_loader.importing.steering import Steering, service
-from geosteer_loader.importing.three_letters import THREE_LETTERS
 from geosteer_loader.importing.yaml_file import load_all
-from geosteer_loader.sources.countries import CONTINENT, CONTINENTS, COUNTRIES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from geosteer_loader.importing.draft import Weights
 
 MAPPING = ("mapping_lookup_formats", "custom_mapping")
 """Settings of `%mp`, of the file or of one domain."""
-UNKNOWN = "unknown"
-"""What a placeholder gives where the database knows nothing."""
 DEFAULT_WEIGHT = 100
 """Of a record without one beside others with weights."""
-_PLACEHOLDER = re.compile(r"%(cc|cn|co|re|as|mp|ci|af|ip4?6?|lat|lon|hh|yy|dd|mm|mos|wds?|loc|na|%)")
-_LAYERS: dict[frozenset[str], str] = {
-    frozenset({"as"}): "asns",
-    frozenset({"re", "cc"}): "subdivisions", frozenset({"re", "co"}): "subdivisions",
-    frozenset({"re", "cc", "cn"}): "subdivisions", frozenset({"re", "co", "cn"}): "subdivisions",
-    frozenset({"cc"}): "countries", frozenset({"co"}): "countries",
-    frozenset({"cc", "cn"}): "countries", frozenset({"co", "cn"}): "countries",
-    frozenset({"cn"}): "continents", frozenset(): "default",
-}  # fmt: skip
-"""Placeholders of a format -> the layer that it stands for."""
 
 
 @dataclass(slots=True)
@@ -128,10 +116,12 @@ class _Import:
         layers: dict[str, dict[str, list[Weights]]] = {}
         order: list[str] = []
         ttls: list[int] = []
+        owners: list[str] = []
+        """Names that it leads to."""
         if isinstance(formats, dict):
             networks = {key: value for key, value in formats.items() if key != "default"}
             for network, listed in networks.items():
-                group = self._literal(domain, name, _strings(listed), f"{place}: {network}", ttls)
+                group = self._literal(domain, name, _strings(listed), f"{place}: {network}", ttls, owners)
                 if group:
                     try:
                         prefix = str(ipaddress.ip_network(str(network), strict=False))
@@ -144,16 +134,17 @@ class _Import:
         default: list[Weights] = []
         unknown: list[Weights] = []
         for text in _strings(formats):
-            placeholders = frozenset(_PLACEHOLDER.findall(text)) - {"%"}
+            placeholders = frozenset(PLACEHOLDER.findall(text)) - {"%"}
             if placeholders == {"mp"}:
                 kinds = self._mapped(domain, text)
             else:
-                kinds = [(_LAYERS.get(placeholders, ""), dict(self._keys(domain, text, placeholders)))]
+                kinds = [(LAYERS.get(placeholders, ""), dict(self._keys(domain, text, placeholders)))]
             if not kinds or not all(layer for layer, _ in kinds):
                 draft.lose(place, f"{text}: geosteer has no layer for these placeholders")
                 continue
             for layer, keys in kinds:
                 for key, owner in keys.items():
+                    owners.append(owner)
                     group = self._group(domain, owner, name, ttls)
                     if not group:
                         continue
@@ -176,6 +167,7 @@ class _Import:
             if layer in order
         ]
         steering = Steering(default, dict(layers), order=() if order == usual else tuple(order))
+        https = self._https(domain, name, owners, ttls)
         service(
             draft,
             name,
@@ -185,15 +177,53 @@ class _Import:
             place,
             name.removesuffix(f".{domain.name}"),
         )
+        bind(draft, name, https)
+
+    def _https(self, domain: _Domain, name: str, owners: Iterable[str], ttls: list[int]) -> list[Place]:
+        """The HTTPS records of the names that a service leads to; none where they cannot be its own."""
+        records = {owner: domain.records[owner] for owner in owners if owner in domain.records}
+        https = {
+            owner: [each for each in several if each.kind == "HTTPS"] for owner, several in records.items()
+        }
+        every = [(owner, record) for owner, several in https.items() for record in several]
+        odd = [
+            (owner, record) for owner, record in every if record.weight is not None or "%" in record.content
+        ]
+        for owner, record in odd:
+            self._draft.lose(f"records: {owner} HTTPS", f"{record.content}: has a weight or a placeholder")
+        static = any(record.kind == "HTTPS" for record in domain.records.get(name, ()))
+        if every and static:
+            self._draft.lose(f"services: {name}", "HTTPS: records of places beside one of the name itself")
+        if odd or static or not every:
+            return []
+        ttls += [record.ttl for _, record in every]
+        if len(set(ttls)) > 1:
+            self._note_ttls(name)
+        places = []
+        for owner, several in records.items():
+            addresses = [each for each in several if each.kind in {"A", "AAAA"} and "%" not in each.content]
+            node = self._node(addresses, owner)
+            places.append(
+                Place(
+                    owner,
+                    tuple(record.content for record in https[owner]),
+                    frozenset((*node.a, *node.aaaa)),
+                    any(record.weight is not None for record in addresses),
+                )
+            )
+        return places
 
     def _literal(
-        self, domain: _Domain, name: str, formats: list[str], place: str, ttls: list[int]
+        self, domain: _Domain, name: str, formats: list[str], place: str, ttls: list[int], owners: list[str]
     ) -> Weights:
         """The nodes of a network's formats, which name records as they are."""
         for text in formats:
-            if _PLACEHOLDER.search(text):
+            if PLACEHOLDER.search(text):
                 self._draft.lose(place, f"{text}: placeholders within a network")
-            elif group := self._group(domain, text.lower().rstrip("."), name, ttls):
+                continue
+            owner = text.lower().rstrip(".")
+            owners.append(owner)
+            if group := self._group(domain, owner, name, ttls):
                 return group
         return {}
 
@@ -212,14 +242,14 @@ class _Import:
             return rf"(?P<{what}>[^.]+)"
 
         pieces, at = [], 0
-        for match in _PLACEHOLDER.finditer(text):
+        for match in PLACEHOLDER.finditer(text):
             pieces += [re.escape(text[at : match.start()].lower()), "%" if match[1] == "%" else group(match)]
             at = match.end()
         pattern = re.compile("".join([*pieces, re.escape(text[at:].lower().rstrip("."))]))
         for owner in domain.records:
             made = pattern.fullmatch(owner)
             if made:
-                key = _key(made.groupdict())
+                key = key_of(made.groupdict())
                 if key:  # others are names like any other
                     yield key, owner
 
@@ -231,11 +261,11 @@ class _Import:
         kinds = []
         for lookup in _strings(domain.mapping["mapping_lookup_formats"] or []):
             escaped = re.escape(lookup).replace(r"\%", "%")
-            form = re.compile(_PLACEHOLDER.sub(lambda match: rf"(?P<{match[1]}>[^.-]+)", escaped))
+            form = re.compile(PLACEHOLDER.sub(lambda match: rf"(?P<{match[1]}>[^.-]+)", escaped))
             keys = {}
             for value, target in mapping.items():
                 made = form.fullmatch(str(value).lower())
-                key = _key(made.groupdict()) if made else ""
+                key = key_of(made.groupdict()) if made else ""
                 owner = text.replace("%mp", str(target)).lower().rstrip(".")
                 if key and owner in domain.records:
                     keys[key] = owner
@@ -244,7 +274,7 @@ class _Import:
                         f"{domain.name}: custom_mapping: {value}",
                         f"no records {owner}; geosteer asks the next layer",
                     )
-            kinds.append((_LAYERS.get(frozenset(_PLACEHOLDER.findall(lookup)), ""), keys))
+            kinds.append((LAYERS.get(frozenset(PLACEHOLDER.findall(lookup)), ""), keys))
         return kinds
 
     def _group(self, domain: _Domain, owner: str, name: str, ttls: list[int]) -> Weights:
@@ -255,7 +285,7 @@ class _Import:
         domain.used.add(owner)
         contents = [record for record in records if record.kind in {"A", "AAAA", "CNAME"}]
         for record in records:
-            if record not in contents:
+            if record not in contents and record.kind != "HTTPS":
                 self._draft.lose(
                     f"records: {owner}",
                     f"{record.kind}: geosteer has one for all clients",
@@ -265,7 +295,7 @@ class _Import:
             return {}
         ttls += [record.ttl for record in contents]
         if len({record.ttl for record in contents} | set(ttls)) > 1:
-            self._draft.note(f"services: {name}", "records with several TTLs: the lowest one counts for all")
+            self._note_ttls(name)
         label = owner.split(".", maxsplit=1)[0] if owner != domain.name else domain.name
         names = [label, relative(owner, domain.name)]
         if not any(record.weight is not None for record in contents):
@@ -277,6 +307,9 @@ class _Import:
             weight = DEFAULT_WEIGHT if record.weight is None else record.weight
             group[self._draft.add_node([f"{each}-{number}" for each in names], node)] = weight
         return group
+
+    def _note_ttls(self, name: str) -> None:
+        self._draft.note(f"services: {name}", "records with several TTLs: the lowest one counts for all")
 
     def _node(self, records: list[_Record], owner: str) -> Node:
         node = Node()
@@ -352,29 +385,6 @@ class _Import:
         zone.soa = {"mname": mname.rstrip("."), "rname": rname.rstrip("."), "ttl": record.ttl}
         for key, number in zip(("refresh", "retry", "expire", "minimum"), numbers[1:], strict=False):
             zone.soa[key] = number
-
-
-def _key(values: Mapping[str, str]) -> str:
-    """A layer's key by what placeholders stand for; "": no such place."""
-    if UNKNOWN in values.values():
-        return UNKNOWN
-    country = _country(values.get("cc") or values.get("co") or "")
-    continent = values.get("cn", "").upper()
-    if continent and continent not in CONTINENTS:
-        return ""
-    if "as" in values:
-        number = values["as"].removeprefix("as")
-        return f"AS{int(number)}" if number.isdecimal() and int(number) else ""
-    if "cc" not in values and "co" not in values:
-        return continent
-    if not country or (continent and CONTINENT.get(country, continent) != continent):
-        return ""
-    return f"{country}-{values['re'].upper()}" if "re" in values else country
-
-
-def _country(code: str) -> str:
-    upper = code.upper()
-    return upper if upper in COUNTRIES else THREE_LETTERS.get(upper, "")
 
 
 def _strings(value: Any) -> list[str]:

@@ -89,6 +89,90 @@ def test_formats_become_layers_and_weights_a_draw(tmp_path: Path) -> None:
     assert any("a name among addresses" in loss for loss in settled(draft) and draft.losses)
 
 
+def https_import(folder: Path, fr: list[str], se: list[str], *more: str) -> Draft:
+    """Two places' HTTPS records, written as in the file, beside 192.0.2.1 and 2001:db8::1, or 192.0.2.2."""
+    text = HEAD + "    fr.s.example.com:\n      - a: 192.0.2.1\n      - aaaa: 2001:db8::1\n"
+    text += "".join(f"      - https: {record}\n" for record in fr)
+    text += "    se.s.example.com:\n      - a: 192.0.2.2\n" + "".join(
+        f"      - https: {record}\n" for record in se
+    )
+    text += "".join(f"{line}\n" for line in more)
+    text += "  services:\n    www.example.com: ['%cc.s.example.com']\n"
+    return powerdns(folder, text)
+
+
+@pytest.mark.parametrize(
+    ("fr", "se", "https"),
+    [
+        (["1 . ipv4hint=192.0.2.1 ipv6hint=2001:db8::1"], ["1 . ipv4hint=192.0.2.2"], {}),
+        (["1 . alpn=h2,h3 port=8443"], ["1 . alpn=h2,h3 port=8443"], {"alpn": ["h2", "h3"], "port": 8443}),
+        (["0 a.example.org."], ["0 a.example.org."], {"priority": 0, "target": "a.example.org"}),
+        (
+            ["{content: 1 www.example.com. alpn=h3, ttl: 20}", "2 ."], ["2 .", "1 . alpn=h3 ipv4hint=192.0.2.2"],
+            [{"alpn": ["h3"]}, {"priority": 2}],
+        ),
+    ],
+)  # fmt: skip
+def test_https_records_of_places_become_one_setting(
+    tmp_path: Path, fr: list[str], se: list[str], https: object
+) -> None:
+    draft = https_import(tmp_path, fr, se)
+    assert settled(draft)["services"]["www.example.com"]["https"] == https
+    assert not draft.losses
+    assert draft.services["www.example.com"]["ttl"] == (20 if "ttl" in fr[0] else 30)
+    hintless = not isinstance(https, dict) or "port" in https
+    assert any("records without hints" in note for note in draft.notes) == hintless
+
+
+@pytest.mark.parametrize(
+    ("fr", "se", "more", "reason"),
+    [
+        ("1 . alpn=h2", "1 . alpn=h3", "", "differs between fr.s.example.com and se.s.example.com"),
+        ("1 .", "", "", "differs between"),
+        ("", "1 .", "", "differs between"),
+        ("1 . ipv4hint=192.0.2.2", "1 .", "", "fr.s.example.com: its hints are not its addresses"),
+        ("1 .", "1 . ipv6hint=2001:db8::1", "", "se.s.example.com: its hints are not its addresses"),
+        ("1 x.example.org. ipv4hint=192.0.2.1", "1 .", "", "hints of another name's addresses"),
+        ("1 . key9=x", "1 . key9=x", "", "parameter 9 is not one of `https`"),
+        ("1 . mandatory=ipv4hint ipv4hint=192.0.2.1", "1 . mandatory=ipv4hint ipv4hint=192.0.2.2", "", "mandatory"),
+        ("0 .", "0 .", "", "there is no such service"),
+        ("1 . alpn=http/2", "1 . alpn=http/2", "", 'did you mean "h2"'),
+        ("1 . port=x", "1 .", "", "1 . port=x"),
+        ("{content: 1 ., weight: 5}", "1 .", "", "a weight or a placeholder"),
+        ("1 %cc.example.org.", "1 .", "", "a weight or a placeholder"),
+        ("1 .", "1 . ipv4hint=192.0.2.2", "      - a: {content: 192.0.2.3, weight: 5}", "whichever address is drawn"),
+        ("1 .", "1 .", "    www.example.com:\n      - https: 1 . port=1", "beside one of the name itself"),
+        ("1 .", "1 .", "      - svcb: 1 .", "SVCB: geosteer has one for all clients"),
+        ("1 .", "1 .", "      - txt: x", "TXT: geosteer has one for all clients"),
+    ],
+)  # fmt: skip
+def test_https_records_that_are_not_one_setting_are_listed(
+    tmp_path: Path, fr: str, se: str, more: str, reason: str
+) -> None:
+    draft = https_import(tmp_path, [fr] if fr else [], [se] if se else [], *([more] if more else []))
+    made = settled(draft)["services"]["www.example.com"]
+    taken = "one for all clients" in reason  # of another type
+    assert ("https" in made) == taken
+    assert len(draft.losses) == 1
+    assert reason in "".join(draft.losses)
+
+
+def test_what_a_place_has_of_its_own_in_geodns_is_listed(tmp_path: Path) -> None:
+    data = {
+        "www": {"a": [["192.0.2.1"]], "max_hosts": 1}, "x": {"a": [["192.0.2.2"]]},
+        "www.europe": {"a": [["192.0.2.3"]], "ttl": 9, "max_hosts": 1, "health": {"type": "tcp"}, "txt": "x"},
+        "www.se": {"alias": "x"},
+    }  # fmt: skip
+    draft = geodns_zone(tmp_path, {"ttl": 60, "targeting": "country continent", "data": data})
+    lost = [loss.partition(": geosteer")[0].partition("www.example.com: ")[2] for loss in draft.losses]
+    assert lost == [
+        "continents EU: health",
+        "continents EU: ttl",
+        "continents EU: txt",
+        "countries SE: alias",
+    ]
+
+
 def test_mapped_places_are_read_back(tmp_path: Path) -> None:
     text = HEAD + "    fin.m.example.com:\n      - a: 192.0.2.1\n    all.example.com:\n      - a: 192.0.2.9\n"
     text += "  services:\n    www.example.com: ['%mp.m.example.com', 'all.example.com']\n"
