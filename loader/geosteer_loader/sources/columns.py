@@ -50,7 +50,9 @@ _NAMES = frozenset({"region", "subdivision"})
 """Columns that databases have names of regions in, not codes."""
 
 _ASN = re.compile(r"(?:AS)?[0-9]{1,10}(?:\.[0-9]{1,5})?", re.IGNORECASE)
-_DEGREES = re.compile(r"[+-]?[0-9]{1,3}\.[0-9]+")
+_DEGREES = re.compile(r"[+-]?[0-9]{1,3}(?:\.[0-9]+)?")
+_FEW = 20
+"""Lines below which one malformed line is more than a tenth of them."""
 
 
 class Layout(NamedTuple):
@@ -103,7 +105,10 @@ def delimiter_of(text: str) -> str:
 
 
 def split_fields(text: str, delimiter: str = ",") -> list[str]:
-    """The fields of a line, without blanks around them. Raises: ValueError: quotes that do not end, or with text behind."""
+    """The fields of a line, without blanks around them. Raises: ValueError: quotes that do not end, or with text behind.
+
+    Between tabs such quotes are text like any other.
+    """
     if '"' not in text:
         return [part.strip() for part in text.split(delimiter)]
     if text[0] == text[-1] == '"' and '""' not in text:
@@ -113,6 +118,8 @@ def split_fields(text: str, delimiter: str = ",") -> list[str]:
     try:
         (fields,) = csv.reader([text], delimiter=delimiter, skipinitialspace=True, strict=True)
     except (csv.Error, ValueError) as exc:
+        if delimiter == "\t":  # quotes are part of the text there, such as iptoasn's names of ASes
+            return [part.strip() for part in text.split(delimiter)]
         raise ValueError(f"malformed CSV: {text[:60]!r}") from exc
     return [part.strip() for part in fields]
 
@@ -153,14 +160,22 @@ def is_place(text: str) -> bool:
     return True
 
 
+def _is_address(text: str) -> bool:
+    return "/" not in text and is_place(text)
+
+
+def _is_degrees(text: str) -> bool:
+    return text in NOTHING or _DEGREES.fullmatch(text) is not None
+
+
 def is_code(text: str) -> bool:
     """Whether a field is a country code, or says that none is known."""
     return text in NOTHING or is_known(text.upper().partition("-")[0])
 
 
 def mostly(check: Callable[[T], object], values: Sequence[T]) -> bool:
-    """Whether nine of ten pass a check: the others are of malformed lines, which are named when they are read."""
-    return sum(not check(value) for value in values) * 10 <= len(values)
+    """Whether nine of ten pass a check, two of three of a few: the others are malformed lines, named when they are read."""
+    return sum(not check(value) for value in values) * (3 if len(values) < _FEW else 10) <= len(values)
 
 
 def is_asn(text: str) -> bool:
@@ -188,7 +203,7 @@ def _unheaded(rows: list[list[str]], delimiter: str, *, quoted: bool) -> Layout:
     columns = list(zip(*(row + [""] * (len(first) - len(row)) for row in rows), strict=False))[: len(first)]
     places = {"prefix": 0}
     rest = 1
-    if "/" not in first[0] and is_place(first[1]) and first[0].isdecimal() == first[1].isdecimal():
+    if _is_address(first[0]) and _is_address(first[1]) and first[0].isdecimal() == first[1].isdecimal():
         places = {"first": 0, "last": 1}
         rest = 3 if len(first) > 3 and "/" in first[2] and is_place(first[2]) else 2
     elif first[0].isdecimal():
@@ -216,9 +231,7 @@ def _name(columns: Sequence[Sequence[str]], at: int, places: dict[str, int]) -> 
         places["country"] = at
     for lat in range(at + 1, len(columns) - 1):
         pair = columns[lat : lat + 2]
-        if all(
-            _DEGREES.fullmatch(text) or text in NOTHING or text == "0" for column in pair for text in column
-        ) and all(any("." in text for text in column) for column in pair):
+        if all(mostly(_is_degrees, column) and any("." in text for text in column) for column in pair):
             places["lat"], places["lon"] = lat, lat + 1
             return
 

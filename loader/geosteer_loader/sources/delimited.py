@@ -8,6 +8,7 @@ them, are the IPv4 addresses that they carry. An empty country, `-` and ZZ are h
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -64,7 +65,7 @@ def fields_of(file: SourceFile, needs: Sequence[str]) -> Fields:
     head = Head.read(file)
     try:
         if head.data and head.data[0].startswith("{"):
-            fields = json_fields(head.data[0])
+            fields = json_fields(head.data)
         else:
             layout = head.layout
             fields = Fields(layout, lambda text: split_fields(text, layout.delimiter))
@@ -76,9 +77,18 @@ def fields_of(file: SourceFile, needs: Sequence[str]) -> Fields:
     return fields
 
 
-def json_fields(line: str) -> Fields:
-    """The same for JSON objects with the names that *line* has. Raises: ValueError: it is none, or has no network."""
-    names = list(_flat(line))
+def json_names(lines: Sequence[str]) -> list[str]:
+    """The names that JSON objects have: one of which nothing is known may lack some. Lines that are none have no names."""
+    names: dict[str, None] = {}
+    for line in lines:
+        with suppress(ValueError):
+            names.update(dict.fromkeys(_flat(line)))
+    return list(names)
+
+
+def json_fields(lines: Sequence[str]) -> Fields:
+    """The same for JSON objects with the names of the first *lines*. Raises: ValueError: there is no network."""
+    names = json_names(lines)
     places = places_of(names)
     if "prefix" not in places and not {"first", "last"} <= places.keys():
         raise ValueError(f"no network or range: {', '.join(names)[:80]!r}")

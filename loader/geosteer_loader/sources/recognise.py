@@ -6,13 +6,13 @@ a file why it is not that; "" where it is.
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from geosteer.errors import SourceError
 from geosteer_loader.sources.bundle import bundle_of
 from geosteer_loader.sources.columns import is_code, is_place, mostly, split_lines
+from geosteer_loader.sources.delimited import json_names
 from geosteer_loader.sources.head import Head
 from geosteer_loader.sources.mmdb_marker import has_marker
 from geosteer_loader.sources.registry import is_record, is_version
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _NOT_TEXT = "it is not text"
 _ZONE = re.compile(r"[0-9!][0-9./-]*[0-9\s]*\s:|:[0-9.]+:|\$[A-Z]")
-_RIS = re.compile(r"(?:[0-9]{1,10}|\{[0-9, ]+\})\s+[0-9A-Fa-f.:]+/[0-9]{1,3}\s+[0-9]+")
+_RIS = re.compile(r"(?:[0-9]{1,10}(?:\.[0-9]{1,5})?|\{[0-9., ]+\})\s+[0-9A-Fa-f.:]+/[0-9]{1,3}\s+[0-9]+")
 _JOINED = re.compile(r"[0-9A-Fa-f.:]+/[0-9]{1,3}[ \t]+(?:AS)?[0-9{][0-9_,.\s{}]*", re.IGNORECASE)
 _SPLIT = re.compile(r"[0-9A-Fa-f.:]+[ \t]+[0-9]{1,3}[ \t]+[0-9{][0-9_,.\s{}]*")
 _DEGREES = re.compile(r"[+-]?[0-9]{1,3}(?:\.[0-9]+)?")
@@ -132,6 +132,8 @@ def _csv(_head: Head, layout: Layout) -> str:
         return "no column of country codes"
     if layout.header is None and "asn" in places:
         return "an AS number follows the prefix"
+    if _is_feed(layout):
+        return "its header is that of a geofeed"
     return _by_hand(_head, layout)
 
 
@@ -155,13 +157,24 @@ def _geofeed(head: Head, layout: Layout) -> str:
         return "it has columns that geofeeds do not have"
     rows = split_lines(head.data, ",")
     if layout.header is not None:
-        words = {name.lower() for name in layout.header}
-        if not words & {"alpha2code", "postal", "postal_code"} or "latitude" in words:
+        if not _is_feed(layout):
             return "its header is not of RFC 8805"
         rows = rows[1:]
     elif not _by_hand(head, layout):
         return "it has no region and city"
     return "" if mostly(_is_fed, rows) else "too few of its lines are prefix,country,region,city,postal"
+
+
+def _is_feed(layout: Layout) -> bool:
+    """Whether its header is the names that RFC 8805 has for the fields of a geofeed, which has none of its own."""
+    words = {name.lower() for name in layout.header or ()}
+    return (
+        layout.delimiter == ","
+        and layout.places.get("prefix") == 0
+        and layout.places.get("country") == 1
+        and bool(words & {"alpha2code", "postal", "postal_code"})
+        and not words & {"latitude", "continent", "continent_code"}
+    )
 
 
 def _is_fed(row: list[str]) -> bool:
@@ -198,14 +211,12 @@ def _ipinfo(head: Head) -> str:
 
 def _objects(head: Head, *names: str) -> str:
     """Why its lines are not objects with a network and one of *names*."""
-    try:
-        first = json.loads(head.data[0])
-    except (ValueError, RecursionError):
-        return "its first line is not a JSON object"
-    keys = {str(key).lower() for key in first} if isinstance(first, dict) else set()
+    keys = {name.lower() for name in json_names(head.data)}
+    if not keys:
+        return "its first lines are not JSON objects"
     if not keys & {"network", "start_ip", "range"}:
-        return "its first line has no network"
-    return "" if keys & {*names} else f"its first line has no {' or '.join(names)}"
+        return "its first lines have no network"
+    return "" if keys & {*names} else f"its first lines have no {' or '.join(names)}"
 
 
 def _rir(head: Head) -> str:

@@ -400,3 +400,43 @@ def test_fields_are_those_of_the_standard_library_however_they_are_quoted(
 ) -> None:
     whole = delimiter.join('"' + field.replace('"', '""') + '"' for field in fields)
     assert [field.strip() for field in split_fields(whole, delimiter)] == [field.strip() for field in fields]
+
+
+def test_whole_degrees_and_a_malformed_line_do_not_hide_coordinates(path: Path) -> None:
+    lines = [f"1.0.{at}.0,1.0.{at}.255,AS,JP,Tokyo,Tokyo,35.69,139.69\n" for at in range(40)]
+    lines[3] = "1.0.3.0,1.0.3.255,AS,JP,Gifu,Ono,36,138\n"
+    assert "1.0.3.0/24 JP 36 138" in read(path, "geo", "".join(lines))
+    lines[5] = "1.0.5.0,1.0.5.255,AS,JP,Gifu,Ono,?,138\n"
+    assert refusal(path, "geo", "".join(lines)) == ["line 6: invalid number of degrees: '?'"]
+
+
+def test_objects_may_lack_what_is_not_known_of_them(path: Path) -> None:
+    bare = '{"network":"1.0.0.0/24"}\n{"network":"9.9.9.0/24","country":"Germany","country_code":"DE","asn":"AS19281"}\n'
+    assert read(path, "geo", bare) == ["1.0.0.0/24", "9.9.9.0/24 DE"]
+    assert read(path, "bgp", bare) == ["9.9.9.0/24 AS19281"]
+
+
+def test_quotes_between_tabs_are_text(path: Path) -> None:
+    routes = '8.8.8.0\t8.8.8.255\t15169\tRU\t"Quoted" Ltd\n9.9.9.0\t9.9.9.255\t19281\tRU\t"Open Ltd\n'
+    assert read(path, "bgp", routes) == ["8.8.8.0/24 AS15169", "9.9.9.0/24 AS19281"]
+
+
+def test_asdot_is_read_in_riswhoisdump(path: Path) -> None:
+    path.write_text(routes := "1.10000\t8.8.8.0/24\t20\n{1.10000,2.5000}\t9.9.9.0/24\t9\n")
+    assert recognise("bgp", SourceFile(path)).format == "riswhois"
+    assert read(path, "bgp", routes) == ["8.8.8.0/24 AS75536", "9.9.9.0/24 AS75536 AS136072"]
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["prefix,alpha2code,region,city,postal", "ip_prefix,country_code,region,city,postal_code"],
+)
+def test_a_geofeed_may_have_names_of_columns(path: Path, header: str) -> None:
+    path.write_text(feed := f"{header}\n192.0.2.0/25,US,US-AL,Alabaster,\n")
+    assert recognise("geo", SourceFile(path)).format == "geofeed"
+    assert read(path, "geo", feed) == ["192.0.2.0/25 US-AL"]
+
+
+def test_malformed_lines_of_a_small_file_are_named(path: Path) -> None:
+    lines = "1.0.0.0,1.0.0.255,AU\n1.0.1.0,1.0.1.255,AU\n1.0.2.0,1.0.2.255,Australia\n1.0.3.0,1.0.3.255,AU\n"
+    assert refusal(path, "geo", lines) == ["line 3: not a country code: 'Australia'"]
