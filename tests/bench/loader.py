@@ -281,5 +281,8 @@ def exports(stage: Stage, section: Section) -> None:
     )
     table.rows += [[name, each["first"], each["change"], each["worst"]] for name, each in taken.items()]
     section.tables.append(table)
-    section.judge("loader.export", max(each["change"] for each in taken.values()), f"{count:,} routes")
+    by_name = ", ".join(f"{name} {each['change']:.3f} s" for name, each in taken.items())
+    section.judge(
+        "loader.export", max(each["change"] for each in taken.values()), f"{count:,} routes: {by_name}"
+    )
     section.data["exports"] = taken

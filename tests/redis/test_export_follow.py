@@ -9,7 +9,7 @@ import pytest
 
 from geosteer.timestamps import format_time
 from geosteer_loader.config.config import load
-from geosteer_loader.export import gdnsd, pdns_geoip
+from geosteer_loader.export import gdnsd, geo_map, pdns_geoip
 from geosteer_loader.export.client_classes import Answers
 from geosteer_loader.export.published_state import Picture
 from geosteer_loader.export.watch import Writer
@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 
 NODES = ("n0", "n1", "n2", "n3", "n4")
 COUNTRIES = ("GB", "NL", "FR", "US", "DE", "JP")
-EXPORTERS: dict[str, type[pdns_geoip.Exporter | gdnsd.Exporter]] = {
+EXPORTERS: dict[str, type[pdns_geoip.Exporter | gdnsd.Exporter | geo_map.Exporter]] = {
     "pdns-geoip": pdns_geoip.Exporter,
     "gdnsd": gdnsd.Exporter,
+    "geo-map": geo_map.Exporter,
 }
 
 

@@ -7,16 +7,13 @@ from typing import TYPE_CHECKING, Any
 from geosteer.decision import policy
 from geosteer.decision.client import Client
 from geosteer.decision.distribution import Distribution, Projection, View
-from geosteer.decision.model import NEARNESS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from geosteer.decision.director import Director
     from geosteer.decision.model import Node, Service
     from geosteer.decision.node_state import NodeState
-    from geosteer_loader.export.compiled_tables import Records
-    from geosteer_loader.export.published_state import Picture
 
     Key = tuple[Any, ...]
 
@@ -81,46 +78,6 @@ class Answers:
                 if fresh:
                     ranked.append(fresh)
         return ranked
-
-
-class Classes:
-    """Tells clients apart as far as the services do.
-
-    A class does not depend on node states, but where the policy goes by distance.
-    """
-
-    def __init__(self, picture: Picture, services: Sequence[Service], tables: Sequence[str]) -> None:
-        """Args: tables: in the order of the records."""
-        self._picture = picture
-        self._services = services
-        self._tables = tables
-        self._distribution = Distribution(picture.generation.model, picture.states, picture.now)
-        self.sample: dict[Key, Records] = {}
-        """Class -> records of some of its clients."""
-
-    def answers(self, service: Service, records: Records) -> Answers:
-        """What a service answers to clients with those records."""
-        picture = self._picture
-        return Answers(
-            picture.generation.director,
-            self._distribution,
-            service,
-            dict(zip(self._tables, records, strict=True)),
-            picture.states,
-            picture.now,
-        )
-
-    def key(self, records: Records) -> Key:
-        """What tells the class of clients with those records from others."""
-        key = tuple(self._part(service, records) for service in self._services)
-        self.sample.setdefault(key, records)
-        return key
-
-    def _part(self, service: Service, records: Records) -> Key:
-        answers = self.answers(service, records)
-        if service.policy not in NEARNESS:
-            return tuple(answers.seen.items())
-        return coarse(service, answers)
 
 
 def coarse(service: Service, answers: Answers) -> Key:

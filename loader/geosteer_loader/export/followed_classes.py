@@ -182,6 +182,15 @@ class FollowedClasses(Generic[T]):
             self._put_together()
         return True
 
+    def key(self, records: Records) -> Key:
+        """What tells the class of clients with those records from the others."""
+        return tuple(
+            [
+                near.of(records) if near is not None else outcomes.seen(records)
+                for outcomes, near in zip(self.outcomes, self._near, strict=True)
+            ]
+        )
+
     def present(self, bits: int) -> list[int]:
         """The classes that have clients in a family, in order. Args: bits: 32 or 128."""
         if bits not in self._present:
@@ -210,7 +219,7 @@ class FollowedClasses(Generic[T]):
         samples: list[Records] = []
         classes = []
         for records in self._samples:
-            number = numbers.setdefault(self._key(records), len(numbers))
+            number = numbers.setdefault(self.key(records), len(numbers))
             if number == len(samples):
                 samples.append(records)
             classes.append(number)
@@ -218,14 +227,6 @@ class FollowedClasses(Generic[T]):
         if list(numbers) != self.keys or mapped != self.mapped:
             self.keys, self.samples, self.mapped = list(numbers), samples, mapped
             self.names = [_name(key) for key in numbers]
-
-    def _key(self, records: Records) -> Key:
-        return tuple(
-            [
-                near.of(records) if near is not None else outcomes.seen(records)
-                for outcomes, near in zip(self.outcomes, self._near, strict=True)
-            ]
-        )
 
 
 def _name(key: Key) -> str:

@@ -8,15 +8,14 @@ Source: PowerDNS 3.4.11, modules/geobackend (README, geobackend.cc, ippreftree.c
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from geosteer.cmodules import Address
 from geosteer.errors import Refused
 from geosteer_loader.config.dns_names import zone_of
 from geosteer_loader.export.bundle import Bundle
-from geosteer_loader.export.client_classes import Classes
 from geosteer_loader.export.compiled_tables import prefixes
+from geosteer_loader.export.followed_classes import FollowedClasses
 from geosteer_loader.export.static_records import static_records
 from geosteer_loader.sources.countries import NUMERIC
 
@@ -27,7 +26,11 @@ if TYPE_CHECKING:
     from geosteer.decision.model import Node, Service
     from geosteer_loader.export.client_classes import Answers, Key
     from geosteer_loader.export.compiled_tables import Cells, Records
+    from geosteer_loader.export.followed_classes import Outcomes
     from geosteer_loader.export.published_state import Picture
+
+    _First = tuple[Node | None, list[str]]
+    """The node that clients get, if one may serve, and what the backend cannot say about it."""
 
 IP_MAP = "zz.geosteer.rbldnsd"
 """What the backend calls its ip-map zone file; the name is free."""
@@ -48,6 +51,7 @@ class Exporter:
         """Args: folder: where the files will be."""
         self._picture = picture
         self._folder = folder.absolute()
+        self._classes: FollowedClasses[_First] | None = None
         self._kept: tuple[Cells, list[int], str] | None = None
 
     def bundle(self) -> Bundle:
@@ -58,19 +62,23 @@ class Exporter:
         picture, bundle = self._picture, Bundle()
         model, zones = picture.generation.model, picture.generation.document["zones"]
         services = [service for name, service in model.services.items() if zone_of(name, zones)]
-        cells = picture.cells(chain.from_iterable(service.tables for service in services))
+        classes = self._classes
+        if classes is None or not classes.follow():
+            classes = self._classes = FollowedClasses(picture, services, _first, picture.meter)
+        cells = classes.cells
         if any(len(spans.starts) > 1 for bits, spans in cells.spans.items() if bits == 128):
             bundle.lose("IPv6", "the backend does not support it: every IPv6 client is treated as unknown")
 
-        classes = Classes(picture, services, cells.tables)
-        nothing = classes.key(("",) * len(cells.tables))
-        keys, mapped = cells.classes(classes.key)
-        numbers = _numbers(keys, classes.sample, nothing, cells)
-        samples = {numbers[key]: records for key, records in classes.sample.items()}
-        bundle.files[IP_MAP] = self._ip_map(cells, [numbers[keys[place]] for place in mapped], samples)
-        for service in services:
+        nothing = ("",) * len(cells.tables)
+        sample = dict(zip(classes.keys, classes.samples, strict=True)) | {classes.key(nothing): nothing}
+        numbers = _numbers(classes.keys, sample, classes.key(nothing), cells)
+        samples = {numbers[key]: records for key, records in sample.items()}
+        by_class = [numbers[key] for key in classes.keys]
+        bundle.files[IP_MAP] = self._ip_map(cells, [by_class[number] for number in classes.mapped], samples)
+        for outcomes in classes.outcomes:
+            service = outcomes.service
             zone = zone_of(service.name, zones)
-            lines = "\n".join(self._director(bundle, service, classes, samples))
+            lines = "\n".join(self._director(bundle, outcomes, samples))
             if any(node.hostname for node in service.map.usable):  # else there is nothing to point to
                 bundle.files[f"{zone}/{service.name}"] = lines + "\n"
         for zone in zones:
@@ -83,9 +91,10 @@ class Exporter:
         return self._kept[2]
 
     def _director(
-        self, bundle: Bundle, service: Service, classes: Classes, samples: Mapping[int, Records]
+        self, bundle: Bundle, outcomes: Outcomes[_First], samples: Mapping[int, Records]
     ) -> Iterator[str]:
         """The lines of a service's director map."""
+        service = outcomes.service
         place = f'services."{service.name}"'
         lost: dict[str, list[str]] = {}
         _inexpressible(bundle, service)
@@ -93,7 +102,9 @@ class Exporter:
         yield f"$RECORD {service.name}."
         for number, records in sorted(samples.items()):
             word = _word(number, records) if number else "all others"
-            node = self._first(lost, word, service, classes.answers(service, records))
+            node, losses = outcomes.of(records)
+            for loss in losses:
+                lost.setdefault(loss, []).append(word)
             if node is None:
                 lost.setdefault(
                     "a client outside the share of every node gets the best node all the same", []
@@ -110,17 +121,19 @@ class Exporter:
         for what, whom in lost.items():
             bundle.lose(place, f"{what}: {_listed(whom)}")
 
-    @staticmethod
-    def _first(lost: dict[str, list[str]], word: str, service: Service, answers: Answers) -> Node | None:
-        settled = answers.settled()
-        kind = service.kinds[0] if service.kinds else "A"
-        if settled is not None:
-            if len({nodes[:1] for nodes in settled.values()}) > 1:
-                lost.setdefault("where A and AAAA have different nodes, that of A answers", []).append(word)
-            return next(iter(settled.get(kind, ())), None)
-        lost.setdefault("where equals or shares are drawn, one node gets all", []).append(word)
-        chances = answers.chances(kind)
-        return max(chances, key=lambda node: (chances[node], node.name), default=None)
+
+def _first(service: Service, answers: Answers) -> _First:
+    """The node that one class of clients gets, and what is lost by giving it to all of them."""
+    losses = []
+    settled = answers.settled()
+    kind = service.kinds[0] if service.kinds else "A"
+    if settled is not None:
+        if len({nodes[:1] for nodes in settled.values()}) > 1:
+            losses.append("where A and AAAA have different nodes, that of A answers")
+        return next(iter(settled.get(kind, ())), None), losses
+    losses.append("where equals or shares are drawn, one node gets all")
+    chances = answers.chances(kind)
+    return max(chances, key=lambda node: (chances[node], node.name), default=None), losses
 
 
 def _listed(words: Sequence[str]) -> str:
