@@ -11,6 +11,7 @@ import pytest
 from geosteer_loader.config.config import load
 from geosteer_loader.publish.plan import plan
 from geosteer_loader.publish.publish import Outcome, publish
+from geosteer_loader.query.status import gather
 from geosteer_loader.store import current
 from geosteer_loader.store.store import connect
 from support.steering import live_steering
@@ -89,6 +90,10 @@ class Site:
             service: dict[str, Any] = current.document(store, current.read(store))["services"][WWW]
         return service
 
+    def status(self) -> list[str]:
+        with connect(self.config().redis) as store:
+            return gather(store).warnings
+
     def answers(self) -> dict[str, str]:
         """Client network -> node, as a worker answers, for 16 of each block."""
         with live_steering(self.server, "geosteer", self.folder) as steering:
@@ -154,11 +159,21 @@ def test_a_changed_table_makes_new_offsets_and_moves_few_clients(site: Site) -> 
 
 def test_a_limit_that_cannot_be_kept_is_a_warning(site: Site) -> None:
     alone = "max_share = { lon1 = 0.2 }\n[maps.default.countries]\nGB = { lon1 = 100 }"
-    (warning,) = [one for one in site.plan(alone)["warnings"] if "max_share" in one]
-    assert warning == (
+    warning = (
         f"service {WWW}: node lon1 has 100.0% of the clients, more than its max_share of 20.0%: "
-        "the rest of them has no other node to go to"
+        "100.0% of the clients have no other node to go to, or no known place"
     )
+    assert warning in site.plan(alone)["warnings"]
+    first = site.publish(alone)
+    assert warning in first.warnings
+    again = site.publish(alone)
+    assert again.generation == first.generation
+    assert warning in again.warnings, "it holds for as long as it is published"
+    assert warning in site.plan(alone)["warnings"]
+    assert warning in site.status()
+    site.publish()
+    assert "over_share" not in site.service()
+    assert warning not in site.status()
 
 
 def test_the_published_document_holds_a_few_numbers_for_each_node(site: Site) -> None:

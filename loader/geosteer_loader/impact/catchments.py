@@ -28,11 +28,12 @@ STEPS = {"nearest": 10.0, "latency": 1.0}
 
 @dataclass(slots=True)
 class Placed:
-    """What is to be published, and what is to be said."""
+    """What is to be published, by service."""
 
     offsets: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     """Service -> node that is pushed away -> `add`, `edge`, `keep`."""
-    warnings: list[str] = field(default_factory=list)
+    over_share: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
+    """Service -> node with more than its `max_share` -> `share` that it has, and `bound`, which no offset takes from it."""
 
 
 def limited(services: Mapping[str, Any]) -> dict[str, Any]:
@@ -103,11 +104,11 @@ def _solve(service: Service, caps: Mapping[str, float], kinds: Iterator[Kind], p
             node: {"add": level.add(step), "edge": level.edge(step), "keep": level.keep}
             for node, level in outcome.levels.items()
         }
-    for node, share in outcome.over.items():
-        placed.warnings.append(
-            f"service {service.name}: node {node} has {share:.1%} of the clients, more than its max_share of "
-            f"{caps[node]:.1%}: the rest of them has no other node to go to"
-        )
+    if outcome.over:
+        placed.over_share[service.name] = {
+            node: {"share": round(share, 4), "bound": round(outcome.bound[node], 4)}
+            for node, share in outcome.over.items()
+        }
 
 
 def _kinds(service: Service, view: View, size: int) -> Iterator[Kind]:

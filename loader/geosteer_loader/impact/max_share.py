@@ -82,7 +82,9 @@ class Outcome:
     shares: dict[str, float]
     """Node -> its part of all clients, 0..1."""
     over: dict[str, float] = field(default_factory=dict)
-    """Node that has more than it may, since its clients have no other -> its part of all clients."""
+    """Node that has more than it may -> its part of all clients."""
+    bound: dict[str, float] = field(default_factory=dict)
+    """Such a node -> the part of all clients that it has however far it is pushed away."""
 
 
 class Solver:
@@ -131,14 +133,14 @@ class Solver:
                     self._room[node] = max(self._room[node] - over, 0.0)
             self._settle()
         self._levels = levels
+        exceeded = {
+            node: shares[node] for node, cap in self._caps.items() if shares.get(node, 0.0) > cap + NOTABLE
+        }
         return Outcome(
             levels={node: level for node, level in levels.items() if level != Level()},
             shares=shares,
-            over={
-                node: shares[node]
-                for node, cap in self._caps.items()
-                if shares.get(node, 0.0) > cap + NOTABLE
-            },
+            over=exceeded,
+            bound={node: self._bound(node) for node in exceeded},
         )
 
     def shares(self) -> dict[str, float]:
@@ -196,6 +198,20 @@ class Solver:
             near = [place for place in sorted(rest) if pushed[place] == further]
         return parts
 
+    def _bound(self, node: str) -> float:
+        """The part of all clients that a node keeps however far it is pushed away, and no other is."""
+        was = self._levels
+        self._levels = {node: Level(self._top(), 0.0)}
+        amount = sum(
+            self.parts(kind).get(node, 0.0) * kind.size for kind in self._kinds if node in kind.nodes
+        )
+        self._levels = was
+        return amount / self.total
+
+    def _top(self) -> int:
+        """A step at which a node has lost all clients that have another."""
+        return int(2 * self._longest / self._size) + 2
+
     def _edging(self, kind: Kind, pushed: Sequence[float]) -> dict[int, float]:
         """Place of a node at the edge of whose catchment these clients are -> the part of them that it keeps."""
         edging = {}
@@ -247,7 +263,7 @@ class Solver:
 
     def _step_for(self, node: str, most: float, begin: int, keep: float) -> int:
         """The least step at which a node fits that keeps so much of its edge; sought from *begin*: it is seldom far."""
-        top = int(2 * self._longest / self._size) + 2
+        top = self._top()
 
         def fits(step: int) -> bool:
             return self._amount(node, Level(step, keep)) <= most

@@ -161,7 +161,10 @@ def publish(
             _after_flip(config, store, lease, outcome, due, clean=live.clean)
         else:
             outcome = Outcome(
-                generation=published.number(before, "generation"), changed=[], written=writer.written
+                generation=published.number(before, "generation"),
+                changed=[],
+                written=writer.written,
+                warnings=list(proposal.warnings),
             )
             # A publisher that was killed after its flip may have left this to do.
             if live.clean:

@@ -14,6 +14,7 @@ from geosteer.sync.node_states import MISSED
 from geosteer.timestamps import maybe_time
 from geosteer_loader.health import heartbeat, overrides
 from geosteer_loader.health.last_seen import alarms, last_checks
+from geosteer_loader.impact.over_share import over_share
 from geosteer_loader.query.doubts import doubts
 from geosteer_loader.sources.builtin import stale_published
 from geosteer_loader.store import current as published
@@ -178,6 +179,7 @@ def gather(store: Store) -> Status:
             *store.server_warnings(),
             *stale_published(fields, now),
             *published_warnings(fields, now),
+            *over_share(document),
             *overrides.lost(overrides_in_force, model.nodes),
             *alarms(seen, checked, age or 0.0),
             *doubts(store, fields, mirror.fields, now),

@@ -16,6 +16,7 @@ from geosteer.decision.model import Model
 from geosteer.keys import FAMILIES, root_field
 from geosteer_loader.impact.catchments import place
 from geosteer_loader.impact.max_share import Kind, Solver
+from geosteer_loader.impact.over_share import over_share
 from geosteer_loader.store.pages import Pages
 from support import tiny
 
@@ -134,6 +135,7 @@ def test_without_a_surplus_nothing_is_pushed() -> None:
 def test_clients_who_have_no_other_node_stay_and_it_is_told() -> None:
     outcome = solved([kind(40, a=10), kind(60, a=10, b=20)], a=0.3)
     assert outcome.over == {"a": pytest.approx(0.4)}
+    assert outcome.bound == {"a": pytest.approx(0.4)}
     assert outcome.shares["b"] == pytest.approx(0.6)
 
 
@@ -197,7 +199,7 @@ def test_a_workers_answers_keep_to_the_limits_and_are_what_the_distribution_says
     tables = {"geo": GEO, "rtt": RTT} if spec["policy"] == "latency" else {"geo": GEO}
     document = configuration(**spec)
     found = placed(document, tables)
-    assert found.warnings == []
+    assert found.over_share == {}
     document["services"]["www"]["offsets"] = found.offsets["www"]
     model = Model(document)
     director, service = Director(model), model.services["www"]
@@ -253,6 +255,27 @@ def test_a_service_without_a_table_or_a_surplus_gets_no_offsets() -> None:
 def test_what_cannot_be_kept_to_is_told() -> None:
     document = configuration(policy="nearest", max_share={"nyc1": 0.01})
     document["maps"]["m"]["continents"] = {"NA": {"nyc1": 100}}
-    (warning,) = placed(document, {"geo": GEO}).warnings
-    assert warning.startswith("service www: node nyc1 has ")
-    assert "more than its max_share of 1.0%" in warning
+    (over,) = placed(document, {"geo": GEO}).over_share["www"].values()
+    assert over["share"] == over["bound"] > 0.01
+
+
+def test_a_warning_tells_what_keeps_a_node_above_its_limit() -> None:
+    service: dict[str, Any] = {
+        "max_share": {"a": 0.2, "b": 0.3},
+        "over_share": {"b": {"share": 0.31, "bound": 0.1}},
+    }
+    (warning,) = over_share({"services": {"www": service}})
+    assert warning == (
+        "service www: node b has 31.0% of the clients, more than its max_share of 30.0%: "
+        "no distances were found that keep all limits of the service; give its nodes more room"
+    )
+    service["over_share"]["b"]["bound"] = 0.305
+    (warning,) = over_share({"services": {"www": service}})
+    assert warning.endswith(": 30.5% of the clients have no other node to go to, or no known place")
+
+
+@pytest.mark.parametrize(
+    "over", [[], "b", {"b": 1}, {"b": {}}, {"b": {"share": "x", "bound": 1}}, {"c": {"share": 1, "bound": 1}}]
+)
+def test_what_another_version_noted_is_passed_over(over: object) -> None:
+    assert over_share({"services": {"www": {"max_share": {"b": 0.3}, "over_share": over}}}) == []
