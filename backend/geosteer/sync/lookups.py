@@ -196,14 +196,18 @@ class Lookups:
         follower = self._follower
         if asked <= 0 or not follower.live or (self._begun is not None and asked == self._begun[0]):
             return False
+        until = asked + self.settings.timeout
         try:
-            came = follower.leaves.fetch(wanted, asked + self.settings.timeout)
+            came = follower.leaves.fetch(wanted, until)
             follower.pump()  # a page may have been damaged
         except Exception as exc:  # noqa: BLE001  # as in `handle`
             self.stumble(exc)
             return False
-        if came:
+        late = not came and self._clock() >= until
+        if came or late:
             self.counters.count(WAITS)
+        if late:
+            self.counters.count(TIMEOUTS)
         return came
 
     def lookup(self, text: str, table: str = "geo") -> tuple[str, int]:
