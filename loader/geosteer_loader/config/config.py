@@ -139,6 +139,7 @@ def check(raw: Mapping[str, Any], path: Path, environ: Mapping[str, str], text: 
     names.check_services(services)
     names.check_nodes(nodes, services)
     names.check_name_servers(nodes, services)
+    names.check_targets(nodes, services)
     warn_unused(root, networks, nodes.nodes, maps, services.services)
     warn_unanswerable(root, sources, nodes.nodes, maps, services)
     if problems.errors():

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from geosteer_loader.config.zones import ZoneReader
 
 _ADDRESSES = {"A", "AAAA"}
+_MOST_ALIASES = 8
+"""One after the other that are followed to find a loop; clients give up after a few, too (RFC 9460, 3)."""
 _APEX_CNAME = "a CNAME is not allowed at the apex of a zone (RFC 1034, 3.6.2)"
 
 
@@ -140,6 +142,38 @@ class Namespace:
                 reason = f"is inside the zone {zone}, but the node has no address to answer with"
             if reason:
                 self.problems.add(f"{nodes.places[node_name]}.hostname", f"{name} {reason}")
+
+    def check_targets(self, nodes: NodeReader, reader: ServiceReader) -> None:
+        """Whether targets of HTTPS and SVCB records within served zones are there, and aliases end somewhere."""
+        hosts = {node["hostname"] for node in nodes.nodes.values()}
+        aliases: dict[str, str] = {}
+        for name, service in reader.services.items():
+            for field, records in (("https", service.get("https", [])), ("svcb", service.get("svcb", []))):
+                for record in records:
+                    target = record.get("target", name)
+                    if field == "https" and record["priority"] == 0:
+                        aliases[name] = target
+                    if not (target in hosts or self._is_served(target, reader)):
+                        self.problems.warn(
+                            f"{reader.places[name]}.{field}",
+                            f"the target {target} is inside a served zone, but nothing answers there",
+                        )
+        for name in aliases:
+            seen = [name]
+            while (target := aliases.get(seen[-1], "")) and target not in seen and len(seen) < _MOST_ALIASES:
+                seen.append(target)
+            if target == name:
+                self.problems.warn(
+                    f"{reader.places[name]}.https",
+                    f"the alias leads back to itself: {' -> '.join([*seen, name])}",
+                )
+
+    def _is_served(self, name: str, reader: ServiceReader) -> bool:
+        """Whether a name is outside the zones, or something but a node answers there, a wildcard too."""
+        if zone_of(name, self.zones) is None or self.delegated(name):
+            return True
+        names = [name, *(f"*.{above}" for above in parents(name))]
+        return any(at in reader.services or self.static(at, {*_ADDRESSES, "CNAME"}) for at in names)
 
     def check_name_servers(self, nodes: NodeReader, reader: ServiceReader) -> None:
         """Whether name servers within served zones have addresses."""

@@ -115,7 +115,7 @@ def _record(table: Table, service: str, *, below: bool) -> Binding:
 
 
 def _check_alias(table: Table, service: str, target: str | None) -> None:
-    if target is None:
+    if "target" not in table:
         table.add("target", "is missing: priority 0 makes the record an alias of it (RFC 9460, 2.4.2)")
     elif target == service:
         table.add("target", "is the service itself: an alias leads elsewhere")

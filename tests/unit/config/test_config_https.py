@@ -10,7 +10,7 @@ import pytest
 
 from geosteer.decision.service_binding import bindings
 from geosteer_loader.config.config import check_backend
-from support.config_file import GOOD, changed, load, problems, record
+from support.config_file import GOOD, changed, load, problems, record, without_lines
 
 WWW = "www.cdn.example.net"
 PLACE = f'services."{WWW}"'
@@ -162,6 +162,29 @@ def test_whatever_is_taken_makes_records_that_parse():
             assert dns.rdata.from_text("IN", "HTTPS", parsed.to_text()) == parsed
         count += 1
     assert count > 50
+
+
+def test_a_target_within_a_served_zone_has_to_be_there():
+    def warnings(target: str, more: str = "") -> list[str]:
+        alias = f'https = {{ priority = 0, target = "{target}" }}\n'
+        return without_lines(load(GOOD + alias + more).warnings)
+
+    other = '[services."*.w.cdn.example.net"]\nmap = "default"\n'
+    (told,) = warnings("nowhere.cdn.example.net")
+    assert told.endswith(
+        f"{PLACE}.https: the target nowhere.cdn.example.net is inside a served zone, but nothing answers there"
+    )
+    for there in ("lon1.cdn.example.net", "play.w.cdn.example.net", "www.example.org"):
+        assert warnings(there, other) == []
+    back = f'[services."b.cdn.example.net"]\nmap = "default"\nhttps = {{ priority = 0, target = "{WWW}" }}\n'
+    second, first = warnings("b.cdn.example.net", back)
+    assert first.endswith(f"the alias leads back to itself: {WWW} -> b.cdn.example.net -> {WWW}")
+    assert "b.cdn.example.net -> www" in second
+
+
+def test_an_invalid_target_is_not_also_missing():
+    (told,) = problems(GOOD + 'https = { priority = 0, target = "." }\n')
+    assert "the root cannot be served" in told
 
 
 BACKEND = """
