@@ -101,18 +101,23 @@ def _lines(path: Path, table: Table, problems: Problems) -> Iterator[tuple[int, 
     except ValueError as exc:
         table.add("file", f"{path} {exc}")
         return
+    empty = True
     for number, line in enumerate(_split(content), 1):
         try:
             plain = _of_object(line) if line[:1] == "{" else line.partition("#")[0].partition(";")[0].strip()
             if not plain:
                 continue
+            empty = False
             if "-" in plain:
                 for network in _range(plain):
                     yield number, network
             else:
                 yield number, _prefix(plain)
         except ValueError as exc:
+            empty = False
             problems.add(f"line {number}", str(exc), file=str(path))
+    if empty:
+        problems.warn(f"{table.place}.file", f"{path} contains no prefix")
 
 
 def _range(plain: str) -> Iterator[Prefix]:

@@ -50,3 +50,10 @@ def test_a_malformed_line_of_a_list_is_named(line: str, reason: str) -> None:
     with pytest.raises(ConfigError) as refused:
         load(GOOD + '[networks.listed]\nfile = "list"\n')
     assert any(problem.endswith(f"line 2: {reason}") for problem in refused.value.problems)
+
+
+@pytest.mark.parametrize("content", ["", "# nothing\n; at all\n", '{"type":"metadata","records":0}\n'])
+def test_a_list_without_prefixes_is_warned_of(content: str) -> None:
+    Path("list").write_text(content)
+    warnings = load(GOOD + '[networks.listed]\nfile = "list"\n').warnings
+    assert any(told.endswith("networks.listed.file: list contains no prefix") for told in warnings), warnings
