@@ -37,6 +37,7 @@ from weakref import WeakSet
 # What the modules below import when they first need it, and a lean worker never does, is imported here at once. A thread's
 # import holds the module's lock: a child forked meanwhile has the lock but not the thread, and its own import never ends.
 import geosteer.decision.round_robin
+import geosteer.decision.service_binding
 import geosteer.resp.cluster
 import geosteer.resp.resolver
 import geosteer.resp.sentinel
