@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Self
 from geosteer.decision.client import parse, prefix_text
 from geosteer.decision.director import Director
 from geosteer.decision.model import Model
+from geosteer.redirect.beacons.selection import NEARBY, TURN
 from geosteer_loader.config import config as configuration
 from geosteer_loader.latency.end_of_window import due, end_window
 from geosteer_loader.latency.geography import Geography
@@ -96,7 +97,7 @@ class Trial:
         self._path = [
             " ".join(f"{node}={world.hops(net, node)}" for node in world.nodes) for net in world.nets
         ]
-        self._nearest = [self._nearest_nodes(net) for net in world.nets]
+        self._by_distance = [self._nodes_by_distance(net) for net in world.nets]
         self._places = Places(self)
         self._firsts = [net.first for net in world.nets]
         self._ranges: Mapping[int, Ranges] | None = None
@@ -148,9 +149,9 @@ class Trial:
         ranges = self._ranges[net.bits]
         return ranges.records[bisect_right(ranges.starts, net.first) - 1]
 
-    def _nearest_nodes(self, net: Net) -> list[str]:
+    def _nodes_by_distance(self, net: Net) -> list[str]:
         nodes = self.world.nodes
-        return sorted(nodes, key=lambda node: distance(net.guessed, nodes[node]))[:NEAREST]
+        return sorted(nodes, key=lambda node: distance(net.guessed, nodes[node]))
 
     def _measure(self, hours: float) -> None:
         """The samples of a window, ingested as lines."""
@@ -161,7 +162,7 @@ class Trial:
                 continue
             for _ in range(int(visits) + (self.chance.random() < visits % 1)):
                 hour = self.hour + self.chance.random() * hours
-                for node in self._candidates(net):
+                for node in self._candidates(net, hour):
                     sample = self.world.sample(net, node, hour % 24)
                     told = "-" if sample is None else f"{sample:.1f}"
                     lines.append(f"{START + hour * HOUR:.3f},{net.address},{node},{told}\n")
@@ -173,14 +174,23 @@ class Trial:
         scene = Scene(self._scene_nodes, self.now + hours * HOUR)
         ingest_stream(io.BytesIO("".join(lines).encode()).read, "samples", "csv", scene, self.store)
 
-    def _candidates(self, net: Net) -> tuple[str, ...]:
-        """The node in use, the best other one, and one of those nearby."""
+    def _candidates(self, net: Net, hour: float) -> tuple[str, ...]:
+        """The node in use, the best other one, and one of those nearby, or now and then of all the rest."""
         used = self.served["latency"][net.number]
         times = [part.partition("=")[0] for part in self.record(net).split()]
-        nearest = self._nearest[net.number]
-        other = next(node for node in (*times, *nearest) if node != used)
+        nodes = self._by_distance[net.number]
+        other = next(node for node in (*times, *nodes) if node != used)
+        near, rest = nodes[:NEAREST], nodes[NEAREST:]
+        far_away = rest and self.chance.random() >= NEARBY
+        third = self._turn(rest, hour) if far_away else self.chance.choice(near)
         # in one order, not that of a set: each draws its time
-        return tuple(dict.fromkeys((used, other, self.chance.choice(nearest))))
+        return tuple(dict.fromkeys((used, other, third)))
+
+    def _turn(self, rest: list[str], hour: float) -> str:
+        """Of those far away, the one that all clients measure now."""
+        names = sorted(self.world.nodes)
+        at = int((START + hour * HOUR) // TURN) % len(names)
+        return next(name for name in names[at:] + names[:at] if name in rest)
 
     def geo_record(self, bits: int, address: int) -> str:
         """What table `geo` says."""

@@ -12,6 +12,7 @@ from geosteer import ConfigError
 from geosteer.library.chooser import NotReady
 from geosteer.redirect.apps import WSGI
 from geosteer.redirect.beacons.collector import Collector
+from geosteer.redirect.beacons.selection import TURN
 from geosteer.redirect.beacons.settings import NUMBERS, read
 from geosteer.redirect.beacons.tokens import Tokens
 from geosteer.redirect.bodies import BodyWanted
@@ -67,11 +68,13 @@ class Site:
         self, steering: Steering, folder: Path, options: dict[str, Any] | None = None, **settings: Any
     ) -> None:
         self.folder, self.now, self.draw = folder, NOW, 0.0
+        self.draws: list[float] = []
+        """Instead of `draw`, the first ones."""
         self.counts: dict[str, int] = {}
         table = {"key_file": "key", "spool": str(folder), **settings}
         self.collector = Collector(
             read(table, str(folder / "backend.toml"), TARGET), KEYS, steering,
-            clock=lambda: self.now, steady=lambda: self.now, draw=lambda: self.draw,
+            clock=lambda: self.now, steady=lambda: self.now, draw=lambda: self.draws.pop(0) if self.draws else self.draw,
         )  # fmt: skip
         self.redirector = Redirector(steering, collector=self.collector, **(options or {}))
 
@@ -127,16 +130,38 @@ def counted(steering: Steering) -> dict[tuple[str, ...], int]:
 
 
 @pytest.mark.parametrize(
-    ("draw", "third"), [(0.0, "n02"), (0.0999, "n02"), (0.1, "n03"), (0.5, "n07"), (0.9999999, "n11")]
+    ("draws", "third"),
+    [
+        ((0.0, 0.0), "n02"),
+        ((0.0, 0.0999), "n02"),
+        ((0.0, 0.1), "n03"),
+        ((0.7499, 0.5), "n07"),
+        ((0.0, 0.9999999), "n11"),
+    ],
 )
 def test_the_node_in_use_the_next_best_and_one_of_the_ten_after_them(
-    site: Site, draw: float, third: str
+    site: Site, draws: tuple[float, float], third: str
 ) -> None:
-    site.draw = draw
+    nearby, one_of_ten = draws
+    site.draws = [nearby, 0.0, 0.0, one_of_ten]  # between them the ticket, and whether it is sampled
     told = site.candidates(host="many.cdn.example.net")
     assert [node["node"] for node in told["nodes"]] == ["n00", "n01", third]
-    assert told["nodes"][0]["url"] == "http://n00.cdn.example.net/.geosteer/pixel"
-    assert (told["service"], told["expires"]) == ("many.cdn.example.net", int(NOW) + 600)
+    assert site.draws == []
+
+
+def test_now_and_then_the_third_is_the_one_of_the_rest_whose_turn_it_is(site: Site) -> None:
+    site.draw = 0.75
+    thirds = []
+    for _ in MANY:
+        first, second, third = site.candidates(host="many.cdn.example.net")["nodes"]
+        assert (first["node"], second["node"]) == ("n00", "n01")
+        assert site.candidates(host="many.cdn.example.net")["nodes"][2] == third, "the same for all"
+        thirds.append(third["node"])
+        site.now += TURN
+    assert set(thirds) == {"n12", "n13", "n14", "n15"}
+    few = site.candidates()["nodes"]
+    assert 1 <= len(few) <= 3, "nothing is beyond the ten"
+    assert len({node["node"] for node in few}) == len(few)
 
 
 def test_the_first_is_where_the_client_is_redirected(site: Site) -> None:

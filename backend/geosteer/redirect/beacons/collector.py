@@ -27,7 +27,7 @@ from geosteer.redirect.beacons.reading import (
     address_text,
     failures,
 )
-from geosteer.redirect.beacons.selection import RANKED, candidates
+from geosteer.redirect.beacons.selection import EVERY, NEARBY, RANKED, candidates, distant_candidates
 from geosteer.redirect.beacons.spool import Spool
 from geosteer.redirect.beacons.tokens import NONCE, BadToken, Grant, Tokens, Used
 from geosteer.redirect.bodies import BodyWanted
@@ -143,8 +143,9 @@ class Collector:
             asked = parse_qs(query, max_num_fields=8).get("service", [host])
             if len(asked) != 1:
                 raise OddHost(query)
+            nearby = self._draw() < NEARBY
             name, kind, ranked = self._steering.ranked(
-                host_of(asked[0]), client, RANKED, self._draw(), wait=wait
+                host_of(asked[0]), client, RANKED if nearby else EVERY, self._draw(), wait=wait
             )
         except (NoService, OddHost):
             raise Refused(HTTPStatus.NOT_FOUND, "no_service", "no such service") from None
@@ -158,9 +159,10 @@ class Collector:
             return self._reply(HTTPStatus.NO_CONTENT, self._cors(CANDIDATES).headers(origin))
         self._count_against_limit(CANDIDATES, client.network)
         place = self._settings.services.get(name, self._settings.usual)
+        chosen = () if nearby else distant_candidates(ranked, self._clock())
         nodes = [
             {"node": node.name, "url": base + place.path}
-            for node in candidates(ranked, self._draw())
+            for node in chosen or candidates(ranked, self._draw())
             if (base := place.target.origin(node, kind, scheme))
         ]
         if not nodes:
