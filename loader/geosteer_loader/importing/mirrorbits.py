@@ -5,6 +5,7 @@ Source: github.com/etix/mirrorbits, mirrorbits.conf and mirrors/mirrors.go.
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -25,6 +26,12 @@ _LOST = {
     "ContinentOnly": "it serves its continent alone, and stands in the map for others too",
     "ASOnly": "it serves its AS alone, and stands in the map for others too",
 }
+NAMES = ("Mirror", "Name", "ID")
+"""Where a mirror's name may stand: `mirrorbits show` prints the first one."""
+COMMENT = re.compile(
+    rb"^Comment:[ \t]*\r?\n(?:(?!---[ \t]*\r?$).*\n)*(?:(?!---[ \t]*\r?$).+\Z)?", re.MULTILINE
+)
+"""What an operator wrote of a mirror, which `mirrorbits show` prints as it is at the end."""
 SOON = 60
 """Seconds between two checks, where the configuration does not say."""
 
@@ -46,15 +53,18 @@ class _Import:
             path,
             mirrors,
         )
-        self._mirrors = [mirror for document in load_all(mirrors) for mirror in self._each(document)]
+        self._mirrors = [mirror for document in load_all(mirrors, COMMENT) for mirror in self._each(document)]
 
     def _each(self, document: Any) -> list[dict[str, Any]]:
         """The mirrors of a document: one, or a list of them."""
         listed = document if isinstance(document, list) else [] if document is None else [document]
         for mirror in listed:
-            if not isinstance(mirror, dict) or not mirror.get("Name") or not mirror.get("HttpURL"):
+            if not isinstance(mirror, dict) or not _name(mirror) or not mirror.get("HttpURL"):
+                whose = f" of mirror {_name(mirror)}" if isinstance(mirror, dict) and _name(mirror) else ""
                 raise ConfigError(
-                    [f"{self._mirrors_path}: Name and HttpURL are expected, as `mirrorbits show` prints them"]
+                    [
+                        f"{self._mirrors_path}: Mirror and HttpURL{whose} are expected, as `mirrorbits show` prints them"
+                    ]
                 )
         return listed
 
@@ -97,7 +107,7 @@ class _Import:
         return draft
 
     def _mirror(self, made: Map, mirror: dict[str, Any]) -> None:
-        draft, name = self._draft, str(mirror["Name"])
+        draft, name = self._draft, _name(mirror)
         if not mirror.get("Enabled", True):
             draft.note(f"mirror {name}", "is disabled, and left out")
             return
@@ -151,3 +161,7 @@ class _Import:
             }
         )
         return node
+
+
+def _name(mirror: dict[str, Any]) -> str:
+    return next((str(mirror[key]) for key in NAMES if mirror.get(key)), "")

@@ -10,6 +10,7 @@ from geosteer.errors import ConfigError
 from geosteer_loader.importing import bounded_file
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Hashable
     from pathlib import Path
 
@@ -36,9 +37,15 @@ _Loader.yaml_implicit_resolvers = {
 }
 
 
-def load_all(path: Path) -> list[Any]:
-    """Every document of a file. Raises: ConfigError: it cannot be read, or is not YAML; with file and line."""
+def load_all(path: Path, without: re.Pattern[bytes] | None = None) -> list[Any]:
+    """Every document of a file.
+
+    Args: without: matches whole lines that are no YAML, and count as empty.
+    Raises: ConfigError: it cannot be read, or is not YAML; with file and line.
+    """
     data = bounded_file.read(path, MOST_BYTES)
+    if without is not None:
+        data = without.sub(lambda match: b"\n" * match[0].count(b"\n"), data)
     try:
         return list(yaml.load_all(data, _Loader))  # a SafeLoader
     except yaml.MarkedYAMLError as exc:

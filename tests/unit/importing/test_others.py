@@ -339,6 +339,27 @@ def test_mirrors_become_nodes_ranked_by_distance(tmp_path: Path) -> None:
             mirrorbits.draft_of(config, mirrors, "dl.example.net")
 
 
+def test_mirrors_are_read_as_mirrorbits_show_prints_them(tmp_path: Path) -> None:
+    config, mirrors = tmp_path / "mirrorbits.conf", tmp_path / "mirrors.yaml"
+    config.write_text("GeoipDatabasePath: /usr/share/GeoIP/\n")
+    mirrors.write_text(MIRRORS)
+    expected = settled(mirrorbits.draft_of(config, mirrors, "dl.example.net"))
+    shown = [
+        f"---\nMirror: {mirror.strip().removeprefix('Name: ')}\n\nComment:\n{comment}\n"
+        for mirror, comment in zip(
+            MIRRORS.split("---\n"), ("", "call: [Eve\n\n--- 5 pm: \t*she* knows", "@"), strict=True
+        )
+    ]
+    mirrors.write_text("".join(shown))
+    assert settled(mirrorbits.draft_of(config, mirrors, "dl.example.net")) == expected
+    mirrors.write_text(shown[0] + '---\nMirror: rsync\nHttpURL: ""\n\nComment:\n')
+    with pytest.raises(ConfigError, match="HttpURL of mirror rsync"):
+        mirrorbits.draft_of(config, mirrors, "dl.example.net")
+    mirrors.write_text(shown[1] + "---\nMirror: [\n")
+    with pytest.raises(ConfigError, match="line 17"):
+        mirrorbits.draft_of(config, mirrors, "dl.example.net")
+
+
 ZONE_OF_POWERDNS: Any = {
     "domains": [
         {
