@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from geosteer.decision.distribution import Projected
     from geosteer.decision.model import Entries, Service
     from geosteer_loader.impact.joint_tables import Case, Family
+    from geosteer_loader.impact.max_share import Outcome
     from geosteer_loader.impact.table_diff import Roots
     from geosteer_loader.store.pages import Pages
 
@@ -60,14 +61,20 @@ def place(document: Mapping[str, Any], pages: Pages, roots: Mapping[str, Roots])
     counted = [_counted(families[suffix]) for suffix in FAMILIES]
     for number, names in enumerate(sweep.alike.values()):
         seen = next(filter(None, (_known(sweep, number, cases) for cases in counted)), {})
+        solved: dict[object, Outcome] = {}
         for name in names:  # those that rank alike may have limits of their own
-            service = model.services[name]
-            kinds = (
-                kind
-                for facts, size in seen.items()
-                for kind in _kinds(service, View(service, dict(zip(sweep.tables, facts, strict=True))), size)
-            )
-            _solve(service, services[name]["max_share"], kinds, placed)
+            service, caps = model.services[name], services[name]["max_share"]
+            same = tuple(sorted(caps.items())), service.kinds[:1]
+            if same not in solved:
+                kinds = (
+                    kind
+                    for facts, size in seen.items()
+                    for kind in _kinds(
+                        service, View(service, dict(zip(sweep.tables, facts, strict=True))), size
+                    )
+                )
+                solved[same] = Solver(kinds, caps, STEPS[service.policy]).solve()
+            _note(service, solved[same], placed)
     return placed
 
 
@@ -93,12 +100,8 @@ def _known(sweep: Sweep, number: int, cases: Mapping[Case, int]) -> dict[tuple[P
     return seen
 
 
-def _solve(service: Service, caps: Mapping[str, float], kinds: Iterator[Kind], placed: Placed) -> None:
+def _note(service: Service, outcome: Outcome, placed: Placed) -> None:
     step = STEPS[service.policy]
-    solver = Solver(kinds, caps, step)
-    if not solver.total:
-        return
-    outcome = solver.solve()
     if outcome.levels:
         placed.offsets[service.name] = {
             node: {"add": level.add(step), "edge": level.edge(step), "keep": level.keep}

@@ -108,6 +108,8 @@ class Solver:
 
     def solve(self) -> Outcome:
         """Raise the offsets until all fit; what came out too full gets less room in a further try."""
+        if not self.total:
+            return Outcome({}, {})
         for scale, finer in zip(SCALES, (*SCALES[1:], SCALES[-1]), strict=True):
             self._size = self._step * scale
             self._settle()

@@ -279,3 +279,19 @@ def test_a_warning_tells_what_keeps_a_node_above_its_limit() -> None:
 )
 def test_what_another_version_noted_is_passed_over(over: object) -> None:
     assert over_share({"services": {"www": {"max_share": {"b": 0.3}, "over_share": over}}}) == []
+
+
+def test_services_alike_in_all_but_their_names_are_worked_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    document = configuration(policy="nearest", max_share={"lon1": 0.2})
+    www = document["services"]["www"]
+    document["services"] |= {"web": dict(www), "img": {**www, "max_share": {"lon1": 0.25}}}
+    solve, solved_for = Solver.solve, []
+
+    def noted(solver: Solver) -> Outcome:
+        solved_for.append(solver)
+        return solve(solver)
+
+    monkeypatch.setattr(Solver, "solve", noted)
+    offsets = placed(document, {"geo": GEO}).offsets
+    assert len(solved_for) == 2
+    assert offsets["web"] == offsets["www"] != offsets["img"]
