@@ -10,7 +10,6 @@ Pure: no I/O, chance or clock.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import product
 from math import inf, isfinite
 from typing import TYPE_CHECKING
 
@@ -31,6 +30,8 @@ FINEST = 1000
 """Parts into which the clients at an edge are divided."""
 FEW_KINDS = 2000
 """Kinds of clients for which offsets are worked out; of more, those that are about the same are put together."""
+MOST_WORK = 15_000_000
+"""Measures that are looked at, at most, some ten seconds' worth: then the best so far is what comes of it."""
 COARSEST = 16
 """Steps to which measures are rounded at most for that."""
 
@@ -104,6 +105,11 @@ class Solver:
             for node in kind.nodes:
                 if node in self._concerning:
                     self._concerning[node].append(kind)
+        self._work_of = {
+            node: sum(len(kind.nodes) for kind in kinds) for node, kinds in self._concerning.items()
+        }
+        self.work = 0
+        """Measures that were looked at."""
         self._longest = max((_longest(kind) for kind in self._kinds), default=0.0)
 
     def solve(self) -> Outcome:
@@ -128,7 +134,7 @@ class Solver:
             score = max(round(worst, 4), 0.0), self.cost()
             if best is None or score < best:
                 best, levels, shares = score, dict(self._levels), now
-            if worst <= ENOUGH:
+            if worst <= ENOUGH or self.work >= MOST_WORK:
                 break
             for node, over in excess.items():
                 if over > 0:
@@ -230,11 +236,13 @@ class Solver:
         return edging
 
     def _settle(self) -> None:
-        """Work out each node's level in turn until all fit."""
+        """Work out each node's level in turn until all fit, or no work is left to be done for it."""
         before: dict[str, dict[str, Level]] = {}
         for _ in range(ROUNDS):
             settled = True
             for node in self._caps:
+                if self.work >= MOST_WORK:
+                    return
                 others = {name: level for name, level in self._levels.items() if name != node}
                 if before.get(node) == others:
                     continue
@@ -285,6 +293,7 @@ class Solver:
 
     def _amount(self, node: str, level: Level) -> float:
         """How many clients a node would have at a level."""
+        self.work += self._work_of[node]
         was, self._levels[node] = self._levels[node], level
         amount = sum([self.parts(kind).get(node, 0.0) * kind.size for kind in self._concerning[node]])
         self._levels[node] = was
@@ -301,20 +310,29 @@ def _divided(kind: Kind, group: Sequence[int], edging: Mapping[int, float]) -> d
     for weight in sorted({kind.weights[place] for place in group}, reverse=True):
         members = [place for place in group if kind.weights[place] == weight]
         partly = [place for place in members if place in edging]
-        for kept in product((True, False), repeat=len(partly)):
-            chance = left
-            keepers = [place for place in members if place not in edging]
-            for place, here in zip(partly, kept, strict=True):
-                chance *= edging[place] if here else 1 - edging[place]
-                if here:
-                    keepers.append(place)
-            for place in keepers:
-                parts[kind.nodes[place]] = parts.get(kind.nodes[place], 0.0) + chance / len(keepers)
+        sure = len(members) - len(partly)
+        for place in members:
+            others = [edging[other] for other in partly if other != place]
+            beside = sure if place in edging else sure - 1
+            part = sum(chance / (beside + kept + 1) for kept, chance in enumerate(_kept(others)))
+            parts[kind.nodes[place]] = part * left * edging.get(place, 1.0)
         if len(partly) < len(members):
             break
         for place in partly:
             left *= 1 - edging[place]
     return parts
+
+
+def _kept(chances: Sequence[float]) -> list[float]:
+    """The chance that none, one, two and so on of nodes keep clients, each of which keeps them with a chance of its own."""
+    counts = [1.0]
+    for chance in chances:
+        counts = [
+            (counts[kept] * (1 - chance) if kept < len(counts) else 0.0)
+            + (counts[kept - 1] * chance if kept else 0.0)
+            for kept in range(len(counts) + 1)
+        ]
+    return counts
 
 
 def _longest(kind: Kind) -> float:

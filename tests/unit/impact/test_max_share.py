@@ -295,3 +295,19 @@ def test_services_alike_in_all_but_their_names_are_worked_out_once(monkeypatch: 
     offsets = placed(document, {"geo": GEO}).offsets
     assert len(solved_for) == 2
     assert offsets["web"] == offsets["www"] != offsets["img"]
+
+
+def test_the_work_is_bounded_and_what_came_of_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sixteen limited nodes that hardly fit: their levels go by one another for long."""
+    monkeypatch.setattr("geosteer_loader.impact.max_share.MOST_WORK", 100_000)
+    dice = random.Random(3)
+    nodes = [f"n{number}" for number in range(16)]
+    kinds = [
+        kind(dice.randint(1, 100), **{node: dice.randint(1, 9000) for node in nodes}) for _ in range(200)
+    ]
+    solver = Solver(kinds, dict.fromkeys(nodes, 0.063), STEP)
+    outcome = solver.solve()
+    assert solver.work < 200_000
+    assert sum(outcome.shares.values()) == pytest.approx(1)
+    assert outcome.over.keys() == {node for node, share in outcome.shares.items() if share > 0.064}
+    assert outcome.over, "so little work does not do"
