@@ -260,6 +260,12 @@ def test_workers_and_other_redirectors_take_each_others_tokens_while_keys_change
     first, port = start_http(setup.config, "--workers", "2")
     with first:
         wait_until(lambda: ask(port, "/.geosteer/health").status == 200, 20, "workers")
+
+        def both_collect() -> bool:  # each with a segment, and with the keys that it read as it began
+            ask(port, "/.geosteer/beacon", method="POST", body=beacon(port))
+            return len(list(setup.spool.glob("*.part"))) == 2
+
+        wait_until(both_collect, 30, "two workers that collect")
         old = [beacon(port) for _ in range(6)]
         statuses = [ask(port, "/.geosteer/beacon", method="POST", body=body).status for body in old[:4]]
         assert statuses == [204] * 4

@@ -26,6 +26,8 @@ PATIENCE = 10.0
 """Seconds that one reply may take, as long as more of it arrives, while there is nothing else to answer from."""
 RESOLVED = 10.0
 """Seconds that a host name may take to be resolved."""
+LONGEST = 60.0
+"""Seconds of one poll at most, whatever a question may take."""
 TURN = 4
 """Reads from Redis before a question that waits has its turn: a server that never stops must not keep answers back."""
 REASON = 200
@@ -157,7 +159,7 @@ class Link:
         try:
             channel.send(conversation.out)
             if not conversation.out:
-                data = channel.await_data(max(until - sent_at, 0.0))
+                data = channel.await_data(min(max(until - sent_at, 0.0), LONGEST))
         except OSError as exc:
             expect()
             self._hear_out(channel)
