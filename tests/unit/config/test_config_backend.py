@@ -73,7 +73,7 @@ CASES = {
     ),
     "service with more": (
         GOOD.replace('answer = "cname"', 'ttl = 3'),
-        'fallback.zones."cdn.example.net".services[4]: unknown setting "ttl"; name and answer are known',
+        'fallback.zones."cdn.example.net".services[4]: unknown setting "ttl"; name, answer, https and svcb are known',
     ),
     "CNAME to no node": (
         GOOD.replace('hostname = "lon1.cdn.example.net"', ""),
