@@ -51,7 +51,7 @@ EPILOG = f"""\
 sections:
 {chr(10).join(f"  {name:10} {text}" for name, text in SECTIONS.items())}
 
-A whole run takes some 45 minutes on two cores, and 4 GiB of memory; --quick a minute or two. Results go to stdout,
+A whole run takes more than an hour on two cores, and 4 GiB of memory; --quick a minute or two. Results go to stdout,
 signs of life to stderr. Exit code: 0 all was measured, whatever came out; 1 something could not be measured; 2 bad usage;
 130 interrupted.
 
