@@ -9,21 +9,26 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from geosteer.counters.counters import HITS, Counters
+from geosteer.counters.counters import HITS, MISSES, Counters
+from geosteer.keys import Keys, root_field
+from geosteer.powerdns import compiled
 from geosteer.powerdns.responder import Responder
 from geosteer.process import below, ticket
 from geosteer.settings import load
 from geosteer.sync.decider import Decider
 from geosteer.sync.tier import Tier
+from geosteer.tables import page_builder, page_format, tree
 from support.dns_setup import backend_toml, document
 from support.plain_replies import plain
 from support.servers import wait_until
 from support.tiny import publish_tiny
+from support.workers import EXTENSION, VARIANTS, started
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from geosteer.powerdns._answerer import Answerer
     from support.plain_replies import Plain
     from support.servers import RedisServer
 
@@ -55,12 +60,20 @@ STATES = [{"state": "up"}, {"state": "down"}, {"state": "unknown"}, {"state": "u
 class Twins:
     """A responder that remembers, and one that does not, of one Redis."""
 
-    def __init__(self, redis: RedisServer, prefix: str, config: Path, oracle: Plain) -> None:
+    def __init__(
+        self, redis: RedisServer, prefix: str, config: Path, oracle: Plain, *, in_c: bool = False
+    ) -> None:
         self._redis, self._prefix, self.oracle = redis, prefix, oracle
         self.counters = Counters("pdns")
         self.tier = Tier(load(str(config)), below, writes=False, counters=self.counters)
         self.tier.start()
         self.responder = Responder(self.tier, below, ticket, lambda _: None)
+        self.answered_in_c = 0
+        self._answerer: Answerer | None = None
+        if in_c:
+            self._answerer = compiled.load(self.counters)
+            assert self._answerer is not None
+            self.responder.accelerate(self._answerer)
 
     def publish(self, made: dict[str, Any], tables: dict[str, dict[str, str]], number: int) -> None:
         """Have both answer from another generation."""
@@ -100,17 +113,32 @@ class Twins:
             now = self.tier.clock()
             if self.responder.decider.outdated(now):
                 self.responder.refresh()
+            found = self._answerer.find(line + b"\n") if self._answerer is not None else None
+            if found is not None:
+                assert found[0] == expected, line
+                self.answered_in_c += 1
             assert self.responder.reply(line, now) == expected, line
 
 
-@pytest.fixture
-def twins(redis_server: RedisServer, prefix: str, tmp_path: Path) -> Iterator[Twins]:
+@pytest.fixture(params=["python", "c", "c, many leaves"])
+def twins(
+    redis_server: RedisServer, prefix: str, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Twins]:  # fmt: skip
+    """With the part in C as well, and there with a table's leaves in branches as large ones have them."""
+    in_c = request.param != "python"
+    if in_c and not EXTENSION.exists():
+        pytest.skip("the part in C was not built")
+    for name in ("outline_quickly", "places_quickly"):
+        monkeypatch.setattr(page_format, name, None)  # as it was, afterwards
+    if request.param == "c, many leaves":
+        monkeypatch.setattr(tree, "FLAT", 0)
     config = backend_toml(tmp_path, redis_server, "timeout = 5000", prefix)
     with redis_server.client() as client:
         publish_tiny(client, prefix, document(), {})
     with plain(config) as oracle:
-        made = Twins(redis_server, prefix, config, oracle)
+        made = Twins(redis_server, prefix, config, oracle, in_c=in_c)
         yield made
+        assert (made.answered_in_c > 0) == in_c
         made.tier.close()
 
 
@@ -195,6 +223,9 @@ def test_a_new_pair_of_records_needs_no_decision(twins: Twins, monkeypatch: pyte
     questions = [line(f"8.{number}.0.0/24", "www.cdn.example.net") for number in range(20, 200)]
     replies = [twins.oracle.answer(question) for question in questions]
     hits = twins.counters.cells[HITS]
+    if twins.answered_in_c:
+        found = [twins._answerer.find(question + b"\n") for question in questions]
+        assert [reply and reply[0] for reply in found] == replies
     monkeypatch.setattr(Decider, "decide", lambda *_, **__: pytest.fail("decided"))
     assert [twins.responder.reply(question, twins.tier.clock()) for question in questions] == replies
     assert twins.counters.cells[HITS] > hits + len(questions)
@@ -212,3 +243,72 @@ def test_where_all_nodes_are_down_and_one_comes_back(twins: Twins) -> None:
     twins.change("ams1", {"state": "up"}, None)
     for number in (1, 5, 3, 15, 2, 10):
         twins.ask(line(f"8.{number}.0.0/24", "www.cdn.example.net"))
+
+
+ROOMY = ["AS1", "AS2", "AS3 AS1", "", "AS0"]
+
+
+def publish_wide(client: Any, prefix: str, ranges: int) -> None:
+    """Tables of both families whose leaves are too many for a small cache, most of them with many distinct records."""
+    dice = random.Random(ranges)
+    fields = publish_tiny(client, prefix, document(maps=MAPS), {})
+    keys = Keys(prefix)
+    for table in ("geo", "bgp"):
+        for bits in (32, 128):
+            base, behind = (0x08000000, 8) if bits == 32 else (0x2A00 << 112, 96)
+            starts = sorted({0, *(base + (dice.randrange(1 << 16) << behind) for _ in range(ranges))})
+            records = [
+                dice.choice(GEO if table == "geo" else ROOMY)
+                if number % 3
+                else f"{dice.choice(['US-CA', 'GB'])} {number} 1" if table == "geo" else f"AS{number}"
+                for number in range(len(starts))
+            ]  # fmt: skip
+            built = page_builder.build(bits, starts, records)
+            client.hset(keys.object, mapping={name.hex(): page for name, page in built.pages.items()})
+            fields[root_field(table, bits)] = built.root.hex()
+    client.hset(keys.current, mapping={**fields, "generation": "2"})
+
+
+def test_workers_with_little_room_say_the_same(
+    redis_server: RedisServer, prefix: str, tmp_path: Path
+) -> None:
+    """Most questions have to fetch leaves: one worker does so for C, the other one without it."""
+    config = backend_toml(tmp_path, redis_server, "timeout = 5000\ncache = 60000", prefix)
+    with redis_server.client() as client:
+        publish_wide(client, prefix, 12_000)
+    dice = random.Random(4)
+    subnets = [
+        f"8.{dice.randrange(256)}.{dice.randrange(256)}.0/24"
+        if dice.random() < 0.7
+        else f"2a00:{dice.randrange(1 << 16):x}::/{dice.choice([32, 48, 56])}"
+        for _ in range(1500)
+    ]
+    said = []
+    for variant in VARIANTS:
+        with started(config, variant) as worker:
+            replies = []
+            for subnet in subnets:
+                worker.send(line(subnet, "www.cdn.example.net") + b"\n")
+                replies.append(b"\n".join(worker.reply()) + b"\n")
+            said.append(replies)
+    with plain(config) as oracle:
+        asked = [oracle.answer(line(subnet, "www.cdn.example.net")) for subnet in subnets]
+    assert said[0] == said[1]
+    assert said[0] == asked
+
+
+def test_leaves_are_brought_for_c_and_counted(redis_server: RedisServer, prefix: str, tmp_path: Path) -> None:
+    if not EXTENSION.exists():
+        pytest.skip("the part in C was not built")
+    config = backend_toml(tmp_path, redis_server, "timeout = 5000\ncache = 60000", prefix)
+    with redis_server.client() as client:
+        publish_wide(client, prefix, 12_000)
+    dice = random.Random(5)
+    with plain(config) as oracle:
+        made = Twins(redis_server, prefix, config, oracle, in_c=True)
+        made.tier.wait(made.tier.clock(), lambda: made.tier.name == "live")
+        for _ in range(400):
+            made.ask(line(f"8.{dice.randrange(256)}.{dice.randrange(256)}.0/24", "www.cdn.example.net"))
+        assert made.answered_in_c > 1000
+        assert made.counters.cells[MISSES] > 300
+        made.tier.close()

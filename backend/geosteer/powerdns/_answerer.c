@@ -1,10 +1,12 @@
 /* The worker's loop for what it knows already: poll, read a question, look its client up, write the reply.
  *
  * Optional: `compiled.py` loads it where it was built, and the loop in Python does the same without it. It decides nothing.
- * Replies come from Python, each for a record of a table and a scope; here a question is taken apart, its client's record and the
- * prefix that has it found in the leaves that Python holds, and the reply written that goes with them. Whatever is not exactly as
- * expected goes to Python as it was read: another kind of question, a leaf that is not here, a record that has no reply yet. What
- * Redis, a signal or a timer wants goes there before a question is read, as in Python's own loop.
+ * Replies come from Python, each for a record of a table and a scope, or, for services that ask several tables, for the entries
+ * of their map that name a client and a scope; here a question is taken apart, its client's records and the prefix that has them
+ * found in the leaves that Python holds, and the reply written that goes with them. Of several tables, leaves that are not here
+ * are had from Python meanwhile. Whatever is not exactly as expected goes to Python as it was read: another kind of question, a
+ * leaf that is not to be had, a record that has no reply yet. What Redis, a signal or a timer wants goes there before a question
+ * is read, as in Python's own loop.
  *
  * Only the stable interface of CPython 3.11 is used, so that one file serves every later version.
  */
@@ -34,27 +36,84 @@ enum {
     MOST_ENTRIES = 256,
     MOST_BYTES = 8192,
     MOST_LEVELS = 8,
+    MOST_BRANCHES = 1 << 14,
+    MOST_TABLES = 8,
+    MOST_LAYERS = 16,
+    MOST_KEYS = 1 << 20,
+    ANY_SCOPE = 255,        /* under which it is noted that the entries that name a client have a reply, whatever its scope */
 };
+
+/* What the entries that name a client make together at most. */
+#define MOST_CALLED ((uint64_t)1 << 60)
+
+/* How a layer finds its entries in a record, as Keys of records.py does: by all of it, by its words, by the region in front, by
+ * that region's country, or by the region where it is a continent. */
+enum { WHOLE, WORDS, REGION, PLACE, KINDS };
+
+/* Leaves that follow one another, as Branch has them. */
+typedef struct {
+    PyObject *slots;        /* list of leaves */
+    Py_buffer starts;       /* where each leaf begins: unsigned integers */
+} Branch;
 
 /* One family of a service's table, as Tree has it. */
 typedef struct {
-    PyObject *slots;        /* list of leaves; NULL: this family goes to Python */
+    PyObject *slots;        /* list of leaves; NULL: there are branches, or else this family goes to Python */
     Py_buffer starts;       /* where each leaf begins: unsigned integers, the first of them 0 */
     Py_buffer quick;        /* IPv4, `obj` NULL where there is none: number of the leaf by the first `QUICK` bits */
+    Branch *branches;       /* of a table with many leaves */
+    uint64_t *tops;         /* where each of them begins, the first at 0 */
+    uint32_t branch_count;
+    int absent;             /* nothing is published: nothing is known of anybody */
 } Table;
+
+/* What may be in a record, ASCII, and the number of the entry that it stands for; the text is one that `text` keeps. */
+typedef struct {
+    PyObject *text;
+    const char *bytes;
+    uint32_t size, hash, number;
+} Key;
+
+typedef struct {
+    int kind;
+    uint32_t table;
+    uint64_t radix;         /* more than there are entries */
+    Key *keys;              /* place by hash */
+    uint32_t mask;
+} Layer;
+
+/* What services ask that go by several tables. */
+typedef struct {
+    Table *v4, *v6;         /* one of each for every table */
+    Layer *layers;
+    uint32_t table_count, layer_count;
+    int usable;
+} Map;
 
 typedef struct {
     PyObject *name;         /* bytes, lower case */
     Table v4, v6;
+    const Map *map;         /* NULL: it asks a single table */
 } Service;
 
-/* The reply for a record and a scope. The reference to the record keeps its address from being another one's. */
+/* The reply for what a client is called and a scope: a record by its address, which the reference to it keeps from being another
+ * one's; or the number that the entries of a map make. */
 typedef struct {
-    PyObject *record, *reply;
+    uint64_t called;
+    PyObject *reply;        /* NULL: the place is empty */
     uint32_t service;
     uint16_t slot;
-    uint8_t scope;
+    uint8_t scope, is_record;
 } Answer;
+
+/* What a question led to besides its reply. */
+typedef struct {
+    unsigned __int128 address;
+    uint32_t service;
+    int bits;
+    int missing;            /* a leaf, of a service that asks several tables */
+    int records;            /* how many were looked up */
+} Search;
 
 typedef struct {
     PyObject_HEAD
@@ -63,29 +122,33 @@ typedef struct {
     Py_buffer floors;       /* 256 bytes: floor of the scope by an IPv4 address's first octet, 0 = Python says */
     Service *services;
     uint32_t service_count;
+    Map *maps;
+    uint32_t map_count;
+    PyObject *bring, *observe;
     uint32_t *by_name;      /* place by hash -> number of a service + 1 */
     uint32_t by_name_mask;
     Answer *answers;
     uint32_t answer_mask, answer_count;
     unsigned long long answered;
+    double asked;           /* when the question was read that was left to Python */
 } Answerer;
 
 static char in[CHUNK];
 
-static PyObject *str_cells, *str_index, *str_starts, *str_shift, *str_mask, *str_host;
+static PyObject *str_cells, *str_index, *str_starts, *str_shift, *str_mask, *str_host, *str_page;
 
 /* ------------------------------------------------------------------ memory of replies */
 
-static uint32_t place_of(const void *record, uint32_t service, uint32_t scope) {
-    uint64_t mixed = ((uint64_t)(uintptr_t)record >> 4) ^ ((uint64_t)service << 40) ^ ((uint64_t)scope << 32);
+static uint32_t place_of(uint64_t called, uint32_t service, uint32_t scope) {
+    uint64_t mixed = called ^ (called >> 4) ^ ((uint64_t)service << 40) ^ ((uint64_t)scope << 32);
     mixed *= 0x9E3779B97F4A7C15u;
     return (uint32_t)(mixed >> 32);
 }
 
-static Answer *find_answer(const Answerer *self, const PyObject *record, uint32_t service, uint32_t scope) {
-    for (uint32_t at = place_of(record, service, scope);; at++) {
+static Answer *find_answer(const Answerer *self, uint64_t called, uint32_t service, uint32_t scope) {
+    for (uint32_t at = place_of(called, service, scope);; at++) {
         Answer *answer = &self->answers[at & self->answer_mask];
-        if (!answer->record || (answer->record == record && answer->service == service && answer->scope == scope)) return answer;
+        if (!answer->reply || (answer->called == called && answer->service == service && answer->scope == scope)) return answer;
     }
 }
 
@@ -95,7 +158,7 @@ static void forget_answers(Answerer *self) {
     self->answers = NULL;
     self->answer_mask = self->answer_count = 0;
     for (uint32_t at = 0; at < places; at++) {
-        Py_XDECREF(old[at].record);
+        if (old[at].is_record) Py_DECREF((PyObject *)(uintptr_t)old[at].called);
         Py_XDECREF(old[at].reply);
     }
     PyMem_Free(old);
@@ -111,9 +174,32 @@ static int more_answers(Answerer *self) {
     self->answers = fresh;
     self->answer_mask = more - 1;
     for (uint32_t at = 0; at < places; at++)
-        if (old[at].record) *find_answer(self, old[at].record, old[at].service, old[at].scope) = old[at];
+        if (old[at].reply) *find_answer(self, old[at].called, old[at].service, old[at].scope) = old[at];
     PyMem_Free(old);
     return 0;
+}
+
+/* Have room for one more; 0, or -1 with an exception. */
+static int make_room(Answerer *self) {
+    if (self->answers && 4 * self->answer_count <= 3 * self->answer_mask) return 0;
+    if (self->answers && self->answer_mask + 1 >= MOST) forget_answers(self);
+    return more_answers(self);
+}
+
+/* Keep a reply where there is room. */
+static void keep_answer(Answerer *self, Answer fresh) {
+    Answer *answer = find_answer(self, fresh.called, fresh.service, fresh.scope);
+    Py_INCREF(fresh.reply);
+    if (answer->reply) {
+        PyObject *old = answer->reply;
+        answer->reply = fresh.reply;
+        answer->slot = fresh.slot;
+        Py_DECREF(old);
+    } else {
+        if (fresh.is_record) Py_INCREF((PyObject *)(uintptr_t)fresh.called);
+        *answer = fresh;
+        self->answer_count++;
+    }
 }
 
 /* ------------------------------------------------------------------ services */
@@ -126,6 +212,30 @@ static void release_table(Table *table) {
     Py_CLEAR(table->slots);
     PyBuffer_Release(&table->starts);
     PyBuffer_Release(&table->quick);
+    for (uint32_t at = 0; at < table->branch_count; at++) {
+        Py_CLEAR(table->branches[at].slots);
+        PyBuffer_Release(&table->branches[at].starts);
+    }
+    table->branch_count = 0;
+    PyMem_Free(table->branches);
+    PyMem_Free(table->tops);
+    table->branches = NULL;
+    table->tops = NULL;
+}
+
+static void release_map(Map *map) {
+    for (uint32_t at = 0; at < map->table_count; at++) {
+        release_table(&map->v4[at]);
+        release_table(&map->v6[at]);
+    }
+    for (uint32_t at = 0; at < map->layer_count; at++) {
+        Layer *layer = &map->layers[at];
+        for (uint32_t place = 0; layer->keys && place <= layer->mask; place++) Py_CLEAR(layer->keys[place].text);
+        PyMem_Free(layer->keys);
+    }
+    PyMem_Free(map->v4);
+    PyMem_Free(map->v6);
+    PyMem_Free(map->layers);
 }
 
 static void forget_services(Answerer *self) {
@@ -141,11 +251,19 @@ static void forget_services(Answerer *self) {
         release_table(&old[at].v6);
     }
     PyMem_Free(old);
+    Map *maps = self->maps;
+    count = self->map_count;
+    self->maps = NULL;
+    self->map_count = 0;
+    for (uint32_t at = 0; at < count; at++) release_map(&maps[at]);
+    PyMem_Free(maps);
+    Py_CLEAR(self->bring);
+    Py_CLEAR(self->observe);
 }
 
 static int must_be_tuple(PyObject *described) {
     if (PyTuple_Check(described)) return 0;
-    PyErr_SetString(PyExc_TypeError, "tuples of (name, IPv4 table, IPv6 table) and (slots, starts, quick) are wanted");
+    PyErr_SetString(PyExc_TypeError, "tuples of (name, IPv4 table, IPv6 table) or (name, map), and of tables, layers and keys are wanted");
     return -1;
 }
 
@@ -153,11 +271,54 @@ static int is_unsigned(const Py_buffer *view, Py_ssize_t size) {
     return view->itemsize == size && view->format && strchr("BHILQ", view->format[0]) && view->format[0];
 }
 
+/* What a Branch has; 1: taken, 0: it is of another shape, -1: an exception. */
+static int take_branch(Branch *branch, PyObject *described, Py_ssize_t width) {
+    PyObject *slots, *starts;
+    if (must_be_tuple(described) < 0 || !PyArg_ParseTuple(described, "OO", &slots, &starts)) return -1;
+    if (!PyList_Check(slots) || !PyObject_CheckBuffer(starts)) return 0;
+    if (PyObject_GetBuffer(starts, &branch->starts, PyBUF_ND | PyBUF_FORMAT) < 0) return -1;
+    Py_ssize_t count = branch->starts.len / width;
+    if (!is_unsigned(&branch->starts, width) || !count || count != PyList_Size(slots)) return 0;
+    Py_INCREF(slots);
+    branch->slots = slots;
+    return 1;
+}
+
+/* The branches of a Tree as a list of (slots, starts); where one is of another shape, the family is left to Python. */
+static int take_branches(Table *table, PyObject *listed, Py_ssize_t width) {
+    Py_ssize_t count = PyList_Size(listed);
+    if (!count || count > MOST_BRANCHES) return 0;
+    table->branches = PyMem_Calloc(count, sizeof *table->branches);
+    table->tops = PyMem_Calloc(count, sizeof *table->tops);
+    if (!table->branches || !table->tops) {
+        release_table(table);
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (Py_ssize_t at = 0; at < count; at++) {
+        Branch *branch = &table->branches[at];
+        table->branch_count = (uint32_t)at + 1;
+        int taken = take_branch(branch, PyList_GetItem(listed, at), width);
+        if (taken > 0) table->tops[at] = width == 4 ? ((uint32_t *)branch->starts.buf)[0] : ((uint64_t *)branch->starts.buf)[0];
+        if (taken <= 0 || (at ? table->tops[at] <= table->tops[at - 1] : table->tops[0] != 0)) {
+            release_table(table);
+            return taken < 0 ? -1 : 0;
+        }
+    }
+    return 0;
+}
+
 /* What Tree has as (slots, starts, quick); where it is of another shape, the family is left to Python. */
 static int take_table(Table *table, PyObject *described, Py_ssize_t width) {
     PyObject *slots, *starts, *quick;
     if (described == Py_None) return 0;
-    if (must_be_tuple(described) < 0 || !PyArg_ParseTuple(described, "OOO", &slots, &starts, &quick)) return -1;
+    if (PyList_Check(described)) return take_branches(table, described, width);
+    if (must_be_tuple(described) < 0) return -1;
+    if (!PyTuple_Size(described)) {
+        table->absent = 1;
+        return 0;
+    }
+    if (!PyArg_ParseTuple(described, "OOO", &slots, &starts, &quick)) return -1;
     if (!PyList_Check(slots) || !PyObject_CheckBuffer(starts)) return 0;
     if (PyObject_GetBuffer(starts, &table->starts, PyBUF_ND | PyBUF_FORMAT) < 0) return -1;
     if (quick != Py_None && PyObject_GetBuffer(quick, &table->quick, PyBUF_ND | PyBUF_FORMAT) < 0) return -1;
@@ -171,40 +332,136 @@ static int take_table(Table *table, PyObject *described, Py_ssize_t width) {
     return 0;
 }
 
-static PyObject *set_services(Answerer *self, PyObject *listed) {
-    Py_ssize_t count;
+static uint32_t hash_of(const char *bytes, Py_ssize_t size) {
+    uint32_t hash = 2166136261u;
+    while (size--) hash = add_to_hash(hash, (unsigned char)*bytes++);
+    return hash;
+}
+
+/* A layer as (kind, number of its table, radix, list of (text, number)); 0, or -1 with an exception. */
+static int take_layer(Layer *layer, PyObject *described, uint32_t tables) {
+    PyObject *listed, *text;
+    unsigned long long radix;
+    unsigned number;
     uint32_t places = 8;
-    if (!PyList_Check(listed)) {
-        PyErr_SetString(PyExc_TypeError, "a list of (name, IPv4 table, IPv6 table) is wanted");
+    if (must_be_tuple(described) < 0 || !PyArg_ParseTuple(described, "iIKO", &layer->kind, &layer->table, &radix, &listed)) return -1;
+    if (!PyList_Check(listed) || layer->kind < 0 || layer->kind >= KINDS || layer->table >= tables || radix < 2) {
+        PyErr_SetString(PyExc_ValueError, "unknown kind of layer, or no table of the map");
+        return -1;
+    }
+    layer->radix = radix;
+    Py_ssize_t count = PyList_Size(listed);
+    if (count > MOST_KEYS) count = 0, layer->radix = UINT64_MAX;  /* the map is left to Python */
+    while (places < 2 * count) places *= 2;
+    if (!(layer->keys = PyMem_Calloc(places, sizeof *layer->keys))) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    layer->mask = places - 1;
+    for (Py_ssize_t at = 0; at < count; at++) {
+        Py_ssize_t size;
+        PyObject *pair = PyList_GetItem(listed, at);
+        if (must_be_tuple(pair) < 0 || !PyArg_ParseTuple(pair, "UI", &text, &number)) return -1;
+        const char *bytes = PyUnicode_AsUTF8AndSize(text, &size);
+        if (!bytes) return -1;
+        if (!number || number >= radix || size > UINT16_MAX) {
+            PyErr_SetString(PyExc_ValueError, "numbers of entries are from 1 on, below the radix");
+            return -1;
+        }
+        uint32_t hash = hash_of(bytes, size), place = hash;
+        while (layer->keys[place & layer->mask].text) place++;
+        Py_INCREF(text);
+        layer->keys[place & layer->mask] = (Key){.text = text, .bytes = bytes, .size = (uint32_t)size, .hash = hash, .number = number};
+    }
+    return 0;
+}
+
+/* A map as (list of (IPv4 table, IPv6 table), list of layers); 0, or -1 with an exception. */
+static int take_map(Map *map, PyObject *described) {
+    PyObject *tables, *layers, *v4, *v6;
+    if (must_be_tuple(described) < 0 || !PyArg_ParseTuple(described, "OO", &tables, &layers)) return -1;
+    if (!PyList_Check(tables) || !PyList_Check(layers)) return must_be_tuple(Py_None);
+    Py_ssize_t count = PyList_Size(tables), several = PyList_Size(layers);
+    if (!count || count > MOST_TABLES || !several || several > MOST_LAYERS) return 0;  /* left to Python */
+    map->v4 = PyMem_Calloc(count, sizeof *map->v4);
+    map->v6 = PyMem_Calloc(count, sizeof *map->v6);
+    map->layers = PyMem_Calloc(several, sizeof *map->layers);
+    if (!map->v4 || !map->v6 || !map->layers) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (Py_ssize_t at = 0; at < count; at++) {
+        PyObject *pair = PyList_GetItem(tables, at);
+        map->table_count = (uint32_t)at + 1;
+        if (must_be_tuple(pair) < 0 || !PyArg_ParseTuple(pair, "OO", &v4, &v6)) return -1;
+        if (take_table(&map->v4[at], v4, 4) < 0 || take_table(&map->v6[at], v6, 8) < 0) return -1;
+    }
+    uint64_t most = 1;
+    map->usable = 1;
+    for (Py_ssize_t at = 0; at < several; at++) {
+        Layer *layer = &map->layers[at];
+        map->layer_count = (uint32_t)at + 1;
+        if (take_layer(layer, PyList_GetItem(layers, at), map->table_count) < 0) return -1;
+        if (layer->radix > MOST_CALLED / most) map->usable = 0;
+        else most *= layer->radix;
+    }
+    return 0;
+}
+
+/* A service as (name, IPv4 table, IPv6 table), or (name, number of its map); 0, or -1 with an exception. */
+static int take_service(Answerer *self, Service *service, PyObject *described) {
+    PyObject *name, *v4, *v6;
+    unsigned number;
+    if (must_be_tuple(described) < 0) return -1;
+    if (PyTuple_Size(described) == 2) {
+        if (!PyArg_ParseTuple(described, "SI", &name, &number)) return -1;
+        if (number >= self->map_count) return must_be_tuple(Py_None);
+        service->map = &self->maps[number];
+    } else if (!PyArg_ParseTuple(described, "SOO", &name, &v4, &v6)) return -1;
+    Py_INCREF(name);
+    service->name = name;
+    if (service->map) return 0;
+    return take_table(&service->v4, v4, 4) < 0 || take_table(&service->v6, v6, 8) < 0 ? -1 : 0;
+}
+
+/* set_services(services, maps, bring, observe) */
+static PyObject *set_services(Answerer *self, PyObject *args) {
+    PyObject *listed, *maps = NULL, *bring = NULL, *observe = NULL;
+    uint32_t places = 8;
+    if (!PyArg_ParseTuple(args, "O|OOO:set_services", &listed, &maps, &bring, &observe)) return NULL;
+    if (!PyList_Check(listed) || (maps && !PyList_Check(maps))) {
+        PyErr_SetString(PyExc_TypeError, "lists of services and of maps are wanted");
         return NULL;
     }
     forget_answers(self);
     forget_services(self);
-    count = PyList_Size(listed);
-    if (!count || count > MOST_SERVICES) Py_RETURN_NONE;  /* so many are left to Python */
+    Py_ssize_t count = PyList_Size(listed), several = maps ? PyList_Size(maps) : 0;
+    if (!count || count > MOST_SERVICES || several > MOST_SERVICES) Py_RETURN_NONE;  /* so many are left to Python */
+    if (several && !(self->maps = PyMem_Calloc(several, sizeof *self->maps))) return PyErr_NoMemory();
+    for (Py_ssize_t at = 0; at < several; at++) {
+        self->map_count = (uint32_t)at + 1;
+        if (take_map(&self->maps[at], PyList_GetItem(maps, at)) < 0) goto failed;
+    }
     while (places < 2 * count) places *= 2;
     self->services = PyMem_Calloc(count, sizeof *self->services);
     self->by_name = PyMem_Calloc(places, sizeof *self->by_name);
     if (!self->services || !self->by_name) {
-        forget_services(self);
-        return PyErr_NoMemory();
+        PyErr_NoMemory();
+        goto failed;
     }
     self->by_name_mask = places - 1;
     for (Py_ssize_t at = 0; at < count; at++) {
         Service *service = &self->services[at];
-        PyObject *name, *v4, *v6;
-        uint32_t hash = 2166136261u;
         self->service_count = (uint32_t)at + 1;
-        PyObject *described = PyList_GetItem(listed, at);
-        if (must_be_tuple(described) < 0 || !PyArg_ParseTuple(described, "SOO", &name, &v4, &v6)) goto failed;
-        Py_INCREF(name);
-        service->name = name;
-        if (take_table(&service->v4, v4, 4) < 0 || take_table(&service->v6, v6, 8) < 0) goto failed;
-        const char *bytes = PyBytes_AsString(name);
-        for (Py_ssize_t byte = PyBytes_Size(name); byte > 0; byte--) hash = add_to_hash(hash, (unsigned char)*bytes++);
+        if (take_service(self, service, PyList_GetItem(listed, at)) < 0) goto failed;
+        uint32_t hash = hash_of(PyBytes_AsString(service->name), PyBytes_Size(service->name));
         while (self->by_name[hash & self->by_name_mask]) hash++;
         self->by_name[hash & self->by_name_mask] = (uint32_t)at + 1;
     }
+    Py_XINCREF(bring);
+    self->bring = bring;
+    Py_XINCREF(observe);
+    self->observe = observe;
     Py_RETURN_NONE;
 failed:
     forget_services(self);
@@ -231,6 +488,13 @@ BISECT(bisect32, uint32_t)
 BISECT(bisect64, uint64_t)
 
 typedef unsigned __int128 Address;
+
+/* The number that *width* bytes make, big-endian. */
+static uint64_t number_in(const unsigned char *bytes, int width) {
+    uint64_t number = 0;
+    while (width--) number = number << 8 | *bytes++;
+    return number;
+}
 
 /* What of an address the starts of a leaf stand for: a key is `(address >> shift) & mask`. */
 typedef struct {
@@ -341,6 +605,84 @@ static PyObject *record_of(PyObject *leaf, int bits, Address address, int *lengt
     return record;
 }
 
+/* A record's bytes, and the length of the widest prefix around the address that has it. */
+typedef struct {
+    const char *bytes;
+    Py_ssize_t size;
+    int length;
+} Cell;
+
+/* As `record_of`, of a leaf that stays as its page's bytes; 1, or 0: Python has to say. The page was checked when it came. */
+static int dense_cell(PyObject *raw, int bits, Address address, Cell *cell) {
+    Py_ssize_t size = PyBytes_Size(raw);
+    const unsigned char *page = (const unsigned char *)PyBytes_AsString(raw);
+    if (size < HEADER || page[1] * 8 != bits) return 0;
+    int front = page[4], width = page[5], count = page[6] << 8 | page[7], host = bits - page[3], low = 1, high = count;
+    int behind = 8 * (page[1] - front - width);
+    const unsigned char *starts = page + HEADER, *index = starts + (Py_ssize_t)count * width;
+    if (width < 1 || width > 8 || behind < 0 || host < 0 || index + count > page + size) return 0;
+    uint64_t mask = width == 8 ? UINT64_MAX : ((uint64_t)1 << (8 * width)) - 1, key = (uint64_t)(address >> behind) & mask;
+    while (low < high) {  /* the first entry begins where the leaf does */
+        int middle = (low + high) / 2;
+        if (number_in(starts + middle * width, width) > key) high = middle;
+        else low = middle + 1;
+    }
+    int entry = low - 1;
+    Address domain = ((Address)mask << behind) | (((Address)1 << behind) - 1), rest = address & ~domain;
+    for (int at = entry; at <= entry + 1; at++) {
+        if (at < 1 || at >= count) continue;
+        Address edge = rest | (Address)number_in(starts + at * width, width) << behind;
+        int most = bits_of(address ^ (at == entry ? edge - 1 : edge)) - 1;
+        if (most < host) host = most;
+    }
+    const unsigned char *record = index + count, *end = page + size;
+    for (int number = index[entry]; number > 0; number--) {
+        if (record >= end) return 0;
+        record += 1 + *record;
+    }
+    if (record >= end || record + 1 + *record > end || host < 0) return 0;
+    *cell = (Cell){.bytes = (const char *)record + 1, .size = *record, .length = bits - host};
+    return 1;
+}
+
+/* A leaf's record and the prefix that has it; 1, or 0: Python has to say. Its bytes live as long as the leaf does. */
+static int cell_of(PyObject *leaf, int bits, Address address, Cell *cell) {
+    PyObject *record = record_of(leaf, bits, address, &cell->length);
+    if (record) return PyUnicode_Check(record) && (cell->bytes = PyUnicode_AsUTF8AndSize(record, &cell->size)) != NULL;
+    PyErr_Clear();
+    PyObject *raw = PyObject_GetAttr(leaf, str_page);
+    int got = raw && PyBytes_Check(raw) && dense_cell(raw, bits, address, cell);
+    Py_XDECREF(raw);  /* the leaf has it */
+    return got;
+}
+
+static uint32_t number_for(const Layer *layer, const char *text, Py_ssize_t size) {
+    uint32_t hash = hash_of(text, size);
+    for (uint32_t place = hash;; place++) {
+        const Key *key = &layer->keys[place & layer->mask];
+        if (!key->text) return 0;
+        if (key->hash == hash && key->size == (uint32_t)size && !memcmp(key->bytes, text, (size_t)size)) return key->number;
+    }
+}
+
+/* The number of the entry of a layer that names whoever has a record; 0: none does. */
+static uint32_t entry_for(const Layer *layer, const Cell *cell) {
+    const char *text = cell->bytes, *end = text + cell->size, *space, *dash;
+    if (!cell->size) return 0;
+    if (layer->kind == WHOLE) return number_for(layer, text, cell->size);
+    if (layer->kind == WORDS) {
+        for (;; text = space + 1) {
+            space = memchr(text, ' ', (size_t)(end - text));
+            uint32_t number = number_for(layer, text, (space ? space : end) - text);
+            if (number || !space) return number;
+        }
+    }
+    space = memchr(text, ' ', (size_t)cell->size);
+    if (space) end = space;
+    if (layer->kind == PLACE && *text != '@' && (dash = memchr(text, '-', (size_t)(end - text)))) end = dash;
+    return number_for(layer, text, end - text);
+}
+
 /* A prefix length as Python writes it, followed by the end of the line; 0: none, or Python has to say. */
 static int length_of(const char *text, const char *end, int most) {
     int length = 0;
@@ -379,17 +721,68 @@ static uint32_t floor6(uint32_t high) {
     return least;
 }
 
-/* The reply to what was read, if it is one whole question and its reply is known; NULL: Python has to say. */
-static const Answer *answer_to(Answerer *self, const char *data, Py_ssize_t size) {
+/* The leaf of an address, borrowed; NULL: it is not here (*missing*), or Python has to say. */
+static PyObject *leaf_in(const Table *table, int bits, Address address, int *missing) {
+    uint64_t value = bits == 32 ? (uint64_t)address : (uint64_t)(address >> 64);
+    const Py_buffer *starts = &table->starts;
+    PyObject *slots = table->slots;
+    Py_ssize_t place = SEVERAL;
+    if (slots) {
+        if (table->quick.obj) place = ((uint16_t *)table->quick.buf)[value >> (32 - QUICK)];
+    } else if (table->branch_count) {
+        const Branch *branch = &table->branches[bisect64(table->tops, table->branch_count, value) - 1];
+        starts = &branch->starts;
+        slots = branch->slots;
+    } else return NULL;
+    if (place == SEVERAL)
+        place = (bits == 32 ? bisect32(starts->buf, starts->len / 4, value) : bisect64(starts->buf, starts->len / 8, value)) - 1;
+    if (place < 0 || place >= PyList_Size(slots)) return NULL;
+    PyObject *leaf = PyList_GetItem(slots, place);
+    *missing = leaf == Py_None;
+    return *missing ? NULL : leaf;
+}
+
+/* What the entries of a map make that name a client, layer by layer: a number that no others make; up to *depth* layers, or 0:
+ * up to the first one for which there is a reply. 0: a leaf is not here (*search*), or Python has to say.
+ * Args: scope: as far as it is known without the tables. */
+static uint64_t called_in(const Answerer *self, const Map *map, Search *search, uint32_t depth, uint32_t *scope) {
+    Cell cells[MOST_TABLES];
+    uint32_t looked_up = 0;
+    uint64_t called = 1;
+    if (!map->usable) return 0;
+    for (uint32_t at = 0; at < (depth ? depth : map->layer_count); at++) {
+        const Layer *layer = &map->layers[at];
+        Cell *cell = &cells[layer->table];
+        if (!(looked_up >> layer->table & 1)) {
+            const Table *table = &(search->bits == 32 ? map->v4 : map->v6)[layer->table];
+            *cell = (Cell){.bytes = "", .size = 0, .length = 0};
+            if (!table->absent) {
+                PyObject *leaf = leaf_in(table, search->bits, search->address, &search->missing);
+                if (!leaf || !cell_of(leaf, search->bits, search->address, cell)) return 0;
+            }
+            for (Py_ssize_t byte = 0; byte < cell->size; byte++)
+                if ((unsigned char)cell->bytes[byte] > 127) return 0;
+            looked_up |= 1u << layer->table;
+            search->records++;
+            if ((uint32_t)cell->length > *scope) *scope = (uint32_t)cell->length;
+        }
+        uint32_t number = entry_for(layer, cell);
+        called = called * layer->radix + number;
+        if (number && !depth && find_answer(self, called, search->service, ANY_SCOPE)->reply) break;
+    }
+    return called;
+}
+
+/* Take a question apart: the service, and the client's network, as far as `search` tells it. Returns the floor of the scope;
+ * 0: it is not one whole question of this kind, or Python has to say. */
+static uint32_t take_apart(const Answerer *self, const char *data, Py_ssize_t size, Search *search) {
     const char *end = data + size - 1, *at, *subnet, *slash;
-    uint32_t hash = 2166136261u, number, scope;
-    Address address;
-    Py_ssize_t place;
+    uint32_t hash = 2166136261u, number, floor;
     int length;
 
-    if (size < 16 || memchr(data, '\n', (size_t)size) != end || data[0] != 'Q' || data[1] != '\t') return NULL;
+    if (size < 16 || memchr(data, '\n', (size_t)size) != end || data[0] != 'Q' || data[1] != '\t') return 0;
     for (at = data + 2; *at != '\t'; at++) {
-        if (at == end) return NULL;
+        if (at == end) return 0;
         hash = add_to_hash(hash, lower((unsigned char)*at));
     }
     const char *name = data + 2;
@@ -397,63 +790,72 @@ static const Answer *answer_to(Answerer *self, const char *data, Py_ssize_t size
     /* class, type, id, resolver, local address: only the type matters, and that the resolver is text */
     for (int field = 2; field < 7; field++) {
         const char *next = memchr(at + 1, '\t', (size_t)(end - at - 1));
-        if (!next || (field == 3 && (next - at != 4 || memcmp(at + 1, "ANY", 3)))) return NULL;
+        if (!next || (field == 3 && (next - at != 4 || memcmp(at + 1, "ANY", 3)))) return 0;
         if (field == 5)
             for (const char *byte = at + 1; byte < next; byte++)
-                if ((unsigned char)*byte > 127) return NULL;
+                if ((unsigned char)*byte > 127) return 0;
         at = next;
     }
     subnet = at + 1;
     slash = memchr(subnet, '/', (size_t)(end - subnet));
-    if (!slash || memchr(slash, '\t', (size_t)(end - slash))) return NULL;
+    if (!slash || memchr(slash, '\t', (size_t)(end - slash))) return 0;
 
-    const Service *service = NULL;
     for (;; hash++) {
         number = self->by_name[hash & self->by_name_mask];
-        if (!number) return NULL;
-        service = &self->services[--number];
+        if (!number) return 0;
+        const Service *service = &self->services[--number];
         if (PyBytes_Size(service->name) != name_size) continue;
         const char *its = PyBytes_AsString(service->name);
         Py_ssize_t byte = 0;
         while (byte < name_size && (unsigned char)its[byte] == lower((unsigned char)name[byte])) byte++;
         if (byte == name_size) break;
     }
+    search->service = number;
 
-    const Table *table;
     int64_t quad = quad_of(subnet, slash);
-    int bits = quad < 0 ? 128 : 32;
-    length = length_of(slash + 1, end, bits);
-    if (!length) return NULL;
-    if (bits == 32) {
-        table = &service->v4;
+    search->bits = quad < 0 ? 128 : 32;
+    length = length_of(slash + 1, end, search->bits);
+    if (!length) return 0;
+    if (search->bits == 32) {
         uint32_t value = (uint32_t)quad & (uint32_t)(0xFFFFFFFFu << (32 - length));
-        scope = ((unsigned char *)self->floors.buf)[value >> 24];
-        if (!scope || !table->slots) return NULL;
-        place = table->quick.obj ? ((uint16_t *)table->quick.buf)[value >> (32 - QUICK)] : SEVERAL;
-        if (place == SEVERAL) place = bisect32(table->starts.buf, table->starts.len / 4, value) - 1;
-        address = value;
+        floor = ((unsigned char *)self->floors.buf)[value >> 24];
+        search->address = value;
     } else {
         char text[LONGEST_ADDRESS + 1];
         unsigned char packed[16];
-        table = &service->v6;
-        if (slash - subnet > LONGEST_ADDRESS || memchr(subnet, 0, (size_t)(slash - subnet))) return NULL;
+        Address address = 0;
+        if (slash - subnet > LONGEST_ADDRESS || memchr(subnet, 0, (size_t)(slash - subnet))) return 0;
         memcpy(text, subnet, (size_t)(slash - subnet));
         text[slash - subnet] = 0;
-        if (inet_pton(AF_INET6, text, packed) != 1) return NULL;
-        address = 0;
+        if (inet_pton(AF_INET6, text, packed) != 1) return 0;
         for (int byte = 0; byte < 16; byte++) address = address << 8 | packed[byte];
-        address = address >> (128 - length) << (128 - length);
-        scope = floor6((uint32_t)(address >> 96));
-        if (!scope || !table->slots) return NULL;
-        place = bisect64(table->starts.buf, table->starts.len / 8, (uint64_t)(address >> 64)) - 1;
+        search->address = address >> (128 - length) << (128 - length);
+        floor = floor6((uint32_t)(search->address >> 96));
     }
-    if (place < 0 || place >= PyList_Size(table->slots)) return NULL;
-    PyObject *leaf = PyList_GetItem(table->slots, place);
-    if (!leaf || leaf == Py_None) return NULL;
-    PyObject *record = record_of(leaf, bits, address, &length);
-    if (!record || !self->answers) return NULL;
-    const Answer *answer = find_answer(self, record, number, (uint32_t)length > scope ? (uint32_t)length : scope);
-    return answer->record ? answer : NULL;
+    return floor;
+}
+
+/* The reply to what was read, if it is one whole question and its reply is known; NULL: Python has to say. */
+static const Answer *answer_to(const Answerer *self, const char *data, Py_ssize_t size, Search *search) {
+    search->missing = search->records = 0;
+    uint32_t scope = take_apart(self, data, size, search);
+    if (!scope || !self->answers) return NULL;
+    const Service *service = &self->services[search->service];
+    uint64_t called;
+    if (service->map) {
+        called = called_in(self, service->map, search, 0, &scope);
+        if (!called) return NULL;
+    } else {
+        int missing = 0, length;
+        PyObject *leaf = leaf_in(search->bits == 32 ? &service->v4 : &service->v6, search->bits, search->address, &missing);
+        PyObject *record = leaf ? record_of(leaf, search->bits, search->address, &length) : NULL;
+        if (!record) return NULL;
+        search->records = 1;
+        if ((uint32_t)length > scope) scope = (uint32_t)length;
+        called = (uintptr_t)record;
+    }
+    const Answer *answer = find_answer(self, called, search->service, scope);
+    return answer->reply ? answer : NULL;
 }
 
 static void count(Answerer *self, Py_ssize_t slot) {
@@ -486,10 +888,42 @@ static double monotonic(void) {
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
+/* Have Python bring the leaves that a question needs; whether they are here now, and nothing else has changed. */
+static int brings(const Answerer *self, const Search *search, double asked) {
+    PyObject *bring = self->bring;
+    Py_INCREF(bring);  /* whatever it does */
+    PyObject *came = PyObject_CallFunction(
+        bring, "IiKKd", search->service, search->bits, (unsigned long long)(search->address >> 64),
+        (unsigned long long)search->address, asked);
+    Py_DECREF(bring);
+    int whether = came == Py_True;
+    Py_XDECREF(came);
+    PyErr_Clear();
+    return whether && self->by_name && self->answers;
+}
+
+/* As `answer_to`, with leaves that Python brings where some are not here. */
+static const Answer *answer_at_last(const Answerer *self, const char *data, Py_ssize_t size, Search *search, double asked, int *brought) {
+    const Answer *answer = answer_to(self, data, size, search);
+    *brought = !answer && search->missing && self->bring && brings(self, search, asked);
+    return *brought ? answer_to(self, data, size, search) : answer;
+}
+
+/* Tell how long a question took whose leaves were brought. */
+static void observed(const Answerer *self, double seconds) {
+    if (!self->observe) return;
+    PyObject *observe = self->observe;
+    Py_INCREF(observe);
+    Py_XDECREF(PyObject_CallFunction(observe, "d", seconds));
+    Py_DECREF(observe);
+    PyErr_Clear();
+}
+
 /* serve(wake, redis, events, due, most) */
 static PyObject *serve(Answerer *self, PyObject *args) {
     struct pollfd fds[3] = {{.fd = 0, .events = POLLIN}, {.events = POLLIN}, {.fd = -1}};
     int events;
+    Search search;
     double due, now = monotonic();
     long long most;
     if (!PyArg_ParseTuple(args, "iiidL", &fds[1].fd, &fds[2].fd, &events, &due, &most)) return NULL;
@@ -509,17 +943,20 @@ static PyObject *serve(Answerer *self, PyObject *args) {
             if (errno == EINTR || errno == EAGAIN) break;
             return PyErr_SetFromErrno(PyExc_OSError);
         }
-        const Answer *answer = size ? answer_to(self, in, size) : NULL;
+        int brought = 0;
+        const Answer *answer = size ? answer_at_last(self, in, size, &search, now, &brought) : NULL;
         if (!answer) {
             PyErr_Clear();  /* a leaf of another shape is Python's as well */
+            self->asked = now;
             return PyBytes_FromStringAndSize(in, size);
         }
         self->answered++;
-        count(self, self->hits);
+        for (int record = 0; record < search.records; record++) count(self, self->hits);
         count(self, answer->slot);  /* before the reply: whoever has it may kill this worker at once */
         /* a signal's handler may have the answers forgotten while this one is written */
         PyObject *reply = answer->reply;
         Py_INCREF(reply);
+        if (brought) observed(self, monotonic() - now);
         int failed = say(reply);
         Py_DECREF(reply);
         if (failed < 0) return NULL;
@@ -527,28 +964,44 @@ static PyObject *serve(Answerer *self, PyObject *args) {
     Py_RETURN_NONE;
 }
 
+static int may_count(const Answerer *self, unsigned slot) {
+    return (Py_ssize_t)slot < self->cells.len / 8 && slot <= UINT16_MAX;
+}
+
 /* learn(service, record, scope, reply, slot) */
 static PyObject *learn(Answerer *self, PyObject *args) {
     unsigned service, scope, slot;
     PyObject *record, *reply;
     if (!PyArg_ParseTuple(args, "IOISI:learn", &service, &record, &scope, &reply, &slot)) return NULL;
-    if (service >= self->service_count || (Py_ssize_t)slot >= self->cells.len / 8 || slot > UINT16_MAX || scope > 128) Py_RETURN_NONE;
-    if (!self->answers || 4 * self->answer_count > 3 * self->answer_mask) {
-        if (self->answers && self->answer_mask + 1 >= MOST) forget_answers(self);
-        if (more_answers(self) < 0) return NULL;
-    }
-    Answer *answer = find_answer(self, record, service, scope);
-    Py_INCREF(reply);
-    if (answer->record) {
-        PyObject *old = answer->reply;
-        answer->reply = reply;
-        answer->slot = (uint16_t)slot;
-        Py_DECREF(old);
-    } else {
-        Py_INCREF(record);
-        *answer = (Answer){.record = record, .reply = reply, .service = service, .slot = (uint16_t)slot, .scope = (uint8_t)scope};
-        self->answer_count++;
-    }
+    if (service >= self->service_count || self->services[service].map || !may_count(self, slot) || scope > 128) Py_RETURN_NONE;
+    if (make_room(self) < 0) return NULL;
+    keep_answer(self, (Answer){
+        .called = (uintptr_t)record, .reply = reply, .service = service, .slot = (uint16_t)slot, .scope = (uint8_t)scope,
+        .is_record = 1});
+    Py_RETURN_NONE;
+}
+
+/* learn_layers(data, depth, scope, reply, slot) */
+static PyObject *learn_layers(Answerer *self, PyObject *args) {
+    const char *data;
+    Py_ssize_t size;
+    unsigned depth, wanted, slot;
+    PyObject *reply;
+    Search search = {.missing = 0};
+    if (!PyArg_ParseTuple(args, "y#IISI:learn_layers", &data, &size, &depth, &wanted, &reply, &slot)) return NULL;
+    if (!self->by_name || !may_count(self, slot)) Py_RETURN_NONE;
+    uint32_t scope = take_apart(self, data, size, &search);
+    const Map *map = scope ? self->services[search.service].map : NULL;
+    if (!map || depth < 1 || depth > map->layer_count) Py_RETURN_NONE;
+    uint64_t called = called_in(self, map, &search, depth, &scope);
+    PyErr_Clear();  /* a leaf of another shape */
+    if (!called || scope != wanted) Py_RETURN_NONE;
+    Answer known = {.called = called, .reply = Py_None, .service = search.service, .scope = ANY_SCOPE};
+    Answer fresh = {.called = called, .reply = reply, .service = search.service, .slot = (uint16_t)slot, .scope = (uint8_t)scope};
+    if (make_room(self) < 0) return NULL;
+    keep_answer(self, fresh);
+    if (make_room(self) < 0) return NULL;
+    keep_answer(self, known);
     Py_RETURN_NONE;
 }
 
@@ -562,20 +1015,15 @@ static PyObject *find(Answerer *self, PyObject *data) {
     char *bytes;
     Py_ssize_t size;
     if (PyBytes_AsStringAndSize(data, &bytes, &size) < 0) return NULL;
-    const Answer *answer = self->by_name && size ? answer_to(self, bytes, size) : NULL;
+    Search search;
+    int brought;
+    const Answer *answer = self->by_name && size ? answer_at_last(self, bytes, size, &search, monotonic(), &brought) : NULL;
     PyErr_Clear();
     if (!answer) Py_RETURN_NONE;
     return Py_BuildValue("OI", answer->reply, answer->slot);
 }
 
 /* ------------------------------------------------------------------ pages */
-
-/* The number that *width* bytes make, big-endian. */
-static uint64_t number_in(const unsigned char *bytes, int width) {
-    uint64_t number = 0;
-    while (width--) number = number << 8 | *bytes++;
-    return number;
-}
 
 /* outline(page) -> what page_format.py reads of a page and checks there, (bits, height, prefix length, shift, mask, type of the
  * starts, starts, index, where the values begin, how many); None: it is damaged or has wider starts, and Python has to say. */
@@ -688,14 +1136,21 @@ static PyMethodDef methods[] = {
      "Returns: what was read and has to be answered; None: nothing was read."},
     {"learn", (PyCFunction)learn, METH_VARARGS, "learn(service, record, scope, reply, slot): a reply, and where it is counted."},
     {"clear", (PyCFunction)clear, METH_NOARGS, "Forget every reply."},
-    {"set_services", (PyCFunction)set_services, METH_O,
-     "set_services(list of (name, IPv4 table, IPv6 table)): a table is (slots, starts, quick) or None; forgets every reply."},
+    {"learn_layers", (PyCFunction)learn_layers, METH_VARARGS,
+     "learn_layers(data, depth, scope, reply, slot): a reply for whoever the same entries of so many layers name as who asked."},
+    {"set_services", (PyCFunction)set_services, METH_VARARGS,
+     "set_services(services, maps, bring, observe): forgets every reply, and takes new services.\n\n"
+     "A service is (name, IPv4 table, IPv6 table) or (name, number of a map). A table is (slots, starts, quick), a list of\n"
+     "(slots, starts), None where Python has to say, or () where nothing is published. A map is (list of (IPv4 table, IPv6\n"
+     "table), list of (kind, number of a table, radix, list of (text, number))). bring(service, bits, high, low, asked) brings\n"
+     "the leaves of an address, and says whether they are here; observe(seconds) hears how long such a question took."},
     {"find", (PyCFunction)find, METH_O, "find(data): reply and counter, or None."},
     {NULL, NULL, 0, NULL},
 };
 
 static PyMemberDef members[] = {
     {"answered", T_ULONGLONG, offsetof(Answerer, answered), READONLY, "Questions that the last `serve` answered."},
+    {"asked", T_DOUBLE, offsetof(Answerer, asked), READONLY, "When what the last `serve` returned was read (monotonic)."},
     {NULL, 0, 0, 0, NULL},
 };
 
@@ -736,7 +1191,8 @@ PyMODINIT_FUNC PyInit__answerer(void) {
     str_shift = PyUnicode_InternFromString("shift");
     str_mask = PyUnicode_InternFromString("mask");
     str_host = PyUnicode_InternFromString("host");
-    if (!str_cells || !str_index || !str_starts || !str_shift || !str_mask || !str_host) return NULL;
+    str_page = PyUnicode_InternFromString("page");
+    if (!str_page || !str_cells || !str_index || !str_starts || !str_shift || !str_mask || !str_host) return NULL;
     if (!(type = PyType_FromSpec(&spec))) return NULL;
     module = PyModule_Create(&definition);
     if (!module || PyModule_AddObject(module, "Answerer", type) < 0) {
@@ -744,7 +1200,7 @@ PyMODINIT_FUNC PyInit__answerer(void) {
         Py_DECREF(type);
         return NULL;
     }
-    if (PyModule_AddIntConstant(module, "VERSION", 3) < 0) {
+    if (PyModule_AddIntConstant(module, "VERSION", 4) < 0) {
         Py_DECREF(module);
         return NULL;
     }

@@ -10,13 +10,17 @@ from geosteer.tables import page_format
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from geosteer.counters.counters import Counters
-    from geosteer.powerdns._answerer import Answerer, Table
+    from geosteer.decision.model import Map
+    from geosteer.powerdns._answerer import Answerer, Described, Layer, Table
+    from geosteer.sync.generation import Generation
     from geosteer.tables.tree import Tree
 
 SWITCH = "GEOSTEER_COMPILED"
 """Environment variable that leaves it out if it is "no"."""
-VERSION = 3
+VERSION = 4
 """Of the interface; what was built of other sources is left out."""
 
 
@@ -36,6 +40,56 @@ def load(counters: Counters) -> Answerer | None:
     return _answerer.Answerer(counters.cells, HITS, bytes(FLOORS))
 
 
-def table(tree: Tree) -> Table | None:
-    """What C wants of a tree; None for one that is too large for a single list of leaves."""
-    return None if tree.slots is None else (tree.slots, tree.branches[0].starts, tree.quick)
+WHOLE, WORDS, REGION, PLACE = range(4)
+"""How a layer finds its entries in a record, as in C."""
+
+
+def table(tree: Tree) -> Table:
+    """What C wants of a tree."""
+    if tree.slots is None:
+        return [(branch.slots, branch.starts) for branch in tree.branches]
+    return tree.slots, tree.branches[0].starts, tree.quick
+
+
+def described(area: Map, generation: Generation) -> Described:
+    """What C wants of a map: its tables, and its layers."""
+    tables = list(dict.fromkeys([table for _, table, _ in area.layers]))
+    trees = [tuple([generation.trees.get((table, bits)) for bits in (32, 128)]) for table in tables]
+    return (
+        [(table(v4) if v4 else (), table(v6) if v6 else ()) for v4, v6 in trees],
+        [
+            _layer(layer, tables.index(name), entries, generation.model.continents)
+            for layer, name, entries in area.layers
+        ],
+    )
+
+
+def _layer(name: str, table: int, entries: Iterable[str], continents: Mapping[str, str]) -> Layer:
+    """A layer's kind, its table's number, a number that is above those of all entries, and what in a record is which entry.
+
+    The same as `records.Keys.of`.
+    """
+    numbers = {key: number for number, key in enumerate(entries, 1) if key}
+    radix = len(numbers) + 2
+    if name == "networks":
+        kind = WHOLE
+    elif name == "asns":
+        kind = WORDS
+        numbers.pop("AS0", None)
+    elif name == "subdivisions":
+        kind = REGION
+        numbers = {key: number for key, number in numbers.items() if "-" in key and not key.startswith("@")}
+    elif name == "countries":
+        kind = PLACE
+        numbers = {
+            key: number for key, number in numbers.items() if "-" not in key and not key.startswith("@")
+        }
+    else:
+        kind = PLACE
+        by_country = {
+            country: numbers[name]
+            for country, name in continents.items()
+            if name in numbers and not country.startswith("@")
+        }
+        numbers = {**{f"@{key}": number for key, number in numbers.items()}, **by_country}
+    return kind, table, radix, [(text, number) for text, number in numbers.items() if text.isascii()]

@@ -29,13 +29,14 @@ REMEMBERED = 2048
 class LayerMemory:
     """What services give to clients that the same entries of their maps name, while no state and no table changes."""
 
-    __slots__ = ("_generation", "_replies", "_tier", "services")
+    __slots__ = ("_generation", "_numbered", "_replies", "_tier", "services")
 
     def __init__(self, tier: Tier) -> None:
         self._tier = tier
         self._generation: Generation | None = None
         self.services: dict[bytes, Service] = {}
         """Whose replies are remembered here, by name."""
+        self._numbered: list[Service] = []
         self._replies = Memory(REMEMBERED)
         """Service and keys -> a reply with `%d` for the scope, how often that is, where it is counted, and tables asked."""
 
@@ -48,9 +49,27 @@ class LayerMemory:
         services = generation.model.services
         self._generation = generation
         self.services = {name: services[name.decode()] for name in names}
+        self._numbered = list(self.services.values())
 
-    def find(self, name: bytes, subnet: bytes, asked: float) -> tuple[bytes, int, int] | None:
-        """The reply for a public client, where it is counted, and how many records it took; None: it is to be decided.
+    def bring(self, service: int, bits: int, high: int, low: int, asked: float) -> bool:
+        """Fetch the leaves that an address needs, for C; whether they are here, and C may go on where it was.
+
+        Args: service: its number; high, low: halves of the address; asked: when the question was read.
+        """
+        tier, tables = self._tier, self._numbered[service].tables
+        version, due, watched = tier.version, tier.due, tier.poll_mask()
+        tier.counters.begin(asked)
+        came = tier.fetch_at(bits, high << 64 | low, tables, asked)
+        tier.counters.end()
+        return (
+            came and tier.version == version and not tier.unsettled
+            and tier.due >= due and tier.poll_mask() == watched
+        )  # fmt: skip
+
+    def find(self, name: bytes, subnet: bytes, asked: float) -> tuple[bytes, int, int, int, int] | None:
+        """The reply for a public client, where it is counted, and how many records and layers it took, and its scope.
+
+        None: it is to be decided.
 
         Pages that are not here are fetched, in which anything may change: it is None then as well, if something did.
         """
@@ -90,7 +109,7 @@ class LayerMemory:
                 return None
         template, scopes, slot, tables = reply
         scope = max(floor, *[cells[table][1] for table in tables])
-        return template % ((scope,) * scopes), slot, len(cells)
+        return template % ((scope,) * scopes), slot, len(cells), len(called), scope
 
     def called(self, name: bytes, decision: Decision) -> Called | None:
         """What a decision's reply can be remembered by, and the tables asked; None: more than entries and states led to it."""

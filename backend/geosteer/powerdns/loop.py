@@ -84,7 +84,7 @@ class Loop:
             data = None
             if compiled is not None and self._may_serve(now, whole=whole):
                 data = self._serve(compiled, watched)
-                now = monotonic()
+                now = monotonic() if data is None else compiled.asked
             asked = data is not None
             if not asked:
                 left = tier.due - now

@@ -17,6 +17,7 @@ from geosteer.tables.tree import PageMissing
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import Any
 
     from geosteer.decision.client import Client
     from geosteer.decision.decision import Decision
@@ -137,10 +138,26 @@ class Responder:
 
     def _describe_services(self) -> None:
         if self._answerer is not None:
-            from geosteer.powerdns.compiled import table
+            from geosteer.powerdns.compiled import described, table
 
-            services = [(name, table(v4), table(v6)) for name, (_, v4, v6, _) in self._quick.items()]
-            self._answerer.set_services(services)
+            services: list[Any] = [
+                (name, table(v4), table(v6)) for name, (_, v4, v6, _) in self._quick.items()
+            ]
+            layers, generation = self._layers, self._tier.generation
+            if layers is None or generation is None or not layers.services:
+                self._answerer.set_services(services)
+                return
+            maps: dict[str, int] = {}
+            for name, service in layers.services.items():
+                services.append((name, maps.setdefault(service.map.name, len(maps))))
+            areas = [described(generation.model.maps[name], generation) for name in maps]
+            first = len(self._quick)
+            self._answerer.set_services(
+                services,
+                areas,
+                lambda number, *where: layers.bring(number - first, *where),
+                self._counters.observe,
+            )
 
     def reply(self, line: bytes, asked: float) -> bytes:
         """The whole reply to one line, whatever the line is; *asked* is when it was read (monotonic)."""
@@ -227,10 +244,14 @@ class Responder:
         found = self._layers.find(name, subnet, asked)
         if found is None:
             return None
-        for _ in range(found[2]):
+        _, _, records, depth, scope = found
+        for _ in range(records):
             self._counters.count(HITS)
         answer = self.replies.shared(found[:2])
-        self.replies.keep(question, answer)
+        if self._answerer is not None:
+            self._answerer.learn_layers(question, depth, scope, *answer)
+        else:
+            self.replies.keep(question, answer)
         return answer
 
     def _hello(self, abi: int) -> bytes:
@@ -318,7 +339,13 @@ class Responder:
         ]
         slot = self._given(entry, self._tier.name, given)
         if question.qtype == b"ANY" and self.decider.lasts(decision, asked):
-            self.replies.keep(line + b"\n", (reply, slot))  # as it is read where nothing comes with it
+            if (
+                self._answerer is None
+                or client is None
+                or self._layers is None
+                or question.name not in self._layers.services
+            ):
+                self.replies.keep(line + b"\n", (reply, slot))  # as it is read where nothing comes with it
             matched = decision.matched
             alone = len(matched) == 1 and all(asked == matched for asked in decision.asked.values())
             name = question.name

@@ -199,10 +199,42 @@ class Dense:
         return tail[at + 1 : at + 1 + tail[at]].decode("utf-8", "replace"), length
 
 
-def read_leaf(raw: bytes, bits: int, first: int, last: int, *, cut: bool = True) -> Leaf | Dense:
+class Packed:
+    """A leaf page with many distinct records that C searches as it came: nothing is kept but its bytes.
+
+    What the hot path in Python looks at leads to `measure` always.
+    """
+
+    __slots__ = ("bits", "first", "page", "shelf")
+    starts: Sequence[int] = ()
+    index = b"\0"
+    cells: Sequence[Cell] = (("", 0),)
+    shift = mask = 0
+    grown = 0
+
+    def __init__(self, page: Page, raw: bytes, at: int, count: int, first: int) -> None:
+        """As `Dense`."""
+        places(raw, at, count, count)
+        self.bits = page.bits
+        self.first = first
+        self.page = raw
+        self.shelf: Ledger | None = None
+
+    @property
+    def cost(self) -> int:
+        """About the bytes that it takes."""
+        return 280 + len(self.page)
+
+    def measure(self, address: int) -> Cell:
+        """Record of an address and length of the widest prefix around it that lies within one entry."""
+        page, at, count = outline(self.page)
+        return Dense(page, self.page, at, count, self.first).measure(address)
+
+
+def read_leaf(raw: bytes, bits: int, first: int, last: int, *, cut: bool = True) -> Leaf | Dense | Packed:
     """A leaf page ready for search.
 
-    Args: first, last: the addresses that it is for; cut: it may be cut when it is often asked.
+    Args: first, last: the addresses that it is for; cut: it may be cut when it is often asked: Python searches it, and not C.
 
     Raises: CorruptPage: it is damaged, or not the leaf for these addresses.
     """
@@ -210,7 +242,9 @@ def read_leaf(raw: bytes, bits: int, first: int, last: int, *, cut: bool = True)
     if not page.fits(bits, 0, first, last):
         raise CorruptPage("a leaf is not the one its parent names")
     dense = count >= FEW and len(raw) - at > (1 + SHORT) * count
-    return Dense(page, raw, at, count, first) if dense else Leaf(page, raw, at, count, first, cut=cut)
+    if dense:
+        return Dense(page, raw, at, count, first) if cut else Packed(page, raw, at, count, first)
+    return Leaf(page, raw, at, count, first, cut=cut)
 
 
 def _translated(index: bytes, numbers: list[int]) -> array[int]:

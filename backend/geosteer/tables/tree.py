@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from geosteer.process import Steps
-    from geosteer.tables.leaf import Dense, Leaf, Ledger
+    from geosteer.tables.leaf import Dense, Leaf, Ledger, Packed
 
-    AnyLeaf: TypeAlias = Leaf | Dense
+    AnyLeaf: TypeAlias = Leaf | Dense | Packed
 
 FLAT = 4096
 """Leaves of a table up to which one list holds them all; above, a list of lists."""
