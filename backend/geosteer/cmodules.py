@@ -48,9 +48,12 @@ else:
         import socket as _socket
 
 __all__ = [
-    "EAGAIN", "EALREADY", "EINPROGRESS", "EINTR", "Address", "array", "bisect_right", "blake2b", "deque",
+    "EAGAIN", "EALREADY", "EINPROGRESS", "EINTR", "SWITCH", "Address", "array", "bisect_right", "blake2b", "deque",
     "dump_json", "load_json", "pack_address", "scan_json", "sha1", "socket",
 ]  # fmt: skip
+
+SWITCH = "GEOSTEER_COMPILED"
+"""Environment variable that leaves out what of geosteer is written in C if it is "no"."""
 
 socket = _socket
 _AF_INET = _socket.AF_INET

@@ -73,6 +73,8 @@ BARS = (
     Bar("worker.miss.time", "p50 of a lookup that misses the cache there, of a GET's", 3),
     Bar("worker.lookups.v4", "warm lookups/s, IPv4, of maxminddb's C get", 1.0, 1.14, True),
     Bar("worker.lookups.v6", "warm lookups/s, IPv6, of maxminddb's C get", 0.85, 1.0, True),
+    Bar("worker.lookups.pure.v4", "the same all in Python, IPv4", None, None, True),
+    Bar("worker.lookups.pure.v6", "the same all in Python, IPv6", None, None, True),
     Bar("table.country.bytes", "Redis memory a range, country", 8, unit=" bytes"),
     Bar("table.bgp.bytes", "Redis memory a range, origin AS", 12, unit=" bytes"),
     Bar("table.path.bytes", "Redis memory a range, AS-path lengths", 12, unit=" bytes"),
@@ -195,7 +197,7 @@ def budget_table(budgets: Sequence[Budget]) -> Table:
             ]
         )
     table.notes.append(
-        "medians of the rounds (least-greatest); not met is a finding, not an error of the run"
+        "medians of the rounds (least-greatest), of short slices with a 95 % interval; not met is a finding, not an error"
     )
     return table
 

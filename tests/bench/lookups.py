@@ -1,15 +1,17 @@
-"""Lookups a second in one process: `Tier.lookup` against maxminddb's C reader, pass by pass in turn.
+"""Lookups a second in one process: `Tier.lookup` with its part in C and all in Python against maxminddb's C reader, in turn.
 
 Run as a program: `lookups.py BACKEND DATABASE ADDRESSES ROUNDS`; ADDRESSES is a file of addresses, one a line. Each round
-takes the next part of the file, so that no address was ever asked before. Prints JSON: for each round and reader,
-microseconds of processor time for a lookup. One round more than asked for warms up: pages come from Redis, and the
-database's from its file.
+takes the next part of the file, so that no address was ever asked before, and asks it in chunks of some milliseconds, each
+of all readers before the next: a machine whose speed changes is as fast for one as for the others. Prints JSON: for each
+chunk and reader, microseconds of processor time for a lookup. One round more than asked for warms up: pages come from Redis,
+and the database's from its file.
 """
 
 from __future__ import annotations
 
 import gc
 import json
+import os
 import random
 import sys
 import time
@@ -18,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import maxminddb
 
+from geosteer.cmodules import SWITCH
 from geosteer.settings import load
 from geosteer.sync.tier import Tier
 
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
 
 COLD = 1000
 """Lookups of the cold pass."""
+CHUNK = 5000
+"""Addresses that each reader is asked before the next one is."""
 
 
 def ready_tier(backend: str) -> Tier:
@@ -77,15 +82,24 @@ def main() -> None:
         tier.finish()
         with maxminddb.open_database(database, maxminddb.MODE_MMAP_EXT) as reader:
             cold["maxminddb"].append(waited(reader.get, part[:COLD]))
-    tier = ready_tier(backend)
+    tier, pure = ready_tier(backend), ready_tier(backend)
     reader = maxminddb.open_database(database, maxminddb.MODE_MMAP_EXT)
-    for lookup in (tier.lookup, reader.get):
-        timed(lookup, parts[0])
-    warm: dict[str, list[float]] = {"geosteer": [], "maxminddb": [], "geosteer again": []}
+    timed(tier.lookup, parts[0])
+    timed(reader.get, parts[0])
+    os.environ[SWITCH] = "no"  # it is asked for at the first lookup
+    timed(pure.lookup, parts[0])
+    readers: list[tuple[str, Callable[[str], object]]] = [
+        ("geosteer", tier.lookup), ("maxminddb", reader.get), ("geosteer, all in Python", pure.lookup),
+    ]  # fmt: skip
+    warm: dict[str, list[float]] = {name: [] for name, _ in readers}
+    warm["geosteer again"] = []
     for part in parts[1:]:
-        warm["geosteer"].append(timed(tier.lookup, part))
-        warm["maxminddb"].append(timed(reader.get, part))
-        warm["geosteer again"].append(timed(tier.lookup, part))
+        for at in range(0, len(part), CHUNK):
+            chunk = part[at : at + CHUNK]
+            for name, lookup in readers:
+                warm[name].append(timed(lookup, chunk))
+            warm["geosteer again"].append(timed(tier.lookup, chunk))
+            readers.append(readers.pop(0))  # nobody always comes after the same one
     print(json.dumps({"cold": cold, "warm": warm}))
 
 

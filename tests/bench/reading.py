@@ -39,20 +39,31 @@ def lookups(stage: Stage, section: Section) -> None:
         found = stage.python("lookups.py", stage.backend, stage.country.path, path, rounds)
         warm, cold = found["warm"], found["cold"]
         ratios = {
-            name: Spread([theirs / mine for mine, theirs in zip(warm[name], warm["maxminddb"], strict=True)])
-            for name in ("geosteer", "geosteer again")
+            name: Spread.of_many(
+                [theirs / mine for mine, theirs in zip(warm[name], warm["maxminddb"], strict=True)]
+            )
+            for name in ("geosteer", "geosteer again", "geosteer, all in Python")
         }
         table.rows += [
             [
                 f"geosteer, {label}",
-                Spread(warm["geosteer"]),
+                Spread.of_many(warm["geosteer"]),
                 ratios["geosteer"],
                 ratios["geosteer again"],
                 Spread(cold["geosteer"]),
             ],
-            [f"maxminddb, {label}", Spread(warm["maxminddb"]), 1.0, 1.0, Spread(cold["maxminddb"])],
+            [
+                f"geosteer, all in Python, {label}",
+                Spread.of_many(warm["geosteer, all in Python"]),
+                ratios["geosteer, all in Python"],
+                "",
+                "",
+            ],
+            [f"maxminddb, {label}", Spread.of_many(warm["maxminddb"]), 1.0, 1.0, Spread(cold["maxminddb"])],
         ]
-        section.judge(f"worker.lookups.{'v4' if bits == 32 else 'v6'}", ratios["geosteer"])
+        family = "v4" if bits == 32 else "v6"
+        section.judge(f"worker.lookups.{family}", ratios["geosteer"])
+        section.judge(f"worker.lookups.pure.{family}", ratios["geosteer, all in Python"])
         section.data[f"lookups {label}"] = found
         stage.say(f"worker: lookups, {label}")
     section.tables.append(table)

@@ -14,13 +14,24 @@ if TYPE_CHECKING:
 
 
 class Spread:
-    """The median of several measurements, with the least and the greatest."""
+    """The median of several measurements, with the least and the greatest; or of many, with an interval of confidence."""
 
     __slots__ = ("high", "low", "middle")
 
     def __init__(self, values: Sequence[float]) -> None:
         self.middle = median(values)
         self.low, self.high = min(values), max(values)
+
+    @classmethod
+    def of_many(cls, values: Sequence[float]) -> Spread:
+        """The median of short measurements, and between which two of them it lies with a probability of 95 %.
+
+        Whatever their distribution is: about n/2 of n values are below the median, give or take the square root of n
+        (binomial distribution; Conover, Practical Nonparametric Statistics, 3.2).
+        """
+        ordered = sorted(values)
+        outside = max(0, int(len(ordered) / 2 - 0.98 * len(ordered) ** 0.5))
+        return cls(ordered[outside : len(ordered) - outside])
 
     def to_json(self) -> dict[str, float]:
         """Three numbers."""

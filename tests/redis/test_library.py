@@ -329,7 +329,7 @@ def inside_functions(tree):
 
 before = set(sys.modules)
 for name in sorted(before):
-    if name.startswith("geosteer."):
+    if name.startswith("geosteer.") and sys.modules[name].__file__.endswith(".py"):
         with open(sys.modules[name].__file__) as stream:
             for imported in inside_functions(ast.parse(stream.read())):
                 if imported not in before:

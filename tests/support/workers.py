@@ -23,6 +23,7 @@ VARIANTS = (COMPILED, PYTHON)
 SWITCH: dict[str, dict[str, str]] = {COMPILED: {}, PYTHON: {"GEOSTEER_COMPILED": "no"}}
 """Environment of each."""
 EXTENSION = ROOT / "backend" / "geosteer" / "powerdns" / "_answerer.abi3.so"
+SEARCH = ROOT / "backend" / "geosteer" / "tables" / "_search.abi3.so"
 
 
 class Worker:

@@ -42,6 +42,7 @@ import geosteer.resp.cluster
 import geosteer.resp.resolver
 import geosteer.resp.sentinel
 import geosteer.settings_fallback
+import geosteer.sync.compiled_search
 import geosteer.sync.last_good
 import geosteer.sync.snapshot
 import geosteer.sync.trouble  # noqa: F401

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from geosteer.cmodules import SWITCH
 from geosteer.counters.counters import HITS
 from geosteer.decision.client import FLOORS
 from geosteer.tables import page_format
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from geosteer.sync.generation import Generation
     from geosteer.tables.tree import Tree
 
-SWITCH = "GEOSTEER_COMPILED"
-"""Environment variable that leaves it out if it is "no"."""
 VERSION = 4
 """Of the interface; what was built of other sources is left out."""
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from geosteer.settings import Settings
     from geosteer.sync.follower import Follower
     from geosteer.sync.generation import Generation
+    from geosteer.tables._search import Search
     from geosteer.tables.tree import Branch, Tree
 
 AF_INET, AF_INET6 = socket.AF_INET, socket.AF_INET6
@@ -53,6 +54,12 @@ class Lookups:
         self._v6: dict[str, Tree] = {}
         self._indexed: Generation | None = None
         """Whose trees these are."""
+        self._search: type[Search] | None = None
+        """What looks up in C, once a look-up by text has asked for it."""
+        self._searchable = False
+        """Whether that was asked for."""
+        self._finders: dict[str, Callable[[str], tuple[str, int] | None]] = {}
+        """By table: finds an address in C, or says None; empty without the part in C."""
         self._poller = poll()
         self._started = clock()
         self._begun: tuple[float, float] | None = None
@@ -215,6 +222,11 @@ class Lookups:
 
         Raises: ValueError: no address. NotReady: Redis is away and the page is not here.
         """
+        if self._finders:
+            find = self._finders.get(table)
+            cell = find(text) if find is not None else None
+            if cell is not None:
+                return cell
         try:
             if ":" not in text:
                 tree = self._v4[table]
@@ -235,6 +247,9 @@ class Lookups:
         return self._lookup_slowly(text, table)
 
     def _lookup_slowly(self, text: str, table: str) -> tuple[str, int]:
+        if not self._searchable:
+            self._searchable = True
+            self._load_search()
         try:
             bits, address = 32, _number(_pton(AF_INET, text))
         except OSError:
@@ -335,3 +350,22 @@ class Lookups:
         flat = {key: tree for key, tree in generation.trees.items() if tree.slots is not None}
         self._v4 = {table: tree for (table, bits), tree in flat.items() if bits == 32}
         self._v6 = {table: tree for (table, bits), tree in flat.items() if bits == 128}
+        if self._search is not None:
+            self._index_for_search(self._search)
+
+    def _load_search(self) -> None:
+        """Look up in C from now on, where that was built."""
+        from geosteer.sync.compiled_search import load  # workers look nothing up by text
+
+        self._search = load()
+        if self._search is not None:
+            self._index_for_search(self._search)
+
+    def _index_for_search(self, search: type[Search]) -> None:
+        """Have the same trees at hand for C."""
+        from geosteer.sync.compiled_search import table
+
+        self._finders = {
+            name: search(table(self._v4.get(name)), table(self._v6.get(name))).find
+            for name in {**self._v4, **self._v6}
+        }
