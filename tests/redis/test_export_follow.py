@@ -12,7 +12,7 @@ from geosteer_loader.config.config import load
 from geosteer_loader.export import gdnsd, geo_map, pdns_geoip
 from geosteer_loader.export.client_classes import Answers
 from geosteer_loader.export.published_state import Picture
-from geosteer_loader.export.watch import Writer
+from geosteer_loader.export.watch import ReloadFailed, Writer
 from geosteer_loader.store.store import connect
 from support.dns_setup import document, set_override, set_state
 from support.export_oracle import tiny_config
@@ -179,3 +179,30 @@ def test_times_of_states_do_not_count(own_redis: RedisServer, tmp_path: Path) ->
             client.hset("{geosteer}:node:lon1", mapping={"state": "unknown", "since": format_time(5)})
             assert picture.refresh()
             assert exporter.bundle() == first
+
+
+def test_a_command_that_fails_again_and_again_is_told_of_once(
+    own_redis: RedisServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What it says has the time and its process id in it, as with `nginx -s reload` while nginx does not run."""
+    with own_redis.client() as client:
+        publish_tiny(client, "geosteer", document())
+    with connect(load(tiny_config(tmp_path, own_redis), {}).redis) as store:
+        picture, folder = Picture(store), tmp_path / "x"
+        works = tmp_path / "works"
+        command = f"sh -c 'test -e {works} || {{ echo $(date +%N) $$ >&2; exit 1; }}'"
+        writer = Writer(pdns_geoip.Exporter(picture, folder).bundle, folder, command, lambda _: True)
+        with pytest.raises(ReloadFailed):
+            writer.once(lossy=True)
+        left = iter(range(8))
+
+        def wait(_: float) -> None:
+            at = next(left)
+            if at == 6:
+                works.touch()
+
+        with pytest.raises(StopIteration):
+            writer.follow(picture, 1, wait)
+    warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert len([text for text in warnings if "exit status 1" in text]) == 1, warnings
+    assert warnings[-1] == "recovered"

@@ -75,12 +75,10 @@ def serving(
             yield server, lambda _: watch.run(server.reload)
     else:
         with HAProxy(exported) as proxy:
-            socket = MapSocket(str(proxy.socket))
+            socket = MapSocket(str(proxy.socket), exported)
             yield (
                 proxy,
-                lambda files: socket.replace(
-                    (exported / name, str(files[name])) for name in (haproxy.NODES, haproxy.DRAWS)
-                ),
+                lambda files: socket.push({name: files[name] for name in (haproxy.NODES, haproxy.DRAWS)}),
             )
 
 
@@ -448,6 +446,15 @@ def test_haproxy_is_changed_through_its_socket_at_once_and_by_its_files_after_a_
                 lambda: ask(proxy.port, host="new.cdn.example.net").status == 302, what="a new service"
             )
             assert ask(proxy.port)["location"] == "http://nyc1.cdn.example.net/"
+            # A process that read the files before they changed, and took the socket over afterwards, has what is old.
+            nodes = out / "nodes.map"
+            whole = nodes.read_bytes()
+            proxy.server.stop()
+            nodes.write_bytes(whole.replace(b"nyc1", b"lon1"))
+            proxy.server = Server(proxy.command("-db"), folder=proxy.folder).ready(proxy.port)
+            nodes.write_bytes(whole)
+            wait_until(partial(_goes, proxy.port, "nyc1"), what="what a process that starts missed")
+            pid = proxy.server.process.pid
         finally:
             follower.send_signal(signal.SIGTERM)
             assert follower.wait(60) == 143, (tmp_path / "log").read_text()

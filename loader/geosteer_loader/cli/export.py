@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from geosteer_loader.export.bundle import Bundle
     from geosteer_loader.export.published_state import Picture
+    from geosteer_loader.export.watch import Running
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -329,13 +330,10 @@ def haproxy(
     def exporter(picture: Picture) -> Callable[[], Bundle]:
         return Exporter(picture, folder, manner).bundle
 
-    def push(maps: Mapping[str, bytes | str]) -> None:
-        MapSocket(socket or "").replace((folder.absolute() / name, str(text)) for name, text in maps.items())
-
     command = ("systemctl reload haproxy" if watch else "") if reload is None else reload
     _run(
         exporter, folder, config_path, command, lambda name: socket is None or not is_map(name),
-        (lossy, watch, as_json), interval, push if socket is not None else None,
+        (lossy, watch, as_json), interval, MapSocket(socket, folder) if socket is not None else None,
     )  # fmt: skip
 
 
@@ -347,7 +345,7 @@ def _run(
     needs_reload: Callable[[str], bool],
     flags: tuple[bool, bool, bool],
     interval: float,
-    push: Callable[[Mapping[str, bytes | str]], None] | None = None,
+    running: Running | None = None,
 ) -> None:
     """Make the files once, and again and again if wanted; *flags*: lossy, watch, JSON."""
     from geosteer_loader.cli.progress_bar import meter
@@ -358,7 +356,7 @@ def _run(
     lossy, watch, as_json = flags
     with options.connect(config_path) as store:
         picture = Picture(store, meter)
-        writer = Writer(exporter(picture), folder, command, needs_reload, push)
+        writer = Writer(exporter(picture), folder, command, needs_reload, running)
         bundle, written = writer.once(lossy=lossy)
         report = {
             "folder": str(folder),

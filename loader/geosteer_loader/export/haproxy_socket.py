@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from geosteer_loader.export.watch import ReloadFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 SECONDS = 10
@@ -23,16 +23,19 @@ ANSWER = 65536
 class MapSocket:
     """A stats socket of level admin."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, folder: Path) -> None:
+        """Args: folder: where HAProxy has its maps from."""
         self._path = path
+        self._folder = folder.absolute()
 
-    def replace(self, maps: Iterable[tuple[Path, str]]) -> None:
-        """Give each map the content of its file: all are prepared first, then each is changed as a whole.
+    def push(self, maps: Mapping[str, bytes | str]) -> None:
+        """Give each map, by its file's name, its content: all are prepared first, then each is changed as a whole.
 
         Raises: ReloadFailed: HAProxy cannot be reached, or refuses; maps that were not committed are as they were.
         """
         ready = []
-        for path, text in maps:
+        for name, content in maps.items():
+            path, text = self._folder / name, content if isinstance(content, str) else content.decode()
             found = re.search(r"version created: (\d+)", self._ask(f"prepare map {path}"))
             if found is None:
                 raise ReloadFailed(f"{self._path}: {path}: HAProxy does not have this map")
@@ -46,6 +49,13 @@ class MapSocket:
             said = self._ask(f"commit map @{version} {path}")
             if said:
                 raise ReloadFailed(f"{self._path}: {path}: {said[:200]}")
+
+    def process(self) -> str:
+        """Which process takes the commands: its number, and when it began (management.txt, `show info`).
+
+        Raises: ReloadFailed: HAProxy cannot be reached.
+        """
+        return " ".join(re.findall(r"(?m)^(?:Pid|Start_time_sec): (\d+)", self._ask("show info")))
 
     def _ask(self, command: str) -> str:
         """The answer to one command, which has its own connection."""

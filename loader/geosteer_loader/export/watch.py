@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import re
 import shlex
 import subprocess
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from geosteer.errors import GeosteerError
 from geosteer_loader.export import atomic_files
@@ -31,6 +32,22 @@ class ReloadFailed(GeosteerError):
     """The files are written, but the server was not reloaded."""
 
 
+class Running(Protocol):
+    """A server that takes the content of files while it runs."""
+
+    def push(self, files: Mapping[str, bytes | str], /) -> None:
+        """Give it files, by name and content.
+
+        Raises: ReloadFailed: it did not take all of them.
+        """
+
+    def process(self) -> str:
+        """What tells a process of the server from the one after a restart.
+
+        Raises: ReloadFailed: it cannot be reached.
+        """
+
+
 class Writer:
     """Writes what *make* gives into one folder."""
 
@@ -40,21 +57,22 @@ class Writer:
         folder: Path,
         command: str,
         needs_reload: Callable[[str], bool],
-        push: Callable[[Mapping[str, bytes | str]], None] | None = None,
+        running: Running | None = None,
     ) -> None:
         """Make one that has not written anything.
 
         Args:
         command: tells the server, "" for none.
         needs_reload: whether it has to be told of a file in that way, by its name.
-        push: tells it of the other files, by name and content; raises ReloadFailed.
+        running: is given the other files.
         """
         self._make = make
         self._folder = folder
         self._command = shlex.split(command)
         self._needs_reload = needs_reload
-        self._push = push
-        self._tells = bool(self._command or push)
+        self._running = running
+        self._process: str | None = None  # which one has what was pushed
+        self._tells = bool(self._command or running)
         self._pending = folder / PENDING
         self._untold: set[str] = set()
         self._files: Mapping[str, bytes | str] = {}
@@ -88,12 +106,16 @@ class Writer:
                     self._tell(bundle)
                     if written := self._write(bundle):
                         log.info("%s: %s", self._folder, ", ".join(written))
-                elif self._untold:
-                    self._reload()
+                else:
+                    if self._untold:
+                        self._reload()
+                    self._push_to_another()
             except GeosteerError as exc:
-                if str(exc) != trouble:
+                # Times and process ids in what a command says do not make it another trouble.
+                kind = re.sub(r"\d+", "", str(exc))
+                if kind != trouble:
                     log.warning("%s; the server keeps what it has", exc)
-                trouble = str(exc)
+                trouble = kind
             else:
                 if trouble:
                     log.warning("recovered")
@@ -107,20 +129,34 @@ class Writer:
             atomic_files.mark(self._pending)
         written = bundle.write(self._folder, self._known)
         self._behind = False
-        self._untold.update(name for name in written if self._push or self._needs_reload(name))
+        self._untold.update(name for name in written if self._running or self._needs_reload(name))
         self._reload()
         return written
 
+    def _push_to_another(self) -> None:
+        """Push all files to a process that is not the one that got them so far.
+
+        A server that starts reads its files first, and takes the socket over from its predecessor later: what changed in
+        between only the predecessor was told.
+        """
+        if self._running is None:
+            return
+        process = self._running.process()
+        if process != self._process:
+            self._untold.update(name for name in self._files if not self._needs_reload(name))
+            self._reload()
+            self._process = process
+
     def _reload(self) -> None:
         """Tell the server of what it was not told yet."""
-        if self._push is not None:
+        if self._running is not None:
             pushed = {
                 name: text
                 for name, text in self._files.items()
                 if name in self._untold and not self._needs_reload(name)
             }
             if pushed:
-                self._push(pushed)
+                self._running.push(pushed)
         if self._command and any(map(self._needs_reload, self._untold)):
             run(self._command)
         self._untold.clear()
