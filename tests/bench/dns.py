@@ -24,6 +24,10 @@ RADIX, FRONT = "peer, radix in RAM", "geosteer, dnsdist in front"
 OURS = {GEOSTEER, PURE, MANY, FRONT}
 SETS = {"v6": (GEOSTEER, PURE, PYTHON, PEER), "services": (MANY, PEER)}
 """Client sets that only some of the servers are asked for, because they tell something of workers alone."""
+CLOSE = (GEOSTEER, PURE, PEER, PYTHON, C, MANY)
+"""Those that bars compare: their throughput is measured in slices."""
+SLICES = 4
+"""Of each round."""
 RATE = 2000
 """Questions a second where latencies are taken: all rivals can keep up with it."""
 WINDOW = 32
@@ -115,7 +119,7 @@ def _servers(stage: Stage) -> Iterator[dict[str, Rival]]:
 
 
 def _rounds(stage: Stage, servers: dict[str, Rival], clients: str, seconds: float, **options: Any) -> Rounds:
-    def measure(name: str, server: Rival) -> Callable[[int], dict[str, Any]]:
+    def measure(name: str, server: Rival, seconds: float) -> Callable[[int], dict[str, Any]]:
         def one(number: int) -> dict[str, Any]:
             if server.warming:
                 stage.ask(server.port, clients, stage.scaled(100, 10) / 100 * server.warming, 99, **options)
@@ -129,8 +133,15 @@ def _rounds(stage: Stage, servers: dict[str, Rival], clients: str, seconds: floa
 
         return one
 
-    label = f"dns, {clients}" + (", at a fixed rate" if "r" in options else "")
-    return Rounds.run(stage, {name: measure(name, server) for name, server in servers.items()}, label)
+    if "r" in options:
+        label = f"dns, {clients}, at a fixed rate"
+        return Rounds.run(
+            stage, {name: measure(name, server, seconds) for name, server in servers.items()}, label
+        )
+    slices = stage.scaled(SLICES, 2)
+    close = {name: measure(name, servers[name], seconds / slices) for name in CLOSE if name in servers}
+    others = {name: measure(name, server, seconds) for name, server in servers.items() if name not in close}
+    return Rounds.run_sliced(stage, close, others, f"dns, {clients}", slices)
 
 
 def _throughput(found: Rounds, label: str) -> Table:
@@ -162,8 +173,10 @@ def _throughput(found: Rounds, label: str) -> Table:
                 "all alike" if constant else "none" if not any(bad) else ", ".join(map(str, bad)),
             ]
         )  # fmt: skip
+    sliced = ", ".join(name for name in CLOSE if name in found.results)
     table.notes += [
         "CPU: of all processes, workers and geosteer's Redis too; answers: of the right address, but of those that do nothing",
+        f"of these {SLICES} slices a round, with a 95 % interval of the median: {sliced}",
         "dnsdist's cache is as warm as at this rate it would always be",
     ]
     return table

@@ -28,7 +28,7 @@
 #define WINDOW_MAX 1024
 #define OPEN_MOST 200 /* under way with a rate: more would overflow a server's socket buffer (212,992 bytes by default) */
 #define BATCH 32
-#define DRAWN (1 << 20)
+#define DRAWN (1 << 18) /* clients; then the same again. Each run draws them, also one of half a second */
 #define NAMES 16
 #define GIVE_UP 3000000000LL /* ns until a question counts as lost */
 

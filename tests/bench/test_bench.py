@@ -24,7 +24,7 @@ import pytest
 
 from bench.budgets import BARS, budget_table, judged
 from bench.report import Section
-from bench.rounds import Spread
+from bench.rounds import Rounds, Spread
 from support.data import ROOT
 from support.servers import need, wait_until
 
@@ -161,6 +161,47 @@ def test_ipv6_clients_ask_for_each_of_several_names(programs: Path, tmp_path: Pa
     assert set(server.names) == {f"{name}." for name in names}
     assert found["answered"] == found["asked"] > 100
     assert found["wrong"] == server.treated.count("wrong") > 0
+
+
+class Quiet:
+    """What rounds want of a stage."""
+
+    rounds = 3
+
+    def say(self, text: str) -> None:
+        pass
+
+    detail = say
+
+
+def test_slices_alternate_and_others_are_compared_with_the_means_of_a_round() -> None:
+    called: list[str] = []
+
+    def one(name: str, factor: float) -> Any:
+        def measure(number: int) -> dict[str, float]:
+            called.append(name)
+            return {"qps": factor * (1 + number % 2)}
+
+        return measure
+
+    close = {name: one(name, factor) for name, factor in (("a", 2), ("b", 1), ("c", 4))}
+    found = Rounds.run_sliced(Quiet(), close, {"d": one("d", 6)}, "", 4)  # type: ignore[arg-type]
+    turns = "".join(called).split("d")
+    assert [len(turn) for turn in turns] == [12, 12, 12, 0]
+    assert {turn[at] for turn in turns for at in range(0, len(turn), 3)} == {"a", "b", "c"}, (
+        "each comes first at times"
+    )
+    assert found.ratio("a", "qps", "b").to_json() == {"median": 2, "low": 2, "high": 2}
+    assert found.ratio("d", "qps", "b").to_json() == {"median": 4, "low": 4, "high": 8}, (
+        "means of 1 and 2; 6, 12, 6"
+    )
+
+
+def test_the_interval_of_a_median_leaves_out_what_is_seldom() -> None:
+    spread = Spread.of_many([*range(100)])
+    assert spread.middle == 49.5
+    assert (spread.low, spread.high) == (40, 59), "as tables of the binomial distribution have it"
+    assert Spread.of_many([3, 1, 2]).to_json() == {"median": 2, "low": 1, "high": 3}
 
 
 def test_a_server_that_stalls_cannot_hide_it(programs: Path, clients: Path, tmp_path: Path) -> None:
