@@ -6,6 +6,7 @@ An operator who puts a node down must not wait for lists of networks to be read,
 from __future__ import annotations
 
 import os
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,12 +24,16 @@ from geosteer_loader.config.limits import (
 from geosteer_loader.config.redis import URL_VARIABLE, RedisSettings, read_redis
 from geosteer_loader.config.section import Problems, Table
 from geosteer_loader.config.toml_file import parse_toml, read_text
+from geosteer_loader.config.toml_tables import without
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 OTHERS = ("sources", "follow", "latency", "rpki", "networks", "nodes", "maps", "zones", "services")
 """Tables of the loader's file that these commands do not look at: they take nodes and maps as they are published."""
+
+_UNPARSED = frozenset(OTHERS) - {"latency"}
+"""Of them, which are not even parsed: a list of networks may have millions of lines."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +57,7 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> HostConf
     text = ""
     if path is not None:
         text = read_text(path)
-        raw = parse_toml(text, path)
+        raw = _small_tables(text, path)
     elif not environ.get(URL_VARIABLE):
         files = "neither /etc/geosteer/geosteer.toml nor conf/geosteer.toml exists"
         raise ConfigError([f"no configuration: {files}; use --config FILE, or set {URL_VARIABLE}"])
@@ -71,6 +76,14 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> HostConf
     if problems.errors():
         raise ConfigError(problems.errors())
     return config
+
+
+def _small_tables(text: str, path: Path) -> dict[str, Any]:
+    """What is parsed of a configuration. Raises: ConfigError: it is not TOML."""
+    try:
+        return tomllib.loads(without(text, _UNPARSED))
+    except (ValueError, RecursionError):
+        return parse_toml(text, path)  # the whole, so that a message has its place
 
 
 def _measurements(latency: object, base: Path) -> Path:
