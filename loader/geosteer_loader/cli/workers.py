@@ -101,11 +101,12 @@ def _by_files(folder: str, interval: float) -> Callable[[], tuple[Any, Callable[
 
 def _by_redis(backend: Path | None, config_path: Path | None) -> Callable[[], tuple[Any, Callable[[], str]]]:
     from geosteer_loader.cli.text import workers as text
-    from geosteer_loader.query.onlooker import watching
     from geosteer_loader.query.workers import connections
-    from geosteer_loader.store.store import connect
+    from geosteer_loader.store.lean_store import connect
 
     if backend is not None:
+        from geosteer_loader.query.onlooker import watching
+
         with watching(backend) as onlooker:
             redis = onlooker.connection()
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import socket
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -149,5 +149,5 @@ def _canaries(table: Table) -> dict[str, str]:
 def _host_name() -> str:
     """The host's name as far as it may stand in a key."""
     return "".join(
-        char if char.isascii() and (char.isalnum() or char in "._-") else "-" for char in socket.gethostname()
+        char if char.isascii() and (char.isalnum() or char in "._-") else "-" for char in os.uname().nodename
     )

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from geosteer.errors import SourceError
 from geosteer_loader.config.sources import missing_source
-from geosteer_loader.sources.builtin import FORMAT, BuiltinSource, stale
+from geosteer_loader.sources.builtin import BuiltinSource
+from geosteer_loader.sources.builtin_age import FORMAT, stale
 from geosteer_loader.sources.formats import MAY_BE_EMPTY, source_of
 from geosteer_loader.sources.recognise import UnrecognisedError
 from geosteer_loader.sources.report import Report

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from geosteer_loader.config.live_sources import LIVE, read_live
 from geosteer_loader.config.url_sources import copy_name, file_or_url, read_remote, unset
 from geosteer_loader.config.values import choice, label, size, text
-from geosteer_loader.sources.builtin import FORMAT, SHIPPED
+from geosteer_loader.sources.builtin import SHIPPED
+from geosteer_loader.sources.builtin_age import FORMAT
 from geosteer_loader.sources.formats import AUTO, FORMATS, open_source
 from geosteer_loader.sources.growing import is_pattern, newest_whole
 from geosteer_loader.sources.source import LIMIT

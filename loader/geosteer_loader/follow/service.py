@@ -22,7 +22,7 @@ from geosteer_loader.publish.refusals import Overtaken
 from geosteer_loader.store import current, failure
 from geosteer_loader.store.refusals import Locked
 from geosteer_loader.tables.build import Table
-from geosteer_loader.tables.origin_validation import JUDGED
+from geosteer_loader.tables.validation_figures import JUDGED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

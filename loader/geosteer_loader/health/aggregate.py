@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from geosteer_loader.health.verdicts import DOWN, UP
+from geosteer_loader.health.terms import DOWN, UP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

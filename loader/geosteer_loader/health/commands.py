@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from geosteer_loader.health import heartbeat
-from geosteer_loader.health.verdicts import DAY
+from geosteer_loader.health.terms import DAY
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping

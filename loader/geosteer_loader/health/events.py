@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from geosteer.decision.node_state import Override
 from geosteer.timestamps import format_time
 from geosteer_loader.health import heartbeat
-from geosteer_loader.health.verdicts import DOWN, UP
+from geosteer_loader.health.terms import DOWN, UP
 from geosteer_loader.journal.events import Note, node_text
 
 if TYPE_CHECKING:

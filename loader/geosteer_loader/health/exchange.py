@@ -12,8 +12,9 @@ from geosteer_loader.config.values import shown
 from geosteer_loader.health import events, heartbeat, watchlist
 from geosteer_loader.health.commands import remove_verdicts, remove_writers, write_nodes, write_verdicts
 from geosteer_loader.health.other_writers import OtherWriters
+from geosteer_loader.health.terms import DAY, DOWN, UP
 from geosteer_loader.health.transitions import judge
-from geosteer_loader.health.verdicts import DAY, DOWN, UP, decode
+from geosteer_loader.health.verdicts import decode
 from geosteer_loader.health.writer_report import PostResult
 from geosteer_loader.journal.events import Note
 from geosteer_loader.journal.writing import additions

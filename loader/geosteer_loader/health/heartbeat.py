@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from geosteer.sync.node_states import FOREVER, LONGEST_PERIOD, MISSED
 from geosteer.timestamps import format_time_ms, maybe_time
-from geosteer_loader.health.verdicts import AHEAD, DAY
+from geosteer_loader.health.terms import AHEAD, DAY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

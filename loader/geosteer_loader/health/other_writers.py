@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from geosteer_loader.health.verdicts import DOWN, Verdict, decode
+from geosteer_loader.health.terms import DOWN
+from geosteer_loader.health.verdicts import Verdict, decode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

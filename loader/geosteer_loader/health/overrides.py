@@ -12,9 +12,8 @@ from geosteer.decision.node_state import Override
 from geosteer.errors import ConfigError, StoreError
 from geosteer.timestamps import format_time, maybe_time
 from geosteer_loader.config.values import printable
-from geosteer_loader.health import emptied_maps, events
-from geosteer_loader.health.transitions import state_of
-from geosteer_loader.health.verdicts import AHEAD, DOWN
+from geosteer_loader.health import events
+from geosteer_loader.health.terms import AHEAD, DOWN
 from geosteer_loader.journal.reading import read as read_journal
 from geosteer_loader.journal.writing import additions
 from geosteer_loader.store import current as published
@@ -233,6 +232,10 @@ def _emptied(
     taken = {change.node for change in changes if change.changed and _takes_out(change.after, now)}
     if not taken:
         return []
+    # Imported where they are needed: `status` and `node auto` take no node out.
+    from geosteer_loader.health import emptied_maps
+    from geosteer_loader.health.transitions import state_of
+
     nodes = list(document["nodes"])
     replies = store.pipe([("HGETALL", store.keys.node(name)) for name in nodes], tolerant=True)
     down = {name for name, reply in zip(nodes, replies, strict=True) if state_of(texts(reply)) == DOWN}

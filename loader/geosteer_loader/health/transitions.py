@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from geosteer.timestamps import format_time, maybe_time
 from geosteer_loader.health.aggregate import UNKNOWN, decide
 from geosteer_loader.health.mass_failure import NodeFailure, hold
-from geosteer_loader.health.verdicts import AHEAD, DOWN, UP
+from geosteer_loader.health.terms import AHEAD, DOWN, UP
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

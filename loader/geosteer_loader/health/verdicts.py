@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from geosteer.timestamps import format_time, format_time_ms, maybe_time
 from geosteer_loader.config.values import YEAR
+from geosteer_loader.health.terms import AHEAD, DAY, DOWN, STATES, UP
 from geosteer_loader.health.thresholds import Health
 
 if TYPE_CHECKING:
@@ -16,16 +17,8 @@ if TYPE_CHECKING:
 LIVES = 3
 """Intervals between probes after which a verdict that was not renewed has expired."""
 
-UP, DOWN = STATES = ("up", "down")
-
 TEXT = 200
 """Characters of a reason that are kept."""
-
-DAY = 86400.0
-"""Seconds after which what nobody keeps any more is removed: gone nodes, silent writers."""
-
-AHEAD = 3600.0
-"""Seconds that a time may lie in the future and still be believed: primaries' clocks differ, and a failover changes them."""
 
 LONGEST_LIFE = LIVES * YEAR + DAY
 """Seconds; no verdict is good for longer, whatever the interval of its check or the period of its feed."""

@@ -24,7 +24,7 @@ from geosteer_loader.publish.failures import noted
 from geosteer_loader.publish.guards import examine, guard
 from geosteer_loader.publish.proposal import Live, lacking, propose
 from geosteer_loader.publish.refusals import Held
-from geosteer_loader.sources.builtin import stale_published
+from geosteer_loader.sources.builtin_age import stale_published
 from geosteer_loader.store import current as published
 from geosteer_loader.store import failure, functions
 from geosteer_loader.store.collector import SWEEP_EVERY, Collected, collect, sweep
@@ -32,7 +32,7 @@ from geosteer_loader.store.lease import SECONDS, Lease
 from geosteer_loader.store.object_writer import Writer, Written
 from geosteer_loader.store.redis_errors import ConnectionLost
 from geosteer_loader.store.replacing import discard_any
-from geosteer_loader.tables.origin_validation import published_warnings
+from geosteer_loader.tables.validation_figures import published_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence

@@ -16,7 +16,8 @@ from geosteer_loader.sources.covering import Route, covering_routes
 from geosteer_loader.sources.source_files import SourceFile
 from geosteer_loader.store import store as stores
 from geosteer_loader.store.generation_view import View
-from geosteer_loader.tables.origin_validation import JUDGED, load, origin_name
+from geosteer_loader.tables.origin_validation import load, origin_name
+from geosteer_loader.tables.validation_figures import JUDGED
 
 if TYPE_CHECKING:
     from geosteer.decision.client import Client

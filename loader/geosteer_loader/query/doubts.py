@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from geosteer.decision.node_state import Override
 from geosteer.timestamps import maybe_time
 from geosteer_loader.health import heartbeat
-from geosteer_loader.health.verdicts import AHEAD, decode
+from geosteer_loader.health.terms import AHEAD
+from geosteer_loader.health.verdicts import decode
 from geosteer_loader.store import current
 from geosteer_loader.store.redis_errors import NotPermitted
 from geosteer_loader.store.store import texts

@@ -16,13 +16,13 @@ from geosteer_loader.health import heartbeat, overrides
 from geosteer_loader.health.last_seen import alarms, last_checks
 from geosteer_loader.impact.over_share import over_share
 from geosteer_loader.query.doubts import doubts
-from geosteer_loader.sources.builtin import stale_published
+from geosteer_loader.sources.builtin_age import stale_published
 from geosteer_loader.store import current as published
 from geosteer_loader.store import failure, node_states
 from geosteer_loader.store.foreign import told
 from geosteer_loader.store.lease import holder
 from geosteer_loader.store.redis_errors import NotPermitted
-from geosteer_loader.tables.origin_validation import published_figures, published_warnings
+from geosteer_loader.tables.validation_figures import published_figures, published_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from geosteer_loader.health.last_seen import LastCheck
     from geosteer_loader.store.failure import Failure
     from geosteer_loader.store.store import Store
-    from geosteer_loader.tables.origin_validation import Figures
+    from geosteer_loader.tables.validation_figures import Figures
 
 T = TypeVar("T")
 

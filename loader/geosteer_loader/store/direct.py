@@ -193,7 +193,20 @@ SHAPES: dict[str, Callable[[Any], Any]] = {
     "HEXISTS": bool,
     "INFO": _information,
     **dict.fromkeys(
-        ("AUTH", "SELECT", "GET", "HGET", "HMGET", "HLEN", "TIME", "HELLO", "XINFO", "WATCH", "UNWATCH"),
+        (
+            "AUTH",
+            "SELECT",
+            "GET",
+            "HGET",
+            "HMGET",
+            "HLEN",
+            "TIME",
+            "HELLO",
+            "XINFO",
+            "WATCH",
+            "UNWATCH",
+            "CLIENT",
+        ),
         _as_it_is,
     ),
 }

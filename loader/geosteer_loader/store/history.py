@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
 import os
-import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -128,11 +126,13 @@ def writable(text: str) -> str:
 
 def whoami() -> str:
     """`user@host`, for the history and for overrides; behind sudo the person who called it."""
+    import getpass  # with terminals, which reading does not need
+
     try:
         user = os.environ.get("SUDO_USER") or getpass.getuser()
     except (KeyError, OSError):  # a uid without an account, as in a container
         user = str(os.getuid())
-    return writable(f"{user}@{socket.gethostname()}")
+    return writable(f"{user}@{os.uname().nodename}")
 
 
 def _entry(id_: bytes, raw: Mapping[bytes, bytes]) -> Entry:

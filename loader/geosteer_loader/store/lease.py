@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import threading
 from typing import TYPE_CHECKING, Any, Self
 
@@ -47,7 +46,7 @@ class Lease:
         store = self._store
         self.value = json.dumps(
             {
-                "who": f"{socket.gethostname()}/{os.getpid()}",
+                "who": f"{os.uname().nodename}/{os.getpid()}",
                 "since": format_time(store.now()),
                 "token": os.urandom(8).hex(),
             }

@@ -20,8 +20,9 @@ from geosteer_loader.sources.networks import NetworkSource
 from geosteer_loader.sources.report import Report
 from geosteer_loader.tables import provenance
 from geosteer_loader.tables.flatten import flatten
-from geosteer_loader.tables.origin_validation import JUDGED, load, note_passed_over
+from geosteer_loader.tables.origin_validation import load, note_passed_over
 from geosteer_loader.tables.path_lengths import flatten_views
+from geosteer_loader.tables.validation_figures import JUDGED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

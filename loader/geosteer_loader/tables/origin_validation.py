@@ -9,16 +9,17 @@ from __future__ import annotations
 import json
 import logging
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from geosteer.decision.client import prefix_text
 from geosteer.errors import SourceError
-from geosteer.timestamps import format_time, maybe_time
+from geosteer.timestamps import format_time
 from geosteer_loader.rpki.roas import UnusableRoas, read_roas
 from geosteer_loader.sources.bgp_routes import INVALID, NOT_FOUND, VALID
 from geosteer_loader.sources.prefix import parse_network
 from geosteer_loader.sources.source_files import SourceFile, chunks
+from geosteer_loader.tables.validation_figures import JUDGED, WORDS, Figures
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,36 +33,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-JUDGED = ("bgp", "path")
-"""Tables that are made of routes."""
 LEAST_SHARE = 0.5
 """Of the entries before: a file with fewer is not believed."""
 MOST_NOTED = 16 << 20
 """Characters of the list of routes that were passed over."""
-WORDS = 300
-"""Characters that are kept of a reason."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figures:
-    """What became of a table's routes."""
-
-    vrps: int
-    """Validated ROA payloads that they were judged by."""
-    built: str
-    """When the validator wrote those, ISO 8601 UTC."""
-    max_age: float
-    """Seconds after which they are old."""
-    trouble: str
-    """Why earlier ones are in use; "" where the validator's file is."""
-    valid: int
-    invalid: int
-    """Routes that were passed over."""
-    not_found: int
-
-    def to_json(self) -> str:
-        """As it is published, in field `bgp.rpki` or `path.rpki`."""
-        return json.dumps(asdict(self), separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,35 +104,6 @@ def load(rpki: Rpki, now: float, *, keep: bool = True, least: int = 0) -> Origin
     )
     log.info("rpki: %d ROAs of %s", roas.vrps.count, format_time(validation.built))
     return validation
-
-
-def published_warnings(fields: Mapping[str, str], now: float) -> list[str]:
-    """What somebody should see to, by what is published of the ROAs. *fields*: of `current`; *now*: seconds since 1970."""
-    lines: dict[str, None] = {}
-    for table in JUDGED:
-        figures = published_figures(fields, table)
-        if figures is None:
-            continue
-        if figures.trouble:
-            lines[f"rpki: {figures.trouble}"] = None
-        built = maybe_time(figures.built)
-        if built is None or now - built > figures.max_age:
-            lines[f"rpki: the ROAs in use are of {figures.built}: does the validator still run?"] = None
-    return list(lines)
-
-
-def published_figures(fields: Mapping[str, str], table: str) -> Figures | None:
-    """What is published of one table's routes; None: they were not judged, or that is damaged."""
-    try:
-        read = json.loads(fields.get(f"{table}.rpki", ""))
-        figures = Figures(**{name: read[name] for name in Figures.__slots__})
-    except (ValueError, LookupError, TypeError, RecursionError):
-        return None
-    numbers = (figures.vrps, figures.max_age, figures.valid, figures.invalid, figures.not_found)
-    if not all(type(value) in {int, float} and 0 <= value < 1 << 53 for value in numbers):
-        return None
-    words = (figures.built, figures.trouble)
-    return figures if all(isinstance(text, str) and len(text) <= WORDS for text in words) else None
 
 
 def note_passed_over(rpki: Rpki, table: str, source: str, report: Report) -> None:

@@ -14,7 +14,7 @@ from geosteer.timestamps import format_time
 from geosteer_loader.sources.bundle import locations_beside
 from geosteer_loader.sources.formats import AUTO
 from geosteer_loader.sources.source_files import open_regular
-from geosteer_loader.tables.origin_validation import JUDGED
+from geosteer_loader.tables.validation_figures import JUDGED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

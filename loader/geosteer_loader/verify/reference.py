@@ -10,7 +10,8 @@ import radix
 from geosteer_loader.sources.networks import NetworkSource
 from geosteer_loader.sources.report import Report
 from geosteer_loader.tables.flatten import FAMILIES
-from geosteer_loader.tables.origin_validation import JUDGED, load
+from geosteer_loader.tables.origin_validation import load
+from geosteer_loader.tables.validation_figures import JUDGED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -12,13 +12,8 @@ import pytest
 
 from geosteer.errors import SourceError
 from geosteer_loader.config import config
-from geosteer_loader.sources.builtin import (
-    MONTH,
-    SHIPPED,
-    BuiltinSource,
-    stale,
-    stale_published,
-)
+from geosteer_loader.sources.builtin import SHIPPED, BuiltinSource
+from geosteer_loader.sources.builtin_age import MONTH, stale, stale_published
 from geosteer_loader.sources.builtin_writer import lines, main, pack
 from geosteer_loader.sources.countries import COUNTRIES
 from geosteer_loader.sources.formats import open_source

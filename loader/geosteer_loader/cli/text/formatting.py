@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import sys
 from typing import TYPE_CHECKING
 
@@ -74,7 +73,11 @@ def folded(lines: Sequence[str], most: int, *, full: bool = False) -> list[str]:
 
 def terminal_width() -> int | None:
     """Characters of a line on the terminal that shows the results; None where it is not a terminal."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    if not sys.stdout.isatty():
+        return None
+    import shutil  # with it modules for compression
+
+    return shutil.get_terminal_size().columns
 
 
 def _fitted(widths: Sequence[int], least: Sequence[int], limit: int) -> list[int]:

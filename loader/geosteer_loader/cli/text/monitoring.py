@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from geosteer_loader.cli.text.formatting import span
 from geosteer_loader.config.limits import MAX_AGE
 from geosteer_loader.config.values import printable
-from geosteer_loader.sources.builtin import FORMAT as BUILTIN
+from geosteer_loader.sources.builtin_age import FORMAT as BUILTIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

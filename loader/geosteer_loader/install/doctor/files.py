@@ -10,7 +10,7 @@ from geosteer.errors import ConfigError
 from geosteer_loader.config import config
 from geosteer_loader.install.doctor.link import good, unknown, warning, wrong
 from geosteer_loader.install.files import ROLES
-from geosteer_loader.sources.builtin import OLD_DATA
+from geosteer_loader.sources.builtin_age import OLD_DATA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

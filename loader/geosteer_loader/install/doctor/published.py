@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from geosteer.errors import StoreError
 from geosteer_loader.install.doctor.link import good, warning, wrong
 from geosteer_loader.query.status import gather
-from geosteer_loader.sources.builtin import OLD_DATA
+from geosteer_loader.sources.builtin_age import OLD_DATA
 from geosteer_loader.store.store import connect
 
 if TYPE_CHECKING:
