@@ -14,10 +14,11 @@ from geosteer.keys import Keys, root_field
 from geosteer.powerdns import compiled
 from geosteer.powerdns.responder import Responder
 from geosteer.process import below, ticket
+from geosteer.resp import conversation
 from geosteer.settings import load
 from geosteer.sync.decider import Decider
 from geosteer.sync.tier import Tier
-from geosteer.tables import page_builder, page_format, tree
+from geosteer.tables import leaf, page_builder, page_format, tree
 from support.dns_setup import backend_toml, document
 from support.plain_replies import plain
 from support.servers import wait_until
@@ -130,6 +131,8 @@ def twins(
         pytest.skip("the part in C was not built")
     for name in ("outline_quickly", "places_quickly"):
         monkeypatch.setattr(page_format, name, None)  # as it was, afterwards
+    monkeypatch.setattr(leaf, "packed_quickly", None)
+    monkeypatch.setattr(conversation, "texts_quickly", None)
     if request.param == "c, many leaves":
         monkeypatch.setattr(tree, "FLAT", 0)
     config = backend_toml(tmp_path, redis_server, "timeout = 5000", prefix)

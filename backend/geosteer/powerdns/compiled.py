@@ -7,7 +7,8 @@ import os
 from geosteer.cmodules import SWITCH
 from geosteer.counters.counters import HITS
 from geosteer.decision.client import FLOORS
-from geosteer.tables import page_format
+from geosteer.resp import conversation
+from geosteer.tables import leaf, page_format
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,12 +20,12 @@ if TYPE_CHECKING:
     from geosteer.sync.generation import Generation
     from geosteer.tables.tree import Tree
 
-VERSION = 4
+VERSION = 5
 """Of the interface; what was built of other sources is left out."""
 
 
 def load(counters: Counters) -> Answerer | None:
-    """What answers questions in C and counts them there; pages are read in C from then on.
+    """What answers questions in C and counts them there; pages and the replies that bring them are read in C from then on.
 
     Returns: None: it is not wanted, or of other sources.
     Raises: ImportError: it was not built, or for something else; OSError.
@@ -36,6 +37,7 @@ def load(counters: Counters) -> Answerer | None:
     if _answerer.VERSION != VERSION:
         return None
     page_format.outline_quickly, page_format.places_quickly = _answerer.outline, _answerer.places
+    leaf.packed_quickly, conversation.texts_quickly = _answerer.packed, _answerer.texts
     return _answerer.Answerer(counters.cells, HITS, bytes(FLOORS))
 
 

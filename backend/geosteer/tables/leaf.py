@@ -8,7 +8,7 @@ from geosteer.tables.page_format import BIG_ENDIAN, MAX_ENTRIES, SHORT, Page, ou
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     Cell = tuple[str, int]
     """A record, and the length of the prefix that has it; 0: it has to be measured."""
@@ -212,10 +212,9 @@ class Packed:
     shift = mask = 0
     grown = 0
 
-    def __init__(self, page: Page, raw: bytes, at: int, count: int, first: int) -> None:
-        """As `Dense`."""
-        places(raw, at, count, count)
-        self.bits = page.bits
+    def __init__(self, bits: int, raw: bytes, first: int) -> None:
+        """Args: raw: a page that was checked; first: the address at which it begins."""
+        self.bits = bits
         self.first = first
         self.page = raw
         self.shelf: Ledger | None = None
@@ -231,6 +230,11 @@ class Packed:
         return Dense(page, self.page, at, count, self.first).measure(address)
 
 
+packed_quickly: Callable[[bytes, int, int, int, int], bool] | None = None
+"""What finds in C, where a program has loaded it, whether a page is a whole leaf that stays as it is."""
+_LOW = (1 << 64) - 1
+
+
 def read_leaf(raw: bytes, bits: int, first: int, last: int, *, cut: bool = True) -> Leaf | Dense | Packed:
     """A leaf page ready for search.
 
@@ -238,12 +242,19 @@ def read_leaf(raw: bytes, bits: int, first: int, last: int, *, cut: bool = True)
 
     Raises: CorruptPage: it is damaged, or not the leaf for these addresses.
     """
+    if not cut and packed_quickly is not None:
+        host = (last - first).bit_length()
+        if (last - first + 1) >> host and packed_quickly(raw, bits, first >> 64, first & _LOW, host):
+            return Packed(bits, raw, first)
     page, at, count = outline(raw)
     if not page.fits(bits, 0, first, last):
         raise CorruptPage("a leaf is not the one its parent names")
     dense = count >= FEW and len(raw) - at > (1 + SHORT) * count
     if dense:
-        return Dense(page, raw, at, count, first) if cut else Packed(page, raw, at, count, first)
+        if cut:
+            return Dense(page, raw, at, count, first)
+        places(raw, at, count, count)
+        return Packed(bits, raw, first)
     return Leaf(page, raw, at, count, first, cut=cut)
 
 

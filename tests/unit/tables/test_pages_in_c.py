@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geosteer.errors import CorruptPage
-from geosteer.tables import page_builder, page_format
+from geosteer.resp import conversation
+from geosteer.tables import leaf, page_builder, page_format
 from support import tables
 from support.long import examples
 from support.workers import EXTENSION
@@ -113,3 +114,95 @@ def test_places_that_are_none_are_left_to_python(at: int, count: int, step: int)
     from geosteer.powerdns import _answerer
 
     assert _answerer.places(b"\0\0\0", at, count, step) is None
+
+
+def check_packed(page: bytes, bits: int, first: int, last: int) -> bool:
+    """Compare what C says of a leaf with what Python makes of it; whether it stays as its bytes."""
+    from geosteer.powerdns import _answerer
+
+    with pytest.MonkeyPatch.context() as patched:
+        for name in ("outline_quickly", "places_quickly"):
+            patched.setattr(page_format, name, None)
+        patched.setattr(leaf, "packed_quickly", None)
+        try:
+            expected = leaf.read_leaf(page, bits, first, last, cut=False)
+        except CorruptPage:
+            expected = None
+        dense = leaf.read_leaf(page, bits, first, last) if expected is not None else None
+        patched.setattr(leaf, "packed_quickly", _answerer.packed)
+        try:
+            got = leaf.read_leaf(page, bits, first, last, cut=False)
+        except CorruptPage:
+            got = None
+        assert type(got) is type(expected)
+        if not isinstance(got, leaf.Packed) or dense is None:
+            return False
+        span = last - first
+        for address in (first, last, *(first + span * part // 97 for part in range(97))):
+            assert got.measure(address) == dense.measure(address)
+    return True
+
+
+@pytest.mark.parametrize("bits", [32, 128])
+def test_leaves_that_stay_as_their_bytes(bits: int) -> None:
+    """Whole ones for their addresses and for others, and damaged ones."""
+    dice = random.Random(bits)
+    starts = sorted({0, *(dice.getrandbits(bits) >> 8 << 8 for _ in range(1500))})
+    names = [f"US-{number % 50:02} {number / 7:.2f} -122.42" for number in range(len(starts))]
+    kept = damaged = 0
+    for page in page_builder.build(bits, starts, names).pages.values():
+        read = page_format.decode(page)
+        if read.height:
+            continue
+        host = bits - read.prefix_len
+        front = 0 if read.mask.bit_length() + read.shift >= bits else None
+        if front is None:
+            first = next(start for start, name in zip(starts, names, strict=True) if name == read.value(0))
+            first = first >> host << host
+        else:
+            first = read.starts[0] << read.shift
+        last = first + (1 << host) - 1
+        kept += check_packed(page, bits, first, last)
+        check_packed(page, bits, first + (1 << host) & (1 << bits) - 1, last)
+        check_packed(page, bits, first, last - 1)
+        check_packed(page, 160 - bits, first & 0xFFFFFFFF, last & 0xFFFFFFFF)
+        for _ in range(60):
+            at = dice.choice([dice.randrange(12), dice.randrange(len(page))])
+            broken = page[:at] + bytes((dice.randrange(256),)) + page[at + 1 :]
+            damaged += not check_packed(broken[: len(broken) - dice.choice([0, 0, 1])], bits, first, last)
+    assert kept > 3
+    assert damaged > 50
+
+
+PIECES = st.lists(
+    st.sampled_from([b"$", b"0", b"1", b"3", b"01", b"-1", b"\r\n", b"\r", b"\n", b"abc", b"$3\r\nabc\r\n", b"$0\r\n\r\n",
+                     b">2\r\n", b"+OK\r\n", b"-ERR\r\n", b"1234567", b"99999999", b"\xb2", b" "]),
+    max_size=8,
+)  # fmt: skip
+
+
+@settings(max_examples=examples(400), deadline=None)
+@given(PIECES, st.integers(0, 3))
+def test_texts_of_a_reply(pieces: list[bytes], count: int) -> None:
+    from geosteer.powerdns import _answerer
+
+    data = b"".join(pieces)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(conversation, "texts_quickly", None)
+        assert _answerer.texts(data, count) == conversation.texts_of(data, count)
+
+
+@pytest.mark.parametrize("size", [0, 1, 9, 10, 99, 4096, 9_999_999, 10_000_000])
+def test_texts_of_sizes_at_edges(size: int) -> None:
+    from geosteer.powerdns import _answerer
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(conversation, "texts_quickly", None)
+        for data in (
+            b"$%d\r\n%s\r\n" % (size, bytes(size)),
+            b"$%d\r\n" % size,
+            b"$%d\r\n%s\r" % (size, bytes(size)),
+        ):
+            for count in (1, 2):
+                assert _answerer.texts(data * count, count) == conversation.texts_of(data * count, count)
+                assert _answerer.texts(data, count) == conversation.texts_of(data, count)
