@@ -41,6 +41,8 @@ _SHORT = 255
 """Bytes of a text up to which many are looked at together."""
 _USUAL = 128
 """Bytes of a text and its header, on average, up to which all of them are looked at together: a turn has many replies."""
+_PIECES = 256
+"""Of a hash that is read by itself: its header, two for each field and value, an empty one."""
 _HEADERS = {size: b"$%d" % size for size in range(_SHORT + 1)}
 
 
@@ -175,6 +177,8 @@ class Conversation:
 
         Raises: Exception: these are no replies, or a handler failed on one; the conversation is of no use any more.
         """
+        if data.startswith((b">", b"%")) and self._framing.at_rest and self._take_quickly(data):
+            return
         reader = self._reader
         reader.feed(self._framing.pass_on(data))
         while not self.ended and (reply := reader.gets()) is not _MORE:
@@ -187,6 +191,50 @@ class Conversation:
                 handler(reply)
             else:
                 raise BadReply("a reply without a request")
+
+    def _take_quickly(self, data: bytes) -> bool:
+        """Hand out what came where that is one push of a key or one small hash, as by far the most often; else do nothing.
+
+        A change of a node's state reaches all workers of a host at once, and its time is what each takes to hear of it.
+        """
+        waiting = self.waiting
+        if self.ended:
+            return False
+        if data[0] == 62:  # >, a push
+            key = _key_of(data)
+            if key is not None:
+                self._on_push([b"invalidate", [key]])
+            return key is not None
+        if not waiting or waiting[0][2][0] != "HGETALL":
+            return False
+        fields = _hash_of(data)
+        if fields is not None:
+            waiting.popleft()[0](fields)
+        return fields is not None
+
+
+def _key_of(data: bytes) -> bytes | None:
+    """The key of a push that names one, where that is what came, whole, and nothing else; else None."""
+    if not data.startswith(_INVALIDATE):
+        return None
+    pieces = data[len(_INVALIDATE) :].split(b"\r\n", 2)
+    if len(pieces) != 3 or pieces[2] or pieces[0] != _HEADERS.get(len(pieces[1])):
+        return None
+    return pieces[1]
+
+
+def _hash_of(data: bytes) -> dict[str, str] | None:
+    """As `_hash`, where a hash of short texts is what came, whole, and nothing else; else None."""
+    header, *pieces = data.split(b"\r\n", _PIECES)
+    texts = pieces[1::2]
+    if (
+        pieces.pop()
+        or header != b"%%%d" % (len(texts) >> 1)
+        or pieces[::2] != [*map(_HEADERS.get, map(len, texts))]
+    ):
+        return None
+    words = [text.decode("utf-8", "replace") for text in texts]
+    return dict(zip(words[::2], words[1::2], strict=True))
 
 
 texts_quickly: Callable[[bytes, int], list[bytes] | None] | None = None

@@ -183,7 +183,7 @@ class Link:
 
     def readable(self) -> None:
         """Take in what came, but no more than a turn's worth; replies and pushes go to their handlers."""
-        if self._dialer.resolved():
+        if self._dialer.lookup is not None and self._dialer.resolved():
             self._go_on(f"{self.place[0]}: no such host")
             return
         if self._channel is not None and not self._channel.connected:

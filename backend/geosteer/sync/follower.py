@@ -26,8 +26,13 @@ if TYPE_CHECKING:
     class Changed(Protocol):
         """What is called after a change."""
 
-        def __call__(self, *, tables_alone: bool = False) -> None:
-            """Args: tables_alone: what a service gives for a record stays as it is."""
+        def __call__(self, *, tables_alone: bool = False, states_alone: bool = False) -> None:
+            """Take note.
+
+            Args:
+                tables_alone: what a service gives for a record stays as it is.
+                states_alone: only what is known of nodes, so that answers come from where they came from.
+            """
 
 
 BACKOFF = (0.05, 0.5)
@@ -65,7 +70,7 @@ class Follower:
             clock: monotonic seconds.
             say: takes a topic and a line for the log, "" when the trouble is over.
             changed: called after every change that may change an answer, or where answers come from; *tables_alone*: it is
-                none of what a service gives for a record.
+                none of what a service gives for a record; *states_alone*: where answers come from has not changed.
             learnt: called when something came that is worth keeping on disk.
             wall: this machine's own clock, seconds since 1970.
             counters: take trouble with Redis, and tell the connection's name.
@@ -249,8 +254,9 @@ class Follower:
     def _read_dirty(self, *, pushed: bool) -> None:
         keys, link = self.keys, self.link
         dirty, self._dirty = self._dirty, {}
-        # `current` first: where it is gone, the others are not believed
-        for key in sorted(dirty, key=lambda key: key != keys.current):
+        if len(dirty) > 1:  # `current` first: where it is gone, the others are not believed
+            dirty = dict.fromkeys(sorted(dirty, key=lambda key: key != keys.current))
+        for key in dirty:
             if key == keys.current:
                 link.ask(("HGETALL", key), self._take_current)
             elif key == keys.override:
@@ -267,7 +273,7 @@ class Follower:
                 ):
                     self._ask_node(name)
         if self.reading:
-            self._changed()  # an answer that is remembered may be outdated already
+            self._changed(states_alone=True)  # an answer that is remembered may be outdated already
 
     def _ask_node(self, name: str) -> None:
         self.reading += 1
@@ -280,7 +286,7 @@ class Follower:
     def _note_node(self, name: str, reply: Any) -> None:
         fields = self._fields(self.keys.node(name), reply)
         if fields is not None and self.mirror.set_node(name, fields):
-            self._changed()
+            self._changed(states_alone=True)
             self._learnt()
 
     def _take_overrides(self, reply: Any) -> None:
@@ -293,7 +299,7 @@ class Follower:
             "override", f"override of {', '.join(sorted(bad))} cannot be read and is ignored" if bad else ""
         )
         if changed:
-            self._changed()
+            self._changed(states_alone=True)
             self._learnt()
 
     def _take_beats(self, reply: Any, *, pushed: bool) -> None:
@@ -324,13 +330,16 @@ class Follower:
 
         Of a key of the wrong type the last known content stays, since the nodes there may be down; all others stay live.
         """
-        damaged = wrong_type(reply)
-        if damaged:
+        if not isinstance(reply, ReplyError):
+            self._say(key, "")
+            return None if self.state in states.EMPTY else reply
+        if wrong_type(reply):
             self._count_error("wrong_type")
-        self._say(key, f"{key}: {reply}: its last known content counts" if damaged else "")
-        if damaged or not self.link.accepts(reply) or self.state in states.EMPTY:
-            return None
-        return reply  # type: ignore[no-any-return]
+            self._say(key, f"{key}: {reply}: its last known content counts")
+        else:
+            self._say(key, "")
+            self.link.accepts(reply)
+        return None
 
     def _take_current(self, reply: Any) -> None:
         if wrong_type(reply):

@@ -284,13 +284,16 @@ class Lookups:
             patient = first > until
             until = max(until, first)
         while not done():
-            more = self._bring_first()
-            if more and done():
-                break
-            follower, link, now = self._follower, self._follower.link, self._clock()
+            follower, now = self._follower, self._clock()
+            link = follower.link
+            more = follower.generation is None and self._bring_first()
+            if more:
+                if done():
+                    break
+                now = self._clock()
             if patient and until <= now:
                 until = self._first_until()
-            fd, suspect = link.fd, None if patient else link.suspect_at()
+            (fd, wanted), suspect = self.poll_mask(), None if patient else link.suspect_at()
             if fd < 0 or not (follower.live or follower.first):
                 break
             left = (until if suspect is None else min(until, suspect)) - now
@@ -298,7 +301,7 @@ class Lookups:
                 waited = True
                 self.counters.count(WAITS)
             poller = self._poller
-            poller.register(fd, self.poll_mask()[1])
+            poller.register(fd, wanted)
             # what has come already is taken in any case
             events = poller.poll(min(left, 60.0) * 1000 + 0.5 if left > 0 and not more else 0)
             poller.unregister(fd)
@@ -315,7 +318,7 @@ class Lookups:
     def _bring_first(self) -> bool:
         """Where there is nothing to answer from, bring the first generation a step nearer, if there is one to be taken now."""
         follower = self._follower
-        if follower.generation is not None or not follower.ready:
+        if not follower.ready:
             return False
         try:
             follower.work(self._clock(), idle=True)

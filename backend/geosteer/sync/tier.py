@@ -49,10 +49,11 @@ class Keeper:
         self.due: float | None = None
         """When the next one is to be written (monotonic), or None."""
 
-    def soon(self, now: float) -> None:
-        """Something changed."""
+    def soon(self, now: float) -> float:
+        """Something changed; returns when it is to be written (monotonic)."""
         if self.due is None:
             self.due = max(now + SOON, self._rest)
+        return self.due
 
     def wanted(self, now: float, *, idle: bool) -> bool:
         """Whether one is to be written now."""
@@ -244,11 +245,13 @@ class Tier(Lookups):
         proof = self._follower.proof
         return None if proof is None else proof + self.settings.max_stale
 
-    def _changed(self, *, tables_alone: bool = False) -> None:
-        """Something came that may change an answer, or where answers come from."""
+    def _changed(self, *, tables_alone: bool = False, states_alone: bool = False) -> None:
+        """Something came that may change an answer, or where answers come from unless it is of *states_alone*."""
         self.version += 1
         if not tables_alone:
             self.decided += 1
+        if states_alone:
+            return  # many workers hear of it at once, and the next answer of each waits for this
         self._soon()
         generation = self._follower.generation
         if generation is not None and generation is not self._indexed:
@@ -286,9 +289,9 @@ class Tier(Lookups):
             self.decided += 1
 
     def _learnt(self) -> None:
-        if self._writes:
-            self._keeper.soon(self._clock())
-            self._soon()
+        keeper = self._keeper
+        if self._writes and keeper.due is None:
+            self.due = min(self.due, keeper.soon(self._clock()))
 
     def _save(self, now: float) -> None:
         generation, mirror = self._follower.generation, self._follower.mirror
