@@ -10,6 +10,7 @@ import pytest
 from geosteer.settings import load
 from geosteer.sync import snapshot
 from geosteer_loader.cli.main import main
+from geosteer_loader.query.onlooker import Onlooker
 from support.dns_setup import backend_toml
 from support.steering import WWW, document
 from support.tiny import publish_tiny
@@ -85,7 +86,10 @@ def test_names_below_a_service_are_explained_too(explain: Callable[..., Any]) ->
     assert f"{WWW}: has no SVCB, only A, AAAA, HTTPS" in explain(WWW, GB, "--type", "SVCB", code=2)
 
 
-def test_without_redis_a_client_has_one_server(explain: Callable[..., Any], tmp_path: Path) -> None:
+def test_without_redis_a_client_has_one_server(
+    explain: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Onlooker.look, "__defaults__", (0.1,))  # there is nothing to wait for
     config = tmp_path / "backend.toml"
     config.write_text(config.read_text().replace("unix://", "unix:///nowhere"))
     settings = load(str(config))
