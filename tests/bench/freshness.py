@@ -37,6 +37,8 @@ REST = 0.01
 """Seconds of silence before each write."""
 CONTROL = "bare processes"
 """That are told and read one key each, as little as a worker could do: what of the rest is the machine's."""
+ASKED = "bare processes, asked"
+"""The same, and they are asked as workers are, until their answer has changed: what of the rest is the asking's."""
 
 
 def run(stage: Stage) -> Section:
@@ -54,7 +56,8 @@ def run(stage: Stage) -> Section:
         samples: dict[str, dict[str, list[float]]] = {}
         for count in MANY if not stage.quick else (1, 8):
             for way, server in (("direct", primary), ("through a replica", replica)):
-                with Crowd(count, _settings(stage, server, way), _network(stage)) as crowd:
+                command = [str(WORKER), "--config", str(_settings(stage, server, way))]
+                with Crowd(count, command, _network(stage)) as crowd:
                     samples[f"{count} {way}"] = _trials(
                         primary, crowd, stage.scaled(max(4800 // count, 60) // 4, 10)
                     )
@@ -62,6 +65,9 @@ def run(stage: Stage) -> Section:
         controls = {
             count: _control(primary, count, stage.scaled(60, 10))
             for count in ((8,) if stage.quick else (8, CROWD))
+        }
+        asked = {
+            count: _asked_control(primary, count, stage.scaled(60, 10), _network(stage)) for count in controls
         }
     finally:
         primary.close()
@@ -71,6 +77,7 @@ def run(stage: Stage) -> Section:
         notes=[
             "of all workers and writes; nothing is pinned to a core, and of many workers each waits for the others",
             f"{CONTROL}: each waits for a message, reads one key and writes a byte; nobody asks them anything",
+            f"{ASKED}: each answers the workers' questions with that key, and is asked until its answer has changed",
         ],
     )
     for label, kinds in samples.items():
@@ -78,11 +85,13 @@ def run(stage: Stage) -> Section:
         every = [value for values in kinds.values() for value in values]
         row = [part(values, share) for values in kinds.values() for share in (0.5, 0.99)]
         table.rows.append([workers, way, *row, max(every)])
-    for count, took in controls.items():
-        told = [None, None, part(took, 0.5), part(took, 0.99), max(took)]
-        table.rows.append([str(count), CONTROL, *told])
+    section.data = dict(samples)
+    for label, bare in ((CONTROL, controls), (ASKED, asked)):
+        for count, took in bare.items():
+            told = [None, None, part(took, 0.5), part(took, 0.99), max(took)]
+            table.rows.append([str(count), label, *told])
+            section.data[f"{count} {label}"] = {"told": took}
     section.tables.append(table)
-    section.data = {**samples, **{f"{count} {CONTROL}": {"told": took} for count, took in controls.items()}}
     if CROWD in controls:
         section.judge("freshness.control", part(controls[CROWD], 0.99), f"{CROWD} of them, asked nothing")
     crowds = [
@@ -116,11 +125,12 @@ def run(stage: Stage) -> Section:
 class Crowd:
     """Workers that are asked the same question, over and over, until their answer changes."""
 
-    def __init__(self, count: int, settings: Path, network: str) -> None:
+    def __init__(self, count: int, command: list[str], network: str) -> None:
+        """Args: command: of a worker; network: the client that asks."""
         self._question = zone.question(network)
         self._processes = [
             subprocess.Popen(
-                [str(WORKER), "--config", str(settings)],
+                command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 bufsize=0,
@@ -221,6 +231,20 @@ def _control(primary: RedisServer, count: int, trials: int) -> list[float]:
             process.wait()
             if process.stdout is not None:
                 process.stdout.close()
+
+
+def _asked_control(primary: RedisServer, count: int, trials: int, network: str) -> list[float]:
+    """As `_control`, until the answer of each to a worker's question is the new value of the key."""
+    listener = str(HERE / "peers" / "asked_listener.py")
+    command = [str(PYTHON), "-I", listener, "127.0.0.1", str(primary.port), CHANNEL, KEY]
+    found = []
+    with primary.client() as client, Crowd(count, command, network) as crowd:
+        for trial in range(trials):
+            found += _trial(
+                crowd, lambda trial=trial: client.pipeline().set(KEY, trial).publish(CHANNEL, "").execute()
+            )
+        client.delete(KEY)
+    return found
 
 
 def _hear(fds: Iterable[int]) -> list[float]:
