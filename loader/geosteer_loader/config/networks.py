@@ -25,7 +25,7 @@ _CARRIERS = ((0xFFFF << 32, 96), (0x0064FF9B << 96, 96), (0x2002 << 112, 16))
 _KEYS = ("cidr", "network", "prefix")
 """What lists of JSON objects call a network."""
 
-_PIECE = 1 << 16
+_PIECE = 1 << 20
 """Characters of a list that are split into lines at a time, at least."""
 
 
@@ -60,25 +60,20 @@ def _network(
         path = base / listed
         if files is not None:
             files.append(path)
-        rows = chain(
-            rows, ((str(path), number, network) for number, network in _lines(path, table, problems))
-        )
+        rows = chain(rows, _lines(path, table, problems))
     table.finish()
     if not table.raw("prefixes") and "file" not in table:
         problems.add(table.place, "has neither prefixes nor a file")
     disputed: set[Prefix] = set()
     for file, at, network in rows:
-        holder = holders.setdefault(network, "")
-        place = at if isinstance(at, str) else f"line {at}" if holder or network[0] == 128 else ""
-        if holder == name or network in disputed:
-            problems.warn(place, f"{written(network)} is listed twice", file=file)
+        known = len(holders)
+        holder = holders.setdefault(network, name)
+        if len(holders) > known and network[0] == 32:
+            yield network
             continue
-        if holder:
-            problems.add(place, f"{written(network)} is also in network {holder}", file=file)
-            disputed.add(network)
-        else:
-            holders[network] = name
-            if network[0] == 128 and any(
+        place = at if isinstance(at, str) else f"line {at}"
+        if len(holders) > known:
+            if any(
                 network[2] >= size and network[1] >> 128 - size == block >> 128 - size
                 for block, size in _CARRIERS
             ):
@@ -87,35 +82,46 @@ def _network(
                     f"{written(network)} never matches: its clients are looked up by their IPv4 address",
                     file=file,
                 )
+        elif holder == name or network in disputed:
+            problems.warn(place, f"{written(network)} is listed twice", file=file)
+            continue
+        else:
+            problems.add(place, f"{written(network)} is also in network {holder}", file=file)
+            disputed.add(network)
         yield network
 
 
-def _lines(path: Path, table: Table, problems: Problems) -> Iterator[tuple[int, Prefix]]:
-    """The prefixes of a list with their lines.
+def _lines(path: Path, table: Table, problems: Problems) -> Iterator[tuple[str, int, Prefix]]:
+    """The prefixes of a list, each with the file and its line.
 
     One prefix, range or JSON object a line, as Team Cymru's bogons, Spamhaus's DROP and other lists have them; `#` and `;`
     begin a comment.
     """
     try:
-        content = read_beside(path, utf16=True)
+        pieces = _pieces(read_beside(path, utf16=True))
     except ValueError as exc:
         table.add("file", f"{path} {exc}")
         return
-    empty = True
-    for number, line in enumerate(_split(content), 1):
+    file, empty = str(path), True
+    for number, line in enumerate(_split(pieces), 1):
         try:
-            plain = _of_object(line) if line[:1] == "{" else line.partition("#")[0].partition(";")[0].strip()
+            if line[:1] == "{":
+                plain = _of_object(line)
+            elif "#" in line or ";" in line:
+                plain = line.partition("#")[0].partition(";")[0].strip()
+            else:
+                plain = line.strip()
             if not plain:
                 continue
             empty = False
             if "-" in plain:
                 for network in _range(plain):
-                    yield number, network
+                    yield file, number, network
             else:
-                yield number, _prefix(plain)
+                yield file, number, _prefix(plain)
         except ValueError as exc:
             empty = False
-            problems.add(f"line {number}", str(exc), file=str(path))
+            problems.add(f"line {number}", str(exc), file=file)
     if empty:
         problems.warn(f"{table.place}.file", f"{path} contains no prefix")
 
@@ -152,10 +158,17 @@ def _prefix(plain: str) -> Prefix:
         return prefix(plain)
 
 
-def _split(content: str) -> Iterator[str]:
-    """The lines of a text, without making objects of all of them at once."""
-    at = 0
+def _pieces(content: str) -> list[str]:
+    """A text in pieces of whole lines, the last one first."""
+    pieces, at = [], 0
     while at < len(content):
         end = content.find("\n", at + _PIECE) + 1 or len(content)
-        yield from content[at:end].splitlines()
+        pieces.append(content[at:end])
         at = end
+    return pieces[::-1]
+
+
+def _split(pieces: list[str]) -> Iterator[str]:
+    """The lines of a text, without making objects of all of them at once; each piece is let go when it is read."""
+    while pieces:
+        yield from pieces.pop().splitlines()

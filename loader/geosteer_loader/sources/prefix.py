@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _MAPPED = 0xFFFF
+_LENGTHS = {str(length): length for length in range(129)}
 
 
 def parse_prefix(text: str) -> tuple[int, int, int]:
@@ -33,7 +34,9 @@ def parse_network(text: str) -> tuple[int, int, int]:
     bits, start = parse_address(address)
     if not slash:
         length = bits
-    elif size.isascii() and size.isdigit() and len(size) <= 3 and int(size) <= bits:
+    elif (length := _LENGTHS.get(size, bits + 1)) <= bits:
+        pass
+    elif size.isascii() and size.isdigit() and len(size) <= 3 and int(size) <= bits:  # with zeros in front
         length = int(size)
     else:
         raise ValueError(f"prefix length out of range, 0 to {bits}: {text!r}")

@@ -38,4 +38,4 @@ def test_the_sum_of_networks_is_that_of_their_text(
 def test_a_list_is_split_as_a_whole_would_be(monkeypatch: pytest.MonkeyPatch, end: str, last: str) -> None:
     monkeypatch.setattr(networks_module, "_PIECE", 7)
     content = end.join(["10.0.0.0/8", "", "#", "a" * 20, "b"]) + "\n" + end.join(["c", "d"]) + last
-    assert list(networks_module._split(content)) == content.splitlines()
+    assert list(networks_module._split(networks_module._pieces(content))) == content.splitlines()
