@@ -38,7 +38,9 @@ others = st.sampled_from(
         b">2\r\n$10\r\ninvalidate\r\n_\r\n", b">1\r\n$5\r\nother\r\n", b"%01\r\n$1\r\na\r\n$1\r\nb\r\n",
     ]
 )  # fmt: skip
-messages = hashes | pushes | others
+messages = (
+    hashes | pushes | others | texts.map(text)
+)  # the last: replies to other commands, with the next read
 
 
 @st.composite
@@ -82,6 +84,7 @@ def heard(kind: type[Conversation], pieces: list[bytes], waiting: int, command: 
 )
 @example([fields_of([b"a", b"b"]), push_of([b"k"]), b"%0\r\n"], 2, "HGETALL")
 @example([b"%1\r\n$1\r\n", b"%0\r\n"], 2, "HGETALL")
+@example([fields_of([b"a", b"b"]) + text(b"a page")], 2, "HGETALL")
 def test_what_is_read_by_itself_is_heard_as_otherwise(
     stream: list[bytes], waiting: int, command: str
 ) -> None:
