@@ -108,6 +108,10 @@ def changes(stage: Stage, section: Section) -> None:
         used = {}
         for name, path in publishes.items():
             config = zone.geosteer_toml(stage.folder / "changes.toml", server.url, {"geo": path}, keep=1)
+            # what a publish that reads changes alone is for; the folder is empty at first
+            config.write_text(
+                f'[sources]\nremember = true\ncache = "{stage.folder / "copies"}"\n{config.read_text()}'
+            )
             used[name] = stage.timed([*PUBLISH, str(config)])[1]
     finally:
         server.close()

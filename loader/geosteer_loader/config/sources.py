@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from geosteer_loader.config.live_sources import LIVE, read_live
 from geosteer_loader.config.url_sources import copy_name, file_or_url, read_remote, unset
-from geosteer_loader.config.values import choice, label, size, text
+from geosteer_loader.config.values import choice, flag, label, size, text
 from geosteer_loader.sources.builtin import SHIPPED
 from geosteer_loader.sources.builtin_age import FORMAT
 from geosteer_loader.sources.formats import AUTO, FORMATS, open_source
@@ -59,6 +59,8 @@ class SourceConfig:
     """Bytes that may come out of a compressed file."""
     pattern: Path | None = None
     """Where `path` is the newest whole file of those that match: what they match."""
+    memory: Path | None = None
+    """The folder for what was read of it before; None: everything is read each time."""
     live: LiveConfig | None = None
     """Set if it is a stream of updates: `path` is its socket then, and `geosteer follow` alone reads it."""
 
@@ -86,7 +88,8 @@ class SourceConfig:
 def read_sources(table: Table, base: Path) -> dict[str, tuple[SourceConfig, ...]]:
     """Sources of every table, each list in the order of the file. *base*: where paths begin."""
     cache = (base / table.get("cache", text, CACHE)).absolute()
-    sources = {name: _sources(table, name, base, cache) for name in TABLES}
+    memory = cache if table.get("remember", flag, False) else None
+    sources = {name: _sources(table, name, base, cache, memory) for name in TABLES}
     _check_streams(sources, table)
     table.finish()
     return sources
@@ -110,7 +113,9 @@ def missing_source(source: SourceConfig, environ: Mapping[str, str] = os.environ
     return None
 
 
-def _sources(table: Table, name: str, base: Path, cache: Path) -> tuple[SourceConfig, ...]:
+def _sources(
+    table: Table, name: str, base: Path, cache: Path, memory: Path | None
+) -> tuple[SourceConfig, ...]:
     sources: list[SourceConfig] = []
     for entry in table.tables(SECTIONS.get(name, name)):
         streams = LIVE if name in {"bgp", "path"} else ()
@@ -136,6 +141,7 @@ def _sources(table: Table, name: str, base: Path, cache: Path) -> tuple[SourceCo
             remote=remote,
             member=None if remote else member,
             max_size=max_size,
+            memory=memory,
         )
         _refuse_vantage(entry, name)
         entry.finish()

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from geosteer_loader.store.pages import Outline, Pages
     from geosteer_loader.tables.ranges import Ranges
 
+    Key = Callable[[str], str]
+
     Sizes = Mapping[tuple[str, str], int]
     """Record before and after -> number of addresses; they cover the whole space."""
     Apart = dict[tuple[str, str], int]
@@ -48,6 +50,7 @@ class Census:
         self._roots = roots
         self._built = built
         self._pairs: dict[tuple[int, Roots], Sizes] = {}
+        self._sums: dict[tuple[int, Roots, Key], tuple[Counter[str], Counter[str]]] = {}
 
     def pairs(self, field: str, roots: Roots | None = None) -> Sizes:
         """How many addresses have which records before and after.
@@ -59,56 +62,74 @@ class Census:
         roots = roots or self._roots.get(field, (None, None))
         key = bits, roots
         if key not in self._pairs:
-            old = outline(self._pages, bits, roots[0])
-            new = old if roots[0] == roots[1] else outline(self._pages, bits, roots[1])
-            self._pairs[key] = _counted(self._pages, old, new, self._built.get(roots[1] or ""))
+            self._pairs[key] = self._counted(bits, roots)
         return self._pairs[key]
 
-    def after(self, field: str, key: Callable[[str], str]) -> Counter[str]:
-        """How many addresses have which of what *key* makes of the records after; those with the record "" are left out.
+    def _counted(self, bits: int, roots: Roots) -> Sizes:
+        built = self._built.get(roots[1] or "")
+        if built is not None and built.since is not None and built.since.root == roots[0]:
+            return _whole(built.since.sizes, built.sizes())
+        old = outline(self._pages, bits, roots[0])
+        new = old if roots[0] == roots[1] else outline(self._pages, bits, roots[1])
+        return _counted(self._pages, old, new, built)
 
+    def sums(self, field: str, key: Key, roots: Roots | None = None) -> tuple[Counter[str], Counter[str]]:
+        """How many addresses have which of what *key* makes of the records before, and after.
+
+        Those with the record "" are left out.
+        Args: roots: other ones than those before and after.
         Raises: as `pairs`.
         """
+        bits = _BITS[field[-3:]]
+        roots = roots or self._roots.get(field, (None, None))
+        if (bits, roots, key) not in self._sums:
+            self._sums[bits, roots, key] = summed(self.pairs(field, roots), key)
+        return self._sums[bits, roots, key]
+
+    def after(self, field: str, key: Key) -> Counter[str]:
+        """The same of the records after alone. Raises: as `pairs`."""
         roots = self._roots.get(field, (None, None))
         known = (_BITS[field[-3:]], roots) in self._pairs
-        return summed(self.pairs(field, roots if known else (roots[1], roots[1])), key)[1]
+        return self.sums(field, key, roots if known else (roots[1], roots[1]))[1]
 
 
-def summed(pairs: Sizes, key: Callable[[str], str]) -> tuple[Counter[str], Counter[str]]:
+def summed(pairs: Sizes, key: Key) -> tuple[Counter[str], Counter[str]]:
     """The sizes by what *key* makes of the records before, and after; those with the record "" are left out."""
     before: Counter[str] = Counter()
     after: Counter[str] = Counter()
     keys: dict[str, str] = {}
-    for pair, size in pairs.items():
-        for record, sizes in zip(pair, (before, after), strict=True):
-            if record:
-                of_record = keys.get(record)
-                if of_record is None:
-                    of_record = keys[record] = key(record)
-                sizes[of_record] += size
+    for (was, now), size in pairs.items():
+        if was:
+            key_before = keys.get(was)
+            if key_before is None:
+                key_before = keys[was] = key(was)
+            before[key_before] += size
+            if was == now:
+                after[key_before] += size
+                continue
+        if now:
+            key_after = keys.get(now)
+            if key_after is None:
+                key_after = keys[now] = key(now)
+            after[key_after] += size
     return before, after
 
 
 def _counted(pages: Pages, old: Outline, new: Outline, built: Ranges | None) -> Sizes:
     """What has changed is found from the pages that differ; all else is what is there after and has not changed."""
-    sizes = _apart(pages, old, new, built)
-    same = _total(built) if built is not None else _total_of_pages(pages, new)
+    after = built.sizes() if built is not None else _total_of_pages(pages, new)
+    return _whole(_apart(pages, old, new, built), after)
+
+
+def _whole(apart: Sizes, after: Mapping[str, int]) -> Sizes:
+    """What differs, and the rest of what is there *after*."""
+    sizes, same = dict(apart), dict(after)
     for (_, now), size in sizes.items():
         same[now] -= size
     for record, size in same.items():
         if size:
             sizes[record, record] = size
     return sizes
-
-
-def _total(ranges: Ranges) -> defaultdict[str, int]:
-    """How many addresses have which record."""
-    starts = ranges.starts
-    total: defaultdict[str, int] = defaultdict(int)
-    sizes = map(sub, chain(islice(starts, 1, None), (1 << ranges.bits,)), starts)
-    for size, record in zip(sizes, ranges.records, strict=True):
-        total[record] += size
-    return total
 
 
 def _total_of_pages(pages: Pages, table: Outline) -> defaultdict[str, int]:

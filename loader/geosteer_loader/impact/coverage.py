@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from geosteer_loader.store.pages import Pages
 
 
+ELSEWHERE = "@"
+"""Stands for records that name no country."""
+
+
 class Tally:
     """Counts addresses by what *key* makes of their record; pages that tables share are read once."""
 
@@ -61,6 +65,11 @@ class Tally:
         return counts
 
 
+def country_or_elsewhere(record: str) -> str:
+    """The country of a `geo` record, `ELSEWHERE` when it names none."""
+    return country_of(record) or ELSEWHERE
+
+
 def countries(
     pages: Pages, fields: Mapping[str, str], census: Census, traffic: Traffic | None = None
 ) -> dict[str, float]:
@@ -72,8 +81,8 @@ def countries(
     sizes: dict[str, float] = {}
     if traffic is None:
         if root_field("geo", 32) in fields:
-            sizes.update(census.after(root_field("geo", 32), country_of))
-        sizes.pop("", None)
+            sizes.update(census.after(root_field("geo", 32), country_or_elsewhere))
+        sizes.pop(ELSEWHERE, None)
         return sizes
     for bits in FAMILIES.values():
         root = fields.get(root_field("geo", bits))

@@ -59,37 +59,55 @@ class Alphabet:
             for side in projections
             for projection in side
         )
-        before: dict[str, tuple[Projected, ...]] = {}
-        self._seen = before, before if projections[0] is projections[1] else {}
-        self._letters: dict[tuple[object, ...], int] = {}
-        self._memo: dict[tuple[str, str], int] = {}
+        # Views as small numbers: most pairs of records come down to few pairs of views.
+        before = _Views()
+        self._views = before, before if projections[0] is projections[1] else _Views()
+        self._letters: dict[tuple[int, int], int] = {}
         self.projected: list[tuple[tuple[Projected, ...], tuple[Projected, ...], bool]] = []
         """Letter -> what each service sees before, and after, and whether the table says anything at all."""
 
     def letter(self, was: str, now: str) -> int:
         """The letter for records before and after."""
-        if self._regions:
-            was, now = region_of(was), region_of(now)
-        known = self._memo.get((was, now))
-        if known is None:
-            if len(self._memo) >= MEMORY:
-                self._memo.clear()
-            facts = self._look(0, was), self._look(1, now), bool(was or now)
-            known = self._letters.get(facts)
-            if known is None:
-                known = self._letters[facts] = len(self.projected)
-                self.projected.append(facts)
-            self._memo[was, now] = known
-        return known
+        first, second = self._views[0].known.get(was), self._views[1].known.get(now)
+        pair = (
+            self._look(0, was) if first is None else first,
+            self._look(1, now) if second is None else second,
+        )
+        letter = self._letters.get(pair)
+        if letter is None:
+            letter = self._letters[pair] = len(self.projected)
+            before, after = (views.seen[number] for views, number in zip(self._views, pair, strict=True))
+            self.projected.append((before[0], after[0], before[1] or after[1]))
+        return letter
 
-    def _look(self, side: int, record: str) -> tuple[Projected, ...]:
-        seen = self._seen[side]
-        projected = seen.get(record)
-        if projected is None:
-            if len(seen) >= MEMORY:
-                seen.clear()
-            projected = seen[record] = tuple([projection(record) for projection in self._projections[side]])
-        return projected
+    def _look(self, side: int, record: str) -> int:
+        """The number of what the services see in a record on one side."""
+        views = self._views[side]
+        if len(views.known) >= MEMORY:
+            views.known.clear()
+        shown = region_of(record) if self._regions else record
+        number = views.known.get(shown)
+        if number is None:
+            view = tuple([projection(shown) for projection in self._projections[side]]), bool(shown)
+            number = views.numbers.setdefault(view, len(views.seen))
+            if number == len(views.seen):
+                views.seen.append(view)
+            views.known[shown] = number
+        views.known[record] = number
+        return number
+
+
+class _Views:
+    """What the services see of one side's records."""
+
+    __slots__ = ("known", "numbers", "seen")
+
+    def __init__(self) -> None:
+        self.known: dict[str, int] = {}
+        """Record, of some of them -> the number of its view."""
+        self.numbers: dict[tuple[tuple[Projected, ...], bool], int] = {}
+        self.seen: list[tuple[tuple[Projected, ...], bool]] = []
+        """Number -> what each service sees, and whether the table says anything."""
 
 
 class Family:

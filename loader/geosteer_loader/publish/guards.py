@@ -12,8 +12,8 @@ from geosteer.decision.records import country_of
 from geosteer.errors import CorruptPage
 from geosteer.keys import FAMILIES, root_field
 from geosteer_loader.health import overrides
-from geosteer_loader.impact.census import Census, summed
-from geosteer_loader.impact.coverage import countries, record_at
+from geosteer_loader.impact.census import Census
+from geosteer_loader.impact.coverage import ELSEWHERE, countries, country_or_elsewhere, record_at
 from geosteer_loader.impact.joint_tables import Side
 from geosteer_loader.impact.measure import measure
 from geosteer_loader.impact.service_change import NOISE, Impact, moving
@@ -46,9 +46,6 @@ log = logging.getLogger(__name__)
 GUARDED = ("geo", "bgp", "path")
 """Tables that come from elsewhere and cover what they cover. Measured times come and go with the clients that measure, and
 what the configuration itself says is meant."""
-
-ELSEWHERE = "@"
-"""Stands for records that name no country."""
 
 
 @dataclass(slots=True)
@@ -153,17 +150,21 @@ def _compared(
 ) -> Iterator[GuardRefused]:
     geo = table.name == "geo"
     named = _named_countries(config.document) if geo else []
+    key = country_or_elsewhere if geo else _anywhere
     for suffix, bits in FAMILIES.items():
         field = root_field(table.name, bits)
         old, new = before.get(field), table.fields[field]
         if old is None or old == new:
             continue
-        pairs = census.pairs(field, (old, new))
-        was, now = summed(pairs, lambda record: (country_of(record) if geo else "") or ELSEWHERE)
+        was, now = census.sums(field, key, (old, new))
         had, has = was.total(), now.total()
         if has < had * (1 - config.guard.max_shrink):
             yield TableShrank(table.name, suffix, had, has, config.guard.max_shrink)
         yield from _countries(config.guard.max_country_change, named, suffix, was, now)
+
+
+def _anywhere(_record: str) -> str:
+    return ELSEWHERE
 
 
 def _countries(

@@ -30,12 +30,13 @@ from geosteer_loader.sources.mmdb_data import GAP, DataSection
 from geosteer_loader.sources.mmdb_marker import MARKER, METADATA_SIZE
 from geosteer_loader.sources.mmdb_tree import RECORD_SIZES, SearchTree, tree_size
 from geosteer_loader.sources.report import Report
-from geosteer_loader.sources.source import Tiles
+from geosteer_loader.sources.source import Since, Tiles
 from geosteer_loader.sources.source_files import open_regular, reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from geosteer_loader.sources.mmdb_memory import Memory, Place, Reading
     from geosteer_loader.sources.mmdb_tree import Tiling
     from geosteer_loader.sources.source import Progress, Row
     from geosteer_loader.sources.source_files import SourceFile
@@ -79,6 +80,7 @@ class MmdbReader:
         self._file = file
         self.name = str(file.path)
         self._unpacked: IO[bytes] | None = None
+        self._memory: Memory | None = None
 
     @property
     def families(self) -> frozenset[int]:
@@ -96,28 +98,42 @@ class MmdbReader:
 
     def read(
         self, report: Report, progress: Progress | None
-    ) -> tuple[list[Tiling], Mapping[int, str | None]]:
-        """Where the networks are, and what the data says to which their pointers lead; None: nothing of a place."""
+    ) -> tuple[list[Tiling], Mapping[int, str | None], Mapping[int, Since]]:
+        """Where the networks are, and what the data says to which their pointers lead; None: nothing of a place.
+
+        And, by address bits, what has changed since a table was made of an earlier file, where that is known.
+        """
+        earlier = self._memory.load() if self._memory is not None else None
         with open_regular(self._path()) as raw, self._opened() as reader:
             tree, kind, data, first = self._tree(raw, reader, report)
             try:
-                tilings = tree.tilings(progress)
+                mended = tree.mend(earlier.walk) if earlier is not None else None
+                walk, changed = mended or (tree.walk(progress), [])
             except (ValueError, MemoryError) as exc:
                 raise SourceError(f"{self.name}: search tree: {exc}") from exc
-            del tree
+            tilings = walk.tilings
+            keep = self._memory.keeping(walk) if self._memory is not None else None
+            del tree, mended, walk  # large
             counts: Counter[int] = Counter()
             for tiling in tilings:
                 counts.update(tiling.pointers)
             gap = first - GAP
             counts.pop(gap, None)
             examples = _Examples(tilings)
-            places = {pointer: self._place(data, pointer, first, examples) for pointer in counts}
+            digest = data.digest() if self._memory is not None else ""
+            known = earlier.places if earlier is not None and earlier.data == digest else {}
+            kept: dict[int, Place] = {}
+            places = {pointer: self._place(data, pointer, first, examples, known, kept) for pointer in counts}
         if all(place.record is None for place in places.values()):
             raise SourceError(f"{self.name}: database type {kind!r}: no record has {self.wanted}")
         for pointer, place in places.items():
             place.tell(report, counts[pointer])
-        records = {pointer: place.record for pointer, place in places.items()}
-        return tilings, {gap: None, **records}
+        if keep is not None:
+            keep(digest, kept)
+            del keep
+        records = {gap: None, **{pointer: place.record for pointer, place in places.items()}}
+        since = _since(earlier, tilings, changed, records, first) if earlier is not None and known else {}
+        return tilings, records, since
 
     def _tree(
         self, raw: IO[bytes], reader: maxminddb.Reader, report: Report
@@ -147,12 +163,26 @@ class MmdbReader:
             report.date(built)
         return SearchTree(data, nodes, size, 128 if version == 6 else 32), kind, records, nodes + GAP
 
-    def _place(self, data: DataSection, pointer: int, first: int, examples: _Examples) -> Said:
-        """What the data says to which a pointer leads; *first*: the pointer to its beginning."""
-        try:
-            place = self.said(data.record(pointer - first))
-        except (ValueError, RecursionError) as exc:
-            raise SourceError(f"{self.name}: {examples.of(pointer)}: {exc}") from exc
+    def _place(
+        self, data: DataSection, pointer: int, first: int, examples: _Examples,
+        known: Mapping[int, Place], kept: dict[int, Place],
+    ) -> Said:  # fmt: skip
+        """What the data says to which a pointer leads.
+
+        Args: first: the pointer to the data's beginning; known: what it says for some offsets; kept: is told what it said.
+        """
+        offset = pointer - first
+        place: Said
+        if offset in known:
+            kept[offset] = known[offset]
+            place = _Place(None, known[offset])
+        else:
+            try:
+                place = self.said(data.record(offset))
+            except (ValueError, RecursionError) as exc:
+                raise SourceError(f"{self.name}: {examples.of(pointer)}: {exc}") from exc
+            if isinstance(place, _Place):
+                kept[offset] = place.kept()
         if place.odd:
             place.example = f"{place.example} {examples.of(pointer)}".lstrip()
         return place
@@ -191,6 +221,10 @@ class MmdbReader:
 class MmdbSource(MmdbReader):
     """A database of countries."""
 
+    def remember(self, memory: Memory) -> None:
+        """Read what has changed alone, where *memory* has the rest; and leave there what is read."""
+        self._memory = memory
+
     def said(self, data: object) -> Said:
         """Where the networks are."""
         return _Place(data)
@@ -200,7 +234,7 @@ class MmdbSource(MmdbReader):
 
         Raises: SourceError: not such a file, damaged, or without any country in it.
         """
-        tilings, records = self.read(report, progress)
+        tilings, records, _ = self.read(report, progress)
         for tiling in tilings:
             bits = tiling.bits
             for start, length, pointer in tiling.networks():
@@ -213,15 +247,41 @@ class MmdbSource(MmdbReader):
 
         Raises: as `rows`.
         """
-        tilings, records = self.read(report, progress)
+        tilings, records, since = self.read(report, progress)
         for tiling in tilings:
-            yield Tiles(tiling.bits, tiling.starts, list(map(records.__getitem__, tiling.pointers)))
+            listed = list(map(records.__getitem__, tiling.pointers))
+            yield Tiles(tiling.bits, tiling.starts, listed, since.get(tiling.bits))
 
 
 def _has_metadata(path: Path) -> bool:
     with open_regular(path) as file, reading(path):
         file.seek(-min(METADATA_SIZE, path.stat().st_size), os.SEEK_END)
         return MARKER in file.read()
+
+
+def _since(
+    earlier: Reading, tilings: Sequence[Tiling], changed: Sequence[Sequence[int]],
+    records: Mapping[int, str | None], first: int,
+) -> dict[int, Since]:  # fmt: skip
+    """What has changed since the earlier reading, whose data is the same, in the prefixes that are *changed*."""
+    since = {}
+    for before, tiling, places in zip(earlier.walk.tilings, tilings, changed, strict=False):
+        sizes: dict[tuple[str, str], int] = {}
+        for place in places:
+            pointer = before.pointers[place]
+            kept = earlier.places.get(pointer - first)
+            if kept is None and pointer != first - GAP:
+                return {}
+            was, now = (kept[0] if kept else "") or "", records[tiling.pointers[place]] or ""
+            if was != now:
+                sizes[was, now] = sizes.get((was, now), 0) + tiling.size(place)
+        if tiling.bits in earlier.tables:
+            root, total = earlier.tables[tiling.bits]
+            for (was, now), size in sizes.items():
+                total[was] -= size
+                total[now] = total.get(now, 0) + size
+            since[tiling.bits] = Since(root, sizes, {record: size for record, size in total.items() if size})
+    return since
 
 
 class _Examples:
@@ -251,14 +311,21 @@ class _Place:
 
     __slots__ = ("_continent", "_country", "example", "odd", "record")
 
-    def __init__(self, data: object) -> None:
+    def __init__(self, data: object, kept: Place | None = None) -> None:
+        """Args: kept: what `kept` gave once for the same data, which is not looked at then."""
+        self.record: str | None
+        """Text of the record, or None when the data says nothing of a place."""
+        self.odd: str | None
+        if kept is not None:
+            record, self.odd, example, country, continent = kept
+            self.record = None if record is None else sys.intern(record)
+            self.example, self._country, self._continent = example or "", country or "", continent or ""
+            return
         fields = data if isinstance(data, dict) else {}
         code = _code(fields, "country", "country_code")
         registered = _code(fields, "registered_country", "registered_country_code")
         continent = _code(fields, "continent", "continent_code", key="code")
-        self.record: str | None = None
-        """Text of the record, or None when the data says nothing of a place."""
-        self.odd: str | None = UNPLACED
+        self.record, self.odd = None, UNPLACED
         if code or registered or continent:
             # many records of a City database differ only in what is left out here
             region, self.odd = _region(code, _subdivision(fields), continent, registered)
@@ -267,6 +334,10 @@ class _Place:
         # the continent belongs to the country, not to the registered country that may stand in for it
         self._country = code if code in COUNTRIES and continent in CONTINENTS else ""
         self._continent = continent
+
+    def kept(self) -> Place:
+        """What it takes to make the same again."""
+        return [self.record, self.odd, self.example, self._country, self._continent]
 
     def tell(self, report: Report, networks: int) -> None:
         """Count what is odd, and where the database puts the country."""

@@ -8,6 +8,7 @@ Source: the MaxMind DB format specification, "Output Data Section".
 from __future__ import annotations
 
 import struct
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -38,6 +39,11 @@ class DataSection:
         self._end = end
         self._shared: dict[int, Any] = {}  # offset that a pointer names -> what is there
         self._left = 8 * (end - start) + _SLACK  # values: each is decoded about once in a real file
+
+    def digest(self) -> str:
+        """Of all that records are decoded from, in hexadecimal digits."""
+        with memoryview(self._data) as whole:
+            return blake2b(whole[self._start : self._end], digest_size=32).hexdigest()
 
     def record(self, offset: int) -> Any:
         """What lies at *offset* of the section: dictionaries, lists, text and numbers; shared parts are the same objects.

@@ -43,7 +43,7 @@ class MmdbOriginSource(MmdbReader):
 
         Raises: SourceError: not such a file, damaged, or without any AS number in it.
         """
-        tilings, records = self.read(report, progress)
+        tilings, records, _ = self.read(report, progress)
         origins = OriginRows(report, self._authorised)
         for tiling in tilings:
             for start, length, pointer in tiling.networks():

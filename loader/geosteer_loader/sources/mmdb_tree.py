@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import sys
 from array import array
-from itertools import chain, islice
+from itertools import chain, compress, islice
+from operator import ne
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ _HIGH = bytes(byte >> 4 for byte in range(256))
 _LOW = bytes(byte & 15 for byte in range(256))
 _SLACK = 1 << 16
 _STEP = 1 << 14
+_BLOCK = 32
+"""Records that are compared at a time."""
 
 
 def tree_size(node_count: int, record_size: int) -> int:
@@ -42,11 +45,14 @@ class Tiling(NamedTuple):
     pointers: array[int]
     """Where the data of each lies: the number of nodes stands for none."""
 
+    def size(self, at: int) -> int:
+        """How many addresses one prefix has."""
+        end = self.starts[at + 1] if at + 1 < len(self.starts) else 1 << self.bits
+        return end - self.starts[at]
+
     def network(self, at: int) -> tuple[int, int, int]:
         """One prefix as first address, length and pointer."""
-        start = self.starts[at]
-        end = self.starts[at + 1] if at + 1 < len(self.starts) else 1 << self.bits
-        return start, self.bits + 1 - (end - start).bit_length(), self.pointers[at]
+        return self.starts[at], self.bits + 1 - self.size(at).bit_length(), self.pointers[at]
 
     def networks(self) -> Iterator[tuple[int, int, int]]:
         """Each prefix as first address, length and pointer."""
@@ -54,6 +60,21 @@ class Tiling(NamedTuple):
         longest = self.bits + 1
         for start, end, pointer in zip(self.starts, ends, self.pointers, strict=True):
             yield start, longest - (end - start).bit_length(), pointer
+
+
+class Walk(NamedTuple):
+    """A tree with the way that was taken through it."""
+
+    nodes: int
+    bits: int
+    """Address bits of the tree itself."""
+    ipv4: int
+    """Where its IPv4 part begins; -1: it is all IPv4."""
+    records: array[int]
+    """Of all nodes, left and right by turns; one more at the end is a gap."""
+    tilings: list[Tiling]
+    slots: list[array[int]]
+    """For each tiling where the pointer of each prefix stands in `records`."""
 
 
 class SearchTree:
@@ -66,7 +87,7 @@ class SearchTree:
         self._bits = bits
         self._ipv4 = self._ipv4_start() if bits == 128 else -1
 
-    def tilings(self, progress: Progress | None = None) -> list[Tiling]:
+    def walk(self, progress: Progress | None = None) -> Walk:
         """The address space of each family cut into its networks and the gaps between them, IPv4 before IPv6.
 
         An IPv6 tree holds IPv4 under `::/96`, and that part is given as IPv4 alone; branches elsewhere
@@ -76,63 +97,99 @@ class SearchTree:
 
         Raises: ValueError: a branch never ends.
         """
-        records = _unpack(self._raw, self._count, self._size)
+        records = self._records()
         if self._bits == 32:
-            return [self._walk(records, 32, 0, progress, 0)]
-        ipv4 = self._walk(records, 32, self._ipv4, progress, 0)
-        ipv6 = self._walk(records, 128, 0, progress, len(ipv4.starts))
-        if len(ipv6.starts) > 1 and ipv6.starts[1] == 1 << 32:
-            ipv6.pointers[0] = self._count  # ::/96 alone
-        return [ipv4, ipv6]
+            families = [self._family(records, 32, 0, progress, 0)]
+        else:
+            ipv4 = self._family(records, 32, self._ipv4, progress, 0)
+            families = [ipv4, self._family(records, 128, 0, progress, len(ipv4[1]))]
+            ipv6 = families[1][0]
+            if len(ipv6.starts) > 1 and ipv6.starts[1] == 1 << 32:
+                ipv6.pointers[0] = self._count  # ::/96 alone
+        tilings, slots = [tiling for tiling, _ in families], [places for _, places in families]
+        return Walk(self._count, self._bits, self._ipv4, records, tilings, slots)
 
-    def _walk(
+    def mend(self, earlier: Walk) -> tuple[Walk, list[list[int]]] | None:
+        """What `walk` gives, and for each tiling which prefixes have another pointer than in *earlier*, another tree's.
+
+        None: the trees differ in more than that, so that this one has to be walked.
+        """
+        count = self._count
+        branches = self._bits == 32 or self._ipv4 < count
+        if not branches or (earlier.nodes, earlier.bits, earlier.ipv4) != (count, self._bits, self._ipv4):
+            return None
+        records = self._records()
+        differing = _differing(records, earlier.records)
+        if any(records[slot] < count or earlier.records[slot] < count for slot in differing):
+            return None
+        tilings, changed = [], []
+        among = set(differing).__contains__
+        for tiling, slots in zip(earlier.tilings, earlier.slots, strict=True):
+            places = list(compress(range(len(slots)), map(among, slots)))
+            pointers = tiling.pointers[:]
+            for place in places:
+                pointers[place] = records[slots[place]]
+            tilings.append(tiling._replace(pointers=pointers))
+            changed.append(places)
+        return Walk(count, self._bits, self._ipv4, records, tilings, earlier.slots), changed
+
+    def _records(self) -> array[int]:
+        records = _unpack(self._raw, self._count, self._size)
+        records.append(self._count)
+        return records
+
+    def _family(
         self, records: array[int], bits: int, root: int, progress: Progress | None, done: int
-    ) -> Tiling:
-        """What lies below a node; the tree's IPv4 part is left out where it is not the root itself.
+    ) -> tuple[Tiling, array[int]]:
+        """What lies below a node, and in which records; the tree's IPv4 part is left out where it is not the root itself.
 
         Args: records: of all nodes; done: networks that were found before.
         """
         count, ipv4 = self._count, self._ipv4
         starts: MutableSequence[int] = array("I") if bits == 32 else []
-        pointers = array("I")
-        add, point = starts.append, pointers.append
+        slots = array("I")
+        add, point = starts.append, slots.append
+        gap = 2 * count
         if root >= count:
-            return Tiling(bits, [0], array("I", (root,)))
+            return Tiling(bits, [0], array("I", (root,))), array("I", (gap,))
         todo: list[tuple[int, int, int]] = []
         push, pop = todo.append, todo.pop
         most, tell = 8 * count + _SLACK, _STEP
         node, start, half = root, 0, 1 << (bits - 1)  # half: addresses of either branch of the node
         while True:
-            if not half or len(pointers) > most:
+            if not half or len(slots) > most:
                 raise ValueError("the search tree is corrupt: a branch leads back into the tree")
-            left, right = records[2 * node], records[2 * node + 1]
+            slot = 2 * node
+            left = records[slot]
             if left < count and left != ipv4:
-                push((right, start | half, half >> 1))
+                push((slot + 1, start | half, half >> 1))
                 node = left
                 half >>= 1
                 continue
+            add(start)
             if left < count:
                 if not start and half != 1 << 32:
                     raise ValueError("the search tree is corrupt: a branch leads back into the tree")
-                left = count
-            add(start)
-            point(left)
-            node = right
+                point(gap)
+            else:
+                point(slot)
+            slot += 1
             start |= half
             half >>= 1
             while True:
+                node = records[slot]
                 if node < count:
                     if node != ipv4:
                         break
-                    node = count
+                    slot = gap
                 add(start)
-                point(node)
+                point(slot)
                 if not todo:
-                    return Tiling(bits, starts, pointers)
-                node, start, half = pop()
-            if progress is not None and len(pointers) >= tell:
-                progress(min(done + len(pointers), count), count)
-                tell = len(pointers) + _STEP
+                    return Tiling(bits, starts, array("I", map(records.__getitem__, slots))), slots
+                slot, start, half = pop()
+            if progress is not None and len(slots) >= tell:
+                progress(min(done + len(slots), count), count)
+                tell = len(slots) + _STEP
 
     def families(self) -> frozenset[int]:
         """Address bits of the families that it may have networks of: IPv4 lies within ::/96, which may be a gap."""
@@ -155,6 +212,17 @@ class SearchTree:
         if self._size == 28:
             return self._raw[at + 3] >> 4 << 24 | int.from_bytes(self._raw[at : at + 3], "big")
         return int.from_bytes(self._raw[at : at + self._size // 8], "big")
+
+
+def _differing(these: array[int], those: array[int]) -> list[int]:
+    """Where two arrays of one length differ."""
+    mine, other = memoryview(these), memoryview(those)
+    places: list[int] = []
+    for low in range(0, len(these), _BLOCK):
+        if mine[low : low + _BLOCK].tobytes() != other[low : low + _BLOCK].tobytes():
+            high = min(low + _BLOCK, len(these))
+            places += compress(range(low, high), map(ne, these[low:high], those[low:high]))
+    return places
 
 
 def _unpack(raw: bytes, node_count: int, record_size: int) -> array[int]:

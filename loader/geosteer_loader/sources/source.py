@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from geosteer_loader.sources.report import Report
 
@@ -15,6 +15,17 @@ Row = tuple[int, int, int, str]
 
 Record "" is a hole: known to be unknown, so that a wider prefix does not count there either.
 """
+
+
+class Since(NamedTuple):
+    """What is different from a table that was made before."""
+
+    root: str
+    """Digest of that table's root page, of one family; "" where there was none."""
+    sizes: Mapping[tuple[str, str], int]
+    """Record before and after -> number of addresses, of records that differ; "" where nothing is known."""
+    total: Mapping[str, int]
+    """Record -> how many addresses have it now."""
 
 
 class Tiles(NamedTuple):
@@ -26,6 +37,8 @@ class Tiles(NamedTuple):
     """First addresses, ascending; the first is 0, and a prefix ends where the next begins."""
     records: Sequence[str | None]
     """One for each; None where the source lists nothing."""
+    since: Since | None = None
+    """What has changed, where the source knows it."""
 
 
 FAMILIES = frozenset({32, 128})

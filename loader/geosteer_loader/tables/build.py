@@ -17,6 +17,7 @@ from geosteer_loader.fetch import Copies
 from geosteer_loader.sources.counted import counted
 from geosteer_loader.sources.formats import MAY_BE_EMPTY
 from geosteer_loader.sources.networks import NetworkSource
+from geosteer_loader.sources.remembering import RememberingSource
 from geosteer_loader.sources.report import Report
 from geosteer_loader.tables import provenance
 from geosteer_loader.tables.flatten import flatten
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from geosteer_loader.config.config import Config, SourceConfig
     from geosteer_loader.progress import Meter
+    from geosteer_loader.sources.mmdb_memory import Memory
     from geosteer_loader.sources.source import Progress, Source
     from geosteer_loader.tables.origin_validation import OriginValidation
     from geosteer_loader.tables.ranges import Ranges
@@ -172,7 +174,9 @@ def _sourced(
     for source, taken in zip(sources, recognised, strict=True):
         if taken is not None:
             log.info("%s: %s is taken for format %s: %s", name, source.path, taken.format, taken.told)
-    opened = [counted(source.open(name, authorised)) for source in sources]
+    readable = [source.open(name, authorised) for source in sources]
+    memory = _memory(name, sources, readable, builder)
+    opened = list(map(counted, readable))
     with meter(name) as shown:
         ranges = _flatten(name, sources, opened, report, shown.progress)
     described = provenance.counted(described, [source.prefixes for source in opened], recognised)
@@ -192,12 +196,31 @@ def _sourced(
             name,
             ", ".join(f"{count} {state}" for state, count in sorted(report.judged.items())),
         )
+    if memory is not None:
+        ranges = {bits: family.counted() for bits, family in ranges.items()}
     table = _built(name, ranges, fields, report.continents)
+    if memory is not None:
+        memory.built(
+            {bits: (table.fields[root_field(name, bits)], family.sizes()) for bits, family in ranges.items()}
+        )
     log.info(
         "%s: %s prefixes, %s ranges in %.1f s",
         name, table.fields[f"{name}.prefixes"], table.fields[f"{name}.ranges"], time.monotonic() - began,
     )  # fmt: skip
     return table
+
+
+def _memory(
+    name: str, sources: Sequence[SourceConfig], opened: Sequence[Source], builder: str
+) -> Memory | None:
+    """For the only source of a table, if it reads less where it knows an earlier file."""
+    if len(sources) != 1 or sources[0].memory is None or not isinstance(opened[0], RememberingSource):
+        return None
+    from geosteer_loader.sources.mmdb_memory import Memory
+
+    memory = Memory(sources[0].memory / f"{name}.read", builder)
+    opened[0].remember(memory)
+    return memory
 
 
 def _flatten(

@@ -77,7 +77,13 @@ def _joined(tiles: Tiles) -> Ranges:
     first = [True, *map(ne, records, islice(records, 1, None))]
     starts: MutableSequence[int] = array("I") if tiles.bits == 32 else []
     starts.extend(compress(tiles.starts, first))
-    return Ranges(bits=tiles.bits, starts=starts, records=list(compress(records, first)), prefixes=prefixes)
+    return Ranges(
+        bits=tiles.bits,
+        starts=starts,
+        records=list(compress(records, first)),
+        prefixes=prefixes,
+        since=tiles.since,
+    )
 
 
 def _overlay(sources: Sequence[Source], report: Report, progress: Progress | None) -> dict[int, Ranges]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass
-from itertools import chain
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from itertools import chain, islice
+from operator import sub
 from typing import TYPE_CHECKING
 
+from geosteer_loader.sources.source import Since
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, MutableSequence, Sequence
+    from collections.abc import Iterator, Mapping, MutableSequence, Sequence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,10 +27,26 @@ class Ranges:
     """One for each start, neighbours differ; "" where nothing is known."""
     prefixes: int
     """Prefixes with a record that the sources gave."""
+    since: Since | None = None
+    """What has changed, where the one source knows it."""
 
     def covered(self) -> int:
         """Number of addresses that have a record."""
         return sum(end - start for start, end, record in self.spans() if record)
+
+    def sizes(self) -> Mapping[str, int]:
+        """How many addresses have which record."""
+        if self.since is not None:
+            return self.since.total
+        total: defaultdict[str, int] = defaultdict(int)
+        sizes = map(sub, chain(islice(self.starts, 1, None), (1 << self.bits,)), self.starts)
+        for size, record in zip(sizes, self.records, strict=True):
+            total[record] += size
+        return total
+
+    def counted(self) -> Ranges:
+        """The same, with the sizes known from now on."""
+        return self if self.since is not None else replace(self, since=Since("", {}, self.sizes()))
 
     def spans(self) -> Iterator[tuple[int, int, str]]:
         """Each range as (first address, first address behind it, record)."""
