@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from geosteer.decision_log.sampler import Sampler
     from geosteer.powerdns._answerer import Answerer
     from geosteer.powerdns.layer_memory import LayerMemory
+    from geosteer.powerdns.shortlists import Shortlists
     from geosteer.sync.generation import Generation
     from geosteer.sync.tier import Tier
     from geosteer.tables.tree import Tree
@@ -65,6 +66,8 @@ class Responder:
         """Whether services are answered by decisions, in a version of the protocol that tells scopes."""
         self._quick: dict[bytes, tuple[str, Tree, Tree, int]] = {}
         """Services that ask a single table, by name: that, its trees, and a number."""
+        self._shortlists: Shortlists | None = None
+        """What is left of decisions after a change of node states, once there was one."""
         self._layers: LayerMemory | None = None
         """Of services that ask several tables, where there are any."""
         self._answerer: Answerer | None = None
@@ -76,6 +79,7 @@ class Responder:
 
     def refresh(self) -> None:
         """Forget what is no longer true; to be called before an answer when the decider is outdated."""
+        remembered = bool(self._by_record)
         if not self.decider.refresh():
             return
         tier = self._tier
@@ -95,6 +99,12 @@ class Responder:
                 self._names = names_known(tier, self.abi)
             self._zones = {number: zone for zone, number in self._names.zones.items()}
             self._others.clear()
+            if self._shortlists is not None:
+                self._shortlists.clear()
+        elif remembered and self._shortlists is None:
+            from geosteer.powerdns.shortlists import Shortlists  # no start needs it
+
+            self._shortlists = Shortlists(tier, self._given)
         # a change of node states, for example, leaves services as they are
         if renamed or steers != self._steers:
             self._steers = steers
@@ -209,8 +219,8 @@ class Responder:
 
         What `_answer` does, without the objects. Args: question: its bytes, by which it is remembered.
         """
-        service = self._quick.get(name)
-        if service is None or not self._by_record:
+        service, shortlists = self._quick.get(name), self._shortlists
+        if service is None or not (self._by_record or shortlists):
             return None
         client = quick(str(subnet, "latin-1"))
         if client is None:
@@ -226,7 +236,9 @@ class Responder:
         if answer is None:
             template = self._by_record.get((service[0], record))
             if template is None:
-                return None
+                template = self._from_shortlist(service[0], record) if shortlists else None
+                if template is None:
+                    return None
             answer = self.replies.shared((template[0] % ((scope,) * template[1]), template[2]))
             if self._answerer is None:
                 self._by_scope.keep((service[0], record, scope), answer)
@@ -235,6 +247,15 @@ class Responder:
         else:
             self.replies.keep(question, answer)
         return answer
+
+    def _from_shortlist(self, name: str, record: str) -> tuple[bytes, int, int] | None:
+        """The reply to clients of a record where only node states have changed, as `_by_record` keeps it; else None."""
+        assert self._shortlists is not None
+        template = self._shortlists.template(name, record, self._names)
+        if template is not None:
+            self.decider.hear("")
+            self._by_record.keep((name, record), template)
+        return template
 
     def _from_layers(
         self, name: bytes, subnet: bytes, question: bytes, asked: float

@@ -192,11 +192,15 @@ class Decider:
         decision = tier.generation.director.decide(
             service, client, look, tier.mirror.states, tier.now() if now is None else now, ticket, trace=trace
         )
-        if decision.loud != self._loud:
-            self._loud = decision.loud
-            if decision.loud:
-                self._log(decision.loud)
+        self.hear(decision.loud)
         return decision
+
+    def hear(self, loud: str) -> None:
+        """Log what an operator must hear of, once; "" if nothing."""
+        if loud != self._loud:
+            self._loud = loud
+            if loud:
+                self._log(loud)
 
     def lasts(self, decision: Decision, asked: float) -> bool:
         """Whether the same question may get the same answer again; notes until when."""

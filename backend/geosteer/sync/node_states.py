@@ -29,7 +29,7 @@ class Mirror:
     """Node states with their overrides, and who keeps them."""
 
     __slots__ = (
-        "_beats", "_clock_base", "_noted_base", "_pushed", "_told", "_wall", "fields", "overrides", "states",
+        "_beats", "_clock_base", "_noted_base", "_pushed", "_told", "_wall", "ending", "fields", "overrides", "states",
     )  # fmt: skip
 
     def __init__(self, wall: Callable[[], float] = lambda: 0.0) -> None:
@@ -40,6 +40,8 @@ class Mirror:
         """Node -> the fields of its hash, as read."""
         self.overrides: dict[str, str] = {}
         """Node -> JSON, as read."""
+        self.ending = False
+        """Whether any of the overrides ends by itself."""
         self._beats: dict[str, tuple[str, float, float, float]] = {}
         """Writer -> its beat as read, when that was read, its period, and the time that it tells."""
         self._clock_base: float | None = None
@@ -64,17 +66,18 @@ class Mirror:
         """Take in the hash of overrides; returns whether anything changed, and the nodes whose text cannot be read."""
         if overrides == self.overrides:
             return False, []
-        bad = []
+        bad, ending = [], False
         for name in self.overrides.keys() - overrides.keys():
             self._state(name).override = None
         for name, text in overrides.items():
             state = self._state(name)
             try:
-                state.override = Override.read(text if len(text) <= LONGEST else "")
+                state.override = override = Override.read(text if len(text) <= LONGEST else "")
+                ending = ending or override.until is not None
             except ValueError:
                 state.override = None  # as for a worker that starts now
                 bad.append(name)
-        self.overrides = dict(overrides)
+        self.overrides, self.ending = dict(overrides), ending
         return True, bad
 
     def set_beats(self, beats: Mapping[str, str], now: float, *, pushed: bool) -> list[str]:

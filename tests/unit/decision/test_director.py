@@ -15,6 +15,7 @@ from geosteer.decision.client import from_question, parse
 from geosteer.decision.director import Director
 from geosteer.decision.model import Model
 from geosteer.decision.node_state import NodeState, Override
+from geosteer.decision.shortlist import Shortlist, is_eligible
 from geosteer.timestamps import format_time, parse_time
 from support import tiny
 from support.long import examples
@@ -792,3 +793,70 @@ def test_a_decision_asks_for_a_v4_client_in_v4_tables_and_for_a_v6_one_in_v6_tab
     assert world.answer("::ffff:32.1.2.3/128")["A"] == ["lon1"]
     assert world.answer("2400::/32")["A"] == ["nyc1"]
     assert parse("::ffff:32.1.2.3").bits == 32
+
+
+# ---------------------------------------------------------------- shortlists
+
+
+@settings(max_examples=examples(600), deadline=None)
+@given(st.integers(0, 1 << 40))
+def test_a_shortlist_chooses_as_the_director_decides_or_leaves_it_to_it(seed: int):
+    dice = random.Random(seed)
+    layers = {key: value for key, value in a_map(dice).items() if key not in {"networks", "asns"}}
+    layers["order"] = dice.sample(["subdivisions", "countries", "continents"], dice.randrange(1, 4))
+    world = World(
+        layers, nodes=ramped(dice.choice((0, 600))), policy="best", ttl=60, max_answers=dice.choice((1, 1, 2)),
+        answer=dice.choice(("address", "address", "cname")),
+    )  # fmt: skip
+    if not is_eligible(world.service):
+        return
+    record = dice.choice(RECORDS["geo"])
+    shortlist = Shortlist(world.service, world.director.keys, record)
+    client = parse("32.0.0.0/24")
+    for _ in range(8):
+        node = dice.choice(sorted(NODES))
+        kind = dice.randrange(6)
+        if kind == 0:
+            world.state(node, dice.choice(("up", "down", "unknown")), failing=dice.choice(("yes", "no")))
+        elif kind == 1:
+            world.state(node, shed=dice.choice(("0", "0.5", "1")))
+        elif kind == 2:
+            ramping(world, node, dice.randrange(0, 700))
+        elif kind == 3:
+            world.override(node, dice.choice(("up", "down", "drain")), dice.choice((0, 30, 100)))
+        elif node in world.states:
+            world.states[node].override = None
+        chosen = shortlist.choose(world.states, NOW)
+        decision = world.director.decide(
+            world.service, client, lambda table: {"geo": (record, 16)}[table], world.states, NOW
+        )
+        if chosen is None:
+            continue
+        ttl, parts = chosen
+        assert ttl == decision.ttl
+        assert {kind: nodes for kinds, _, nodes in parts for kind in kinds} == decision.answer
+        assert [kind for kinds, _, _ in parts for kind in kinds] == list(decision.answer)
+        assert {kind: layer for kinds, layer, _ in parts for kind in kinds} == decision.layer
+        assert not decision.split
+        assert not decision.loud
+        assert not decision.refused
+        assert decision.valid_until is None
+        assert list(decision.matched) == ["geo"]
+        assert all(cells == decision.matched for cells in decision.asked.values())
+
+
+def test_a_shortlist_chooses_where_one_node_serves_alone():
+    world = World({"countries": {"GB": {"lon1": 100, "ams1": 50}}, "default": {"nyc1": 100}}, ttl=60)
+    shortlist = Shortlist(world.service, world.director.keys, "GB")
+
+    def chosen() -> list[str]:
+        _, parts = shortlist.choose(world.states, NOW) or (0, ())
+        return [node.name for *_, nodes in parts for node in nodes]
+
+    assert chosen() == ["lon1"]
+    world.state("lon1", "down")
+    assert chosen() == ["ams1"]
+    world.override("ams1", "down")
+    assert chosen() == ["nyc1"]
+    world.state("nyc1", shed="0.5")
+    assert chosen() == []
