@@ -9,9 +9,11 @@ import pytest
 
 from geosteer.timestamps import format_time
 from geosteer_loader.config.config import load
-from geosteer_loader.export import gdnsd, geo_map, pdns_geoip
+from geosteer_loader.export import followed_classes, gdnsd, geo_map, haproxy, knot, nginx, pdns_geoip
 from geosteer_loader.export.client_classes import Answers
+from geosteer_loader.export.followed_classes import FEW
 from geosteer_loader.export.published_state import Picture
+from geosteer_loader.export.redirects import Manner
 from geosteer_loader.export.watch import ReloadFailed, Writer
 from geosteer_loader.store.store import connect
 from support.dns_setup import document, set_override, set_state
@@ -78,19 +80,29 @@ TABLES = {
 
 @pytest.mark.parametrize("kind", EXPORTERS)
 @pytest.mark.parametrize(
-    ("policy", "all_down"),
+    ("policy", "all_down", "few"),
     [
-        ("best", "all"),
-        ("best", "none"),
-        ("weighted", "all"),
-        ("nearest", "all"),
-        ("hash", "none"),
-        ("latency", "all"),
+        ("best", "all", FEW),
+        ("best", "none", FEW),
+        ("weighted", "all", FEW),
+        ("nearest", "all", FEW),
+        ("nearest", "all", 0),
+        ("hash", "none", FEW),
+        ("latency", "all", FEW),
+        ("latency", "all", 0),
     ],
 )
 def test_what_is_followed_is_what_is_made_anew(
-    own_redis: RedisServer, tmp_path: Path, kind: str, policy: str, all_down: str
+    own_redis: RedisServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    policy: str,
+    all_down: str,
+    few: int,
 ) -> None:
+    for module in (followed_classes, gdnsd):
+        monkeypatch.setattr(module, "FEW", few)
     with own_redis.client() as client:
         publish_tiny(client, "geosteer", made(policy, all_down), tables=TABLES)
     dice = random.Random(f"{kind} {policy} {all_down}")
@@ -147,6 +159,31 @@ def test_a_node_that_changes_concerns_the_classes_that_name_it(
         assert len(asked) == variants
         assert second.files[pdns_geoip.DATABASE] is first.files[pdns_geoip.DATABASE]
         assert second.files[pdns_geoip.ZONES] != first.files[pdns_geoip.ZONES]
+
+
+@pytest.mark.parametrize("policy", ["nearest", "latency"])
+def test_with_few_places_a_state_changes_no_file_of_networks(
+    own_redis: RedisServer, tmp_path: Path, policy: str
+) -> None:
+    """By distance, too: only gdnsd, which ranks nodes for each network, has another order then."""
+    with own_redis.client() as client:
+        publish_tiny(client, "geosteer", made(policy, "all"), tables=TABLES)
+    with connect(load(tiny_config(tmp_path, own_redis), {}).redis) as store:
+        picture = Picture(store)
+        exporters: dict[str, Any] = {
+            pdns_geoip.DATABASE: pdns_geoip.Exporter(picture, tmp_path),
+            knot.DATABASE: knot.Exporter(picture, tmp_path),
+            nginx.NETWORKS: nginx.Exporter(picture, tmp_path, Manner()),
+            haproxy.NETWORKS: haproxy.Exporter(picture, tmp_path, Manner()),
+            geo_map.IP_MAP: geo_map.Exporter(picture, tmp_path),
+        }
+        before = {name: exporter.bundle().files for name, exporter in exporters.items()}
+        set_state(own_redis, "n1", "down")
+        assert picture.refresh()
+        for name, exporter in exporters.items():
+            after = exporter.bundle().files
+            assert after[name] is before[name][name]
+            assert after != before[name]
 
 
 def test_a_file_that_somebody_else_changed_is_written_again(own_redis: RedisServer, tmp_path: Path) -> None:

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+FEW = 1000
+"""Kinds of clients that have a class each even where the policy goes by distance: countries are that few, cities are not."""
+
 
 class Outcomes(Generic[T]):
     """What one service answers to each kind of clients, remembered for as long as the states of its nodes are the same."""
@@ -126,7 +129,7 @@ def _levels(service: Service, distribution: Distribution) -> tuple[tuple[str, in
 class FollowedClasses(Generic[T]):
     """Classes of clients that a set of services treats alike, and what each service answers to each class.
 
-    A class does not depend on node states, but where the policy goes by distance.
+    A class does not depend on node states, but where the policy goes by distance and places are more than `FEW`.
     """
 
     def __init__(
@@ -149,8 +152,9 @@ class FollowedClasses(Generic[T]):
         self._present: dict[int, set[int]] = {}  # address bits -> combinations of records that occur in it
         with meter("classes") as shown:
             self._seen_of = self._sort_out(shown.progress)
+        many = len(self._samples) > FEW
         self._near = [
-            Outcomes(picture, service, tables, coarse) if service.policy in NEARNESS else None
+            Outcomes(picture, service, tables, coarse) if many and service.policy in NEARNESS else None
             for service in services
         ]
         self._states = picture.standings

@@ -8,6 +8,8 @@ Source: gdnsd 3.8, gdnsd-plugin-geoip(8), -weighted(8), -extfile(8), gdnsd.zonef
 from __future__ import annotations
 
 import hashlib
+from array import array
+from operator import add
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from geosteer.decision.model import NEARNESS
@@ -15,12 +17,13 @@ from geosteer.decision.policy import Candidate
 from geosteer.errors import Refused
 from geosteer_loader.config.dns_names import zone_of
 from geosteer_loader.export.bundle import Bundle
-from geosteer_loader.export.followed_classes import Outcomes
+from geosteer_loader.export.followed_classes import FEW, Outcomes
 from geosteer_loader.export.gdnsd_config import (
     Area,
     gdnsd_map,
     group_name,
-    network_lines,
+    network_endings,
+    networks,
     plugins,
     resource,
     service_type,
@@ -35,7 +38,8 @@ if TYPE_CHECKING:
     from geosteer.decision.model import Node, Service
     from geosteer.sync.generation import Generation
     from geosteer_loader.export.client_classes import Answers
-    from geosteer_loader.export.compiled_tables import Cells
+    from geosteer_loader.export.compiled_tables import Cells, Records
+    from geosteer_loader.export.followed_classes import Seen
     from geosteer_loader.export.published_state import Picture
 
     Ranking = tuple[str, ...]
@@ -46,6 +50,17 @@ PLUGINS = "geosteer.cfg"
 MAX_DATACENTERS = 254
 
 
+class _Places(NamedTuple):
+    """Kinds of clients that a map tells apart, whatever the states are, where they are few."""
+
+    samples: list[Records]
+    """For each kind the records of some of its clients."""
+    prefixes: list[str]
+    """All networks."""
+    kinds: array[int]
+    """For each network the number of its kind."""
+
+
 class _Networks(NamedTuple):
     """The networks of one map, and what they were made from."""
 
@@ -54,8 +69,10 @@ class _Networks(NamedTuple):
     """The nodes that are up, where that makes a difference."""
     groups: Groups
     cells: Cells
+    places: _Places | None
     rankings: list[Ranking]
     mapped: list[int]
+    """For each combination of records the number of its ranking; none where there are places."""
     text: str
 
 
@@ -131,23 +148,51 @@ class Exporter:
 
         cells = picture.cells(service.tables)
         outcomes = Outcomes(picture, service, cells.tables, rank)
-        with picture.meter(f"classes of {area.name}") as shown:
-            rankings, mapped = cells.classes(outcomes.of, shown.progress)
+        kept = before if before is not None and before.cells is cells else None
+        mapped: list[int] = []
+        places = None
+        if up is not None:
+            places = kept.places if kept is not None else self._places(area, outcomes, cells)
+        if places is not None:
+            rankings = [outcomes.of(records) for records in places.samples]
+        else:
+            with picture.meter(f"classes of {area.name}") as shown:
+                rankings, mapped = cells.classes(outcomes.of, shown.progress)
         if len(groups) > MAX_DATACENTERS:
             raise Refused(
                 f"maps.{service.map.name}: {len(groups)} groups of nodes, and gdnsd takes {MAX_DATACENTERS} at most"
             )
-        if (
-            before is not None
-            and before.cells is cells
-            and (before.rankings, before.mapped) == (rankings, mapped)
-        ):
-            text = before.text
+        endings = network_endings(rankings)
+        if kept is not None and (kept.rankings, kept.mapped) == (rankings, mapped):
+            text = kept.text
+        elif places is not None:
+            text = "".join(map(add, places.prefixes, map(endings.__getitem__, places.kinds)))
         else:
             spans = cells.spread(mapped)
             with picture.meter(f"networks of {area.name}") as shown:
-                text = "".join(network_lines(spans, rankings, shown.progress))
-        return _Networks(picture.generation, up, groups, cells, rankings, mapped, text)
+                text = "".join(
+                    [prefix + endings[number] for prefix, number in networks(spans, shown.progress)]
+                )
+        return _Networks(picture.generation, up, groups, cells, places, rankings, mapped, text)
+
+    def _places(self, area: Area, outcomes: Outcomes[Ranking], cells: Cells) -> _Places | None:
+        """What the map tells apart, if that is few; then a change of states only puts other rankings behind networks."""
+        samples: dict[Seen, Records] = {}
+
+        def classify(records: Records) -> Seen:
+            seen = outcomes.seen(records)
+            samples.setdefault(seen, records)
+            return seen
+
+        _, mapped = cells.classes(classify)
+        if len(samples) > FEW:
+            return None
+        spans, found, kinds = cells.spread(mapped), [], array("H")
+        with self._picture.meter(f"networks of {area.name}") as shown:
+            for prefix, number in networks(spans, shown.progress):
+                found.append(prefix)
+                kinds.append(number)
+        return _Places(list(samples.values()), found, kinds)
 
 
 def needs_replace(name: str) -> bool:

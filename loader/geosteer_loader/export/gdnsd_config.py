@@ -48,22 +48,24 @@ def group_name(group: Sequence[Candidate]) -> str:
     return "any-" + hashlib.sha1(repr(members).encode(), usedforsecurity=False).hexdigest()[:12]
 
 
-def network_lines(
-    spans: Mapping[int, Spans],
-    rankings: Sequence[Ranking],
-    progress: Callable[[int, int], None] = lambda _done, _all: None,
-) -> Iterator[str]:
-    """The lines of a `nets` file: every prefix of both families with its ranking; *progress* hears of spans, done and all."""
+def networks(
+    spans: Mapping[int, Spans], progress: Callable[[int, int], None] = lambda _done, _all: None
+) -> Iterator[tuple[str, int]]:
+    """Every prefix of both families that a `nets` file takes, with the number of its span; *progress* hears of spans."""
     total = len(spans[32].starts) + len(spans[128].starts)
-    lists = [f" => [{', '.join(map(_quoted, ranking))}]\n" for ranking in rankings]
     for done, (start, end, number) in enumerate(spans[32]):
         if not done % STEP:
             progress(done, total)
         for first, length in prefixes(start, end, 32):
-            yield f"{Address(first.to_bytes(4, 'big'))}/{length}{lists[number]}"
+            yield f"{Address(first.to_bytes(4, 'big'))}/{length}", number
     for start, end, number in carved(spans[128], _NOT_OURS):
         for first, length in prefixes(start, end, 128):
-            yield f"{Address(first.to_bytes(16, 'big'))}/{length}{lists[number]}"
+            yield f"{Address(first.to_bytes(16, 'big'))}/{length}", number
+
+
+def network_endings(rankings: Iterable[Ranking]) -> list[str]:
+    """What follows a network in a `nets` file, for each of the rankings."""
+    return [f" => [{', '.join(map(_quoted, ranking))}]\n" for ranking in rankings]
 
 
 def service_type(area: Area, folder: Path) -> str:
