@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from contextlib import contextmanager
 from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -368,8 +369,15 @@ def test_a_reload_with_a_damaged_or_missing_file_leaves_the_server_as_it_is(
         set_state(emptied_redis, "lon1", "down")
         assert export(kind, config, out) == 0
         assert check()
-        reload()
-        wait_until(lambda: ask(port)["location"] == "http://ams1.cdn.example.net/", what="another node")
+        looks = count()
+
+        def elsewhere() -> bool:
+            # HAProxy's master loses a signal that comes while it still executes itself anew for the one before.
+            if next(looks) % 100 == 0:
+                reload()
+            return ask(port)["location"] == "http://ams1.cdn.example.net/"
+
+        wait_until(elsewhere, what="another node")
 
 
 def test_a_broken_file_leaves_nginx_as_it_is(
