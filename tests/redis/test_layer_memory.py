@@ -126,14 +126,14 @@ def twins(
     redis_server: RedisServer, prefix: str, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Twins]:  # fmt: skip
     """With the part in C as well, and there with a table's leaves in branches as large ones have them."""
-    in_c = request.param != "python"
+    in_c = request.param.startswith("c")
     if in_c and not EXTENSION.exists():
         pytest.skip("the part in C was not built")
     for name in ("outline_quickly", "places_quickly"):
         monkeypatch.setattr(page_format, name, None)  # as it was, afterwards
     monkeypatch.setattr(leaf, "packed_quickly", None)
     monkeypatch.setattr(conversation, "texts_quickly", None)
-    if request.param == "c, many leaves":
+    if request.param.endswith("many leaves"):
         monkeypatch.setattr(tree, "FLAT", 0)
     config = backend_toml(tmp_path, redis_server, "timeout = 5000", prefix)
     with redis_server.client() as client:
@@ -232,6 +232,31 @@ def test_a_new_pair_of_records_needs_no_decision(twins: Twins, monkeypatch: pyte
     monkeypatch.setattr(Decider, "decide", lambda *_, **__: pytest.fail("decided"))
     assert [twins.responder.reply(question, twins.tier.clock()) for question in questions] == replies
     assert twins.counters.cells[HITS] > hits + len(questions)
+
+
+ALONE = {
+    "geo": {"order": ["countries"], "countries": {"GB": {"lon1": 100}}, "default": {"nyc1": 100}},
+    "bgp": {"order": ["asns"], "asns": {"AS1": {"ams1": 100}}, "default": {"nyc1": 100}},
+}
+
+
+@pytest.mark.parametrize("table", ["geo", "bgp"])
+def test_nor_does_a_new_record_of_the_only_table(
+    twins: Twins, table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of one with many records: the origins, or places in so many leaves that they must be those of a city table."""
+    if table == "geo":
+        monkeypatch.setattr(tree, "FLAT", 0)
+    twins.publish(document(maps={"default": ALONE[table]}), {table: TABLES[table]}, 2)
+    for number in range(20):
+        twins.ask(line(f"8.{number}.0.0/24", "www.cdn.example.net"))
+    questions = [line(f"8.{number}.0.0/24", "www.cdn.example.net") for number in range(20, 200)]
+    replies = [twins.oracle.answer(question) for question in questions]
+    monkeypatch.setattr(Decider, "decide", lambda *_, **__: pytest.fail("decided"))
+    if twins._answerer is not None:
+        found = [twins._answerer.find(question + b"\n") for question in questions]
+        assert [reply and reply[0] for reply in found] == replies
+    assert [twins.responder.reply(question, twins.tier.clock()) for question in questions] == replies
 
 
 def test_where_all_nodes_are_down_and_one_comes_back(twins: Twins) -> None:

@@ -1,12 +1,12 @@
 /* The worker's loop for what it knows already: poll, read a question, look its client up, write the reply.
  *
  * Optional: `compiled.py` loads it where it was built, and the loop in Python does the same without it. It decides nothing.
- * Replies come from Python, each for a record of a table and a scope, or, for services that ask several tables, for the entries
- * of their map that name a client and a scope; here a question is taken apart, its client's records and the prefix that has them
- * found in the leaves that Python holds, and the reply written that goes with them. Of several tables, leaves that are not here
- * are had from Python meanwhile. Whatever is not exactly as expected goes to Python as it was read: another kind of question, a
- * leaf that is not to be had, a record that has no reply yet. What Redis, a signal or a timer wants goes there before a question
- * is read, as in Python's own loop.
+ * Replies come from Python, each for a record of a table and a scope, or, for services that ask several tables or one of many
+ * records, for the entries of their map that name a client and a scope; here a question is taken apart, its client's records and
+ * the prefix that has them found in the leaves that Python holds, and the reply written that goes with them. For services with
+ * a map, leaves that are not here are had from Python meanwhile. Whatever is not exactly as expected goes to Python as it was
+ * read: another kind of question, a leaf that is not to be had, a record that has no reply yet. What Redis, a signal or a timer
+ * wants goes there before a question is read, as in Python's own loop.
  *
  * Only the stable interface of CPython 3.11 is used, so that one file serves every later version.
  */
@@ -85,7 +85,7 @@ typedef struct {
     uint32_t mask;
 } Layer;
 
-/* What services ask that go by several tables. */
+/* What services ask whose replies go by the entries of their map. */
 typedef struct {
     Table *v4, *v6;         /* one of each for every table */
     Layer *layers;
@@ -96,7 +96,7 @@ typedef struct {
 typedef struct {
     PyObject *name;         /* bytes, lower case */
     Table v4, v6;
-    const Map *map;         /* NULL: it asks a single table */
+    const Map *map;         /* NULL: it goes by the record of a single table */
 } Service;
 
 /* The reply for what a client is called and a scope: a record by its address, which the reference to it keeps from being another
@@ -114,7 +114,7 @@ typedef struct {
     unsigned __int128 address;
     uint32_t service;
     int bits;
-    int missing;            /* a leaf, of a service that asks several tables */
+    int missing;            /* a leaf, of a service with a map */
     int records;            /* how many were looked up */
 } Search;
 

@@ -1,7 +1,7 @@
-"""Replies remembered by what the layers of a map call a client, for services that ask several tables.
+"""Replies remembered by what the layers of a map call a client, for services that ask several tables, or one of many records.
 
-Records of cities and origins make too many pairs to remember replies by; the entries of a map that name a client are few. The
-tier fetches pages that a question waits for.
+Records of cities and origins are too many to remember replies by; the entries of a map that name a client are few. The tier
+fetches pages that a question waits for.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from geosteer.tables.tree import PageMissing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any
 
     from geosteer.decision.client import Client
@@ -65,11 +65,11 @@ class Responder:
         self._steers = False
         """Whether services are answered by decisions, in a version of the protocol that tells scopes."""
         self._quick: dict[bytes, tuple[str, Tree, Tree, int]] = {}
-        """Services that ask a single table, by name: that, its trees, and a number."""
+        """Services whose replies are remembered by the record of a single table, by name: that, its trees, and a number."""
         self._shortlists: Shortlists | None = None
         """What is left of decisions after a change of node states, once there was one."""
         self._layers: LayerMemory | None = None
-        """Of services that ask several tables, where there are any."""
+        """Of those remembered by the entries of their map, where there are any."""
         self._answerer: Answerer | None = None
         self._counters = tier.counters
         self._zones: dict[int, str] = {}
@@ -111,26 +111,26 @@ class Responder:
             self._collect_services()
 
     def _collect_services(self) -> None:
-        """Have the services at hand that ask a single table."""
+        """Have the services at hand whose replies are remembered, by the record of a table or by the entries of their map."""
         tier = self._tier
         self._quick.clear()
-        several: list[bytes] = []
+        by_entries: list[bytes] = []
         if self._steers and tier.generation is not None:
             trees = tier.generation.trees
             for name, service in tier.generation.model.services.items():
-                tables, entry = service.tables, self._names.entries.get(name.encode())
+                entry = self._names.entries.get(name.encode())
                 if entry is not None and entry.above:
                     continue  # the id decides there
-                if len(tables) == 1 and (tables[0], 32) in trees and (tables[0], 128) in trees:
-                    found = trees[tables[0], 32], trees[tables[0], 128]
-                    self._quick[name.encode()] = (name, *found, len(self._quick))
-                elif len(tables) > 1 and service.policy == "best":  # others look at more than at who is named
-                    several.append(name.encode())
-            self._collect_layers(tier.generation, several)
+                own = _own_trees(service, trees)
+                if own is not None:
+                    self._quick[name.encode()] = (name, *own, len(self._quick))
+                elif service.tables and service.policy == "best":  # others look at more than at who is named
+                    by_entries.append(name.encode())
+            self._collect_layers(tier.generation, by_entries)
         self._describe_services()
 
     def _collect_layers(self, generation: Generation, names: list[bytes]) -> None:
-        """Have services at hand that ask several tables."""
+        """Have services at hand whose replies are remembered by the entries of their map."""
         if names and self._layers is None:
             from geosteer.powerdns.layer_memory import LayerMemory  # few need it, none at its start
 
@@ -260,7 +260,7 @@ class Responder:
     def _from_layers(
         self, name: bytes, subnet: bytes, question: bytes, asked: float
     ) -> tuple[bytes, int] | None:
-        """As `_from_table`, for services that ask several tables; pages that are not here are waited for."""
+        """As `_from_table`, by the entries of a map; pages that are not here are waited for."""
         assert self._layers is not None
         found = self._layers.find(name, subnet, asked)
         if found is None:
@@ -432,6 +432,21 @@ class Responder:
         reply = self._names.reply(entry, answers, ttl, scopes, hints=question.hints)
         given = [(kind, chosen[kind].name, LAST_RESORT) for kind in entry.kinds if kind in chosen]
         return reply, self._given(entry, FALLBACK, given)
+
+
+def _own_trees(service: Service, trees: Mapping[tuple[str, int], Tree]) -> tuple[Tree, Tree] | None:
+    """The trees of the one table whose records say what a service answers, and are few enough to remember replies by.
+
+    None: it asks several tables, or one of many records (cities, origins), where only the entry that names the client matters.
+    """
+    if len(service.tables) != 1:
+        return None
+    (table,) = service.tables
+    v4, v6 = trees.get((table, 32)), trees.get((table, 128))
+    if v4 is None or v6 is None:
+        return None
+    few = table == "geo" and v4.slots is not None and v6.slots is not None
+    return (v4, v6) if few or service.policy != "best" else None
 
 
 def _only(reply: bytes, qtype: bytes, abi: int) -> bytes:

@@ -202,32 +202,44 @@ class Dense:
 class Packed:
     """A leaf page with many distinct records that C searches as it came: nothing is kept but its bytes.
 
-    What the hot path in Python looks at leads to `measure` always.
+    What the hot path in Python looks at leads to `measure` always. Where that is asked again, since C leaves the service to
+    Python, the leaf becomes ready for it too, and grows by that.
     """
 
-    __slots__ = ("bits", "first", "page", "shelf")
+    __slots__ = ("_dense", "_measured", "bits", "first", "grown", "page", "shelf")
     starts: Sequence[int] = ()
     index = b"\0"
     cells: Sequence[Cell] = (("", 0),)
     shift = mask = 0
-    grown = 0
 
     def __init__(self, bits: int, raw: bytes, first: int) -> None:
         """Args: raw: a page that was checked; first: the address at which it begins."""
         self.bits = bits
         self.first = first
         self.page = raw
+        self.grown = 0
         self.shelf: Ledger | None = None
+        self._dense: Dense | None = None
+        self._measured = False
 
     @property
     def cost(self) -> int:
         """About the bytes that it takes."""
-        return 280 + len(self.page)
+        return 304 + len(self.page)
 
     def measure(self, address: int) -> Cell:
         """Record of an address and length of the widest prefix around it that lies within one entry."""
-        page, at, count = outline(self.page)
-        return Dense(page, self.page, at, count, self.first).measure(address)
+        dense = self._dense
+        if dense is None:
+            page, at, count = outline(self.page)
+            dense = Dense(page, self.page, at, count, self.first)
+            if self._measured:
+                self._dense = dense
+                self.grown = dense.cost
+                if self.shelf is not None:
+                    self.shelf.grown[0] += self.grown
+            self._measured = True
+        return dense.measure(address)
 
 
 packed_quickly: Callable[[bytes, int, int, int, int], bool] | None = None

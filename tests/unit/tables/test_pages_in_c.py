@@ -137,9 +137,12 @@ def check_packed(page: bytes, bits: int, first: int, last: int) -> bool:
         assert type(got) is type(expected)
         if not isinstance(got, leaf.Packed) or dense is None:
             return False
+        got.shelf = leaf.Ledger([0])
         span = last - first
         for address in (first, last, *(first + span * part // 97 for part in range(97))):
             assert got.measure(address) == dense.measure(address)
+        assert got.shelf.grown == [got.grown]  # once, whatever is asked
+        assert got.grown == dense.cost
     return True
 
 
