@@ -20,6 +20,7 @@
 #include <poll.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -43,6 +44,8 @@ enum {
     MOST_TABLES = 8,
     MOST_LAYERS = 16,
     MOST_KEYS = 1 << 20,
+    LONGEST_KEY = 512,      /* bytes of a key that is read here */
+    REPLY = 1 << 14,        /* bytes of a reply that are read at once, as channel.py does */
     ANY_SCOPE = 255,        /* under which it is noted that the entries that name a client have a reply, whatever its scope */
 };
 
@@ -128,6 +131,8 @@ typedef struct {
     Map *maps;
     uint32_t map_count;
     PyObject *bring, *observe;
+    PyObject *override_key, *nodes_prefix, *nodes, *take; /* of the keys that are read here; `take` NULL: none is */
+    double patience;        /* seconds that a question may wait for a read */
     uint32_t *by_name;      /* place by hash -> number of a service + 1 */
     uint32_t by_name_mask;
     Answer *answers;
@@ -922,14 +927,156 @@ static void observed(const Answerer *self, double seconds) {
     PyErr_Clear();
 }
 
-/* serve(wake, redis, events, due, most) */
+/* ------------------------------------------------------------------ changes of node states */
+
+/* How a push of one key begins, up to the key's length, as in conversation.py. */
+#define PUSH ">2\r\n$10\r\ninvalidate\r\n*1\r\n$"
+#define READ "*2\r\n$7\r\nHGETALL\r\n$"
+
+/* The key that a push names, where one push of one key is all that came; NULL: it is something else. */
+static const char *key_in(const char *data, Py_ssize_t size, Py_ssize_t *length) {
+    Py_ssize_t at = sizeof PUSH - 1, digits = at;
+    if (size < at || memcmp(data, PUSH, (size_t)at)) return NULL;
+    *length = 0;
+    while (at < size && data[at] >= '0' && data[at] <= '9' && at - digits < 3) *length = 10 * *length + data[at++] - '0';
+    if (at == digits || (data[digits] == '0' && at - digits > 1) || *length > LONGEST_KEY) return NULL;
+    if (size != at + 2 + *length + 2 || memcmp(data + at, "\r\n", 2) || memcmp(data + size - 2, "\r\n", 2)) return NULL;
+    return data + at + 2;
+}
+
+/* Whether a key holds what is known of nodes: overrides, or the state of a node that is configured. */
+static int is_of_nodes(const Answerer *self, const char *key, Py_ssize_t length) {
+    const char *prefix = PyBytes_AsString(self->nodes_prefix);
+    Py_ssize_t size = PyBytes_Size(self->nodes_prefix);
+    if (length == PyBytes_Size(self->override_key) && !memcmp(key, PyBytes_AsString(self->override_key), (size_t)length)) return 1;
+    if (length <= size || memcmp(key, prefix, (size_t)size)) return 0;
+    PyObject *name = PyUnicode_DecodeUTF8(key + size, length - size, NULL);
+    int is_node = name && PyDict_GetItemWithError(self->nodes, name);
+    Py_XDECREF(name);
+    PyErr_Clear();
+    return is_node;
+}
+
+/* A number that a header announces, at most 9999, from *at* on, with the line's end; -1: none. */
+static Py_ssize_t announced(const char *data, Py_ssize_t size, Py_ssize_t *at) {
+    Py_ssize_t value = 0, digits = *at, end = digits;
+    while (end < size && data[end] >= '0' && data[end] <= '9' && end - digits < 4) value = 10 * value + data[end++] - '0';
+    if (end == digits || (data[digits] == '0' && end - digits > 1) || size - end < 2 || memcmp(data + end, "\r\n", 2)) return -1;
+    *at = end + 2;
+    return value;
+}
+
+/* A text, as what it says in UTF-8 and marks where it does not; NULL with *at* unchanged: it is none, or not whole. */
+static PyObject *text_in(const char *data, Py_ssize_t size, Py_ssize_t *at) {
+    Py_ssize_t begin = *at + 1;
+    if (*at >= size || data[*at] != '$') return NULL;
+    Py_ssize_t length = announced(data, size, &begin);
+    if (length < 0 || size - begin < length + 2 || memcmp(data + begin + length, "\r\n", 2)) return NULL;
+    *at = begin + length + 2;
+    return PyUnicode_DecodeUTF8(data + begin, length, "replace");
+}
+
+/* A hash, as `Conversation` makes it, where that is all that came, whole; NULL: it is something else, or an exception. */
+static PyObject *hash_in(const char *data, Py_ssize_t size) {
+    Py_ssize_t at = 1, count;
+    if (size < 4 || data[0] != '%' || (count = announced(data, size, &at)) < 0) return NULL;
+    PyObject *fields = PyDict_New();
+    int failed = !fields;
+    for (; count > 0 && !failed; count--) {
+        PyObject *key = text_in(data, size, &at), *value = key ? text_in(data, size, &at) : NULL;
+        failed = !value || PyDict_SetItem(fields, key, value) < 0;
+        Py_XDECREF(key);
+        Py_XDECREF(value);
+    }
+    if (!failed && at == size) return fields;
+    Py_XDECREF(fields);
+    return NULL;
+}
+
+/* What came in answer to a request, within the time that a question may wait: a hash, or else bytes, none if nothing did yet. */
+static PyObject *reply_of(int fd, double until) {
+    static char reply[REPLY];
+    struct pollfd only = {.fd = fd, .events = POLLIN};
+    double left = (until - monotonic()) * 1000;
+    ssize_t size = 0;
+    int ready;
+    Py_BEGIN_ALLOW_THREADS
+    ready = poll(&only, 1, left > 0 ? (left < 60000 ? (int)left + 1 : 60000) : 0);
+    Py_END_ALLOW_THREADS
+    if (ready > 0 && only.revents == POLLIN) size = recv(fd, reply, sizeof reply, MSG_DONTWAIT);
+    PyObject *fields = size > 0 ? hash_in(reply, size) : NULL;
+    if (fields || PyErr_Occurred()) return fields;
+    return PyBytes_FromStringAndSize(reply, size > 0 ? size : 0);
+}
+
+/* Where Redis says that one key with states of nodes has changed, and nothing else, read that again: it is what all workers of a
+ * host do at the same time, and their next answers wait for. What comes goes to Python, whatever it is. Nothing is under way on
+ * this connection. Whether all is as it was, but for the replies: else what is left to do is Python's. */
+static int read_change(Answerer *self, int fd, double now) {
+    char pushed[sizeof PUSH + LONGEST_KEY + 8], request[sizeof READ + LONGEST_KEY + 8];
+    Py_ssize_t length;
+    ssize_t size = recv(fd, pushed, sizeof pushed, MSG_PEEK | MSG_DONTWAIT);
+    const char *key = size > 0 ? key_in(pushed, size, &length) : NULL;
+    if (!key || !is_of_nodes(self, key, length)) return 0;
+    int wanted = PyOS_snprintf(request, sizeof request, READ "%d\r\n", (int)length);
+    memcpy(request + wanted, key, (size_t)length);
+    memcpy(request + wanted + length, "\r\n", 2);
+    wanted += (int)length + 2;
+    ssize_t sent = send(fd, request, (size_t)wanted, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sent < 0) return 0;
+    PyObject *take = self->take, *text = PyBytes_FromStringAndSize(key, length);
+    if (recv(fd, pushed, (size_t)size, MSG_DONTWAIT) != size) sent = wanted; /* it was there a moment ago */
+    PyObject *reply = sent == wanted ? reply_of(fd, now + self->patience) : PyBytes_FromStringAndSize(NULL, 0);
+    PyObject *unsent = reply ? PyBytes_FromStringAndSize(request + sent, wanted - sent) : NULL, *taken = NULL;
+    Py_INCREF(take);  /* whatever it does */
+    if (text && reply && unsent) taken = PyObject_CallFunction(take, "OdOO", text, now, unsent, reply);
+    Py_DECREF(take);
+    int whether = taken == Py_True;
+    Py_XDECREF(taken);
+    Py_XDECREF(text);
+    Py_XDECREF(reply);
+    Py_XDECREF(unsent);
+    PyErr_Clear();  /* what Python has not taken in it will read again, on another connection */
+    return whether;
+}
+
+static void forget_reads(Answerer *self) {
+    Py_CLEAR(self->override_key);
+    Py_CLEAR(self->nodes_prefix);
+    Py_CLEAR(self->nodes);
+    Py_CLEAR(self->take);
+}
+
+/* set_reads(override, nodes, names, patience, take) */
+static PyObject *set_reads(Answerer *self, PyObject *args) {
+    PyObject *override_key, *nodes_prefix, *nodes, *take;
+    double patience;
+    if (!PyArg_ParseTuple(args, "SSOdO:set_reads", &override_key, &nodes_prefix, &nodes, &patience, &take)) return NULL;
+    if (!PyDict_Check(nodes)) {
+        PyErr_SetString(PyExc_TypeError, "a dictionary by node is wanted");
+        return NULL;
+    }
+    Py_INCREF(override_key);
+    Py_INCREF(nodes_prefix);
+    Py_INCREF(nodes);
+    Py_INCREF(take);
+    forget_reads(self);
+    self->override_key = override_key, self->nodes_prefix = nodes_prefix, self->nodes = nodes, self->take = take;
+    self->patience = patience;
+    Py_RETURN_NONE;
+}
+
+/* ------------------------------------------------------------------ the loop */
+
+/* serve(wake, redis, events, due, most, at_rest) */
 static PyObject *serve(Answerer *self, PyObject *args) {
     struct pollfd fds[3] = {{.fd = 0, .events = POLLIN}, {.events = POLLIN}, {.fd = -1}};
     int events;
     Search search;
     double due, now = monotonic();
     long long most;
-    if (!PyArg_ParseTuple(args, "iiidL", &fds[1].fd, &fds[2].fd, &events, &due, &most)) return NULL;
+    int at_rest;
+    if (!PyArg_ParseTuple(args, "iiidLp", &fds[1].fd, &fds[2].fd, &events, &due, &most, &at_rest)) return NULL;
     fds[2].events = (short)events;
     self->answered = 0;
     while (self->by_name && now < due && most > (long long)self->answered) {
@@ -940,7 +1087,12 @@ static PyObject *serve(Answerer *self, PyObject *args) {
         ready = poll(fds, 3, timeout);
         Py_END_ALLOW_THREADS
         now = monotonic();
-        if (ready <= 0 || fds[1].revents || fds[2].revents || now >= due) break;
+        if (ready <= 0 || fds[1].revents || now >= due) break;
+        if (fds[2].revents) {
+            if (!at_rest || !self->take || fds[2].revents != POLLIN || !read_change(self, fds[2].fd, now)) break;
+            now = monotonic();
+            continue;
+        }
         size = read(0, in, CHUNK);
         if (size < 0) {
             if (errno == EINTR || errno == EAGAIN) break;
@@ -959,7 +1111,10 @@ static PyObject *serve(Answerer *self, PyObject *args) {
         /* a signal's handler may have the answers forgotten while this one is written */
         PyObject *reply = answer->reply;
         Py_INCREF(reply);
-        if (brought) observed(self, monotonic() - now);
+        if (brought) {
+            at_rest = 0;  /* Python has asked Redis for something, and not all of it may have come */
+            observed(self, monotonic() - now);
+        }
         int failed = say(reply);
         Py_DECREF(reply);
         if (failed < 0) return NULL;
@@ -1139,6 +1294,16 @@ none:
     Py_RETURN_NONE;
 }
 
+/* fields(data) -> a hash, as `read_change` reads it, or None, for tests */
+static PyObject *fields(PyObject *Py_UNUSED(module), PyObject *raw) {
+    char *data;
+    Py_ssize_t size;
+    if (PyBytes_AsStringAndSize(raw, &data, &size) < 0) return NULL;
+    PyObject *read = hash_in(data, size);
+    if (read || PyErr_Occurred()) return read;
+    Py_RETURN_NONE;
+}
+
 /* places(page, at, count, step) -> where each *step*th of so many records has its length; None: they are not whole. */
 static PyObject *places(PyObject *Py_UNUSED(module), PyObject *args) {
     PyObject *raw;
@@ -1193,6 +1358,7 @@ static void end(Answerer *self) {
     PyTypeObject *type = Py_TYPE((PyObject *)self);
     forget_answers(self);
     forget_services(self);
+    forget_reads(self);
     PyBuffer_Release(&self->cells);
     PyBuffer_Release(&self->floors);
     freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
@@ -1202,7 +1368,8 @@ static void end(Answerer *self) {
 
 static PyMethodDef methods[] = {
     {"serve", (PyCFunction)serve, METH_VARARGS,
-     "serve(wake, redis, events, due, most): answer questions until there is something for Python.\n\n"
+     "serve(wake, redis, events, due, most, at_rest): answer questions until there is something for Python.\n\n"
+     "at_rest: nothing is under way on the connection to Redis.\n"
      "Returns: what was read and has to be answered; None: nothing was read."},
     {"learn", (PyCFunction)learn, METH_VARARGS, "learn(service, record, scope, reply, slot): a reply, and where it is counted."},
     {"clear", (PyCFunction)clear, METH_NOARGS, "Forget every reply."},
@@ -1214,6 +1381,9 @@ static PyMethodDef methods[] = {
      "(slots, starts), None where Python has to say, or () where nothing is published. A map is (list of (IPv4 table, IPv6\n"
      "table), list of (kind, number of a table, radix, list of (text, number))). bring(service, bits, high, low, asked) brings\n"
      "the leaves of an address, and says whether they are here; observe(seconds) hears how long such a question took."},
+    {"set_reads", (PyCFunction)set_reads, METH_VARARGS,
+     "set_reads(override, nodes, names, patience, take): read the overrides' key, and a node's, which is *nodes* and its name, again\n"
+     "when Redis says that it has changed. take(key, sent_at, unsent, reply) hears of it, and says whether all else is as it was."},
     {"find", (PyCFunction)find, METH_O, "find(data): reply and counter, or None."},
     {NULL, NULL, 0, NULL},
 };
@@ -1244,6 +1414,7 @@ static PyMethodDef functions[] = {
     {"outline", outline, METH_O, "outline(page): what page_format.py reads of it, or None."},
     {"packed", packed, METH_VARARGS, "packed(page, bits, high, low, host): whether it is a leaf of many records for these addresses."},
     {"texts", texts, METH_VARARGS, "texts(data, count): so many texts of a reply that has nothing else, or None."},
+    {"fields", fields, METH_O, "fields(data): the hash that a reply is, or None where it is not one, and whole."},
     {"places", places, METH_VARARGS, "places(page, at, count, step): where its records have their lengths, or None."},
     {NULL, NULL, 0, NULL},
 };
@@ -1272,7 +1443,7 @@ PyMODINIT_FUNC PyInit__answerer(void) {
         Py_DECREF(type);
         return NULL;
     }
-    if (PyModule_AddIntConstant(module, "VERSION", 5) < 0) {
+    if (PyModule_AddIntConstant(module, "VERSION", 6) < 0) {
         Py_DECREF(module);
         return NULL;
     }

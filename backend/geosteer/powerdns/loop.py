@@ -155,8 +155,8 @@ class Loop:
         """Let C answer until there is something for Python: returns what was read, None if nothing was."""
         sampler, due = self._responder.sampler, min(self._tier.due, self._responder.decider.good_until)
         if sampler is None:
-            return compiled.serve(self._wake, *watched, due, MANY)
-        data = compiled.serve(self._wake, *watched, due, sampler.left - 1)
+            return compiled.serve(self._wake, *watched, due, MANY, self._tier.at_rest)
+        data = compiled.serve(self._wake, *watched, due, sampler.left - 1, self._tier.at_rest)
         sampler.left -= compiled.answered
         return data
 

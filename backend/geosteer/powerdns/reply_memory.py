@@ -61,7 +61,10 @@ class ReplyMemory:
 
     def clear(self) -> None:
         """Forget everything."""
-        if self._number:
+        if self.mask == FEWEST - 1 and self._left == FEWEST // 2:  # no question was kept
+            del self.answers[1:]
+            self._number.clear()
+        elif self._number:
             self._grow_from_nothing()
 
     def _number_of(self, answer: Answer) -> int:

@@ -146,8 +146,24 @@ class Responder:
         self.decider.empty_as_well(answerer)
         self._describe_services()
 
+    def _take(self, key: bytes, sent_at: float, unsent: bytes, reply: bytes | dict[str, str]) -> bool:
+        """Take in states that C has read; whether it may go on as it was."""
+        tier = self._tier
+        due = tier.due
+        tier.take(key, sent_at, unsent, reply)
+        if isinstance(reply, bytes) or tier.unsettled:
+            return False
+        self.refresh()
+        return tier.due >= due
+
     def _describe_services(self) -> None:
         if self._answerer is not None:
+            if self._tier.generation is not None:
+                keys, nodes = self._tier.keys, self._tier.generation.model.nodes
+                patience = self._tier.settings.timeout
+                self._answerer.set_reads(
+                    keys.override.encode(), keys.nodes.encode(), nodes, patience, self._take
+                )
             from geosteer.powerdns.compiled import described, table
 
             services: list[Any] = [

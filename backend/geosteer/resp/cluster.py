@@ -73,6 +73,11 @@ class ClusterLink(Link):
         """Queue a request; `writable` sends it."""
         super().ask(command, lambda reply: self._take(command, handler, reply))
 
+    @property
+    def at_rest(self) -> bool:
+        """False: what comes may send on to another node, which only a handler of `ask` can follow."""
+        return False
+
     def texts(self, *_: object) -> list[bytes] | None:
         """None, and nothing is sent: what comes may send on to another node, which only a handler of `ask` can follow."""
         return None

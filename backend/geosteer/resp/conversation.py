@@ -228,7 +228,8 @@ def _hash_of(data: bytes) -> dict[str, str] | None:
     header, *pieces = data.split(b"\r\n", _PIECES)
     texts = pieces[1::2]
     if (
-        pieces.pop()
+        not pieces  # not even the header is whole
+        or pieces.pop()
         or len(texts) & 1  # a text of the next reply came with it
         or header != b"%%%d" % (len(texts) >> 1)
         or pieces[::2] != [*map(_HEADERS.get, map(len, texts))]

@@ -150,9 +150,7 @@ class Link:
         Returns: None: it was not sent, or *expect* was called, and the replies go to the handlers when they come.
         """
         channel, conversation = self._channel, self._conversation
-        if channel is None or not (
-            self._entered and channel.plain and channel.connected and conversation.at_rest
-        ):
+        if channel is None or not self.at_rest:
             return None
         conversation.out += request
         data, sent_at = None, self._clock()
@@ -180,6 +178,28 @@ class Link:
     def expect(self, command: Command, handler: Handler) -> None:
         """A handler for a command that `texts` has sent."""
         self._conversation.expect(command, handler, self._clock())
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing is under way on a plain connection: others may send a request then, and hand what came to `take`."""
+        channel = self._channel
+        return (
+            channel is not None and self._entered and channel.plain and channel.connected
+            and self._conversation.at_rest
+        )  # fmt: skip
+
+    def heard(self) -> None:
+        """Note that a request which was sent at rest has its reply, whole, and that nothing else came."""
+        self._heard = self._replied = self._clock()
+
+    def take(self, command: Command, handler: Handler, sent_at: float, unsent: bytes, data: bytes) -> None:
+        """Go on from a request that was sent at rest, but for *unsent*; *data*: what came since, whatever it is."""
+        conversation = self._conversation
+        conversation.out += unsent
+        conversation.expect(command, handler, sent_at)
+        if data:
+            self._heard = self._clock()
+            self._feed(conversation, data)
 
     def readable(self) -> None:
         """Take in what came, but no more than a turn's worth; replies and pushes go to their handlers."""

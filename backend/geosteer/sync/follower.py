@@ -183,6 +183,44 @@ class Follower:
             self._read_dirty(pushed=True)
             self.link.writable()
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether all is read and in force, and nothing is under way: then others may read states, for `take`."""
+        return self.state == states.LIVE_USABLE and not self._dirty and not self.reading and self.link.at_rest
+
+    def take(self, key: str, sent_at: float, unsent: bytes, reply: bytes | Mapping[str, str]) -> None:
+        """Go on where the hash of overrides, or of a node's state, was asked for at rest.
+
+        Args: reply: the hash; or what came instead, with *sent_at* and *unsent* as for `Link.take`.
+        """
+        name = "" if key == self.keys.override else key[len(self.keys.nodes) :]
+        if not isinstance(reply, bytes):
+            self.link.heard()
+            self._note(name, reply)
+            return
+        self.reading += 1
+        self.link.take(("HGETALL", key), self._taker(name), sent_at, unsent, reply)
+        if self.reading:
+            self._changed(states_alone=True)
+        self.pump()
+        self.link.writable()
+
+    def _taker(self, name: str) -> Callable[[Any], None]:
+        """What takes the state of a node, or the overrides ("")."""
+
+        def take(reply: Any) -> None:
+            self.reading -= 1
+            self._note(name, reply)
+
+        return take
+
+    def _note(self, name: str, reply: Any) -> None:
+        """Take in the state of a node, or the overrides ("")."""
+        if name:
+            self._note_node(name, reply)
+        else:
+            self._note_overrides(reply)
+
     def _become(self, event: str) -> None:
         """Go on to the state that follows."""
         before = self.state
@@ -261,7 +299,7 @@ class Follower:
                 link.ask(("HGETALL", key), self._take_current)
             elif key == keys.override:
                 self.reading += 1
-                link.ask(("HGETALL", key), self._take_overrides)
+                link.ask(("HGETALL", key), self._taker(""))
             elif key == keys.beat:
                 link.ask(("HGETALL", key), lambda reply: self._take_beats(reply, pushed=pushed))
             elif key.startswith(keys.nodes):
@@ -277,11 +315,7 @@ class Follower:
 
     def _ask_node(self, name: str) -> None:
         self.reading += 1
-        self.link.ask(("HGETALL", self.keys.node(name)), lambda reply: self._take_node(name, reply))
-
-    def _take_node(self, name: str, reply: Any) -> None:
-        self.reading -= 1
-        self._note_node(name, reply)
+        self.link.ask(("HGETALL", self.keys.node(name)), self._taker(name))
 
     def _note_node(self, name: str, reply: Any) -> None:
         fields = self._fields(self.keys.node(name), reply)
@@ -289,8 +323,7 @@ class Follower:
             self._changed(states_alone=True)
             self._learnt()
 
-    def _take_overrides(self, reply: Any) -> None:
-        self.reading -= 1
+    def _note_overrides(self, reply: Any) -> None:
         fields = self._fields(self.keys.override, reply)
         if fields is None:
             return

@@ -16,10 +16,11 @@ from geosteer.tables.tree import QUICK_HOST, SEVERAL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from geosteer.counters.counters import Counters
     from geosteer.decision.client import Client
+    from geosteer.keys import Keys
     from geosteer.settings import Settings
     from geosteer.sync.follower import Follower
     from geosteer.sync.generation import Generation
@@ -341,6 +342,23 @@ class Lookups:
                 link.readable()
             self._follower.pump()
         except Exception as exc:  # noqa: BLE001  # nothing that Redis says ends the program
+            self.stumble(exc)
+
+    @property
+    def keys(self) -> Keys:
+        """Where in Redis it all is."""
+        return self._follower.keys
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether states that are announced may be read by others, who hand what came to `take`."""
+        return self._follower.at_rest
+
+    def take(self, key: bytes, sent_at: float, unsent: bytes, reply: bytes | Mapping[str, str]) -> None:
+        """Go on where the hash of overrides, or of a node's state, was asked for at rest. Args: as `Follower.take`."""
+        try:
+            self._follower.take(key.decode(), sent_at, unsent, reply)
+        except Exception as exc:  # noqa: BLE001  # as in `handle`
             self.stumble(exc)
 
     def stumble(self, exc: BaseException) -> None:

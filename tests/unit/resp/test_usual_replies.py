@@ -92,6 +92,17 @@ def test_what_is_read_by_itself_is_heard_as_otherwise(
     assert heard(Conversation, stream, waiting, command) == heard(Plain, stream, waiting, command)
 
 
+@given(st.lists(hashes | pushes, min_size=1, max_size=3), st.lists(st.integers(0, 120), max_size=6))
+@example([fields_of([b"a", b"b"])], [1])
+@example([fields_of([b"a", b"b"])], [2])
+@example([push_of([b"k"])], [1])
+def test_what_comes_in_any_pieces_is_heard_as_otherwise(stream: list[bytes], cuts: list[int]) -> None:
+    data = b"".join(stream)
+    ends = sorted({min(cut, len(data)) for cut in cuts} | {len(data)})
+    pieces = [data[begin:end] for begin, end in zip([0, *ends], ends, strict=False) if begin < end]
+    assert heard(Conversation, pieces, len(stream)) == heard(Plain, pieces, len(stream))
+
+
 def test_a_push_and_a_small_hash_are_told() -> None:
     stream = [push_of([b"k"]), fields_of([b"state", b"down", b"why", "é".encode()])]
     assert heard(Conversation, stream, 1) == [
