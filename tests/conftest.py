@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import uuid
 import zlib
@@ -13,6 +14,7 @@ from hypothesis import settings
 from support.data import ROOT
 from support.long import LONG
 from support.servers import REDIS, RedisServer, valkey
+from support.uncounted import counted_at_first, import_all, uncounted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,6 +81,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             items[:] = [item for item in items if item not in left_out]
 
 
+def pytest_collection_finish() -> None:
+    """Keep the garbage collector from going through thousands of collected tests again and again."""
+    import_all()
+    gc.collect()
+    gc.freeze()
+
+
 def _of_valkey(item: pytest.Item) -> bool:
     params = getattr(getattr(item, "callspec", None), "params", {})
     return bool(params.get("server_program") == "valkey")
@@ -86,17 +95,16 @@ def _of_valkey(item: pytest.Item) -> bool:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
-    """What is prepared for such a test is not measured either; pytest-cov leaves out the test alone."""
-    plugin = item.config.pluginmanager.getplugin("_cov")
-    controller = plugin.cov_controller if plugin is not None else None
-    if controller is None or item.get_closest_marker("no_cover") is None:
+    """What is prepared for a test without coverage is not measured either; pytest-cov leaves out the test alone."""
+    with uncounted() if item.get_closest_marker("no_cover") else counted_at_first():
         yield
-        return
-    controller.pause()
-    try:
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Iterator[None]:
+    """Measure the beginning of each test (`counted_at_first`)."""
+    with counted_at_first():
         yield
-    finally:
-        controller.resume()
 
 
 @pytest.fixture(scope="session")

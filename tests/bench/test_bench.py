@@ -26,7 +26,7 @@ from bench.budgets import BARS, budget_table, judged
 from bench.report import Section
 from bench.rounds import Rounds, Spread
 from support.data import ROOT
-from support.servers import need, wait_until
+from support.servers import children, need, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -323,16 +323,12 @@ def test_a_run_that_is_interrupted_leaves_nothing(tmp_path: Path) -> None:
         wait_until(
             lambda: "1 workers, direct" in (tmp_path / "err").read_text(), 120, "the first measurement"
         )
-        children = [
-            int(word)
-            for task in (Path(f"/proc/{run.pid}/task")).glob("*/children")
-            for word in task.read_text().split()
-        ]
-        assert children
+        started = children(run.pid)
+        assert started
         run.send_signal(signal.SIGINT)
         assert run.wait(60) == 130
     finally:
         run.kill()
         run.wait()
     assert "bin/bench: interrupted" in (tmp_path / "err").read_text()
-    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children), 20, "their end")
+    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in started), 20, "their end")

@@ -22,7 +22,7 @@ from support.data import ROOT
 from support.dns_setup import backend_toml
 from support.front_servers import AMERICAN, BRITISH, DUTCH, TABLES, ask, raw, start_http
 from support.hostile import HostileServer
-from support.servers import free_port, wait_until
+from support.servers import children, free_port, wait_until
 from support.steering import document, republish, set_state, write_settings
 from support.tiny import publish_tiny
 
@@ -367,14 +367,13 @@ def test_a_worker_process_that_dies_is_replaced(config: Path) -> None:
     server, port = start_http(config, "--workers", "2")
     with server:
 
-        def workers() -> list[str]:
-            listed = Path(f"/proc/{server.process.pid}/task").glob("*/children")
-            children = [pid for path in listed for pid in path.read_text().split()]
-            return [pid for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        def workers() -> list[int]:
+            started = children(server.process.pid)
+            return [pid for pid in started if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
         wait_until(lambda: len(workers()) == 2)  # the port is open before they are there
         assert ask(port).status == 302
-        os.kill(int(workers()[0]), signal.SIGKILL)
+        os.kill(workers()[0], signal.SIGKILL)
         for _ in range(20):
             assert ask(port).status == 302
             time.sleep(0.05)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.front_servers import AMERICAN, BRITISH, DUTCH, NODES, TABLES, Server, ask, origins, start_squid
-from support.servers import wait_until
+from support.servers import children, wait_until
 from support.steering import document, republish, set_state, write_settings
 
 if TYPE_CHECKING:
@@ -153,13 +153,10 @@ def test_squid_fetches_from_the_clients_node_when_the_helper_rewrites(rewriting:
 
 
 def test_a_helper_that_ends_is_replaced(redirecting: Front) -> None:
-    children = [
-        int(pid)
-        for path in Path(f"/proc/{redirecting.server.process.pid}/task").glob("*/children")
-        for pid in path.read_text().split()
-    ]
     helpers = [
-        pid for pid in children if b"geosteer.redirect.squid" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        pid
+        for pid in children(redirecting.server.process.pid)
+        if b"geosteer.redirect.squid" in Path(f"/proc/{pid}/cmdline").read_bytes()
     ]
     assert helpers
     os.kill(helpers[0], signal.SIGKILL)

@@ -55,6 +55,15 @@ def need(program: str) -> str:
     return path
 
 
+def children(pid: int) -> list[int]:
+    """Process ids of what a process has started and not yet waited for, in any of its threads."""
+    started: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):  # a thread that has ended meanwhile
+            started += map(int, task.read_text().split())
+    return sorted(started)
+
+
 def free_port(addresses: Sequence[str] = ("127.0.0.1",)) -> int:
     """A port that is free now for UDP and TCP on all *addresses*, below those that the kernel hands out."""
     for _ in range(200):
@@ -342,8 +351,7 @@ class PowerDNS(_Server):
 
     def workers(self) -> list[int]:
         """Process ids of the coprocesses that run now."""
-        children = Path(f"/proc/{self.pid}/task").glob("*/children")
-        return sorted(int(pid) for path in children for pid in path.read_text().split())
+        return children(self.pid)
 
     def query(
         self,
