@@ -119,6 +119,8 @@ typedef struct {
     int bits;
     int missing;            /* a leaf, of a service with a map */
     int records;            /* how many were looked up */
+    PyObject *record;       /* of a service without a map, borrowed; NULL: none was found */
+    uint32_t scope;         /* that goes with it */
 } Search;
 
 typedef struct {
@@ -130,7 +132,7 @@ typedef struct {
     uint32_t service_count;
     Map *maps;
     uint32_t map_count;
-    PyObject *bring, *observe;
+    PyObject *bring, *observe, *again;
     PyObject *override_key, *nodes_prefix, *nodes, *take; /* of the keys that are read here; `take` NULL: none is */
     double patience;        /* seconds that a question may wait for a read */
     uint32_t *by_name;      /* place by hash -> number of a service + 1 */
@@ -846,13 +848,13 @@ static uint32_t take_apart(const Answerer *self, const char *data, Py_ssize_t si
 /* The reply to what was read, if it is one whole question and its reply is known; NULL: Python has to say. */
 static const Answer *answer_to(const Answerer *self, const char *data, Py_ssize_t size, Search *search) {
     search->missing = search->records = 0;
+    search->record = NULL;
     uint32_t scope = take_apart(self, data, size, search);
-    if (!scope || !self->answers) return NULL;
+    if (!scope) return NULL;
     const Service *service = &self->services[search->service];
     uint64_t called;
     if (service->map) {
-        called = called_in(self, service->map, search, 0, &scope);
-        if (!called) return NULL;
+        if (!self->answers || !(called = called_in(self, service->map, search, 0, &scope))) return NULL;
     } else {
         int missing = 0, length;
         PyObject *leaf = leaf_in(search->bits == 32 ? &service->v4 : &service->v6, search->bits, search->address, &missing);
@@ -861,6 +863,9 @@ static const Answer *answer_to(const Answerer *self, const char *data, Py_ssize_
         search->records = 1;
         if ((uint32_t)length > scope) scope = (uint32_t)length;
         called = (uintptr_t)record;
+        search->record = record;
+        search->scope = scope;
+        if (!self->answers) return NULL;
     }
     const Answer *answer = find_answer(self, called, search->service, scope);
     return answer->reply ? answer : NULL;
@@ -910,9 +915,24 @@ static int brings(const Answerer *self, const Search *search, double asked) {
     return whether && self->by_name && self->answers;
 }
 
-/* As `answer_to`, with leaves that Python brings where some are not here. */
+/* Have Python tell the reply for a record, where that takes no decision; whether it did. */
+static int tells(const Answerer *self, const Search *search) {
+    PyObject *again = self->again, *record = search->record;
+    Py_INCREF(again);  /* whatever it does */
+    Py_INCREF(record);
+    PyObject *told = PyObject_CallFunction(again, "IOI", search->service, record, search->scope);
+    Py_DECREF(record);
+    Py_DECREF(again);
+    int whether = told == Py_True;
+    Py_XDECREF(told);
+    PyErr_Clear();
+    return whether && self->by_name;
+}
+
+/* As `answer_to`, with leaves that Python brings where some are not here, and replies that it tells. */
 static const Answer *answer_at_last(const Answerer *self, const char *data, Py_ssize_t size, Search *search, double asked, int *brought) {
     const Answer *answer = answer_to(self, data, size, search);
+    if (!answer && search->record && self->again && tells(self, search)) answer = answer_to(self, data, size, search);
     *brought = !answer && search->missing && self->bring && brings(self, search, asked);
     return *brought ? answer_to(self, data, size, search) : answer;
 }
@@ -1163,6 +1183,14 @@ static PyObject *learn_layers(Answerer *self, PyObject *args) {
     Py_RETURN_NONE;
 }
 
+static PyObject *set_again(Answerer *self, PyObject *again) {
+    PyObject *before = self->again;
+    Py_INCREF(again);
+    self->again = again;
+    Py_XDECREF(before);
+    Py_RETURN_NONE;
+}
+
 static PyObject *clear(Answerer *self, PyObject *Py_UNUSED(ignored)) {
     forget_answers(self);
     Py_RETURN_NONE;
@@ -1359,6 +1387,7 @@ static void end(Answerer *self) {
     forget_answers(self);
     forget_services(self);
     forget_reads(self);
+    Py_CLEAR(self->again);
     PyBuffer_Release(&self->cells);
     PyBuffer_Release(&self->floors);
     freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
@@ -1384,6 +1413,8 @@ static PyMethodDef methods[] = {
     {"set_reads", (PyCFunction)set_reads, METH_VARARGS,
      "set_reads(override, nodes, names, patience, take): read the overrides' key, and a node's, which is *nodes* and its name, again\n"
      "when Redis says that it has changed. take(key, sent_at, unsent, reply) hears of it, and says whether all else is as it was."},
+    {"set_again", (PyCFunction)set_again, METH_O,
+     "set_again(again): again(service, record, scope) learns a reply that takes no decision, and says whether it did."},
     {"find", (PyCFunction)find, METH_O, "find(data): reply and counter, or None."},
     {NULL, NULL, 0, NULL},
 };
@@ -1443,7 +1474,7 @@ PyMODINIT_FUNC PyInit__answerer(void) {
         Py_DECREF(type);
         return NULL;
     }
-    if (PyModule_AddIntConstant(module, "VERSION", 6) < 0) {
+    if (PyModule_AddIntConstant(module, "VERSION", 7) < 0) {
         Py_DECREF(module);
         return NULL;
     }

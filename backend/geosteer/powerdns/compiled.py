@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from geosteer.sync.generation import Generation
     from geosteer.tables.tree import Tree
 
-VERSION = 6
+VERSION = 7
 """Of the interface; what was built of other sources is left out."""
 
 

@@ -68,6 +68,8 @@ class Responder:
         """Services whose replies are remembered by the record of a single table, by name: that, its trees, and a number."""
         self._shortlists: Shortlists | None = None
         """What is left of decisions after a change of node states, once there was one."""
+        self._numbered: list[str] = []
+        """The same services by number."""
         self._layers: LayerMemory | None = None
         """Of those remembered by the entries of their map, where there are any."""
         self._answerer: Answerer | None = None
@@ -144,6 +146,7 @@ class Responder:
         self._answerer = answerer
         self._tier.leave_uncut()
         self.decider.empty_as_well(answerer)
+        answerer.set_again(self._again)
         self._describe_services()
 
     def _take(self, key: bytes, sent_at: float, unsent: bytes, reply: bytes | dict[str, str]) -> bool:
@@ -166,6 +169,7 @@ class Responder:
                 )
             from geosteer.powerdns.compiled import described, table
 
+            self._numbered = [name for name, *_ in self._quick.values()]
             services: list[Any] = [
                 (name, table(v4), table(v6)) for name, (_, v4, v6, _) in self._quick.items()
             ]
@@ -235,8 +239,8 @@ class Responder:
 
         What `_answer` does, without the objects. Args: question: its bytes, by which it is remembered.
         """
-        service, shortlists = self._quick.get(name), self._shortlists
-        if service is None or not (self._by_record or shortlists):
+        service = self._quick.get(name)
+        if service is None or not (self._by_record or self._shortlists):
             return None
         client = quick(str(subnet, "latin-1"))
         if client is None:
@@ -247,22 +251,30 @@ class Responder:
         except PageMissing:
             return None
         self._counters.count(HITS)
-        scope = max(floor, length)
-        answer: tuple[bytes, int] | None = self._by_scope.get((service[0], record, scope))
+        answer = self._for_record(service[0], service[3], record, max(floor, length))
+        if answer is not None and self._answerer is None:
+            self.replies.keep(question, answer)
+        return answer
+
+    def _for_record(self, name: str, number: int, record: str, scope: int) -> tuple[bytes, int] | None:
+        """The reply to clients of a record that takes no decision, which C is told; else None."""
+        answer: tuple[bytes, int] | None = self._by_scope.get((name, record, scope))
         if answer is None:
-            template = self._by_record.get((service[0], record))
+            template = self._by_record.get((name, record))
             if template is None:
-                template = self._from_shortlist(service[0], record) if shortlists else None
+                template = self._from_shortlist(name, record) if self._shortlists is not None else None
                 if template is None:
                     return None
             answer = self.replies.shared((template[0] % ((scope,) * template[1]), template[2]))
             if self._answerer is None:
-                self._by_scope.keep((service[0], record, scope), answer)
+                self._by_scope.keep((name, record, scope), answer)
         if self._answerer is not None:
-            self._answerer.learn(service[3], record, scope, *answer)
-        else:
-            self.replies.keep(question, answer)
+            self._answerer.learn(number, record, scope, *answer)
         return answer
+
+    def _again(self, number: int, record: str, scope: int) -> bool:
+        """Tell C the reply to clients of a record, for the service of that number; whether there is one without a decision."""
+        return self._for_record(self._numbered[number], number, record, scope) is not None
 
     def _from_shortlist(self, name: str, record: str) -> tuple[bytes, int, int] | None:
         """The reply to clients of a record where only node states have changed, as `_by_record` keeps it; else None."""

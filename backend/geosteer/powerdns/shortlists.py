@@ -19,7 +19,7 @@ REMEMBERED = 2048
 class Shortlists:
     """Whom services may give to the clients of a record, and the replies to these; it all goes with one generation."""
 
-    __slots__ = ("_given", "_lists", "_templates", "_tier")
+    __slots__ = ("_given", "_left", "_lists", "_templates", "_tier")
 
     def __init__(
         self, tier: Tier, given: Callable[[Entry, str, Iterable[tuple[str, str, str]]], int]
@@ -28,12 +28,15 @@ class Shortlists:
         self._tier, self._given = tier, given
         self._lists = Memory(REMEMBERED)
         """Service and record -> its shortlist; None: such decisions take more."""
+        self._left = Memory(REMEMBERED)
+        """Service and record -> the tier's version in which it was to be decided."""
         self._templates = Memory(REMEMBERED)
         """Service, tier and what was chosen -> a reply with `%d` for the scope, how often, and where it is counted."""
 
     def clear(self) -> None:
         """Forget it all, since another generation is in force."""
         self._lists.clear()
+        self._left.clear()
         self._templates.clear()
 
     def template(self, name: str, record: str, names: Names) -> tuple[bytes, int, int] | None:
@@ -50,10 +53,11 @@ class Shortlists:
             if generation is not None and service is not None and is_eligible(service):
                 shortlist = Shortlist(service, generation.director.keys, record)
             lists.keep((name, record), shortlist)
-        if shortlist is None or tier.mirror.ending:
+        if shortlist is None or tier.mirror.ending or self._left.get((name, record)) == tier.version:
             return None
         chosen = shortlist.choose(tier.mirror.states, tier.now())
         if chosen is None:
+            self._left.keep((name, record), tier.version)
             return None
         key = name, tier.name, chosen
         template: tuple[bytes, int, int] | None = self._templates.get(key)
