@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Built:
     """The pages of one family of one table."""
 
-    __slots__ = ("children", "height", "leaves", "pages", "root")
+    __slots__ = ("children", "height", "leaves", "names", "pages", "root", "starts")
 
     def __init__(self) -> None:
         self.pages: dict[bytes, bytes] = {}
@@ -32,6 +32,10 @@ class Built:
         """Inner page's digest -> digests of the pages below it."""
         self.root = b""
         self.leaves = 0
+        self.starts: Sequence[int] = ()
+        """Where each leaf begins, ascending."""
+        self.names: Sequence[bytes] = ()
+        """The digest of each."""
         self.height = 0
 
 
@@ -80,6 +84,7 @@ def add_inner(built: Built, bits: int, firsts: Sequence[int], names: Sequence[by
     Args: firsts: where each leaf begins, ascending; names: its digest.
     """
     built.leaves = len(names)
+    built.starts, built.names = firsts, names
     height = 0
     while len(names) > 1:
         height += 1

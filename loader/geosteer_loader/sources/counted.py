@@ -49,5 +49,5 @@ class CountedTiles(CountedSource):
         """The tiles of the source. Raises: SourceError: as it does."""
         self.prefixes = dict.fromkeys(self.families, 0)
         for tiles in self._tiled.tiles(report, progress):
-            self.prefixes[tiles.bits] = len(tiles.records) - tiles.records.count(None)
+            self.prefixes[tiles.bits] = tiles.networks
             yield tiles

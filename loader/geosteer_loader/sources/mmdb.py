@@ -17,7 +17,7 @@ import tempfile
 from collections import Counter
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import maxminddb
 
@@ -30,7 +30,7 @@ from geosteer_loader.sources.mmdb_data import GAP, DataSection
 from geosteer_loader.sources.mmdb_marker import MARKER, METADATA_SIZE
 from geosteer_loader.sources.mmdb_tree import RECORD_SIZES, SearchTree, tree_size
 from geosteer_loader.sources.report import Report
-from geosteer_loader.sources.source import Since, Tiles
+from geosteer_loader.sources.source import Edits, PointedRecords, Tiles
 from geosteer_loader.sources.source_files import open_regular, reading
 
 if TYPE_CHECKING:
@@ -96,13 +96,8 @@ class MmdbReader:
         """What is wanted of a record, as it is decoded."""
         raise NotImplementedError
 
-    def read(
-        self, report: Report, progress: Progress | None
-    ) -> tuple[list[Tiling], Mapping[int, str | None], Mapping[int, Since]]:
-        """Where the networks are, and what the data says to which their pointers lead; None: nothing of a place.
-
-        And, by address bits, what has changed since a table was made of an earlier file, where that is known.
-        """
+    def read(self, report: Report, progress: Progress | None) -> Contents:
+        """What the file holds. Raises: SourceError."""
         earlier = self._memory.load() if self._memory is not None else None
         with open_regular(self._path()) as raw, self._opened() as reader:
             tree, kind, data, first = self._tree(raw, reader, report)
@@ -112,28 +107,29 @@ class MmdbReader:
             except (ValueError, MemoryError) as exc:
                 raise SourceError(f"{self.name}: search tree: {exc}") from exc
             tilings = walk.tilings
-            keep = self._memory.keeping(walk) if self._memory is not None else None
-            del tree, mended, walk  # large
-            counts: Counter[int] = Counter()
-            for tiling in tilings:
-                counts.update(tiling.pointers)
-            gap = first - GAP
-            counts.pop(gap, None)
-            examples = _Examples(tilings)
+            if self._memory is None:
+                del tree, walk  # large
+            counts = [Counter(tiling.pointers) for tiling in tilings]
             digest = data.digest() if self._memory is not None else ""
             known = earlier.places if earlier is not None and earlier.data == digest else {}
-            kept: dict[int, Place] = {}
-            places = {pointer: self._place(data, pointer, first, examples, known, kept) for pointer in counts}
-        if all(place.record is None for place in places.values()):
+            places, examples = _Places(known, first), _Examples(tilings)
+            for pointer, count in _total(counts).items():
+                if pointer != first - GAP and not places.know(pointer, count):
+                    kept = known.get(pointer - first)
+                    place = self._place(data, pointer, first, examples, kept)
+                    places.add(pointer, count, place, examples)
+        if not places.any:
             raise SourceError(f"{self.name}: database type {kind!r}: no record has {self.wanted}")
-        for pointer, place in places.items():
-            place.tell(report, counts[pointer])
-        if keep is not None:
-            keep(digest, kept)
-            del keep
-        records = {gap: None, **{pointer: place.record for pointer, place in places.items()}}
-        since = _since(earlier, tilings, changed, records, first) if earlier is not None and known else {}
-        return tilings, records, since
+        places.tell(report)
+        records = places.records
+        networks = [
+            sum(count for pointer, count in counted.items() if records[pointer] is not None)
+            for counted in counts
+        ]
+        if self._memory is not None:
+            self._memory.keep(walk, digest, places.kept(), earlier if mended else None)
+        edits = _edits(earlier, tilings, changed, records, first) if mended and earlier and known else {}
+        return Contents(tilings, records, networks, edits)
 
     def _tree(
         self, raw: IO[bytes], reader: maxminddb.Reader, report: Report
@@ -164,28 +160,18 @@ class MmdbReader:
         return SearchTree(data, nodes, size, 128 if version == 6 else 32), kind, records, nodes + GAP
 
     def _place(
-        self, data: DataSection, pointer: int, first: int, examples: _Examples,
-        known: Mapping[int, Place], kept: dict[int, Place],
-    ) -> Said:  # fmt: skip
+        self, data: DataSection, pointer: int, first: int, examples: _Examples, kept: Place | None
+    ) -> Said:
         """What the data says to which a pointer leads.
 
-        Args: first: the pointer to the data's beginning; known: what it says for some offsets; kept: is told what it said.
+        Args: first: the pointer to the data's beginning; kept: what it said, where that is known.
         """
-        offset = pointer - first
-        place: Said
-        if offset in known:
-            kept[offset] = known[offset]
-            place = _Place(None, known[offset])
-        else:
-            try:
-                place = self.said(data.record(offset))
-            except (ValueError, RecursionError) as exc:
-                raise SourceError(f"{self.name}: {examples.of(pointer)}: {exc}") from exc
-            if isinstance(place, _Place):
-                kept[offset] = place.kept()
-        if place.odd:
-            place.example = f"{place.example} {examples.of(pointer)}".lstrip()
-        return place
+        if kept is not None:
+            return _Place(None, kept)
+        try:
+            return self.said(data.record(pointer - first))
+        except (ValueError, RecursionError) as exc:
+            raise SourceError(f"{self.name}: {examples.of(pointer)}: {exc}") from exc
 
     def _opened(self) -> maxminddb.Reader:
         path = self._path()
@@ -234,11 +220,11 @@ class MmdbSource(MmdbReader):
 
         Raises: SourceError: not such a file, damaged, or without any country in it.
         """
-        tilings, records, _ = self.read(report, progress)
-        for tiling in tilings:
+        contents = self.read(report, progress)
+        for tiling in contents.tilings:
             bits = tiling.bits
             for start, length, pointer in tiling.networks():
-                record = records[pointer]
+                record = contents.records[pointer]
                 if record is not None:
                     yield bits, start, length, record
 
@@ -247,10 +233,11 @@ class MmdbSource(MmdbReader):
 
         Raises: as `rows`.
         """
-        tilings, records, since = self.read(report, progress)
-        for tiling in tilings:
-            listed = list(map(records.__getitem__, tiling.pointers))
-            yield Tiles(tiling.bits, tiling.starts, listed, since.get(tiling.bits))
+        contents = self.read(report, progress)
+        for tiling, networks in zip(contents.tilings, contents.networks, strict=True):
+            records = PointedRecords(tiling.pointers, contents.records)
+            edits = contents.edits.get(tiling.bits)
+            yield Tiles(tiling.bits, tiling.starts, records, networks, edits)
 
 
 def _has_metadata(path: Path) -> bool:
@@ -259,29 +246,105 @@ def _has_metadata(path: Path) -> bool:
         return MARKER in file.read()
 
 
-def _since(
+def _total(counts: Sequence[Counter[int]]) -> Counter[int]:
+    """All counts together, in the order in which things come first."""
+    total: Counter[int] = Counter()
+    for counted in counts:
+        total.update(counted)
+    return total
+
+
+def _edits(
     earlier: Reading, tilings: Sequence[Tiling], changed: Sequence[Sequence[int]],
     records: Mapping[int, str | None], first: int,
-) -> dict[int, Since]:  # fmt: skip
+) -> dict[int, Edits]:  # fmt: skip
     """What has changed since the earlier reading, whose data is the same, in the prefixes that are *changed*."""
-    since = {}
-    for before, tiling, places in zip(earlier.walk.tilings, tilings, changed, strict=False):
+
+    def text(pointer: int) -> str:
+        if pointer in records:
+            return records[pointer] or ""
+        return earlier.places[pointer - first][0] or ""
+
+    edits = {}
+    for before, tiling, places in zip(earlier.walk.tilings, tilings, changed, strict=True):
+        old, new = before.pointers, tiling.pointers
         sizes: dict[tuple[str, str], int] = {}
+        touched = []
         for place in places:
-            pointer = before.pointers[place]
-            kept = earlier.places.get(pointer - first)
-            if kept is None and pointer != first - GAP:
-                return {}
-            was, now = (kept[0] if kept else "") or "", records[tiling.pointers[place]] or ""
+            was, now = text(old[place]), text(new[place])
             if was != now:
-                sizes[was, now] = sizes.get((was, now), 0) + tiling.size(place)
-        if tiling.bits in earlier.tables:
-            root, total = earlier.tables[tiling.bits]
-            for (was, now), size in sizes.items():
-                total[was] -= size
-                total[now] = total.get(now, 0) + size
-            since[tiling.bits] = Since(root, sizes, {record: size for record, size in total.items() if size})
-    return since
+                start, length, _ = tiling.network(place)
+                touched.append((start, length))
+                sizes[was, now] = sizes.get((was, now), 0) + (1 << (tiling.bits - length))
+        borders = {at for place in places for at in (place, place + 1) if 0 < at < len(new)}
+        ranges = sum(
+            (text(new[at]) != text(new[at - 1])) - (text(old[at]) != text(old[at - 1])) for at in borders
+        )
+        edits[tiling.bits] = Edits(earlier.seal, touched, sizes, ranges)
+    return edits
+
+
+class Contents(NamedTuple):
+    """What an MMDB file holds."""
+
+    tilings: list[Tiling]
+    """Where the networks are."""
+    records: Mapping[int, str | None]
+    """What the data says to which their pointers lead; None: nothing of what is wanted."""
+    networks: list[int]
+    """For each tiling, how many networks have a record."""
+    edits: Mapping[int, Edits]
+    """Address bits -> what has changed since the file that is remembered, where that is known."""
+
+
+class _Places:
+    """What all records say to which a database's pointers lead."""
+
+    def __init__(self, known: Mapping[int, Place], first: int) -> None:
+        """Args: known: what some offsets in the data say; first: the pointer to the data's beginning."""
+        self.records: dict[int, str | None] = {first - GAP: None}
+        """By their pointers."""
+        self.any = False
+        """Whether any of them says what is wanted."""
+        self._known = known
+        self._first = first
+        self._fresh: dict[int, Place] = {}
+        self._said: list[tuple[Said, int]] = []
+        self._placed: dict[tuple[str, str], int] = {}
+
+    def know(self, pointer: int, networks: int) -> bool:
+        """Take what is known of a pointer, that many networks', if there is nothing odd about it."""
+        kept = self._known.get(pointer - self._first)
+        if kept is None or kept[1] is not None:
+            return False
+        record, _, _, country, continent = kept
+        self.records[pointer] = None if record is None else sys.intern(record)
+        self.any = self.any or record is not None
+        if country:
+            key = country, continent or ""
+            self._placed[key] = self._placed.get(key, 0) + networks
+        return True
+
+    def add(self, pointer: int, networks: int, place: Said, examples: _Examples) -> None:
+        """Take what a pointer, that many networks', leads to."""
+        self.records[pointer] = place.record
+        self.any = self.any or place.record is not None
+        self._said.append((place, networks))
+        if isinstance(place, _Place) and pointer - self._first not in self._known:
+            self._fresh[pointer - self._first] = place.kept()
+        if place.odd:
+            place.example = f"{place.example} {examples.of(pointer)}".lstrip()
+
+    def tell(self, report: Report) -> None:
+        """Count what is odd, and whatever else a report has."""
+        for place, networks in self._said:
+            place.tell(report, networks)
+        for (country, continent), networks in self._placed.items():
+            report.place(country, continent, networks)
+
+    def kept(self) -> Mapping[int, Place]:
+        """What is known now: the same object where nothing has come to it."""
+        return {**self._known, **self._fresh} if self._fresh else self._known
 
 
 class _Examples:

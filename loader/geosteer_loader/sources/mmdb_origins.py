@@ -43,11 +43,11 @@ class MmdbOriginSource(MmdbReader):
 
         Raises: SourceError: not such a file, damaged, or without any AS number in it.
         """
-        tilings, records, _ = self.read(report, progress)
+        contents = self.read(report, progress)
         origins = OriginRows(report, self._authorised)
-        for tiling in tilings:
+        for tiling in contents.tilings:
             for start, length, pointer in tiling.networks():
-                record = records[pointer]
+                record = contents.records[pointer]
                 if record is not None:
                     network = (tiling.bits, start, length)
                     yield from origins.rows(network, record, f"{prefix_text(*network)} {record}")

@@ -11,7 +11,6 @@ from __future__ import annotations
 import sys
 from array import array
 from itertools import chain, compress, islice
-from operator import ne
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ _LOW = bytes(byte & 15 for byte in range(256))
 _SLACK = 1 << 16
 _STEP = 1 << 14
 _BLOCK = 32
-"""Records that are compared at a time."""
+"""Nodes that are compared at a time."""
 
 
 def tree_size(node_count: int, record_size: int) -> int:
@@ -66,15 +65,17 @@ class Walk(NamedTuple):
     """A tree with the way that was taken through it."""
 
     nodes: int
+    record_size: int
     bits: int
     """Address bits of the tree itself."""
     ipv4: int
     """Where its IPv4 part begins; -1: it is all IPv4."""
-    records: array[int]
-    """Of all nodes, left and right by turns; one more at the end is a gap."""
+    raw: bytes | memoryview
+    """The tree as it is in the file."""
     tilings: list[Tiling]
     slots: list[array[int]]
-    """For each tiling where the pointer of each prefix stands in `records`."""
+    """For each tiling, in which record of the tree the pointer of each prefix stands: left and right by turns; a number that
+    is twice the number of nodes stands for a gap that is in no record."""
 
 
 class SearchTree:
@@ -107,7 +108,7 @@ class SearchTree:
             if len(ipv6.starts) > 1 and ipv6.starts[1] == 1 << 32:
                 ipv6.pointers[0] = self._count  # ::/96 alone
         tilings, slots = [tiling for tiling, _ in families], [places for _, places in families]
-        return Walk(self._count, self._bits, self._ipv4, records, tilings, slots)
+        return self._walk(tilings, slots)
 
     def mend(self, earlier: Walk) -> tuple[Walk, list[list[int]]] | None:
         """What `walk` gives, and for each tiling which prefixes have another pointer than in *earlier*, another tree's.
@@ -116,22 +117,46 @@ class SearchTree:
         """
         count = self._count
         branches = self._bits == 32 or self._ipv4 < count
-        if not branches or (earlier.nodes, earlier.bits, earlier.ipv4) != (count, self._bits, self._ipv4):
+        mine = count, self._size, self._bits, self._ipv4
+        if not branches or mine != earlier[:4] or len(earlier.raw) != len(self._raw):
             return None
-        records = self._records()
-        differing = _differing(records, earlier.records)
-        if any(records[slot] < count or earlier.records[slot] < count for slot in differing):
+        differing = self._differing(earlier.raw)
+        if differing is None:
             return None
         tilings, changed = [], []
-        among = set(differing).__contains__
         for tiling, slots in zip(earlier.tilings, earlier.slots, strict=True):
-            places = list(compress(range(len(slots)), map(among, slots)))
+            places = (
+                list(compress(range(len(slots)), map(differing.__contains__, slots))) if differing else []
+            )
             pointers = tiling.pointers[:]
             for place in places:
-                pointers[place] = records[slots[place]]
+                pointers[place] = differing[slots[place]]
             tilings.append(tiling._replace(pointers=pointers))
             changed.append(places)
-        return Walk(count, self._bits, self._ipv4, records, tilings, earlier.slots), changed
+        return self._walk(tilings, earlier.slots), changed
+
+    def _walk(self, tilings: list[Tiling], slots: list[array[int]]) -> Walk:
+        return Walk(self._count, self._size, self._bits, self._ipv4, self._raw, tilings, slots)
+
+    def _differing(self, earlier: bytes | memoryview) -> dict[int, int] | None:
+        """Records that are others in an *earlier* tree of the same size -> what they are now; None: some lead to nodes."""
+        raw, count = self._raw, self._count
+        other = memoryview(earlier)
+        step = tree_size(_BLOCK, self._size)
+        differing: dict[int, int] = {}
+        for number, at in enumerate(range(0, len(raw), step)):
+            block, before = raw[at : at + step], other[at : at + step].tobytes()
+            if block == before:
+                continue
+            nodes = min(_BLOCK, count - number * _BLOCK)
+            first = 2 * number * _BLOCK
+            pairs = zip(_unpack(block, nodes, self._size), _unpack(before, nodes, self._size), strict=True)
+            for slot, (now, was) in enumerate(pairs, first):
+                if now != was:
+                    if now < count or was < count:
+                        return None
+                    differing[slot] = now
+        return differing
 
     def _records(self) -> array[int]:
         records = _unpack(self._raw, self._count, self._size)
@@ -212,17 +237,6 @@ class SearchTree:
         if self._size == 28:
             return self._raw[at + 3] >> 4 << 24 | int.from_bytes(self._raw[at : at + 3], "big")
         return int.from_bytes(self._raw[at : at + self._size // 8], "big")
-
-
-def _differing(these: array[int], those: array[int]) -> list[int]:
-    """Where two arrays of one length differ."""
-    mine, other = memoryview(these), memoryview(those)
-    places: list[int] = []
-    for low in range(0, len(these), _BLOCK):
-        if mine[low : low + _BLOCK].tobytes() != other[low : low + _BLOCK].tobytes():
-            high = min(low + _BLOCK, len(these))
-            places += compress(range(low, high), map(ne, these[low:high], those[low:high]))
-    return places
 
 
 def _unpack(raw: bytes, node_count: int, record_size: int) -> array[int]:

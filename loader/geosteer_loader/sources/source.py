@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol, overload, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from array import array
+    from collections.abc import Mapping
 
     from geosteer_loader.sources.report import Report
 
@@ -17,15 +18,43 @@ Record "" is a hole: known to be unknown, so that a wider prefix does not count 
 """
 
 
-class Since(NamedTuple):
-    """What is different from a table that was made before."""
+class Edits(NamedTuple):
+    """What is different from an earlier reading of a source, in one family."""
 
-    root: str
-    """Digest of that table's root page, of one family; "" where there was none."""
+    of: str
+    """Names that reading."""
+    touched: list[tuple[int, int]]
+    """Prefixes (first address, length) that have another record."""
     sizes: Mapping[tuple[str, str], int]
-    """Record before and after -> number of addresses, of records that differ; "" where nothing is known."""
-    total: Mapping[str, int]
-    """Record -> how many addresses have it now."""
+    """Record before and after -> number of addresses, of those; "" where nothing is known."""
+    ranges: int
+    """How many more ranges there are, of neighbours with other records; below 0: fewer."""
+
+
+class PointedRecords(Sequence["str | None"]):
+    """Records by what points to them."""
+
+    __slots__ = ("pointers", "texts")
+
+    def __init__(self, pointers: array[int], texts: Mapping[int, str | None]) -> None:
+        """Args: pointers: one for each record; texts: what they point to."""
+        self.pointers = pointers
+        self.texts = texts
+
+    def __len__(self) -> int:
+        return len(self.pointers)
+
+    def __iter__(self) -> Iterator[str | None]:
+        return map(self.texts.__getitem__, self.pointers)
+
+    @overload
+    def __getitem__(self, at: int) -> str | None: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[str | None]: ...
+    def __getitem__(self, at: int | slice) -> str | list[str | None] | None:
+        if isinstance(at, slice):
+            return list(map(self.texts.__getitem__, self.pointers[at]))
+        return self.texts[self.pointers[at]]
 
 
 class Tiles(NamedTuple):
@@ -35,9 +64,11 @@ class Tiles(NamedTuple):
     """32 or 128."""
     starts: Sequence[int]
     """First addresses, ascending; the first is 0, and a prefix ends where the next begins."""
-    records: Sequence[str | None]
+    records: PointedRecords
     """One for each; None where the source lists nothing."""
-    since: Since | None = None
+    networks: int
+    """How many have a record."""
+    edits: Edits | None = None
     """What has changed, where the source knows it."""
 
 

@@ -24,15 +24,15 @@ class Pages:
 
     def __init__(self, store: Store, built: Iterable[page_builder.Built] = ()) -> None:
         self._store = store
-        self._built = {name.hex(): page for table in built for name, page in table.pages.items()}
+        self._built = {name.hex(): table.pages for table in built for name in table.pages}
 
     def get(self, name: str) -> bytes | None:
         """One page, None where it is not there. Raises: CorruptPage: something else lies under that name; StoreError."""
-        return self._built.get(name) or _checked(name, self._store.objects([name])[0])
+        return self._made(name) or _checked(name, self._store.objects([name])[0])
 
     def size(self, name: str) -> int:
         """Bytes of a page that was just built; 0 for others."""
-        return len(self._built.get(name, b""))
+        return len(self._made(name) or b"")
 
     def each(self, names: Sequence[str]) -> Iterator[page_format.Page]:
         """The pages in that order, read in batches. Raises: CorruptPage: one is missing or damaged; StoreError."""
@@ -45,10 +45,14 @@ class Pages:
             wanted = [name for name in batch if name not in self._built]
             stored = dict(zip(wanted, self._store.objects(wanted), strict=True)) if wanted else {}
             for name in batch:
-                data = self._built.get(name) or _checked(name, stored.get(name))
+                data = self._made(name) or _checked(name, stored.get(name))
                 if data is None:
                     raise CorruptPage(f"page {name} is missing")
                 yield data
+
+    def _made(self, name: str) -> bytes | None:
+        pages = self._built.get(name)
+        return pages[bytes.fromhex(name)] if pages is not None else None
 
 
 def _checked(name: str, data: bytes | None) -> bytes | None:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from geosteer.errors import SourceError
 from geosteer.keys import TABLES, own_fields, root_field
-from geosteer.tables import page_builder
 from geosteer.timestamps import format_time, maybe_time
 from geosteer_loader.fetch import Copies
 from geosteer_loader.sources.counted import counted
@@ -23,11 +22,13 @@ from geosteer_loader.tables import provenance
 from geosteer_loader.tables.flatten import flatten
 from geosteer_loader.tables.origin_validation import load, note_passed_over
 from geosteer_loader.tables.path_lengths import flatten_views
+from geosteer_loader.tables.remembered import TableMemory, made_of
 from geosteer_loader.tables.validation_figures import JUDGED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from geosteer.tables import page_builder
     from geosteer_loader.config.config import Config, SourceConfig
     from geosteer_loader.progress import Meter
     from geosteer_loader.sources.mmdb_memory import Memory
@@ -196,13 +197,7 @@ def _sourced(
             name,
             ", ".join(f"{count} {state}" for state, count in sorted(report.judged.items())),
         )
-    if memory is not None:
-        ranges = {bits: family.counted() for bits, family in ranges.items()}
-    table = _built(name, ranges, fields, report.continents)
-    if memory is not None:
-        memory.built(
-            {bits: (table.fields[root_field(name, bits)], family.sizes()) for bits, family in ranges.items()}
-        )
+    table = _built(name, ranges, fields, report.continents, TableMemory(memory) if memory else None)
     log.info(
         "%s: %s prefixes, %s ranges in %.1f s",
         name, table.fields[f"{name}.prefixes"], table.fields[f"{name}.ranges"], time.monotonic() - began,
@@ -250,22 +245,26 @@ def _networks(
 
 
 def _built(
-    name: str, ranges: Mapping[int, Ranges], fields: Mapping[str, str], continents: Mapping[str, str]
+    name: str,
+    ranges: Mapping[int, Ranges],
+    fields: Mapping[str, str],
+    continents: Mapping[str, str],
+    memory: TableMemory | None = None,
 ) -> Table:
     try:
-        pages = {
-            bits: page_builder.build(bits, family.starts, family.records) for bits, family in ranges.items()
-        }
+        made = made_of(ranges, memory)
     except ValueError as exc:
         raise SourceError(f"{'networks' if name == 'nets' else f'sources.{name}'}: {exc}") from exc
     table = table_of(
         name,
-        pages,
+        {bits: family.pages for bits, family in made.items()},
         fields,
         prefixes=sum(family.prefixes for family in ranges.values()),
-        ranges=sum(len(family.starts) for family in ranges.values()),
+        ranges=sum(family.total for family in made.values()),
     )
-    return replace(table, ranges=ranges, continents=continents)
+    return replace(
+        table, ranges={bits: family.ranges for bits, family in made.items()}, continents=continents
+    )
 
 
 def table_of(

@@ -7,16 +7,19 @@ is disjoint as it is needs no more than a look at each prefix, nor do two source
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left, bisect_right
+from functools import cache, partial
 from itertools import compress, groupby, islice
 from operator import itemgetter, ne
 from typing import TYPE_CHECKING
 
+from geosteer.tables.page_builder import encode_record
 from geosteer_loader.sources.source import TiledSource
 from geosteer_loader.tables.ordered import merged, ordered, out_of_order
-from geosteer_loader.tables.ranges import RangeBuilder, Ranges
+from geosteer_loader.tables.ranges import Late, RangeBuilder, Ranges
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, MutableSequence, Sequence
+    from collections.abc import Iterable, Mapping, MutableSequence, Sequence
 
     from geosteer_loader.sources.report import Report
     from geosteer_loader.sources.source import Progress, Source, Tiles
@@ -72,18 +75,64 @@ def _stream(sources: Sequence[Source], report: Report, progress: Progress | None
 
 def _joined(tiles: Tiles) -> Ranges:
     """Ranges from prefixes that fill the space: equal neighbours become one."""
-    records = [record or "" for record in tiles.records]
-    prefixes = len(records) - records.count("")
-    first = [True, *map(ne, records, islice(records, 1, None))]
-    starts: MutableSequence[int] = array("I") if tiles.bits == 32 else []
-    starts.extend(compress(tiles.starts, first))
+    if tiles.edits is None:
+        starts, records = _merged(tiles)
+        return Ranges(bits=tiles.bits, starts=starts, records=records, prefixes=tiles.networks)
+    whole = cache(partial(_merged, tiles))
     return Ranges(
         bits=tiles.bits,
-        starts=starts,
-        records=list(compress(records, first)),
-        prefixes=prefixes,
-        since=tiles.since,
+        starts=Late(lambda: whole()[0]),
+        records=Late(lambda: whole()[1]),
+        prefixes=tiles.networks,
+        edits=tiles.edits,
+        part=_Part(tiles),
     )
+
+
+class _Part:
+    """What prefixes hold, as pages have it."""
+
+    def __init__(self, tiles: Tiles) -> None:
+        self._tiles = tiles
+        self._encoded = _Encoded(tiles.records.texts)
+
+    def __call__(self, first: int, prefix_len: int) -> tuple[MutableSequence[int], list[bytes]]:
+        """Where the ranges of a prefix begin, and their values. Raises: ValueError: a record is too long."""
+        bits, starts = self._tiles.bits, self._tiles.starts
+        low = bisect_right(starts, first) - 1
+        high = bisect_left(starts, first + (1 << (bits - prefix_len)), low)
+        values = list(map(self._encoded.__getitem__, self._tiles.records.pointers[low:high]))
+        different = [True, *map(ne, values, islice(values, 1, None))]
+        begin: MutableSequence[int] = array("I") if bits == 32 else []
+        begin.extend(compress(starts[low:high], different))
+        begin[0] = first
+        return begin, list(compress(values, different))
+
+
+class _Encoded(dict[int, bytes]):
+    """Pointer -> the record as pages have it."""
+
+    def __init__(self, texts: Mapping[int, str | None]) -> None:
+        super().__init__()
+        self._texts = texts
+        self._known: dict[str, bytes] = {}
+
+    def __missing__(self, pointer: int) -> bytes:
+        text = self._texts[pointer] or ""
+        encoded = self._known.get(text)
+        if encoded is None:
+            encoded = self._known[text] = encode_record(text)
+        self[pointer] = encoded
+        return encoded
+
+
+def _merged(tiles: Tiles, low: int = 0, high: int | None = None) -> tuple[MutableSequence[int], list[str]]:
+    """Where ranges begin, and their records, of some of the prefixes."""
+    records = [record or "" for record in tiles.records[low:high]]
+    first = [True, *map(ne, records, islice(records, 1, None))]
+    starts: MutableSequence[int] = array("I") if tiles.bits == 32 else []
+    starts.extend(compress(tiles.starts[low:high], first))
+    return starts, list(compress(records, first))
 
 
 def _overlay(sources: Sequence[Source], report: Report, progress: Progress | None) -> dict[int, Ranges]:

@@ -13,7 +13,7 @@ from geosteer_loader.tables.build import table_of
 from geosteer_loader.tables.path_lengths import check_room, merge_views
 from geosteer_loader.tables.prefix_index import PrefixIndex
 from geosteer_loader.tables.ranges import RangeBuilder
-from geosteer_loader.tables.recut import PageTree
+from geosteer_loader.tables.recut import PageTree, encoding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -50,7 +50,7 @@ class LiveTable:
         """By it routes are judged (RFC 6811); when it is another one, all prefixes are to be chosen anew."""
         self._texts: dict[str, str] = {}
         self._indexes = {bits: {view: PrefixIndex(bits) for view in views} for bits in sorted(FAMILIES)}
-        self._trees = {bits: PageTree(bits, self._content(bits)) for bits in self._indexes}
+        self._trees = {bits: PageTree(bits, encoding(self._content(bits))) for bits in self._indexes}
         self._touched: dict[int, set[int]] = {bits: set() for bits in self._indexes}
         for tree in self._trees.values():
             tree.rebuild()

@@ -4,15 +4,58 @@ from __future__ import annotations
 
 from array import array
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from operator import sub
-from typing import TYPE_CHECKING
-
-from geosteer_loader.sources.source import Since
+from typing import TYPE_CHECKING, NamedTuple, TypeVar, overload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, MutableSequence, Sequence
+    from collections.abc import Callable, Iterator, Mapping, MutableSequence
+
+    from geosteer_loader.sources.source import Edits
+
+T = TypeVar("T")
+
+
+class Late(Sequence[T]):
+    """A sequence that is made when it is first looked at."""
+
+    __slots__ = ("_made", "_make")
+
+    def __init__(self, make: Callable[[], Sequence[T]]) -> None:
+        self._make = make
+        self._made: Sequence[T] | None = None
+
+    def made(self) -> Sequence[T]:
+        """The sequence itself."""
+        if self._made is None:
+            self._made = self._make()
+        return self._made
+
+    def __len__(self) -> int:
+        return len(self.made())
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self.made())
+
+    @overload
+    def __getitem__(self, at: int) -> T: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[T]: ...
+    def __getitem__(self, at: int | slice) -> T | Sequence[T]:
+        return self.made()[at]
+
+
+class Since(NamedTuple):
+    """What is different from a table that was made before."""
+
+    root: str
+    """Digest of that table's root page, of one family; "" where there was none."""
+    sizes: Mapping[tuple[str, str], int]
+    """Record before and after -> number of addresses, of records that differ; "" where nothing is known."""
+    total: Mapping[str, int]
+    """Record -> how many addresses have it now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,8 +70,20 @@ class Ranges:
     """One for each start, neighbours differ; "" where nothing is known."""
     prefixes: int
     """Prefixes with a record that the sources gave."""
+    edits: Edits | None = None
+    """What has changed since an earlier reading, where the one source knows it."""
+    part: Callable[[int, int], tuple[Sequence[int], Sequence[bytes]]] | None = None
+    """What a prefix (first address, length) holds, as `recut.Content`; there with `edits`."""
     since: Since | None = None
-    """What has changed, where the one source knows it."""
+    """What has changed since an earlier table, where that is known."""
+
+    def whole(self) -> tuple[Sequence[int], Sequence[str]]:
+        """Starts and records, as fast as they can be read."""
+        starts, records = self.starts, self.records
+        return (
+            starts.made() if isinstance(starts, Late) else starts,
+            records.made() if isinstance(records, Late) else records,
+        )
 
     def covered(self) -> int:
         """Number of addresses that have a record."""
@@ -39,8 +94,9 @@ class Ranges:
         if self.since is not None:
             return self.since.total
         total: defaultdict[str, int] = defaultdict(int)
-        sizes = map(sub, chain(islice(self.starts, 1, None), (1 << self.bits,)), self.starts)
-        for size, record in zip(sizes, self.records, strict=True):
+        starts, records = self.whole()
+        sizes = map(sub, chain(islice(starts, 1, None), (1 << self.bits,)), starts)
+        for size, record in zip(sizes, records, strict=True):
             total[record] += size
         return total
 

@@ -11,18 +11,21 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from geosteer.errors import CorruptPage
 from geosteer.keys import digest
 from geosteer.tables import page_builder
 from geosteer.tables.page_builder import Built
 from geosteer.tables.page_format import MAX_ENTRIES, MAX_LEAVES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from geosteer_loader.tables.ranges import Ranges
 
-    Content = Callable[[int, int], Ranges]
-    """What a prefix (first address, length) holds."""
+    Content = Callable[[int, int], tuple[Sequence[int], Sequence[bytes]]]
+    """What a prefix (first address, length) holds: where ranges begin, and their records as pages have them."""
+    Outlined = tuple[int, int, int, bytes]
+    """A leaf: its first address, prefix length, number of entries and digest."""
 
 TOO_MANY = 3
 """Where more than one leaf in so many is touched, all are made anew: that costs less."""
@@ -33,21 +36,29 @@ class _Leaf:
     prefix_len: int
     name: bytes
     page: bytes
+    """b"" where it is not made before it is asked for."""
     entries: int
-    first: str
-    last: str
-    """Records at both ends: equal ones of neighbours are one range."""
+    first: bytes
+    last: bytes
+    """Values at both ends: equal ones of neighbours are one range."""
 
 
 class PageTree:
     """All pages of one family of a table."""
 
-    def __init__(self, bits: int, content: Content) -> None:
-        """Nothing is read before `rebuild`. Args: bits: 32 or 128; content: asked for what prefixes hold now."""
+    def __init__(self, bits: int, content: Content, leaves: Iterable[Outlined] = ()) -> None:
+        """Nothing is read before `rebuild`, or before `update` where there are *leaves* already.
+
+        Args: bits: 32 or 128; content: asked for what prefixes hold now; leaves: what `outlined` gave once, of content
+        that differs only in what the first update says; these are taken as they are, without their pages.
+        """
         self._bits = bits
         self._content = content
-        self._leaves: dict[int, _Leaf] = {}
-        self._starts: list[int] = []
+        self._leaves = {
+            start: _Leaf(length, name, b"", entries, b"", b"") for start, length, entries, name in leaves
+        }
+        self._starts = list(self._leaves)
+        self._given = bool(self._leaves)
 
     def rebuild(self) -> None:
         """Make all pages anew. Raises: ValueError: there are more than workers take."""
@@ -60,7 +71,7 @@ class PageTree:
         Raises: ValueError: there are more pages than workers take.
         """
         old = self._holding(touched)
-        if TOO_MANY * len(old) > len(self._leaves):
+        if TOO_MANY * len(old) > len(self._leaves) and not self._given:
             self.rebuild()
             return len(self._leaves)
         leaves = {start: leaf for start, leaf in self._leaves.items() if start not in old}
@@ -77,7 +88,7 @@ class PageTree:
 
     @property
     def ranges(self) -> int:
-        """Ranges of the whole family, equal neighbours counted as one."""
+        """Ranges of the whole family, equal neighbours counted as one; not of a tree that began with given leaves."""
         total, last = 0, None
         for start in self._starts:
             leaf = self._leaves[start]
@@ -89,12 +100,31 @@ class PageTree:
         """All pages, as `page_builder.build` gives them."""
         built = Built()
         names = []
+        if self._given:
+            built.pages = LatePages(self._page, {leaf.name: start for start, leaf in self._leaves.items()})
         for start in self._starts:
             leaf = self._leaves[start]
             built.pages[leaf.name] = leaf.page
             names.append(leaf.name)
         page_builder.add_inner(built, self._bits, self._starts, names)
         return built
+
+    def outlined(self) -> list[Outlined]:
+        """Each leaf, in address order."""
+        leaves = self._leaves
+        return [
+            (start, leaf.prefix_len, leaf.entries, leaf.name)
+            for start in self._starts
+            for leaf in (leaves[start],)
+        ]
+
+    def _page(self, start: int) -> bytes:
+        """The page of a leaf, made now. Raises: CorruptPage: it is not the one that was given."""
+        leaf = self._leaves[start]
+        made = self._pieces(start, leaf.prefix_len).get(start)
+        if made is None or made.name != leaf.name:
+            raise CorruptPage(f"page {leaf.name.hex()} is not what was remembered of it")
+        return made.page
 
     def _holding(self, touched: Iterable[tuple[int, int]]) -> dict[int, None]:
         """Starts of the leaves that hold, or lie in, what is touched."""
@@ -108,17 +138,15 @@ class PageTree:
 
     def _pieces(self, start: int, prefix_len: int) -> dict[int, _Leaf]:
         """The leaves that a prefix comes to by itself."""
-        ranges = self._content(start, prefix_len)
-        values = [page_builder.encode_record(record) for record in ranges.records]
-        return dict(self._encoded(start, prefix_len, ranges, values))
+        starts, values = self._content(start, prefix_len)
+        return dict(self._encoded(start, prefix_len, starts, values))
 
     def _encoded(
-        self, start: int, prefix_len: int, ranges: Ranges, values: Sequence[bytes]
+        self, start: int, prefix_len: int, starts: Sequence[int], values: Sequence[bytes]
     ) -> Iterator[tuple[int, _Leaf]]:
-        starts, records = ranges.starts, ranges.records
         for low, high, prefix, length in page_builder.cut(self._bits, starts, values, start, prefix_len):
             page = page_builder.encode(self._bits, 0, prefix, length, starts[low:high], values[low:high])
-            yield prefix, _Leaf(length, digest(page), page, high - low, records[low], records[high - 1])
+            yield prefix, _Leaf(length, digest(page), page, high - low, values[low], values[high - 1])
 
     def _join(self, leaves: dict[int, _Leaf], start: int) -> None:
         """Join a leaf with its sibling, and what that gives with its own, as long as it fits a page."""
@@ -144,3 +172,29 @@ class PageTree:
                 f"the table needs {len(leaves)} pages, more than the {MAX_LEAVES} that workers take"
             )
         self._leaves, self._starts = leaves, sorted(leaves)
+
+
+def encoding(ranges: Callable[[int, int], Ranges]) -> Content:
+    """The content that *ranges* gives."""
+
+    def content(start: int, prefix_len: int) -> tuple[Sequence[int], Sequence[bytes]]:
+        part = ranges(start, prefix_len)
+        return part.starts, [page_builder.encode_record(record) for record in part.records]
+
+    return content
+
+
+class LatePages(dict[bytes, bytes]):
+    """Pages by their digest; b"" stands for those that are made when they are asked for."""
+
+    def __init__(self, make: Callable[[int], bytes], starts: Mapping[bytes, int]) -> None:
+        """Args: make: the page of the leaf that begins at an address; starts: digest of each leaf -> where it begins."""
+        super().__init__()
+        self._make = make
+        self._starts = starts
+
+    def __getitem__(self, name: bytes) -> bytes:
+        page = super().__getitem__(name)
+        if not page:
+            page = self[name] = self._make(self._starts[name])
+        return page

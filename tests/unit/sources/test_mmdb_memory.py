@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from geosteer.errors import CorruptPage
 from geosteer.tables import page_builder
 from geosteer_loader.impact.census import Census
 from geosteer_loader.sources.mmdb import MmdbSource
@@ -19,6 +18,8 @@ from geosteer_loader.sources.report import Report
 from geosteer_loader.sources.source_files import SourceFile
 from geosteer_loader.store.pages import Pages
 from geosteer_loader.tables.flatten import flatten
+from geosteer_loader.tables.recut import PageTree
+from geosteer_loader.tables.remembered import TableMemory, made_of
 from support.mmdb_writer import Database
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from geosteer_loader.tables.ranges import Ranges
+    from geosteer_loader.tables.remembered import Made
 
 NETWORKS = (
     "1.0.0.0/24", "1.0.1.0/24", "1.2.0.0/15", "8.0.0.0/9", "8.128.0.0/9", "200.0.0.0/8",
@@ -76,11 +78,11 @@ def published(ranges: dict[int, Ranges]) -> dict[int, page_builder.Built]:
     return {bits: page_builder.build(bits, family.starts, family.records) for bits, family in ranges.items()}
 
 
-def remembered(path: Path, memory: Memory) -> tuple[dict[int, Ranges], list[Any]]:
+def remembered(path: Path, memory: Memory) -> tuple[dict[int, Ranges], list[Any], dict[int, Made]]:
+    """What is read, what is told of it, and the pages, with what is remembered of each."""
     ranges, told = read(path, memory)
-    roots = {bits: built.root.hex() for bits, built in published(ranges).items()}
-    memory.built({bits: (roots[bits], family.sizes()) for bits, family in ranges.items()})
-    return ranges, told
+    made = made_of(ranges, TableMemory(memory))
+    return {bits: family.ranges for bits, family in made.items()}, told, made
 
 
 def content(ranges: dict[int, Ranges]) -> dict[int, Any]:
@@ -101,18 +103,36 @@ class Nowhere:
 def test_what_is_read_with_a_memory_is_what_is_read_without(
     files: list[tuple[list[int | None], bool, bool]], record_size: int, tmp_path: Path
 ):
-    memory_path = tmp_path / "kept"
-    memory_path.unlink(missing_ok=True)
+    forget(tmp_path)
     before: dict[int, Ranges] | None = None
     for entries, alias, more in files:
         path = write(tmp_path / "some.mmdb", entries, record_size, alias=alias, more=more)
-        ranges, told = remembered(path, Memory(memory_path, "1", least_nodes=1))
-        whole, told_whole = read(path)
-        assert content(ranges) == content(whole)
-        assert told == told_whole
-        if before is not None:
-            compare_counts(before, ranges, whole)
-        before = ranges
+        before = compare(path, Memory(tmp_path / "kept", "1", least_nodes=1), before)
+
+
+def forget(folder: Path) -> None:
+    for path in folder.glob("kept*"):
+        path.unlink()
+
+
+def compare(path: Path, memory: Memory, before: dict[int, Ranges] | None) -> dict[int, Ranges]:
+    """Read a file with a memory and without it. Args: before: what the memory had read last."""
+    ranges, told, made = remembered(path, memory)
+    whole, told_whole = read(path)
+    assert content(ranges) == content(whole)
+    assert told == told_whole
+    for bits, built in published(whole).items():
+        pages = made[bits].pages
+        assert (pages.root, pages.height, pages.leaves) == (built.root, built.height, built.leaves)
+        assert pages.children == built.children
+        assert [(name, pages.pages[name]) for name in pages.pages] == list(built.pages.items())
+        assert made[bits].total == len(whole[bits].starts)
+        assert dict(ranges[bits].sizes()) == {
+            record: size for record, size in whole[bits].sizes().items() if size
+        }
+    if before is not None:
+        compare_counts(before, ranges, whole)
+    return ranges
 
 
 def compare_counts(before: dict[int, Ranges], ranges: dict[int, Ranges], whole: dict[int, Ranges]) -> None:
@@ -121,29 +141,90 @@ def compare_counts(before: dict[int, Ranges], ranges: dict[int, Ranges], whole: 
     pages = Pages(Nowhere(), [*old.values(), *new.values()])  # type: ignore[arg-type]
     for bits, suffix in ((32, "geo.v4"), (128, "geo.v6")):
         roots = old[bits].root.hex(), new[bits].root.hex()
-        assert dict(ranges[bits].sizes()) == {
-            key: size for key, size in replace(whole[bits], since=None).sizes().items() if size
-        }
         given_ranges = Census(pages, {suffix: roots}, {roots[1]: ranges[bits]})
         assert dict(given_ranges.pairs(suffix)) == dict(Census(pages, {suffix: roots}).pairs(suffix))
+
+
+MANY = [f"11.{number >> 8}.{number & 255}.0/24" for number in range(1024)] + [
+    f"2a{number >> 8:02x}:{(number & 255) << 8:x}::/24" for number in range(512)
+]
+TOWNS = [
+    {"country": {"iso_code": "US"}, "location": {"latitude": number / 8, "longitude": -number / 16}}
+    for number in range(400)
+]
+
+
+@pytest.fixture(scope="module")
+def large() -> Database:
+    """A database of many pages, each network of which may have any of many places."""
+    database = Database(record_size=32)
+    for number, town in enumerate(TOWNS):
+        database.add(f"100.{number >> 8}.{number & 255}.0/24", town)
+    for number, network in enumerate(MANY):
+        database.add(network, TOWNS[number * 7 % len(TOWNS)])
+    return database
+
+
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    edits=st.lists(
+        st.lists(
+            st.tuples(st.integers(0, len(MANY) - 1), st.integers(1, 400), st.integers(0, len(TOWNS) - 1), st.booleans()),
+            max_size=6,
+        ),
+        min_size=1,
+        max_size=3,
+    )
+)  # fmt: skip
+def test_pages_that_are_mended_are_those_made_anew(
+    edits: list[list[tuple[int, int, int, bool]]], large: Database, tmp_path: Path
+):
+    forget(tmp_path)
+    for number, network in enumerate(MANY):
+        large.add(network, TOWNS[number * 7 % len(TOWNS)])
+    before = compare(
+        large.write(tmp_path / "large.mmdb"), Memory(tmp_path / "kept", "1", least_nodes=1), None
+    )
+    for edit in edits:
+        for low, length, town, alike in edit:
+            for number, network in enumerate(MANY[low : low + length]):
+                large.add(network, TOWNS[town if alike else (town + number) % len(TOWNS)])
+        memory = Memory(tmp_path / "kept", "1", least_nodes=1)
+        before = compare(large.write(tmp_path / "large.mmdb"), memory, before)
+        assert all(family.since is not None and family.since.root for family in before.values())
+
+
+def test_a_page_that_is_not_what_was_remembered_is_refused(large, tmp_path):
+    path = large.write(tmp_path / "large.mmdb")
+    memory = Memory(tmp_path / "kept", "1", least_nodes=1)
+    _, _, made = remembered(path, memory)
+    start, length, entries, _ = made[32].leaves[0]
+    other = [(start, length, entries, bytes(16)), *made[32].leaves[1:]]
+    ranges, _ = read(path, memory)
+    part = ranges[32].part
+    assert part is not None
+    tree = PageTree(32, part, other)
+    tree.update([])
+    with pytest.raises(CorruptPage, match="is not what was remembered"):
+        tree.built().pages[bytes(16)]
 
 
 def test_a_tree_with_other_places_alone_is_not_walked_again(tmp_path, monkeypatch):
     memory = Memory(tmp_path / "kept", "1", least_nodes=1)
     remembered(write(tmp_path / "first.mmdb", [0] * 10, 24), memory)
     monkeypatch.setattr(SearchTree, "walk", None)
-    ranges, _ = read(write(tmp_path / "second.mmdb", [0] * 5 + [1] + [0] * 4, 24), memory)
+    ranges, _, _ = remembered(write(tmp_path / "second.mmdb", [0] * 5 + [1] + [0] * 4, 24), memory)
     since = ranges[32].since
     assert since is not None
     assert since.sizes == {("DE", "US 1.5 2.5"): 1 << 24}
 
 
-@pytest.mark.parametrize("harm", ["cut", "byte", "builder", "empty", "folder", "mode"])
-def test_a_kept_reading_that_is_not_whole_is_not_used(harm, tmp_path):
-    kept = tmp_path / "kept"
-    path = write(tmp_path / "first.mmdb", [0, 1, 2, 3, 4] * 2, 28)
-    remembered(path, Memory(kept, "1", least_nodes=1))
-    assert Memory(kept, "1").load() is not None
+@pytest.mark.parametrize("name", ["kept", "kept.table"])
+@pytest.mark.parametrize("harm", ["cut", "byte", "builder", "empty", "folder", "mode", "foreign", "gone"])
+def test_what_is_kept_is_not_used_unless_it_is_whole(harm, name, tmp_path):
+    kept = tmp_path / name
+    first = write(tmp_path / "first.mmdb", [0, 1, 2, 3, 4] * 2, 28)
+    ranges, _, _ = remembered(first, Memory(tmp_path / "kept", "1", least_nodes=1))
     data = kept.read_bytes()
     builder = "2" if harm == "builder" else "1"
     if harm == "cut":
@@ -157,8 +238,19 @@ def test_a_kept_reading_that_is_not_whole_is_not_used(harm, tmp_path):
         kept.mkdir()
     elif harm == "mode":
         kept.chmod(0o666)
-    assert Memory(kept, builder).load() is None
-    assert content(read(path, Memory(kept, builder, least_nodes=1))[0]) == content(read(path)[0])
+    elif harm == "foreign":  # whole, but of another database
+        other = tmp_path / "other"
+        other.mkdir()
+        database = write(tmp_path / "other.mmdb", [1] * 10, 28, more=True)
+        remembered(database, Memory(other / "kept", "1", least_nodes=1))
+        kept.write_bytes((other / name).read_bytes())
+    elif harm == "gone":
+        kept.unlink()
+    memory = Memory(tmp_path / "kept", builder, least_nodes=1)
+    if harm != "foreign":
+        reading = memory.load()
+        assert reading is None or TableMemory(memory).load(reading.seal) == {}
+    compare(write(tmp_path / "second.mmdb", [4, 3, 2, 1, 0] * 2, 28), memory, ranges)
 
 
 def test_sizes_of_another_reading_are_not_believed(tmp_path):
@@ -170,8 +262,7 @@ def test_sizes_of_another_reading_are_not_believed(tmp_path):
     table.write_bytes(old)
     reading = memory.load()
     assert reading is not None
-    assert reading.tables == {}
-    assert json.loads(old.partition(b"\n")[2])["tables"]
+    assert TableMemory(memory).load(reading.seal) == {}
 
 
 def test_a_small_database_is_not_kept(tmp_path):

@@ -13,7 +13,7 @@ from geosteer_loader.tables.flatten import sweep
 from geosteer_loader.tables.path_lengths import merge_views
 from geosteer_loader.tables.prefix_index import PrefixIndex
 from geosteer_loader.tables.ranges import RangeBuilder
-from geosteer_loader.tables.recut import PageTree
+from geosteer_loader.tables.recut import PageTree, encoding
 from support.long import examples
 from support.tables import LONG
 
@@ -51,7 +51,7 @@ def test_after_every_change_the_pages_are_those_of_a_whole_build(bits, seed, ste
     dice = random.Random(seed)
     records = {drawn(dice, bits): dice.choice(RECORDS) for _ in range(dice.choice((0, 5, 300, 1500)))}
     index = PrefixIndex(bits)
-    tree = PageTree(bits, index.ranges)
+    tree = PageTree(bits, encoding(index.ranges))
     index.update(records.items())
     tree.rebuild()
     for count in steps:
@@ -78,7 +78,7 @@ def test_one_change_of_a_large_table_touches_one_leaf():
     dice = random.Random(7)
     records = {drawn(dice, 32): f"AS{dice.randrange(5000)}" for _ in range(30_000)}
     index = PrefixIndex(32)
-    tree = PageTree(32, index.ranges)
+    tree = PageTree(32, encoding(index.ranges))
     index.update(records.items())
     tree.rebuild()
     before = tree.built().pages
@@ -103,7 +103,7 @@ def test_a_table_of_several_vantage_points_is_mended_the_same_way(seed, rounds):
         builder = RangeBuilder(32, low, low + (1 << (32 - prefix_len)))
         return merge_views(builder, {name: view.ranges(low, prefix_len) for name, view in views.items()})
 
-    tree = PageTree(32, content)
+    tree = PageTree(32, encoding(content))
     for view in views.values():
         view.update({drawn(dice, 32): str(dice.randrange(1, 16)) for _ in range(400)}.items())
     tree.rebuild()
