@@ -7,6 +7,8 @@ import os
 import random
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from contextlib import contextmanager
 from select import POLLIN, poll
@@ -414,6 +416,57 @@ def test_signals_between_questions_are_taken(config: Path) -> None:
         assert worker.ask(WWW, subnet="8.8.8.0/24") == expected
         wait_until(lambda: has_compiled(worker))
         assert worker.ask(WWW, subnet="8.8.8.0/24") == expected
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_connection_made_anew_is_heard(
+    config: Path, redis_server: RedisServer, prefix: str, variant: str
+) -> None:
+    """Whatever number its descriptor has: the one before it had the same, or another one that is closed."""
+    key = Keys(prefix).override
+    with started(config, variant) as worker, redis_server.client() as client:
+        before = worker.ask(WWW, subnet="8.8.8.0/24")
+        address = worker.address(WWW, "8.8.8.0/24")
+        (chosen,) = [name for name, node in document()["nodes"].items() if address in node["a"]]
+        for _ in range(3):
+            client.client_kill_filter(_type="normal", skipme=True)
+            client.hset(key, chosen, '{"state": "down"}')
+            wait_until(lambda: worker.ask(WWW, subnet="8.8.8.0/24") != before)
+            client.hdel(key, chosen)
+            wait_until(lambda: worker.ask(WWW, subnet="8.8.8.0/24") == before)
+
+
+ONE_READ = """
+import os, sys, time
+sys.path.insert(0, sys.argv[1])
+from geosteer.counters.counters import Counters
+from geosteer.powerdns import compiled
+made = compiled.load(Counters("pdns"))
+made.set_services([(b"www.cdn.example.net", None, None)])
+wake, redis = os.pipe()[0], os.open(sys.argv[2], os.O_RDONLY) if len(sys.argv) > 2 else -1
+print(made.serve(wake, redis, 1, time.monotonic() + 60, 9, False))
+"""
+
+
+@pytest.mark.parametrize("stdin", ["pipe", "file"])
+@pytest.mark.parametrize("redis", ["none", "file"])
+def test_what_epoll_cannot_watch_is_polled(tmp_path: Path, stdin: str, redis: str) -> None:
+    """A file is always ready: as stdin it is read, and as Redis it is left to Python."""
+    path = tmp_path / "questions"
+    path.write_bytes(GOOD)
+    more = [str(path)] if redis == "file" else []
+    reader, writer = os.pipe()
+    os.write(writer, GOOD)
+    os.close(writer)
+    if stdin == "file":
+        os.close(reader)
+        reader = os.open(path, os.O_RDONLY)
+    command = [sys.executable, "-I", "-c", ONE_READ, str(EXTENSION.parents[2]), *more]
+    try:
+        said = subprocess.check_output(command, stdin=reader, text=True)
+    finally:
+        os.close(reader)
+    assert said == f"{None if more else GOOD!r}\n"
 
 
 def test_without_it_a_worker_starts_as_well(config: Path, tmp_path: Path) -> None:

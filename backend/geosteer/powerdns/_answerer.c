@@ -20,6 +20,8 @@
 #include <poll.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -28,6 +30,8 @@ enum {
     CHUNK = 1 << 16,        /* bytes read at once, as in Python */
     FEWEST = 1 << 8,        /* places for replies at first; three quarters of them are used at most */
     MOST = 1 << 15,         /* at most */
+    RECENT = 1 << 11,       /* places for questions */
+    LONGEST_RECENT = 256,   /* bytes of one */
     SEVERAL = 0xFFFF,       /* of tree.py, as this one */
     QUICK = 13,
     LONGEST_ADDRESS = 45,   /* characters */
@@ -46,6 +50,7 @@ enum {
     MOST_KEYS = 1 << 20,
     LONGEST_KEY = 512,      /* bytes of a key that is read here */
     REPLY = 1 << 14,        /* bytes of a reply that are read at once, as channel.py does */
+    UNTRIED = -2,           /* whether there is epoll */
     ANY_SCOPE = 255,        /* under which it is noted that the entries that name a client have a reply, whatever its scope */
 };
 
@@ -112,6 +117,12 @@ typedef struct {
     uint8_t scope, is_record;
 } Answer;
 
+/* A question of late, by its hash, and where its answer stands. */
+typedef struct {
+    uint64_t tag;
+    uint32_t number;        /* plus one; 0: the place is empty */
+} Recent;
+
 /* What a question led to besides its reply. */
 typedef struct {
     unsigned __int128 address;
@@ -139,13 +150,51 @@ typedef struct {
     uint32_t by_name_mask;
     Answer *answers;
     uint32_t answer_mask, answer_count;
+    Recent *recent;
+    uint64_t key[2];        /* of the hash; a new one makes all recent questions unknown */
     unsigned long long answered;
     double asked;           /* when the question was read that was left to Python */
+    int epoll;              /* of stdin, the pipe that wakes, and Redis; below 0: none is to be had */
+    int watched;            /* Redis, there */
 } Answerer;
 
 static char in[CHUNK];
 
 static PyObject *str_cells, *str_index, *str_starts, *str_shift, *str_mask, *str_host, *str_page;
+
+/* ------------------------------------------------------------------ questions of late */
+
+static uint64_t turned(uint64_t number, int bits) { return number << bits | number >> (64 - bits); }
+
+static void sip_round(uint64_t v[4]) {
+    v[0] += v[1], v[1] = turned(v[1], 13) ^ v[0], v[0] = turned(v[0], 32);
+    v[2] += v[3], v[3] = turned(v[3], 16) ^ v[2];
+    v[0] += v[3], v[3] = turned(v[3], 21) ^ v[0];
+    v[2] += v[1], v[1] = turned(v[1], 17) ^ v[2], v[2] = turned(v[2], 32);
+}
+
+/* SipHash-1-3 (Aumasson and Bernstein, 2012), as Python hashes bytes: 64 bits that stand for a question, by a key that nobody
+ * outside knows. reply_memory.py has it likewise. */
+static uint64_t tag_of(const uint64_t key[2], const char *data, size_t size) {
+    uint64_t v[4] = {
+        key[0] ^ 0x736f6d6570736575u, key[1] ^ 0x646f72616e646f6du, key[0] ^ 0x6c7967656e657261u, key[1] ^ 0x7465646279746573u};
+    uint64_t word = 0, last = (uint64_t)size << 56;
+    for (; size >= 8; data += 8, size -= 8) {
+        memcpy(&word, data, 8);
+        v[3] ^= word;
+        sip_round(v);
+        v[0] ^= word;
+    }
+    for (size_t at = 0; at < size; at++) last |= (uint64_t)(unsigned char)data[at] << (8 * at);
+    v[3] ^= last;
+    sip_round(v);
+    v[0] ^= last;
+    v[2] ^= 0xff;
+    for (int round = 0; round < 3; round++) sip_round(v);
+    return v[0] ^ v[1] ^ v[2] ^ v[3];
+}
+
+static void forget_recent(Answerer *self) { self->key[0]++; }
 
 /* ------------------------------------------------------------------ memory of replies */
 
@@ -167,6 +216,7 @@ static void forget_answers(Answerer *self) {
     uint32_t places = self->answers ? self->answer_mask + 1 : 0;
     self->answers = NULL;
     self->answer_mask = self->answer_count = 0;
+    forget_recent(self);
     for (uint32_t at = 0; at < places; at++) {
         if (old[at].is_record) Py_DECREF((PyObject *)(uintptr_t)old[at].called);
         Py_XDECREF(old[at].reply);
@@ -183,6 +233,7 @@ static int more_answers(Answerer *self) {
     }
     self->answers = fresh;
     self->answer_mask = more - 1;
+    forget_recent(self);
     for (uint32_t at = 0; at < places; at++)
         if (old[at].reply) *find_answer(self, old[at].called, old[at].service, old[at].scope) = old[at];
     PyMem_Free(old);
@@ -849,6 +900,13 @@ static uint32_t take_apart(const Answerer *self, const char *data, Py_ssize_t si
 static const Answer *answer_to(const Answerer *self, const char *data, Py_ssize_t size, Search *search) {
     search->missing = search->records = 0;
     search->record = NULL;
+    Recent *recent = NULL;
+    uint64_t tag = 0;
+    if (self->answers && size <= LONGEST_RECENT) {
+        tag = tag_of(self->key, data, (size_t)size);
+        recent = &self->recent[tag % RECENT];
+        if (recent->tag == tag && recent->number) return &self->answers[recent->number - 1];
+    }
     uint32_t scope = take_apart(self, data, size, search);
     if (!scope) return NULL;
     const Service *service = &self->services[search->service];
@@ -868,7 +926,9 @@ static const Answer *answer_to(const Answerer *self, const char *data, Py_ssize_
         if (!self->answers) return NULL;
     }
     const Answer *answer = find_answer(self, called, search->service, scope);
-    return answer->reply ? answer : NULL;
+    if (!answer->reply) return NULL;
+    if (recent) *recent = (Recent){.tag = tag, .number = (uint32_t)(answer - self->answers) + 1};
+    return answer;
 }
 
 static void count(Answerer *self, Py_ssize_t slot) {
@@ -1088,6 +1148,41 @@ static PyObject *set_reads(Answerer *self, PyObject *args) {
 
 /* ------------------------------------------------------------------ the loop */
 
+/* Have epoll watch these three, where it can: a wait costs half of one with poll. Done anew each time, since a descriptor may have
+ * been closed, and its number be another one's. */
+static void watch(Answerer *self, const struct pollfd fds[3]) {
+    struct epoll_event event = {.events = EPOLLIN};
+    if (self->epoll == UNTRIED) {
+        self->epoll = epoll_create1(EPOLL_CLOEXEC);
+        for (uint32_t at = 0; at < 2 && self->epoll >= 0; at++) {
+            event.data.u32 = at;
+            if (!epoll_ctl(self->epoll, EPOLL_CTL_ADD, fds[at].fd, &event)) continue;
+            close(self->epoll);  /* stdin is a file, for example */
+            self->epoll = -1;
+        }
+    }
+    if (self->epoll < 0) return;
+    if (self->watched >= 0 && self->watched != fds[2].fd) epoll_ctl(self->epoll, EPOLL_CTL_DEL, self->watched, &event);
+    self->watched = fds[2].fd;
+    if (self->watched < 0) return;
+    event.events = (uint32_t)fds[2].events;  /* the same numbers as poll's */
+    event.data.u32 = 2;
+    if (!epoll_ctl(self->epoll, EPOLL_CTL_MOD, self->watched, &event)) return;
+    if (!epoll_ctl(self->epoll, EPOLL_CTL_ADD, self->watched, &event)) return;
+    close(self->epoll);
+    self->epoll = -1;
+}
+
+/* As poll, with what `watch` was told. */
+static int wait_for(const Answerer *self, struct pollfd fds[3], int timeout) {
+    struct epoll_event came[3];
+    if (self->epoll < 0) return poll(fds, 3, timeout);
+    int ready = epoll_wait(self->epoll, came, 3, timeout);
+    for (int at = 0; at < 3; at++) fds[at].revents = 0;
+    for (int at = 0; at < ready; at++) fds[came[at].data.u32].revents = (short)came[at].events;
+    return ready;
+}
+
 /* serve(wake, redis, events, due, most, at_rest) */
 static PyObject *serve(Answerer *self, PyObject *args) {
     struct pollfd fds[3] = {{.fd = 0, .events = POLLIN}, {.events = POLLIN}, {.fd = -1}};
@@ -1099,12 +1194,13 @@ static PyObject *serve(Answerer *self, PyObject *args) {
     if (!PyArg_ParseTuple(args, "iiidLp", &fds[1].fd, &fds[2].fd, &events, &due, &most, &at_rest)) return NULL;
     fds[2].events = (short)events;
     self->answered = 0;
+    watch(self, fds);
     while (self->by_name && now < due && most > (long long)self->answered) {
         double milliseconds = (due - now) * 1000 + 1;
         int timeout = milliseconds < 60000 ? (int)milliseconds : 60000, ready;
         ssize_t size;
         Py_BEGIN_ALLOW_THREADS  /* one that looks a name up, if any */
-        ready = poll(fds, 3, timeout);
+        ready = wait_for(self, fds, timeout);
         Py_END_ALLOW_THREADS
         now = monotonic();
         if (ready <= 0 || fds[1].revents || now >= due) break;
@@ -1368,6 +1464,8 @@ static PyObject *make(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(na
     allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
     Answerer *self = (Answerer *)allocate(type, 0);
     if (!self) return NULL;
+    self->epoll = UNTRIED;
+    self->watched = -1;
     if (PyObject_GetBuffer(cells, &self->cells, PyBUF_WRITABLE | PyBUF_ND | PyBUF_FORMAT) < 0 ||
         PyObject_GetBuffer(floors, &self->floors, PyBUF_SIMPLE) < 0) {
         Py_DECREF(self);
@@ -1379,6 +1477,12 @@ static PyObject *make(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(na
         return NULL;
     }
     self->hits = hits;
+    self->recent = PyMem_Calloc(RECENT, sizeof *self->recent);
+    if (!self->recent || getrandom(self->key, sizeof self->key, 0) != sizeof self->key) {
+        self->recent ? PyErr_SetFromErrno(PyExc_OSError) : PyErr_NoMemory();
+        Py_DECREF(self);
+        return NULL;
+    }
     return (PyObject *)self;
 }
 
@@ -1388,6 +1492,8 @@ static void end(Answerer *self) {
     forget_services(self);
     forget_reads(self);
     Py_CLEAR(self->again);
+    PyMem_Free(self->recent);
+    if (self->epoll >= 0) close(self->epoll);
     PyBuffer_Release(&self->cells);
     PyBuffer_Release(&self->floors);
     freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
