@@ -35,6 +35,8 @@ PACE = 20e-6
 """Seconds between two questions to any worker, however many there are: a busy host, not a flood."""
 REST = 0.01
 """Seconds of silence before each write."""
+CALM = 2.0
+"""Seconds after the first answers in which workers finish what follows a start: a snapshot, the part in C."""
 CONTROL = "bare processes"
 """That are told and read one key each, as little as a worker could do: what of the rest is the machine's."""
 ASKED = "bare processes, asked"
@@ -58,6 +60,7 @@ def run(stage: Stage) -> Section:
             for way, server in (("direct", primary), ("through a replica", replica)):
                 command = [str(WORKER), "--config", str(_settings(stage, server, way))]
                 with Crowd(count, command, _network(stage)) as crowd:
+                    time.sleep(0.0 if stage.quick else CALM)
                     samples[f"{count} {way}"] = _trials(
                         primary, crowd, stage.scaled(max(4800 // count, 60) // 4, 10)
                     )

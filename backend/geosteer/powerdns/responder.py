@@ -147,6 +147,8 @@ class Responder:
         self._tier.leave_uncut()
         self.decider.empty_as_well(answerer)
         answerer.set_again(self._again)
+        import geosteer.powerdns.shortlists  # noqa: F401  # not after the first change, of which all workers hear at once
+
         self._describe_services()
 
     def _take(self, key: bytes, sent_at: float, unsent: bytes, reply: bytes | dict[str, str]) -> bool:
