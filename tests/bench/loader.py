@@ -103,20 +103,13 @@ def changes(stage: Stage, section: Section) -> None:
         "first": first, "1 % scattered": scattered, "first again": first, "1 % with other prefixes": recut,
         "unchanged": recut,
     }  # fmt: skip
-    server = stage.redis()
-    try:
-        used = {}
-        for name, path in publishes.items():
-            config = zone.geosteer_toml(stage.folder / "changes.toml", server.url, {"geo": path}, keep=1)
-            # what a publish that reads changes alone is for; the folder is empty at first
-            config.write_text(
-                f'[sources]\nremember = true\ncache = "{stage.folder / "copies"}"\n{config.read_text()}'
-            )
-            used[name] = stage.timed([*PUBLISH, str(config)])[1]
-    finally:
-        server.close()
+    used = _followed(stage, publishes, remember=True)
+    without = _followed(stage, {name: publishes[name] for name in ("first", "1 % scattered")}, remember=False)
     table = Table(f"Loader: a change of a city table of {size:,} networks", ["publish", "CPU s", "peak MiB"])
     table.rows += [[name, usage["cpu"], usage["peak"]] for name, usage in used.items()]
+    table.rows += [
+        [f"{name}, without `remember`", usage["cpu"], usage["peak"]] for name, usage in without.items()
+    ]
     table.rows.append(["maxminddb goes over the file once", read["cpu"], read["peak"]])
     section.tables.append(table)
     note = f"{size:,} networks"
@@ -124,9 +117,27 @@ def changes(stage: Stage, section: Section) -> None:
     section.judge("loader.read.first", cpu["first"] / read["cpu"], note)
     section.judge("loader.read.change", cpu["1 % scattered"] / read["cpu"], note)
     section.judge("loader.change", cpu["1 % scattered"] / cpu["first"], note)
+    plain = {name: usage["cpu"] for name, usage in without.items()}
+    section.judge("loader.change.plain", plain["1 % scattered"] / plain["first"], note)
+    section.judge("loader.change.memory", cpu["first"] / plain["first"], note)
     section.judge("loader.change.recut", cpu["1 % with other prefixes"] / cpu["first"], note)
     section.judge("loader.unchanged", cpu["unchanged"], note)
-    section.data["changes"] = {**used, "read": read}
+    section.data["changes"] = {**used, "read": read, "without": without}
+
+
+def _followed(stage: Stage, databases: Mapping[str, Path], *, remember: bool) -> dict[str, Usage]:
+    """What publishes of one database after the other take. Args: remember: whether what was read is kept for the next."""
+    server = stage.redis()
+    used = {}
+    try:
+        for name, path in databases.items():
+            config = zone.geosteer_toml(stage.folder / "changes.toml", server.url, {"geo": path}, keep=1)
+            kept = f'[sources]\nremember = {str(remember).lower()}\ncache = "{stage.folder / "copies"}"\n'
+            config.write_text(kept + config.read_text())
+            used[name] = stage.timed([*PUBLISH, str(config)])[1]
+    finally:
+        server.close()
+    return used
 
 
 def _published(stage: Stage, paths: list[Path]) -> Usage:
