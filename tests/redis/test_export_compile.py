@@ -28,6 +28,7 @@ from geosteer_loader.export.mmdb_writer import ALIASES, Unsigned, database, enco
 from geosteer_loader.export.published_state import Picture
 from geosteer_loader.publish.publish import publish
 from geosteer_loader.store.store import connect
+from support.long import examples
 from support.made_database import country_database
 from support.publishing import make_config, write_csv
 from support.tiny import publish_tiny
@@ -139,7 +140,7 @@ conditions = st.sampled_from(
 
 
 @pytest.mark.no_cover
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     st.sampled_from(["best", "best", "nearest", "weighted", "hash", "latency"]), weights, weights, weights,
     st.lists(conditions, min_size=5, max_size=5),

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 TTL = 60
 FEED = 10
-CLIENTS = 600
+CLIENTS = 600 if LONG else 300
+"""Of the service: what each makes is a three-hundredth of the demand, far below the tenth that a shed may move."""
 SETTLED = 15
 """Steps after which it has to be steady."""
 STEPS = 45 if LONG else 30

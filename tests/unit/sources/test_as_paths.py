@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from geosteer_loader.sources.bgp_routes import as_path
 from geosteer_loader.sources.bgpdump import parse_path
+from support.long import examples
 
 ASN = st.one_of(st.sampled_from([0, 1, 701, 15169, 23456, 64512, 4294967295]), st.integers(0, 0xFFFFFFFF))
 MEMBERS = st.lists(ASN, min_size=1, max_size=5)
@@ -38,7 +39,7 @@ def printed_paths(draw: st.DrawFn):
     return draw(st.sampled_from(["", " "])) + draw(st.sampled_from([" ", "  ", "\t"])).join(words), steps
 
 
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=examples(800))
 @given(printed_paths())
 def test_a_path_in_any_spelling_is_the_path(printed):
     text, steps = printed

@@ -21,6 +21,7 @@ from geosteer.sync.leaf_requests import LeafRequests
 from geosteer.tables import page_builder
 from geosteer.tables.tree import PageMissing
 from support import tables, tiny
+from support.long import examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -420,7 +421,7 @@ documents = st.dictionaries(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(
     documents,
     st.sampled_from([None, 1]),

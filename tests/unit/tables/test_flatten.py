@@ -25,7 +25,7 @@ from geosteer_loader.tables.flatten import flatten, sweep
 from geosteer_loader.tables.ordered import TWICE
 from geosteer_loader.tables.ranges import RangeBuilder
 from support.data import shared
-from support.long import takes_long
+from support.long import examples, takes_long
 from support.mmdb_writer import Database
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def longest_match(sources: list[list[Row]], bits: int, address: int) -> str:
     return found
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(240), deadline=None)
 @given(st.lists(st.lists(networks(32) | networks(128), max_size=12), min_size=1, max_size=3))
 def test_every_address_gets_the_record_of_its_longest_prefix(sources: list[list[Row]]):
     flat = flatten([Listed(rows) for rows in sources], Report())
@@ -202,7 +202,7 @@ def by_tree(sources: list[Listed], report: Report) -> dict[int, Ranges]:
     }
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(240), deadline=None)
 @given(
     st.lists(
         st.tuples(st.lists(networks(32) | networks(128), max_size=16), st.booleans()), min_size=1, max_size=4
