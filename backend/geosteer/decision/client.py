@@ -213,11 +213,13 @@ def _private(bits: int, value: int) -> int:
 
 
 _LENGTHS = {str(length): length for length in range(129)}
-FLOORS = [
-    0 if any(block >> 24 == octet for block, _ in _PRIVATE[32]) else _floor(32, octet << 24, _PRIVATE[32])
-    for octet in range(256)
-]
+FLOORS = [1] * 256
 """By the first octet of an IPv4 address: the floor of the scope, or 0 where a private network begins with that octet."""
+# octets near a private one, then those nearer: a start has no time for each octet alone
+for _free in range(7, -1, -1):
+    for _block, _ in _PRIVATE[32]:
+        _first = _block >> 24 >> _free << _free
+        FLOORS[_first : _first + (1 << _free)] = [9 - _free if _free else 0] * (1 << _free)
 _floors6: dict[int, int] = {}
 """By the first 32 bits of an IPv6 address, as they occur."""
 

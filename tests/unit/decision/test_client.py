@@ -8,10 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geosteer.decision.client import Client, from_question, parse, quick
+from geosteer.decision.client import FLOORS, Client, from_question, parse, quick
 from support.long import examples
 
 RESOLVER = "198.51.100.53"
+PRIVATE = [
+    "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -340,3 +343,14 @@ def test_public_networks_are_not_looked_up_to_know_whose_they_are():
 
     assert str(from_question(RESOLVER, "8.8.8.0/24", cells)) == "8.8.8.0/24"
     assert str(from_question(RESOLVER, "0.0.0.0/0", cells)) == RESOLVER + "/32"
+
+
+def test_the_floor_by_a_first_octet_is_what_each_of_its_networks_has() -> None:
+    private = [ipaddress.ip_network(text) for text in PRIVATE]
+    floors = []
+    for octet in range(256):
+        around = [ipaddress.ip_network((octet << 24 >> 32 - size << 32 - size, size)) for size in range(1, 9)]
+        free = [network for network in around if not any(map(network.overlaps, private))]
+        holds_private = any(block.network_address.packed[0] == octet for block in private)
+        floors.append(0 if holds_private else free[0].prefixlen)
+    assert floors == FLOORS
