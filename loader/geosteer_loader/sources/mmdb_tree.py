@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from array import array
 from itertools import chain, compress, islice
+from operator import ne
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -150,12 +151,11 @@ class SearchTree:
                 continue
             nodes = min(_BLOCK, count - number * _BLOCK)
             first = 2 * number * _BLOCK
-            pairs = zip(_unpack(block, nodes, self._size), _unpack(before, nodes, self._size), strict=True)
-            for slot, (now, was) in enumerate(pairs, first):
-                if now != was:
-                    if now < count or was < count:
-                        return None
-                    differing[slot] = now
+            now, was = _unpack(block, nodes, self._size), _unpack(before, nodes, self._size)
+            for place in compress(range(2 * nodes), map(ne, now, was)):
+                if now[place] < count or was[place] < count:
+                    return None
+                differing[first + place] = now[place]
         return differing
 
     def _records(self) -> array[int]:
