@@ -28,6 +28,7 @@ from geosteer.process import below, ticket
 from geosteer.settings import load
 from geosteer.sync.tier import Tier
 from geosteer.tables import page_builder
+from geosteer.zones import Names
 from support.dns_setup import backend_toml, document
 from support.long import LONG
 from support.plain_replies import Plain, plain
@@ -267,6 +268,47 @@ def test_after_a_change_of_node_states_the_first_answer_comes_from_c(
         # the others: some node keeps a part of its clients, or all are down
         assert answered > 100, answered
         pair.close()
+
+
+def test_the_first_change_finds_its_replies_made(
+    tmp_path: Path, redis_server: RedisServer, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All workers of a host hear of it at once: what can be made before is made while nothing is asked."""
+    keys = Keys(prefix)
+    asked = [line(subnet) for subnet in ("8.8.8.0/24", "9.9.9.0/24", "80.1.1.0/24", "2a00:1::/48")]
+    made: list[object] = []
+    answered = 0
+    template = Names.template
+
+    def counted(names: Names, *given: Any) -> tuple[bytes, int]:
+        made.append(given)
+        return template(names, *given)
+
+    with (
+        settled(prefix, tmp_path, redis_server, 300) as config,
+        plain(config) as oracle,
+        redis_server.client() as client,
+    ):
+        for node in ("lon1", "ams1", "nyc1"):
+            pair = Pair(config, oracle)
+            for data in asked:
+                pair.ask(data)
+            pair.responder.prepare()
+            client.hset(keys.node(node), "state", "down")
+            for tier in (pair._tier, oracle._tier):
+                wait_until(lambda: holds(tier, client, keys))  # noqa: B023
+            pair.responder.refresh()
+            with monkeypatch.context() as patch:
+                patch.setattr(Names, "template", counted)
+                replies = [pair.answerer.find(data) for data in asked]
+            assert not made
+            for data, reply in zip(asked, replies, strict=True):
+                answered += reply is not None
+                assert reply is None or reply[0] == oracle.answer(data[:-1])
+            client.hset(keys.node(node), "state", "up")
+            pair.close()
+            wait_until(lambda: holds(oracle._tier, client, keys))
+    assert answered > 5, answered  # the others: a hash of the network has a say between two nodes
 
 
 def holds(tier: Tier, client: Any, keys: Keys) -> bool:

@@ -100,6 +100,8 @@ class Loop:
                 if now >= tier.due:
                     tier.tick(idle=not asked)
                     touched = True
+                    if not asked:
+                        responder.prepare()
             if asked:
                 if data is None:
                     data = read(0, CHUNK)

@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 
 REMEMBERED = 2048
 """Replies remembered at most by name, record and scope; as many by name and record."""
+PREPARED = 32
+"""Records whose shortlists are made before the first change: those that are asked for first come often."""
+AT_ONCE = 4
+"""Of these between two questions."""
 NO_SCOPE = "ABI 1 and 2 tell PowerDNS no scope: right only with cache-ttl=0 and query-cache-ttl=0"
 
 
@@ -68,6 +72,10 @@ class Responder:
         """Services whose replies are remembered by the record of a single table, by name: that, its trees, and a number."""
         self._shortlists: Shortlists | None = None
         """What is left of decisions after a change of node states, once there was one."""
+        self._prepared: Shortlists | None = None
+        """The same before that."""
+        self._to_prepare = 0
+        """So many records of `_by_record` are still to be prepared."""
         self._numbered: list[str] = []
         """The same services by number."""
         self._layers: LayerMemory | None = None
@@ -101,12 +109,11 @@ class Responder:
                 self._names = names_known(tier, self.abi)
             self._zones = {number: zone for zone, number in self._names.zones.items()}
             self._others.clear()
-            if self._shortlists is not None:
-                self._shortlists.clear()
+            if self._prepared is not None:
+                self._prepared.clear()
+                self._to_prepare = PREPARED
         elif remembered and self._shortlists is None:
-            from geosteer.powerdns.shortlists import Shortlists  # no start needs it
-
-            self._shortlists = Shortlists(tier, self._given)
+            self._shortlists = self._prepared or self._make_shortlists()
         # a change of node states, for example, leaves services as they are
         if renamed or steers != self._steers:
             self._steers = steers
@@ -147,9 +154,28 @@ class Responder:
         self._tier.leave_uncut()
         self.decider.empty_as_well(answerer)
         answerer.set_again(self._again)
-        import geosteer.powerdns.shortlists  # noqa: F401  # not after the first change, of which all workers hear at once
-
+        if self._prepared is None:  # not after the first change, of which all workers hear at once
+            self._make_shortlists()
+        self._to_prepare = PREPARED
+        self.prepare()
         self._describe_services()
+
+    def _make_shortlists(self) -> Shortlists:
+        from geosteer.powerdns.shortlists import Shortlists  # no start needs it
+
+        self._prepared = Shortlists(self._tier, self._given)
+        return self._prepared
+
+    def prepare(self) -> None:
+        """While no question waits, make what is needed after a change of node states, for a few records each time."""
+        if not self._to_prepare or self._prepared is None or not self._steers:
+            return
+        if self.decider.version != self._tier.version:
+            return  # the names may be those of another generation
+        first = PREPARED - self._to_prepare
+        for name, record in list(self._by_record)[first : first + AT_ONCE]:
+            self._prepared.prepare(name, record, self._names)
+            self._to_prepare -= 1
 
     def _take(self, key: bytes, sent_at: float, unsent: bytes, reply: bytes | dict[str, str]) -> bool:
         """Take in states that C has read; whether it may go on as it was."""
