@@ -150,14 +150,18 @@ def encode(
     """The bytes of the page for these entries of a prefix."""
     front, width, shift = _layout(bits, prefix, prefix_len, starts)
     distinct = dict.fromkeys(values)
-    positions = dict(zip(distinct, range(len(distinct)), strict=True))
+    if len(distinct) == len(values):  # most leaves of cities
+        index = bytes(range(len(values)))
+    else:
+        positions = dict(zip(distinct, range(len(distinct)), strict=True))
+        index = bytes(map(positions.__getitem__, values))
     return b"".join(
         (
             bytes((VERSION, bits // 8, height, prefix_len, front, width)),
             len(values).to_bytes(2, "big"),
             len(distinct).to_bytes(2, "big"),
             _keys(bits, prefix, starts, front, width, shift),
-            bytes(map(positions.__getitem__, values)),
+            index,
             *distinct,
         )
     )

@@ -10,7 +10,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from functools import cache, partial
 from itertools import compress, groupby, islice
-from operator import itemgetter, ne
+from operator import is_, is_not, itemgetter, ne
 from typing import TYPE_CHECKING
 
 from geosteer.tables.page_builder import encode_record
@@ -59,10 +59,7 @@ def _stream(sources: Sequence[Source], report: Report, progress: Progress | None
     builders = {bits: RangeBuilder(bits) for bits in FAMILIES}
     for source, share in zip(sources, _shares(progress, len(sources)), strict=True):
         if isinstance(source, TiledSource):
-            families = source.families
-            ranges |= {
-                tiles.bits: _joined(tiles) for tiles in source.tiles(report, share) if tiles.bits in families
-            }
+            ranges |= _tiled(source, report, share)
             continue
         for row in source.rows(report, share):
             bits, start, prefix_len, record = row
@@ -73,7 +70,19 @@ def _stream(sources: Sequence[Source], report: Report, progress: Progress | None
     return {bits: ranges[bits] if bits in ranges else builder.finish() for bits, builder in builders.items()}
 
 
-def _joined(tiles: Tiles) -> Ranges:
+def _tiled(source: TiledSource, report: Report, progress: Progress | None) -> dict[int, Ranges]:
+    """What a source comes to that fills the space of its families."""
+    families, encoded = source.families, _Encoded({})
+    joined: dict[int, Ranges] = {}
+    for tiles in source.tiles(report, progress):
+        if tiles.records.texts is not encoded.texts:  # both families have the same, as a rule
+            encoded = _Encoded(tiles.records.texts)
+        if tiles.bits in families:
+            joined[tiles.bits] = _joined(tiles, encoded)
+    return joined
+
+
+def _joined(tiles: Tiles, encoded: _Encoded) -> Ranges:
     """Ranges from prefixes that fill the space: equal neighbours become one."""
     if tiles.edits is None:
         starts, records = _merged(tiles)
@@ -85,16 +94,16 @@ def _joined(tiles: Tiles) -> Ranges:
         records=Late(lambda: whole()[1]),
         prefixes=tiles.networks,
         edits=tiles.edits,
-        part=_Part(tiles),
+        part=_Part(tiles, encoded),
     )
 
 
 class _Part:
     """What prefixes hold, as pages have it."""
 
-    def __init__(self, tiles: Tiles) -> None:
+    def __init__(self, tiles: Tiles, encoded: _Encoded) -> None:
         self._tiles = tiles
-        self._encoded = _Encoded(tiles.records.texts)
+        self._encoded = encoded
 
     def __call__(self, first: int, prefix_len: int) -> tuple[MutableSequence[int], list[bytes]]:
         """Where the ranges of a prefix begin, and their values. Raises: ValueError: a record is too long."""
@@ -102,11 +111,15 @@ class _Part:
         low = bisect_right(starts, first) - 1
         high = bisect_left(starts, first + (1 << (bits - prefix_len)), low)
         values = list(map(self._encoded.__getitem__, self._tiles.records.pointers[low:high]))
-        different = [True, *map(ne, values, islice(values, 1, None))]
         begin: MutableSequence[int] = array("I") if bits == 32 else []
-        begin.extend(compress(starts[low:high], different))
+        if any(map(is_, values, islice(values, 1, None))):  # equal ones are one object
+            different = [True, *map(is_not, values, islice(values, 1, None))]
+            begin.extend(compress(starts[low:high], different))
+            values = list(compress(values, different))
+        else:
+            begin.extend(starts[low:high])
         begin[0] = first
-        return begin, list(compress(values, different))
+        return begin, values
 
 
 class _Encoded(dict[int, bytes]):
@@ -114,11 +127,11 @@ class _Encoded(dict[int, bytes]):
 
     def __init__(self, texts: Mapping[int, str | None]) -> None:
         super().__init__()
-        self._texts = texts
+        self.texts = texts
         self._known: dict[str, bytes] = {}
 
     def __missing__(self, pointer: int) -> bytes:
-        text = self._texts[pointer] or ""
+        text = self.texts[pointer] or ""
         encoded = self._known.get(text)
         if encoded is None:
             encoded = self._known[text] = encode_record(text)
