@@ -109,9 +109,12 @@ class MmdbReader:
             tilings = walk.tilings
             if self._memory is None:
                 del tree, walk  # large
-            counts = [Counter(tiling.pointers) for tiling in tilings]
             digest = data.digest() if self._memory is not None else ""
             known = earlier.places if earlier is not None and earlier.data == digest else {}
+            if earlier is not None and mended and known and not any(place[1] for place in known.values()):
+                counts = _recounted(earlier, tilings, changed)
+            else:  # in the order in which they come: so are examples of what is odd
+                counts = [Counter(tiling.pointers) for tiling in tilings]
             places, examples = _Places(known, first), _Examples(tilings)
             for pointer, count in _total(counts).items():
                 if pointer != first - GAP and not places.know(pointer, count):
@@ -127,7 +130,7 @@ class MmdbReader:
             for counted in counts
         ]
         if self._memory is not None:
-            self._memory.keep(walk, digest, places.kept(), earlier if mended else None)
+            self._memory.keep(walk, counts, digest, places.kept(), earlier if mended else None)
         edits = _edits(earlier, tilings, changed, records, first) if mended and earlier and known else {}
         return Contents(tilings, records, networks, edits)
 
@@ -252,6 +255,21 @@ def _total(counts: Sequence[Counter[int]]) -> Counter[int]:
     for counted in counts:
         total.update(counted)
     return total
+
+
+def _recounted(
+    earlier: Reading, tilings: Sequence[Tiling], changed: Sequence[Sequence[int]]
+) -> list[Counter[int]]:
+    """How many prefixes have which pointer, for each tiling; those that *earlier* had not in the order in which they come."""
+    counts = []
+    for before, tiling, places, kept in zip(
+        earlier.walk.tilings, tilings, changed, earlier.counts, strict=True
+    ):
+        counted = Counter(kept)
+        counted.subtract(map(before.pointers.__getitem__, places))
+        counted.update(map(tiling.pointers.__getitem__, places))
+        counts.append(+counted)
+    return counts
 
 
 def _edits(

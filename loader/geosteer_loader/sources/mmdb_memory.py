@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import json
 import logging
+from array import array
 from typing import TYPE_CHECKING, NamedTuple
 
 from geosteer_loader.sources import kept_file
 from geosteer_loader.sources.mmdb_tree import Tiling, Walk
 
 if TYPE_CHECKING:
-    from array import array
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     Place = list[str | None]
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FORMAT = 2
+FORMAT = 3
 LEAST_NODES = 1 << 16
 """Nodes of a tree that is worth it."""
-_PARTS = 4
-"""Of each family: first addresses (two), pointers, and where these stand in the tree."""
+_PARTS = 6
+"""Of each family: first addresses (two), pointers, where these stand in the tree; distinct pointers, and their counts."""
 
 
 class Reading(NamedTuple):
@@ -37,6 +37,8 @@ class Reading(NamedTuple):
     seal: str
     """Names it."""
     walk: Walk
+    counts: Sequence[Mapping[int, int]]
+    """For each family, pointer -> how many prefixes have it."""
     data: str
     """Digest of its data section."""
     places: Mapping[int, Place]
@@ -67,8 +69,9 @@ class Memory:
         return None
 
     def keep(
-        self, walk: Walk, data: str, places: Mapping[int, Place], earlier: Reading | None = None
-    ) -> None:
+        self, walk: Walk, counts: Sequence[Mapping[int, int]], data: str, places: Mapping[int, Place],
+        earlier: Reading | None = None,
+    ) -> None:  # fmt: skip
         """Keep a reading in place of the last; that it cannot be kept is no matter.
 
         Args: as of `Reading`; earlier: the last one.
@@ -79,10 +82,11 @@ class Memory:
         parts: list[bytes | memoryview | array[int]] = [walk.raw]
         for number, (tiling, slots) in enumerate(zip(walk.tilings, walk.slots, strict=True)):
             if earlier is not None and slots is earlier.walk.slots[number]:  # the same prefixes
-                first, second, _, same = earlier.parts[1 + _PARTS * number :][:_PARTS]
+                first, second, _, same = earlier.parts[1 + _PARTS * number :][:4]
                 parts += [first, second, tiling.pointers, same]
             else:
                 parts += [*kept_file.packed(tiling.bits, tiling.starts), tiling.pointers, slots]
+            parts += [array("I", counts[number]), array("I", counts[number].values())]
         if earlier is not None and places is earlier.places:
             parts.append(earlier.parts[-1])
         else:
@@ -97,14 +101,17 @@ class Memory:
 
 def _reading(kept: kept_file.KeptFile) -> Reading:
     head, (raw, *families, listed) = kept.head, kept.parts
-    tilings, slots = [], []
+    tilings, slots, counts = [], [], []
     for number, bits in enumerate(head["families"]):
-        first, second, pointers, places = families[_PARTS * number :][:_PARTS]
+        first, second, pointers, places, distinct, counted = families[_PARTS * number :][:_PARTS]
         starts = kept_file.unpacked(bits, first, second)
         tilings.append(Tiling(bits, starts, kept_file.numbers("I", pointers)))
         slots.append(kept_file.numbers("I", places))
+        counts.append(
+            dict(zip(kept_file.numbers("I", distinct), kept_file.numbers("I", counted), strict=True))
+        )
         if not len(starts) == len(tilings[-1].pointers) == len(slots[-1]):
             raise ValueError("has prefixes without pointers")
     walk = Walk(head["nodes"], head["record_size"], head["bits"], head["ipv4"], raw, tilings, slots)
     by_offset = {offset: place for offset, *place in json.loads(bytes(listed))}
-    return Reading(kept.seal, walk, head["data"], by_offset, kept.parts)
+    return Reading(kept.seal, walk, counts, head["data"], by_offset, kept.parts)
