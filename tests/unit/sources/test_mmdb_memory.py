@@ -40,16 +40,19 @@ PLACES: tuple[dict[str, Any], ...] = (
     {"continent": {"code": "AS"}},
     {"names": {"en": "nowhere"}},
 )  # fmt: skip
+PLAIN = (*PLACES[:2], PLACES[3])
+"""Those about which nothing is odd."""
 ENTRIES = st.lists(
     st.one_of(st.none(), st.integers(0, len(PLACES) - 1)), min_size=len(NETWORKS), max_size=len(NETWORKS)
 )
 
 
 def write(
-    path: Path, entries: Sequence[int | None], record_size: int, *, alias: bool = True, more: bool = False
-) -> Path:
+    path: Path, entries: Sequence[int | None], record_size: int, *, alias: bool = True, more: bool = False,
+    listed: bool = True, places: Sequence[dict[str, Any]] = PLACES,
+) -> Path:  # fmt: skip
     database = Database(record_size=record_size)
-    for number, data in enumerate(PLACES):  # the same data in all of them, in one order
+    for number, data in enumerate(places):  # the same data in all of them, in one order
         database.add(f"100.{number}.0.0/16", data)
     if more:
         database.add("101.0.0.0/16", {"country": {"iso_code": "FR"}})
@@ -61,8 +64,11 @@ def write(
         if place is None:
             database._set(network, None)
         else:
-            database.add(network, PLACES[place])
+            database.add(network, places[place % len(places)])
         assert database.data is bare
+    if not listed:  # their data alone, but for one
+        for number in range(1, len(places)):
+            database._set(f"100.{number}.0.0/16", None)
     return database.write(path)
 
 
@@ -97,16 +103,22 @@ class Nowhere:
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
-    files=st.lists(st.tuples(ENTRIES, st.booleans(), st.booleans()), min_size=2, max_size=4),
+    files=st.lists(st.tuples(ENTRIES, st.booleans(), st.booleans(), st.booleans()), min_size=2, max_size=4),
     record_size=st.sampled_from([24, 28, 32]),
+    places=st.sampled_from([PLACES, PLAIN]),
 )
 def test_what_is_read_with_a_memory_is_what_is_read_without(
-    files: list[tuple[list[int | None], bool, bool]], record_size: int, tmp_path: Path
+    files: list[tuple[list[int | None], bool, bool, bool]],
+    record_size: int,
+    places: Sequence[dict[str, Any]],
+    tmp_path: Path,
 ):
     forget(tmp_path)
     before: dict[int, Ranges] | None = None
-    for entries, alias, more in files:
-        path = write(tmp_path / "some.mmdb", entries, record_size, alias=alias, more=more)
+    for entries, alias, more, listed in files:
+        path = write(
+            tmp_path / "some.mmdb", entries, record_size, alias=alias, more=more, listed=listed, places=places
+        )
         before = compare(path, Memory(tmp_path / "kept", "1", least_nodes=1), before)
 
 
