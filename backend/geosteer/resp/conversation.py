@@ -226,14 +226,10 @@ def _key_of(data: bytes) -> bytes | None:
 def _hash_of(data: bytes) -> dict[str, str] | None:
     """As `_hash`, where a hash of short texts is what came, whole, and nothing else; else None."""
     header, *pieces = data.split(b"\r\n", _PIECES)
+    if not pieces or pieces.pop() or len(pieces) & 3:  # not whole, or a text of the next reply came with it
+        return None
     texts = pieces[1::2]
-    if (
-        not pieces  # not even the header is whole
-        or pieces.pop()
-        or len(texts) & 1  # a text of the next reply came with it
-        or header != b"%%%d" % (len(texts) >> 1)
-        or pieces[::2] != [*map(_HEADERS.get, map(len, texts))]
-    ):
+    if header != b"%%%d" % (len(texts) >> 1) or pieces[::2] != [*map(_HEADERS.get, map(len, texts))]:
         return None
     words = [text.decode("utf-8", "replace") for text in texts]
     return dict(zip(words[::2], words[1::2], strict=True))

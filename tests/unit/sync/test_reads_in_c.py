@@ -236,6 +236,7 @@ TEXT = st.one_of(
     st.lists(st.tuples(TEXT, TEXT), max_size=5), st.integers(-1, 60), st.binary(max_size=3), st.integers(0, 3)
 )
 @example([(b"a", b"b"), (b"a", b"c")], -1, b"", 0)
+@example([(b"a", b"")], 15, b"", 2)  # but for the end of its last, empty text
 def test_a_hash_is_what_python_reads(
     fields: list[tuple[bytes, bytes]], at: int, other: bytes, gone: int
 ) -> None:
