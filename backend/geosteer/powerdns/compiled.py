@@ -16,9 +16,8 @@ if TYPE_CHECKING:
 
     from geosteer.counters.counters import Counters
     from geosteer.decision.model import Map
-    from geosteer.powerdns._answerer import Answerer, Described, Layer, Table
+    from geosteer.powerdns._answerer import Answerer, Described, Layer
     from geosteer.sync.generation import Generation
-    from geosteer.tables.tree import Tree
 
 VERSION = 7
 """Of the interface; what was built of other sources is left out."""
@@ -45,19 +44,12 @@ WHOLE, WORDS, REGION, PLACE = range(4)
 """How a layer finds its entries in a record, as in C."""
 
 
-def table(tree: Tree) -> Table:
-    """What C wants of a tree."""
-    if tree.slots is None:
-        return [(branch.slots, branch.starts) for branch in tree.branches]
-    return tree.slots, tree.branches[0].starts, tree.quick
-
-
 def described(area: Map, generation: Generation) -> Described:
     """What C wants of a map: its tables, and its layers."""
     tables = list(dict.fromkeys([table for _, table, _ in area.layers]))
     trees = [tuple([generation.trees.get((table, bits)) for bits in (32, 128)]) for table in tables]
     return (
-        [(table(v4) if v4 else (), table(v6) if v6 else ()) for v4, v6 in trees],
+        [(v4.lists() if v4 else (), v6.lists() if v6 else ()) for v4, v6 in trees],
         [
             _layer(layer, tables.index(name), entries, generation.model.continents)
             for layer, name, entries in area.layers

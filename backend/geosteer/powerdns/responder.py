@@ -195,11 +195,11 @@ class Responder:
                 self._answerer.set_reads(
                     keys.override.encode(), keys.nodes.encode(), nodes, patience, self._take
                 )
-            from geosteer.powerdns.compiled import described, table
+            from geosteer.powerdns.compiled import described
 
             self._numbered = [name for name, *_ in self._quick.values()]
             services: list[Any] = [
-                (name, table(v4), table(v6)) for name, (_, v4, v6, _) in self._quick.items()
+                (name, v4.lists(), v6.lists()) for name, (_, v4, v6, _) in self._quick.items()
             ]
             layers, generation = self._layers, self._tier.generation
             if layers is None or generation is None or not layers.services:

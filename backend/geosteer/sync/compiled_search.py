@@ -13,10 +13,9 @@ except (ImportError, OSError):
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from geosteer.tables._search import Search, Table
-    from geosteer.tables.tree import Tree
+    from geosteer.tables._search import Search
 
-VERSION = 1
+VERSION = 2
 """Of the interface; what was built of other sources is left out."""
 
 
@@ -25,10 +24,3 @@ def load() -> type[Search] | None:
     if _search is None or _search.VERSION != VERSION or os.environ.get(SWITCH) == "no":
         return None
     return _search.Search
-
-
-def table(tree: Tree | None) -> Table | None:
-    """What C wants of a tree; None for none, and for one that is too large for a single list of leaves."""
-    if tree is None or tree.slots is None:
-        return None
-    return tree.slots, tree.branches[0].starts, tree.quick

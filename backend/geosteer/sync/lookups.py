@@ -379,14 +379,19 @@ class Lookups:
         from geosteer.sync.compiled_search import load  # workers look nothing up by text
 
         self._search = load()
-        if self._search is not None:
+        if self._search is not None and self._indexed is not None:
             self._index_for_search(self._search)
 
     def _index_for_search(self, search: type[Search]) -> None:
-        """Have the same trees at hand for C."""
-        from geosteer.sync.compiled_search import table
-
+        """Have all trees at hand for C."""
+        assert self._indexed is not None
+        trees = self._indexed.trees
         self._finders = {
-            name: search(table(self._v4.get(name)), table(self._v6.get(name))).find
-            for name in {**self._v4, **self._v6}
+            name: search(
+                *[
+                    tree.lists() if (tree := trees.get((name, bits))) is not None else None
+                    for bits in (32, 128)
+                ]
+            ).find
+            for name in {name for name, _ in trees}
         }

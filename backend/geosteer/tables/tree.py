@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from geosteer.tables.leaf import Dense, Leaf, Ledger, Packed
 
     AnyLeaf: TypeAlias = Leaf | Dense | Packed
+    Lists: TypeAlias = (
+        tuple[list[AnyLeaf | None], Sequence[int], Sequence[int] | None]
+        | list[tuple[list[AnyLeaf | None], Sequence[int]]]
+    )
+    """Leaves, where each begins, and of IPv4 the number of the leaf by the first bits of an address; of a table in branches
+    lists of the first two."""
 
 FLAT = 4096
 """Leaves of a table up to which one list holds them all; above, a list of lists."""
@@ -175,6 +181,12 @@ class Tree:
             + (40 if self.quick is None else 4) * len(self.tops)
             + (len(self.quick) * 2 if self.quick is not None else 0)
         )
+
+    def lists(self) -> Lists:
+        """Its leaves and where they begin, as what is in C takes them."""
+        if self.slots is None:
+            return [(branch.slots, branch.starts) for branch in self.branches]
+        return self.slots, self.branches[0].starts, self.quick
 
     def leaves(self) -> Iterator[tuple[Branch, int]]:
         """Every leaf's place, in address order."""
