@@ -37,16 +37,16 @@ class ReplyMemory:
         self.tags = array("q")
         self.numbers = array("H")
         self.answers: list[Answer | None] = []
-        """By number; the first is None, since the empty question has the hash 0, as an empty place has."""
+        """By number; the first is None, which a question with the hash 0 finds at an empty place."""
         self._number: dict[Answer, int] = {}
         self._grow_from_nothing()
 
     def keep(self, question: bytes, answer: Answer) -> None:
         """Remember the answer to a question: one or several bytes, whatever they are."""
-        if not KEYED:
+        key = hash(question)
+        if not KEYED or not key:  # an empty place has the hash 0
             return
         number = self._number_of(answer)
-        key = hash(question)
         at = key & self.mask
         if self.tags[at] != key:
             self._left -= 1
