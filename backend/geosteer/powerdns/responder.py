@@ -141,8 +141,13 @@ class Responder:
     def _collect_layers(self, generation: Generation, names: list[bytes]) -> None:
         """Have services at hand whose replies are remembered by the entries of their map."""
         if names and self._layers is None:
-            from geosteer.powerdns.layer_memory import LayerMemory  # few need it, none at its start
-
+            try:
+                from geosteer.powerdns.layer_memory import LayerMemory  # few need it, none at its start
+            except (
+                ImportError,
+                OSError,
+            ):  # no descriptor is left, for example; what it would remember is decided
+                return
             self._layers = LayerMemory(self._tier)
             self.decider.empty_as_well(self._layers)
         if self._layers is not None:
@@ -160,9 +165,12 @@ class Responder:
         self.prepare()
         self._describe_services()
 
-    def _make_shortlists(self) -> Shortlists:
-        from geosteer.powerdns.shortlists import Shortlists  # no start needs it
-
+    def _make_shortlists(self) -> Shortlists | None:
+        """Those that are to be prepared; None where the module cannot be loaded: then each change is decided anew."""
+        try:
+            from geosteer.powerdns.shortlists import Shortlists  # no start needs it
+        except (ImportError, OSError):  # the program was removed meanwhile, or there is no descriptor left
+            return None
         self._prepared = Shortlists(self._tier, self._given)
         return self._prepared
 
@@ -195,7 +203,7 @@ class Responder:
                 self._answerer.set_reads(
                     keys.override.encode(), keys.nodes.encode(), nodes, patience, self._take
                 )
-            from geosteer.powerdns.compiled import described
+            from geosteer.powerdns.compiled import described  # is here: it loaded what is in C
 
             self._numbered = [name for name, *_ in self._quick.values()]
             services: list[Any] = [
