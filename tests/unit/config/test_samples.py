@@ -43,7 +43,7 @@ def test_a_wheel_holds_every_sample_and_all_code(wheel: Path) -> None:
     listing = ["git", "ls-files", "conf", "backend", "loader"]
     tracked = subprocess.run(listing, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
     for name in tracked:
-        if name.startswith(("conf/debian/", "conf/container/")) or name.endswith(".c"):
+        if name.startswith(("conf/debian/", "conf/container/")) or name.endswith((".c", ".h")):
             continue  # what packages and the compiled part are made of
         inside = name.replace("conf/", "loader/geosteer_loader/conf/", 1).partition("/")[2]
         assert inside in held, name
