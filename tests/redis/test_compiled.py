@@ -293,7 +293,7 @@ def test_the_first_change_finds_its_replies_made(
             pair = Pair(config, oracle)
             for data in asked:
                 pair.ask(data)
-            pair.responder.prepare()
+            pair.responder.prepare(time.monotonic() + 60)
             client.hset(keys.node(node), "state", "down")
             for tier in (pair._tier, oracle._tier):
                 wait_until(lambda: holds(tier, client, keys))  # noqa: B023

@@ -101,7 +101,7 @@ class Loop:
                     tier.tick(idle=not asked)
                     touched = True
                     if not asked:
-                        responder.prepare()
+                        responder.prepare(now)
             if asked:
                 if data is None:
                     data = read(0, CHUNK)

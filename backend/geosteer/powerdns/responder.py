@@ -38,6 +38,8 @@ PREPARED = 32
 """Records whose shortlists are made before the first change: those that are asked for first come often."""
 AT_ONCE = 4
 """Of these between two questions."""
+SETTLED = 2.0
+"""Seconds after the last generation from which on that is done: where one follows the other it would be in vain."""
 NO_SCOPE = "ABI 1 and 2 tell PowerDNS no scope: right only with cache-ttl=0 and query-cache-ttl=0"
 
 
@@ -76,6 +78,8 @@ class Responder:
         """The same before that."""
         self._to_prepare = 0
         """So many records of `_by_record` are still to be prepared."""
+        self._prepare_from: float | None = None
+        """When that may begin (monotonic); None: it is still to be said."""
         self._numbered: list[str] = []
         """The same services by number."""
         self._layers: LayerMemory | None = None
@@ -111,7 +115,7 @@ class Responder:
             self._others.clear()
             if self._prepared is not None:
                 self._prepared.clear()
-                self._to_prepare = PREPARED
+                self._to_prepare, self._prepare_from = PREPARED, None
         elif remembered and self._shortlists is None:
             self._shortlists = self._prepared or self._make_shortlists()
         # a change of node states, for example, leaves services as they are
@@ -161,8 +165,8 @@ class Responder:
         answerer.set_again(self._again)
         if self._prepared is None:  # not after the first change, of which all workers hear at once
             self._make_shortlists()
-        self._to_prepare = PREPARED
-        self.prepare()
+        self._to_prepare, self._prepare_from = PREPARED, 0.0
+        self.prepare(0.0)
         self._describe_services()
 
     def _make_shortlists(self) -> Shortlists | None:
@@ -174,12 +178,19 @@ class Responder:
         self._prepared = Shortlists(self._tier, self._given)
         return self._prepared
 
-    def prepare(self) -> None:
-        """While no question waits, make what is needed after a change of node states, for a few records each time."""
+    def prepare(self, now: float) -> None:
+        """While no question waits, make what is needed after a change of node states, for a few records each time.
+
+        Args: now: monotonic.
+        """
         if not self._to_prepare or self._prepared is None or not self._steers:
             return
         if self.decider.version != self._tier.version:
             return  # the names may be those of another generation
+        if self._prepare_from is None:
+            self._prepare_from = now + SETTLED
+        if now < self._prepare_from:
+            return
         first = PREPARED - self._to_prepare
         for name, record in list(self._by_record)[first : first + AT_ONCE]:
             self._prepared.prepare(name, record, self._names)
