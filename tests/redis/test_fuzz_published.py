@@ -101,6 +101,21 @@ def reader(redis_server: RedisServer, prefix: str, tmp_path: Path) -> Iterator[R
     made.tier.close()
 
 
+def test_what_was_settled_is_in_force_however_long_a_rest_takes(
+    redis_server: RedisServer, prefix: str, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the announcement of a generation and the first step towards it, it is on its way in as well."""
+    monkeypatch.setattr("geosteer.sync.follower.REST", 0.05)
+    with redis_server.client() as client:
+        for number in range(2, 12, 2):
+            publish_tiny(client, prefix, {**DOCUMENT, "nodes": []}, generation=number)
+            reader.settle()
+            assert reader.tier.name == "stale"
+            publish_tiny(client, prefix, generation=number + 1)
+            reader.settle()
+            assert reader.tier.name == "live"
+
+
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """Every place in a document."""
     if path:

@@ -199,7 +199,7 @@ class Adopter:
         self._start(fields, adoption)
 
     def _start(self, fields: Mapping[str, str], adoption: Adoption) -> None:
-        self.fields, self._steps, self._awaited = fields, self._adopt(adoption), 0
+        self.phase, self.fields, self._steps, self._awaited = FETCHING, fields, self._adopt(adoption), 0
         self._hurry()
 
     def drop(self) -> None:
@@ -238,7 +238,6 @@ class Adopter:
 
     def _adopt(self, adoption: Adoption) -> Steps[None]:
         """The way of a generation from its announcement until it is in force."""
-        self.phase = FETCHING
         while missing := adoption.missing():
             yield from self._fetch(adoption, missing)
         self.phase = BUILDING

@@ -184,6 +184,7 @@ class Worker:
 
     def check(self, probes: int = 12) -> None:
         """What is in force says what its own tables say, and the cache counts what is here."""
+        assert (self.adopter.phase == IDLE) == (self.adopter.fields is None), "announced, hence on its way"
         if self.generation is None:
             return
         one = published()[int(self.generation.number) - 1]
