@@ -65,18 +65,37 @@ GEO: dict[str, str] = {
 def ranges(entries: Entries, bits: int) -> tuple[list[int], list[str]]:
     """Starts and records of the disjoint ranges of one family, equal neighbours merged; "" where nothing is known."""
     networks = [(ipaddress.ip_network(text), record) for text, record in entries.items()]
-    known = [(net, record) for net, record in networks if net.max_prefixlen == bits]
-    edges = {0}
-    for net, _ in known:
-        edges |= {int(net[0]), int(net[-1]) + 1}
+    known = sorted(
+        (int(net.network_address), net.prefixlen, int(net.broadcast_address) + 1, record)
+        for net, record in networks
+        if net.max_prefixlen == bits
+    )
     starts: list[int] = []
     records: list[str] = []
-    for edge in sorted(edges - {1 << bits}):
-        around = [(net.prefixlen, record) for net, record in known if int(net[0]) <= edge <= int(net[-1])]
-        record = max(around, key=lambda one: one[0])[1] if around else ""
+
+    def begin(at: int, record: str) -> None:
+        if starts and starts[-1] == at:
+            del starts[-1], records[-1]
         if not records or records[-1] != record:
-            starts.append(edge)
+            starts.append(at)
             records.append(record)
+
+    begin(0, "")
+    around: list[
+        tuple[int, str]
+    ] = []  # ends and records of the networks that hold the next one, the smallest last
+
+    def leave(until: int) -> None:
+        while around and around[-1][0] <= until:
+            end, _ = around.pop()
+            if end < 1 << bits:
+                begin(end, around[-1][1] if around else "")
+
+    for start, _, end, record in known:
+        leave(start)
+        around.append((end, record))
+        begin(start, record)
+    leave(1 << bits)
     return starts, records
 
 
