@@ -259,6 +259,32 @@ def test_nor_does_a_new_record_of_the_only_table(
     assert [twins.responder.reply(question, twins.tier.clock()) for question in questions] == replies
 
 
+@pytest.mark.parametrize("changed", [False, True])
+def test_nor_does_one_of_a_small_city_table_once_there_were_many(
+    twins: Twins, changed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than replies are remembered by, in few leaves, as those of countries are; also where a state changes before."""
+    places = {f"8.{n >> 8}.{n & 255}.0/24": f"{('GB', 'NL')[n & 1]} {n / 100} 0" for n in range(2400)}
+    twins.publish(document(maps={"default": ALONE["geo"]}), {"geo": places}, 2)
+    asked = [line(f"{network.partition('/')[0]}/24", "www.cdn.example.net") for network in places]
+    twins.ask(asked[0])
+    if changed:
+        twins.change("ams1", {"state": "down"}, None)
+    for question in asked[:2200]:
+        twins.responder.reply(question, twins.tier.clock())
+        if twins.responder.decider.outdated(twins.tier.clock()):
+            twins.responder.refresh()
+    for question in asked[:3]:
+        twins.ask(question)
+    questions = asked[2200::10]
+    replies = [twins.oracle.answer(question) for question in questions]
+    monkeypatch.setattr(Decider, "decide", lambda *_, **__: pytest.fail("decided"))
+    if twins._answerer is not None:
+        found = [twins._answerer.find(question + b"\n") for question in questions]
+        assert [reply and reply[0] for reply in found] == replies
+    assert [twins.responder.reply(question, twins.tier.clock()) for question in questions] == replies
+
+
 def test_where_all_nodes_are_down_and_one_comes_back(twins: Twins) -> None:
     """The first layer that names a client answers then, though all were asked."""
     made = {**MAPS["default"], "order": ["countries", "asns"]}

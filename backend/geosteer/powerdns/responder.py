@@ -40,6 +40,8 @@ AT_ONCE = 4
 """Of these between two questions."""
 SETTLED = 2.0
 """Seconds after the last generation from which on that is done: where one follows the other it would be in vain."""
+CROWDING = REMEMBERED // 4
+"""Records of one service, when these are full, from which on it is better remembered by the entries of its map."""
 NO_SCOPE = "ABI 1 and 2 tell PowerDNS no scope: right only with cache-ttl=0 and query-cache-ttl=0"
 
 
@@ -72,6 +74,10 @@ class Responder:
         """Whether services are answered by decisions, in a version of the protocol that tells scopes."""
         self._quick: dict[bytes, tuple[str, Tree, Tree, int]] = {}
         """Services whose replies are remembered by the record of a single table, by name: that, its trees, and a number."""
+        self._crowding: set[str] = set()
+        """Services that were found to have too many records for that."""
+        self._counted = False
+        """Whether that was looked for since `_by_record` was emptied."""
         self._shortlists: Shortlists | None = None
         """What is left of decisions after a change of node states, once there was one."""
         self._prepared: Shortlists | None = None
@@ -96,6 +102,7 @@ class Responder:
         remembered = bool(self._by_record)
         if not self.decider.refresh():
             return
+        self._counted = False
         tier = self._tier
         steers = self.decider.steers and self.abi >= 3
         known, abi = self._names_from
@@ -135,7 +142,7 @@ class Responder:
                 if entry is not None and entry.above:
                     continue  # the id decides there
                 own = _own_trees(service, trees)
-                if own is not None:
+                if own is not None and name not in self._crowding:
                     self._quick[name.encode()] = (name, *own, len(self._quick))
                 elif service.tables and service.policy == "best":  # others look at more than at who is named
                     by_entries.append(name.encode())
@@ -326,6 +333,8 @@ class Responder:
     def _from_shortlist(self, name: str, record: str) -> tuple[bytes, int, int] | None:
         """The reply to clients of a record where only node states have changed, as `_by_record` keeps it; else None."""
         assert self._shortlists is not None
+        if len(self._by_record) >= REMEMBERED and not self._counted:
+            return None  # a decision sees to it
         template = self._shortlists.template(name, record, self._names)
         if template is not None:
             self.decider.hear("")
@@ -455,8 +464,30 @@ class Responder:
             elif alone:
                 ((record, _),) = matched.values()
                 template = self._names.template(entry, answers, decision.ttl)
-                self._by_record.keep((entry.name, record), (*template, slot))
+                if self._by_record.room():
+                    self._by_record[entry.name, record] = *template, slot
+                elif not self._counted:
+                    self._make_room()
         return reply, slot
+
+    def _make_room(self) -> None:
+        """Have services of many records, of a small city table for example, answered by the entries of their map instead."""
+        self._counted = True
+        generation = self._tier.generation
+        counts: dict[str, int] = {}
+        for name, _ in self._by_record:
+            counts[name] = counts.get(name, 0) + 1
+        services = generation.model.services if generation is not None else {}
+        crowding = {
+            name
+            for name, count in counts.items()
+            if count >= CROWDING and name in services and services[name].policy == "best"
+        }
+        if crowding:
+            self._crowding |= crowding
+            self._by_record.clear()
+            self._by_scope.clear()
+            self._collect_services()
 
     def _ticket_of(self, service: Service, client: Client | None) -> float:
         """The draw of the policy `weighted`; the client's own where A, AAAA and hints of several questions have to agree."""
