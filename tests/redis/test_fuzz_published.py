@@ -7,6 +7,7 @@ import json
 import os
 import random
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,7 +24,6 @@ from support.tiny import DOCUMENT, GEO, build, publish_tiny
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from support.servers import RedisServer
 
@@ -294,6 +294,55 @@ def test_any_node_state_override_and_beat_is_taken_or_left(
         client.delete(*keys)
         reader.settle()
         assert b"192.0.2.1\n" in reader.answers()[2 * 3]
+
+
+def test_states_that_c_has_read_are_answered_as_those_that_python_reads(
+    redis_server: RedisServer, prefix: str, reader: Reader
+) -> None:
+    """What takes such a hash in is a way of its own, with as little as it takes."""
+    dice = random.Random(5)
+    taker = Reader(Path(reader.tier.settings.path))
+    taker.settle()
+    assert taker.answers() == reader.answers()
+    base = f"{{{prefix}}}:"
+    with redis_server.client() as client:
+        for number in range(300 * ROUNDS):
+            name = dice.choice(("lon1", "ams1", "nyc1"))
+            key = dice.choice((base + "override", base + "node:" + name))
+            if dice.random() < 0.2:
+                client.delete(key)
+            elif key.endswith("override"):
+                client.hset(key, name, dice.choice(OVERRIDES))
+            else:
+                client.hset(key, mapping={field: dice.choice(WORDS[field]) for field in WORDS})
+            reader.settle()
+            fields = {k.decode(): v.decode() for k, v in client.hgetall(key).items()}
+            version = taker.tier.version
+            assert taker.tier.at_rest
+            if taker.responder._take(key.encode(), time.monotonic(), b"", fields):
+                assert not taker.responder.decider.outdated(time.monotonic()), "C goes on as it is"
+            assert taker.tier.version <= version + 1
+            assert taker.answers() == reader.answers(), (number, key, fields)
+            assert taker.tier.mirror.fields == reader.tier.mirror.fields
+    assert taker.log[1:] == reader.log[1:]
+    taker.tier.close()
+
+
+OVERRIDES = (
+    '{"state":"down"}',
+    '{"state":"up"}',
+    '{"state":"drain","percent":0}',
+    '{"state":"drain","percent":40}',
+    "{",
+)
+WORDS = {
+    "state": ("up", "up", "down", "down", "unknown", "x" * 5000),
+    "since": ("2026-02-01T00:00:00Z", "then"),
+    "before": ("down", "up", ""),
+    "failing": ("yes", "no"),
+    "shed": ("0", "1", "0.5", "nan"),
+    "reason": ("", "timed out"),
+}
 
 
 def test_any_current_is_taken_or_left(redis_server: RedisServer, prefix: str, reader: Reader) -> None:

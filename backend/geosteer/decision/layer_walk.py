@@ -48,7 +48,8 @@ def node_share(
     """
     if weight <= 0:
         return 0.0, "weight 0"
-    if state.state == "up" and not (state.override or state.came_back or state.shed or level):
+    whole = not (state.override or state.came_back or state.shed or level)  # it keeps all of its clients
+    if whole and state.state == "up":
         return 1.0, ""  # what follows would come to the same
     probes, drained, put_down = COUNTS_AGAINST[level]
     if not put_down:
@@ -57,7 +58,7 @@ def node_share(
     if override and override.state == "down":
         return 0.0, "operator: down"
     if probes:
-        share = state.share(now, node.ramp)
+        share = 1.0 if whole else state.share(now, node.ramp)
         if not (override and override.state == "up"):
             if state.state == "down":
                 return share, f"down: {state.reason}" if state.reason else "down"

@@ -54,7 +54,7 @@ class NodeState:
         self.state = "unknown"
         """`up`, `down` or `unknown`."""
         self.since = 0.0
-        """When it got into that state, seconds since 1970."""
+        """When it came back up, seconds since 1970; 0.0 where it did not."""
         self.reason = ""
         self.failing = False
         """Checks fail, but not yet often enough to call it down."""
@@ -71,10 +71,12 @@ class NodeState:
         self.reason = fields.get("reason", "")
         self.failing = fields.get("failing") == "yes"
         self.came_back = fields.get("before") == "down"
-        try:
-            self.since = parse_time(fields["since"])
-        except (KeyError, ValueError):
-            self.since = 0.0
+        self.since = 0.0
+        if self.came_back:  # else nobody asks, and many workers read a change at once
+            try:
+                self.since = parse_time(fields["since"])
+            except (KeyError, ValueError):
+                pass
         try:
             shed = float(fields.get("shed", "0"))
         except ValueError:

@@ -45,8 +45,9 @@ class Shortlist:
             if part is None:
                 return None
             parts.append(part)
-            if any(states.get(node.name, UNKNOWN).failing for node in part[2]):
-                ttl = service.ttl_min
+            for node in part[2]:
+                if states.get(node.name, UNKNOWN).failing:
+                    ttl = service.ttl_min
         return ttl, tuple(parts)
 
     def _part(self, kinds: tuple[str, ...], states: Mapping[str, NodeState], now: float) -> Part | None:

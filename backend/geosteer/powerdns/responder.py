@@ -205,12 +205,14 @@ class Responder:
 
     def _take(self, key: bytes, sent_at: float, unsent: bytes, reply: bytes | dict[str, str]) -> bool:
         """Take in states that C has read; whether it may go on as it was."""
-        tier = self._tier
-        due = tier.due
-        tier.take(key, sent_at, unsent, reply)
-        if isinstance(reply, bytes) or tier.unsettled:
+        tier, decider = self._tier, self.decider
+        due, current = tier.due, decider.version == tier.version
+        if not tier.take(key, sent_at, unsent, reply):
             return False
-        self.refresh()
+        if current and self._shortlists is not None:
+            decider.forget()
+        else:
+            self.refresh()
         return tier.due >= due
 
     def _describe_services(self) -> None:

@@ -56,12 +56,13 @@ class Shortlists:
         Args: names: those of the generation in force.
         """
         tier = self._tier
-        shortlist = self._of(name, record)
-        if shortlist is None or tier.mirror.ending or self._left.get((name, record)) == tier.version:
+        mirror, asked = tier.mirror, (name, record)
+        shortlist = self._lists.get(asked) or self._of(name, record)
+        if shortlist is None or mirror.ending or self._left.get(asked) == tier.version:
             return None
-        chosen = shortlist.choose(tier.mirror.states, tier.now())
+        chosen = shortlist.choose(mirror.states, tier.now())
         if chosen is None:
-            self._left.keep((name, record), tier.version)
+            self._left.keep(asked, tier.version)
             return None
         key = name, tier.name, chosen
         template: Template | None = self._templates.get(key)

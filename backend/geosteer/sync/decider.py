@@ -57,7 +57,7 @@ class Memory(dict):  # type: ignore[type-arg]  # a reader uses it as a plain dic
 
     def keep(self, key: Hashable, value: object) -> None:
         """Remember a value, if there is room."""
-        if self.room():
+        if len(self) < self._limit or self.room():
             self[key] = value
 
 
@@ -127,6 +127,15 @@ class Decider:
             tier.load_last_good()
         self.version, self._decided = tier.version, tier.decided
         return True
+
+    def forget(self) -> None:
+        """As `refresh`, with less, where nothing but node states has changed since the last one."""
+        for memory in self._memories:
+            memory.clear()
+        for memory in self._by_record:
+            memory.clear()
+        self.good_until = NEVER
+        self.version, self._decided = self.tier.version, self.tier.decided
 
     @property
     def steers(self) -> bool:

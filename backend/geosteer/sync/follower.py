@@ -188,22 +188,27 @@ class Follower:
         """Whether all is read and in force, and nothing is under way: then others may read states, for `take`."""
         return self.state == states.LIVE_USABLE and not self._dirty and not self.reading and self.link.at_rest
 
-    def take(self, key: str, sent_at: float, unsent: bytes, reply: bytes | Mapping[str, str]) -> None:
+    def take(self, key: str, sent_at: float, unsent: bytes, reply: bytes | Mapping[str, str]) -> bool:
         """Go on where the hash of overrides, or of a node's state, was asked for at rest.
 
+        All workers of a host do so at once, and each finds its caches cold: what counts is how little code it takes.
+
         Args: reply: the hash; or what came instead, with *sent_at* and *unsent* as for `Link.take`.
+        Returns: whether it was the hash: then nothing else has changed, and nothing is under way.
         """
         name = "" if key == self.keys.override else key[len(self.keys.nodes) :]
         if not isinstance(reply, bytes):
             self.link.heard()
-            self._note(name, reply)
-            return
+            self._say(key, "")
+            self._place(name, reply)
+            return True
         self.reading += 1
         self.link.take(("HGETALL", key), self._taker(name), sent_at, unsent, reply)
         if self.reading:
             self._changed(states_alone=True)
         self.pump()
         self.link.writable()
+        return False
 
     def _taker(self, name: str) -> Callable[[Any], None]:
         """What takes the state of a node, or the overrides ("")."""
@@ -215,11 +220,22 @@ class Follower:
         return take
 
     def _note(self, name: str, reply: Any) -> None:
-        """Take in the state of a node, or the overrides ("")."""
+        """Take in what came for the state of a node, or for the overrides ("")."""
+        fields = self._fields(self.keys.node(name) if name else self.keys.override, reply)
+        if fields is not None:
+            self._place(name, fields)
+
+    def _place(self, name: str, fields: Mapping[str, str]) -> None:
+        """Take in the hash of a node's state, or of the overrides ("")."""
         if name:
-            self._note_node(name, reply)
+            changed = self.mirror.set_node(name, fields)
         else:
-            self._note_overrides(reply)
+            changed, bad = self.mirror.set_overrides(fields)
+            names = ", ".join(sorted(bad))
+            self._say("override", f"override of {names} cannot be read and is ignored" if names else "")
+        if changed:
+            self._changed(states_alone=True)
+            self._learnt()
 
     def _become(self, event: str) -> None:
         """Go on to the state that follows."""
@@ -317,24 +333,6 @@ class Follower:
         self.reading += 1
         self.link.ask(("HGETALL", self.keys.node(name)), self._taker(name))
 
-    def _note_node(self, name: str, reply: Any) -> None:
-        fields = self._fields(self.keys.node(name), reply)
-        if fields is not None and self.mirror.set_node(name, fields):
-            self._changed(states_alone=True)
-            self._learnt()
-
-    def _note_overrides(self, reply: Any) -> None:
-        fields = self._fields(self.keys.override, reply)
-        if fields is None:
-            return
-        changed, bad = self.mirror.set_overrides(fields)
-        self._say(
-            "override", f"override of {', '.join(sorted(bad))} cannot be read and is ignored" if bad else ""
-        )
-        if changed:
-            self._changed(states_alone=True)
-            self._learnt()
-
     def _take_beats(self, reply: Any, *, pushed: bool) -> None:
         beats = self._fields(self.keys.beat, reply)
         if beats is None:
@@ -413,7 +411,7 @@ class Follower:
     def _asker(self, name: str) -> Callable[[Callable[[], None]], None]:
         def ask(arrived: Callable[[], None]) -> None:
             def take(reply: Any) -> None:
-                self._note_node(name, reply)
+                self._note(name, reply)
                 arrived()
 
             self.link.ask(("HGETALL", self.keys.node(name)), take)

@@ -354,12 +354,13 @@ class Lookups:
         """Whether states that are announced may be read by others, who hand what came to `take`."""
         return self._follower.at_rest
 
-    def take(self, key: bytes, sent_at: float, unsent: bytes, reply: bytes | Mapping[str, str]) -> None:
-        """Go on where the hash of overrides, or of a node's state, was asked for at rest. Args: as `Follower.take`."""
+    def take(self, key: bytes, sent_at: float, unsent: bytes, reply: bytes | Mapping[str, str]) -> bool:
+        """Go on where the hash of overrides, or of a node's state, was asked for at rest. All as `Follower.take`."""
         try:
-            self._follower.take(key.decode(), sent_at, unsent, reply)
+            return self._follower.take(key.decode(), sent_at, unsent, reply)
         except Exception as exc:  # noqa: BLE001  # as in `handle`
             self.stumble(exc)
+            return False
 
     def stumble(self, exc: BaseException) -> None:
         """Start over after an unexpected exception."""

@@ -55,7 +55,10 @@ class Mirror:
     def set_node(self, name: str, fields: Mapping[str, str]) -> bool:
         """Take in a node's hash; returns whether anything changed."""
         before = self.fields.get(name, {})
-        fields = {key: text for key, text in fields.items() if len(text) <= LONGEST and len(key) <= LONGEST}
+        fields = dict(fields)
+        for key, text in list(fields.items()):
+            if len(text) > LONGEST or len(key) > LONGEST:
+                del fields[key]
         self.fields[name] = fields
         if before == fields:
             return False

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from geosteer.settings import Settings
     from geosteer.sync.generation import Generation
     from geosteer.sync.last_good import LastGood
-    from geosteer.sync.node_states import Mirror
 
 LIVE, STALE, FALLBACK = "live", "stale", "fallback"
 STUMBLED = 0.5
@@ -107,7 +106,8 @@ class Tier(Lookups):
         """Monotonic time at which `tick` wants to be called."""
         self._wall, self._write_log, self._writes = wall, log, writes
         self._said: dict[str, str] = {}
-        self._name = FALLBACK
+        self.name = FALLBACK
+        """Where answers come from now: `live`, `stale` or `fallback`."""
         if settings.doubt:
             self._log(settings.doubt)
         self._snapshot_read = False
@@ -117,6 +117,8 @@ class Tier(Lookups):
         follower = Follower(
             settings, random, clock, self._say, self._changed, self._learnt, wall, counters, self._hurry
         )
+        self.mirror = follower.mirror
+        """Node states and overrides."""
         super().__init__(settings, follower, clock, counters)
 
     # ------------------------------------------------------------------ for the front end's loop
@@ -125,16 +127,6 @@ class Tier(Lookups):
         """Begin to connect."""
         self._started = self._clock()
         self._follower.start()
-
-    @property
-    def name(self) -> str:
-        """Where answers come from now: `live`, `stale` or `fallback`."""
-        return self._name
-
-    @property
-    def mirror(self) -> Mirror:
-        """Node states and overrides."""
-        return self._follower.mirror
 
     @property
     def place(self) -> tuple[str, int]:
@@ -187,7 +179,7 @@ class Tier(Lookups):
         """Let others see how this worker is."""
         generation, cache = self.generation, self._follower.leaves.cache
         number = generation.number if generation is not None else ""
-        self.counters.note(self._wall(), number, self._name, cache.count, cache.size)
+        self.counters.note(self._wall(), number, self.name, cache.count, cache.size)
 
     def finish(self) -> None:
         """Before the end: write a snapshot that was about to be written."""
@@ -281,10 +273,10 @@ class Tier(Lookups):
             name = STALE  # what is published needs a newer program; that is no outage
         else:
             name = STALE if ends is not None and now < ends else FALLBACK
-        if name != self._name:
-            if self._name != FALLBACK or name != LIVE or not follower.first:
+        if name != self.name:
+            if self.name != FALLBACK or name != LIVE or not follower.first:
                 self._log(f"answers are {name} now")
-            self._name = name
+            self.name = name
             self.version += 1
             self.decided += 1
 

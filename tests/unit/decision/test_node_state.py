@@ -133,7 +133,9 @@ def test_a_share_that_never_gets_there_has_no_time():
         ({"state": "up", "shed": "nan"}, "up", 0, 0, False),
         ({"state": "up", "shed": "inf"}, "up", 0, 1, False),
         ({"state": "up", "shed": "0.35"}, "up", 0, 0.35, False),
-        ({"state": "up", "since": "2026-02-01T00:00:00Z"}, "up", SINCE, 0, False),
+        ({"state": "up", "since": "2026-02-01T00:00:00Z", "before": "down"}, "up", SINCE, 0, False),
+        ({"state": "up", "since": "then", "before": "down"}, "up", 0, 0, False),
+        ({"state": "up", "since": "2026-02-01T00:00:00Z"}, "up", 0, 0, False),
     ],
 )
 def test_fields_that_cannot_be_read_count_as_absent(
