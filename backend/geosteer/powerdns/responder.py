@@ -66,6 +66,8 @@ class Responder:
         """Question -> its reply and where it is counted, for as long as the decider says."""
         self._by_scope = Memory(REMEMBERED)
         self._by_record = Memory(REMEMBERED)
+        self._templates = Memory(REMEMBERED)
+        """Those of `_by_record`, by themselves: records are many, nodes few."""
         self.decider = Decider(tier, random, log, self.replies, by_record=(self._by_scope, self._by_record))
         self._names = zones.Names(3, ())
         self._names_from: tuple[object, int] = (self, 0)
@@ -446,19 +448,15 @@ class Responder:
         ]
         slot = self._given(entry, self._tier.name, given)
         if question.qtype == b"ANY" and self.decider.lasts(decision, asked):
-            if (
-                self._answerer is None
-                or client is None
-                or self._layers is None
-                or question.name not in self._layers.services
-            ):
-                self.replies.keep(line + b"\n", (reply, slot))  # as it is read where nothing comes with it
             matched = decision.matched
             alone = len(matched) == 1 and all(asked == matched for asked in decision.asked.values())
             name = question.name
+            by_layers = client is not None and self._layers is not None and name in self._layers.services
+            by_record = False
             if client is None or decision.split:
                 pass
-            elif self._layers is not None and name in self._layers.services:
+            elif by_layers:
+                assert self._layers is not None
                 called = self._layers.called(name, decision)
                 if called is not None:
                     template = self._names.template(entry, answers, decision.ttl)
@@ -467,9 +465,12 @@ class Responder:
                 ((record, _),) = matched.values()
                 template = self._names.template(entry, answers, decision.ttl)
                 if self._by_record.room():
-                    self._by_record[entry.name, record] = *template, slot
+                    self._by_record[entry.name, record] = self._one_of((*template, slot))
+                    by_record = name in self._quick
                 elif not self._counted:
                     self._make_room()
+            if self._answerer is None or not (by_layers or by_record):  # else C has it, for more than this
+                self.replies.keep(line + b"\n", (reply, slot))  # as it is read where nothing comes with it
         return reply, slot
 
     def _make_room(self) -> None:
@@ -490,6 +491,13 @@ class Responder:
             self._by_record.clear()
             self._by_scope.clear()
             self._collect_services()
+
+    def _one_of(self, template: tuple[bytes, int, int]) -> tuple[bytes, int, int]:
+        """The one object for all templates that are equal."""
+        one: tuple[bytes, int, int] | None = self._templates.get(template)
+        if one is None:
+            self._templates.keep(template, template)
+        return one or template
 
     def _ticket_of(self, service: Service, client: Client | None) -> float:
         """The draw of the policy `weighted`; the client's own where A, AAAA and hints of several questions have to agree."""

@@ -23,7 +23,7 @@ OBJECTS = 120
 """Bytes of a record's objects besides its text."""
 SHARED = 8192
 """Cells that leaves share at most, about a MiB: a table of countries has half as many, with all lengths of both families."""
-
+MAX_BYTE = 0xFF
 
 STRIDE = 16
 """Records of a leaf that stays as its bytes, of which the place of one is remembered."""
@@ -47,8 +47,8 @@ class Leaf:
     eighth time, all entries with a record are cut into prefixes, so that it need not be again; those of a miss stay whole: in
     IPv6 they are many prefixes that few ask for.
 
-    Leaves whose records are all short have one list of cells together, with two bytes for each entry; any other has its own,
-    with one byte for each.
+    Leaves whose records are all short have one list of cells together, any other has its own. An entry takes one byte, or two
+    where one of its leaf's cells stands too far behind in the list: those of countries that are not cut seldom do.
     """
 
     __slots__ = (
@@ -270,8 +270,10 @@ def read_leaf(raw: bytes, bits: int, first: int, last: int, *, cut: bool = True)
     return Leaf(page, raw, at, count, first, cut=cut)
 
 
-def _translated(index: bytes, numbers: list[int]) -> array[int]:
+def _translated(index: bytes, numbers: list[int]) -> bytes | array[int]:
     """The number of each entry's cell; without a loop over the entries."""
+    if max(numbers) <= MAX_BYTE:
+        return index.translate(bytes(numbers).ljust(256, b"\0"))
     pairs = bytearray(2 * len(index))
     for at, shift in ((0, 8), (1, 0)) if BIG_ENDIAN else ((0, 0), (1, 8)):
         table = bytes([number >> shift & 0xFF for number in numbers])

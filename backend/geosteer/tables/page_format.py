@@ -120,6 +120,7 @@ def outline(page: bytes) -> tuple[Page, int, int]:
     read = outline_quickly(page) if outline_quickly is not None else None
     if read is not None:
         bits, height, prefix_len, shift, mask, kind, keys, index, values_at, distinct = read
+        mask = _MASKS[mask.bit_length() >> 3]  # one object for all pages
         return Page(bits, height, prefix_len, shift, mask, array(kind, keys), index, ()), values_at, distinct
     if len(page) < HEADER:
         raise CorruptPage(f"page of {len(page)} bytes")

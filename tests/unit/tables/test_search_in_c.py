@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from array import array
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geosteer.sync import compiled_search
-from geosteer.tables import page_builder
+from geosteer.tables import leaf, page_builder
 from geosteer.tables import tree as tree_module
 from geosteer.tables.leaf_cache import LeafCache
 from geosteer.tables.tree import Tree
@@ -99,6 +100,17 @@ def test_a_table_of_many_leaves_is_found_by_the_first_bits_of_an_address() -> No
     find = finder(tree, None)
     for address in range(0, 1 << 28, 99_991):
         assert find(str(ipaddress.IPv4Address(address))) == tree.cell(address)
+
+
+@FAMILIES
+def test_leaves_whose_cells_take_one_byte_and_two(bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leaf, "_shared", leaf.SharedCells())  # other tables' names have filled it
+    names = [f"{number:03X}" for number in range(600)]
+    table = [number << (bits - 16) for number in range(3000)], [names[number // 5] for number in range(3000)]
+    leaves = [each for branch in grown(bits, table).branches for each in branch.slots if each is not None]
+    assert all(each.cells is leaf._shared.cells for each in leaves)
+    assert {type(each.index) for each in leaves} == {bytes, array}
+    check(bits, table)
 
 
 @pytest.mark.parametrize(
