@@ -56,8 +56,7 @@ def build(bits: int, starts: Sequence[int], records: Sequence[str]) -> Built:
     values = list(map(encoded.__getitem__, records))
     firsts: list[int] = []
     names: list[bytes] = []
-    for low, high, prefix, prefix_len in cut(bits, starts, values):
-        page = encode(bits, 0, prefix, prefix_len, starts[low:high], values[low:high])
+    for _, _, prefix, _, page in cut(bits, 0, starts, values):
         name = digest(page)
         built.pages[name] = page
         firsts.append(prefix)
@@ -90,8 +89,7 @@ def add_inner(built: Built, bits: int, firsts: Sequence[int], names: Sequence[by
         height += 1
         above: list[int] = []
         fresh: list[bytes] = []
-        for low, high, prefix, prefix_len in cut(bits, firsts, names):
-            page = encode(bits, height, prefix, prefix_len, firsts[low:high], names[low:high])
+        for low, high, prefix, _, page in cut(bits, height, firsts, names):
             name = digest(page)
             built.pages[name] = page
             built.children[name] = list(names[low:high])
@@ -102,18 +100,20 @@ def add_inner(built: Built, bits: int, firsts: Sequence[int], names: Sequence[by
 
 
 def cut(
-    bits: int, starts: Sequence[int], values: Sequence[bytes], prefix: int = 0, prefix_len: int = 0
-) -> Iterator[tuple[int, int, int, int]]:
-    """Parts (first entry, end entry, prefix, prefix length) in address order, each fit for a page.
+    bits: int, height: int, starts: Sequence[int], values: Sequence[bytes], prefix: int = 0, prefix_len: int = 0
+) -> Iterator[tuple[int, int, int, int, bytes]]:  # fmt: skip
+    """Pages in address order, each with its part of the entries: first, end, prefix and prefix length.
 
     Args: starts, values: all entries of *prefix*, by default the whole space; the first begins at or before it.
     """
     todo = [(0, len(starts), prefix, prefix_len)]
     while todo:
         low, high, prefix, prefix_len = todo.pop()
-        if high - low <= MAX_ENTRIES and fits(bits, prefix, prefix_len, starts[low:high], values[low:high]):
-            yield low, high, prefix, prefix_len
-            continue
+        if high - low <= MAX_ENTRIES:
+            page = encode(bits, height, prefix, prefix_len, starts[low:high], values[low:high])
+            if page is not None:
+                yield low, high, prefix, prefix_len, page
+                continue
         middle = prefix | 1 << (bits - prefix_len - 1)
         right = (
             bisect_right(starts, middle, low, high) - 1
@@ -123,69 +123,77 @@ def cut(
         todo.append((low, left_end, prefix, prefix_len + 1))
 
 
-def fits(bits: int, prefix: int, prefix_len: int, starts: Sequence[int], values: Sequence[bytes]) -> bool:
-    """Whether these entries of a prefix fit a page. What fits for a prefix also fits for each half of it."""
-    count = len(starts)
-    if count > MAX_ENTRIES:
-        return False
-    content = sum(map(len, set(values))) + HEADER
-    if count * (bits // 8 + 1) + content <= MAX_BYTES:
-        return True
-    _, width, _ = _layout(bits, prefix, prefix_len, starts)
-    return count * (width + 1) + content <= MAX_BYTES
-
-
-def _layout(bits: int, prefix: int, prefix_len: int, starts: Sequence[int]) -> tuple[int, int, int]:
-    """Bytes cut off in front, width of a start, bits cut off behind."""
-    size = bits // 8
-    front = min(prefix_len // 8, size - 1)
-    used = reduce(or_, starts[1:], prefix) & ((1 << (bits - 8 * front)) - 1)
-    behind = ((used & -used).bit_length() - 1) // 8 if used else size - front - 1
-    return front, size - front - behind, 8 * behind
-
-
 def encode(
     bits: int, height: int, prefix: int, prefix_len: int, starts: Sequence[int], values: Sequence[bytes]
-) -> bytes:
-    """The bytes of the page for these entries of a prefix."""
-    front, width, shift = _layout(bits, prefix, prefix_len, starts)
+) -> bytes | None:
+    """The page for these entries of a prefix, at most `MAX_ENTRIES`; None: they take more than `MAX_BYTES`.
+
+    What fits for a prefix also fits for each half of it.
+    """
+    count = len(values)
     distinct = dict.fromkeys(values)
-    if len(distinct) == len(values):  # most leaves of cities
-        index = bytes(range(len(values)))
+    room = (MAX_BYTES - HEADER - sum(map(len, distinct))) // count - 1
+    """Bytes that a start may have."""
+    size = bits // 8
+    front = min(prefix_len // 8, size - 1)
+    if room < 1:
+        return None
+    keys = (_short_keys if bits == 32 else _long_keys)(prefix, starts, front)
+    width = len(keys) // count
+    if width > room:
+        return None
+    if len(distinct) == count:  # most leaves of cities
+        index = bytes(range(count))
     else:
         positions = dict(zip(distinct, range(len(distinct)), strict=True))
         index = bytes(map(positions.__getitem__, values))
     return b"".join(
         (
-            bytes((VERSION, bits // 8, height, prefix_len, front, width)),
-            len(values).to_bytes(2, "big"),
+            bytes((VERSION, size, height, prefix_len, front, width)),
+            count.to_bytes(2, "big"),
             len(distinct).to_bytes(2, "big"),
-            _keys(bits, prefix, starts, front, width, shift),
+            keys,
             index,
             *distinct,
         )
     )
 
 
-def _keys(bits: int, prefix: int, starts: Sequence[int], front: int, width: int, shift: int) -> bytes:
-    """The starts of a page's entries, cut on both sides; only C loops on the way."""
-    if bits == 32:
-        words, size, skipped = array("I", starts), 4, front
-        words[0] = prefix
-    elif width <= 8:
-        mask = (1 << (8 * width)) - 1
-        words, size, skipped = array("Q", [(start >> shift) & mask for start in starts]), 8, 8 - width
-        words[0] = (prefix >> shift) & mask
-    else:
-        mask = (1 << (8 * width)) - 1
+def _short_keys(prefix: int, starts: Sequence[int], front: int) -> bytes:
+    """The starts of an IPv4 page's entries, without *front* bytes and the zeros that all end with; only C loops on the way."""
+    words = array("I", starts)
+    words[0] = prefix
+    raw = words.tobytes()
+    places = range(3, -1, -1) if sys.byteorder == "little" else range(4)
+    planes = [raw[place::4] for place in places[front:]]
+    while len(planes) > 1 and not any(planes[-1]):
+        del planes[-1]
+    width = len(planes)
+    if width == 1:
+        return planes[0]
+    keys = bytearray(width * len(words))
+    for place, plane in enumerate(planes):
+        keys[place::width] = plane
+    return bytes(keys)
+
+
+def _long_keys(prefix: int, starts: Sequence[int], front: int) -> bytes:
+    """The same of IPv6."""
+    used = reduce(or_, starts[1:], prefix) & ((1 << (128 - 8 * front)) - 1)
+    behind = ((used & -used).bit_length() - 1) // 8 if used else 15 - front
+    width, shift = 16 - front - behind, 8 * behind
+    mask = (1 << (8 * width)) - 1
+    if width > 8:
         keys = [(prefix >> shift) & mask, *[(start >> shift) & mask for start in starts[1:]]]
         return b"".join([key.to_bytes(width, "big") for key in keys])
+    words = array("Q", [(start >> shift) & mask for start in starts])
+    words[0] = (prefix >> shift) & mask
     if sys.byteorder == "little":
         words.byteswap()
     raw = words.tobytes()
-    if width == size:
+    if width == 8:
         return raw
     cut = bytearray(width * len(words))
     for byte in range(width):
-        cut[byte::width] = raw[skipped + byte :: size]
+        cut[byte::width] = raw[8 - width + byte :: 8]
     return bytes(cut)

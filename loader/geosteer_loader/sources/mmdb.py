@@ -36,7 +36,7 @@ from geosteer_loader.sources.source_files import open_regular, reading
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from geosteer_loader.sources.mmdb_memory import Memory, Place, Reading
+    from geosteer_loader.sources.mmdb_memory import Kind, Memory, Place, Reading
     from geosteer_loader.sources.mmdb_tree import Tiling
     from geosteer_loader.sources.source import Progress, Row
     from geosteer_loader.sources.source_files import SourceFile
@@ -111,16 +111,17 @@ class MmdbReader:
                 del tree, walk  # large
             digest = data.digest() if self._memory is not None else ""
             known = earlier.places if earlier is not None and earlier.data == digest else {}
-            if earlier is not None and mended and known and not any(place[1] for place in known.values()):
+            if earlier is not None and mended and known and not any(kind[0] for _, kind in known.values()):
                 counts = _recounted(earlier, tilings, changed)
             else:  # in the order in which they come: so are examples of what is odd
                 counts = [Counter(tiling.pointers) for tiling in tilings]
             places, examples = _Places(known, first), _Examples(tilings)
-            for pointer, count in _total(counts).items():
-                if pointer != first - GAP and not places.know(pointer, count):
-                    kept = known.get(pointer - first)
-                    place = self._place(data, pointer, first, examples, kept)
-                    places.add(pointer, count, place, examples)
+            total = _total(counts)
+            total.pop(first - GAP, None)
+            for pointer in places.know(total):
+                kept = known.get(pointer - first)
+                place = self._place(data, pointer, first, examples, kept)
+                places.add(pointer, total[pointer], place, examples)
         if not places.any:
             raise SourceError(f"{self.name}: database type {kind!r}: no record has {self.wanted}")
         places.tell(report)
@@ -328,20 +329,26 @@ class _Places:
         self._first = first
         self._fresh: dict[int, Place] = {}
         self._said: list[tuple[Said, int]] = []
-        self._placed: dict[tuple[str, str], int] = {}
+        self._placed: dict[Kind, int] = {}
 
-    def know(self, pointer: int, networks: int) -> bool:
-        """Take what is known of a pointer, that many networks', if there is nothing odd about it."""
-        kept = self._known.get(pointer - self._first)
-        if kept is None or kept[1] is not None:
-            return False
-        record, _, _, country, continent = kept
-        self.records[pointer] = None if record is None else sys.intern(record)
-        self.any = self.any or record is not None
-        if country:
-            key = country, continent or ""
-            self._placed[key] = self._placed.get(key, 0) + networks
-        return True
+    def know(self, networks: Mapping[int, int]) -> list[int]:
+        """Take what is known of pointers, if there is nothing odd about it; all others, in the order in which they come.
+
+        Args: networks: how many have which pointer.
+        """
+        known, first, records, placed = self._known, self._first, self.records, self._placed
+        if not known:
+            return list(networks)
+        others = []
+        for pointer, count in networks.items():
+            kept = known.get(pointer - first)
+            if kept is None or kept[1][0] is not None:
+                others.append(pointer)
+                continue
+            records[pointer], kind = kept
+            placed[kind] = placed.get(kind, 0) + count
+        self.any = any(record is not None for record in records.values())
+        return others
 
     def add(self, pointer: int, networks: int, place: Said, examples: _Examples) -> None:
         """Take what a pointer, that many networks', leads to."""
@@ -357,8 +364,9 @@ class _Places:
         """Count what is odd, and whatever else a report has."""
         for place, networks in self._said:
             place.tell(report, networks)
-        for (country, continent), networks in self._placed.items():
-            report.place(country, continent, networks)
+        for (_, _, country, continent), networks in self._placed.items():
+            if country:
+                report.place(country, continent, networks)
 
     def kept(self) -> Mapping[int, Place]:
         """What is known now: the same object where nothing has come to it."""
@@ -398,9 +406,7 @@ class _Place:
         """Text of the record, or None when the data says nothing of a place."""
         self.odd: str | None
         if kept is not None:
-            record, self.odd, example, country, continent = kept
-            self.record = None if record is None else sys.intern(record)
-            self.example, self._country, self._continent = example or "", country or "", continent or ""
+            self.record, (self.odd, self.example, self._country, self._continent) = kept
             return
         fields = data if isinstance(data, dict) else {}
         code = _code(fields, "country", "country_code")
@@ -418,7 +424,7 @@ class _Place:
 
     def kept(self) -> Place:
         """What it takes to make the same again."""
-        return [self.record, self.odd, self.example, self._country, self._continent]
+        return self.record, (self.odd, self.example, self._country, self._continent)
 
     def tell(self, report: Report, networks: int) -> None:
         """Count what is odd, and where the database puts the country."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from array import array
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,16 +20,20 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    Place = list[str | None]
-    """What a record says, as `_Place.kept` gives it."""
+    Kind = tuple[str | None, str, str, str]
+    """What is odd about a record (None: nothing), an example of that, and where it puts which country."""
+    Place = tuple[str | None, Kind]
+    """What a record says: its text and the rest, as `_Place.kept` gives it."""
 
 log = logging.getLogger(__name__)
 
-FORMAT = 3
+FORMAT = 4
 LEAST_NODES = 1 << 16
 """Nodes of a tree that is worth it."""
 _PARTS = 6
 """Of each family: first addresses (two), pointers, where these stand in the tree; distinct pointers, and their counts."""
+_COLUMNS = 3
+"""Of the places: offsets, numbers of their kinds, and as text their records and all kinds."""
 
 
 class Reading(NamedTuple):
@@ -88,10 +93,9 @@ class Memory:
                 parts += [*kept_file.packed(tiling.bits, tiling.starts), tiling.pointers, slots]
             parts += [array("I", counts[number]), array("I", counts[number].values())]
         if earlier is not None and places is earlier.places:
-            parts.append(earlier.parts[-1])
+            parts += earlier.parts[-_COLUMNS:]
         else:
-            listed = [[offset, *place] for offset, place in places.items()]
-            parts.append(json.dumps(listed, separators=(",", ":")).encode())
+            parts += _columns(places)
         head = {
             "nodes": walk.nodes, "record_size": walk.record_size, "bits": walk.bits, "ipv4": walk.ipv4, "data": data,
             "families": [tiling.bits for tiling in walk.tilings],
@@ -100,7 +104,7 @@ class Memory:
 
 
 def _reading(kept: kept_file.KeptFile) -> Reading:
-    head, (raw, *families, listed) = kept.head, kept.parts
+    head, (raw, *families) = kept.head, kept.parts
     tilings, slots, counts = [], [], []
     for number, bits in enumerate(head["families"]):
         first, second, pointers, places, distinct, counted = families[_PARTS * number :][:_PARTS]
@@ -113,5 +117,21 @@ def _reading(kept: kept_file.KeptFile) -> Reading:
         if not len(starts) == len(tilings[-1].pointers) == len(slots[-1]):
             raise ValueError("has prefixes without pointers")
     walk = Walk(head["nodes"], head["record_size"], head["bits"], head["ipv4"], raw, tilings, slots)
-    by_offset = {offset: place for offset, *place in json.loads(bytes(listed))}
-    return Reading(kept.seal, walk, counts, head["data"], by_offset, kept.parts)
+    return Reading(kept.seal, walk, counts, head["data"], _places(*kept.parts[-_COLUMNS:]), kept.parts)
+
+
+def _columns(places: Mapping[int, Place]) -> list[bytes | array[int]]:
+    """The places as parts of a file: hundreds of thousands have a few hundred kinds."""
+    kinds: dict[Kind, int] = {}
+    numbers = array("I", [kinds.setdefault(kind, len(kinds)) for _, kind in places.values()])
+    texts = json.dumps([[record for record, _ in places.values()], list(kinds)], separators=(",", ":"))
+    return [array("I", places), numbers, texts.encode()]
+
+
+def _places(offsets: memoryview, numbers: memoryview, texts: memoryview) -> dict[int, Place]:
+    """The places again."""
+    records, listed = json.loads(bytes(texts))
+    kinds: list[Kind] = [(odd, example, country, continent) for odd, example, country, continent in listed]
+    interned = [record if record is None else sys.intern(record) for record in records]
+    of_kinds = map(kinds.__getitem__, kept_file.numbers("I", numbers))
+    return dict(zip(kept_file.numbers("I", offsets), zip(interned, of_kinds, strict=True), strict=True))

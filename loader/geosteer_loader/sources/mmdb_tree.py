@@ -11,7 +11,6 @@ from __future__ import annotations
 import sys
 from array import array
 from itertools import chain, compress, islice
-from operator import ne
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -141,21 +140,26 @@ class SearchTree:
 
     def _differing(self, earlier: bytes | memoryview) -> dict[int, int] | None:
         """Records that are others in an *earlier* tree of the same size -> what they are now; None: some lead to nodes."""
-        raw, count = self._raw, self._count
+        raw, count, width = self._raw, self._count, self._size // 4
         other = memoryview(earlier)
         step = tree_size(_BLOCK, self._size)
         differing: dict[int, int] = {}
-        for number, at in enumerate(range(0, len(raw), step)):
+        for at in range(0, len(raw), step):
             block, before = raw[at : at + step], other[at : at + step].tobytes()
             if block == before:
                 continue
-            nodes = min(_BLOCK, count - number * _BLOCK)
-            first = 2 * number * _BLOCK
-            now, was = _unpack(block, nodes, self._size), _unpack(before, nodes, self._size)
-            for place in compress(range(2 * nodes), map(ne, now, was)):
-                if now[place] < count or was[place] < count:
-                    return None
-                differing[first + place] = now[place]
+            apart = int.from_bytes(block, "big") ^ int.from_bytes(before, "big")
+            while apart:  # node by node: the highest bit that is set lies in the first that differs
+                place = (len(block) - (apart.bit_length() + 7) // 8) // width
+                low, high = place * width, (place + 1) * width
+                node = at // width + place
+                now, was = _pair(block[low:high], self._size), _pair(before[low:high], self._size)
+                for side in (0, 1):
+                    if now[side] != was[side]:
+                        if now[side] < count or was[side] < count:
+                            return None
+                        differing[2 * node + side] = now[side]
+                apart &= (1 << 8 * (len(block) - high)) - 1
         return differing
 
     def _records(self) -> array[int]:
@@ -233,10 +237,17 @@ class SearchTree:
 
     def _left(self, node: int) -> int:
         """The first record of a node."""
-        at = node * self._size // 4
-        if self._size == 28:
-            return self._raw[at + 3] >> 4 << 24 | int.from_bytes(self._raw[at : at + 3], "big")
-        return int.from_bytes(self._raw[at : at + self._size // 8], "big")
+        width = self._size // 4
+        return _pair(self._raw[node * width : (node + 1) * width], self._size)[0]
+
+
+def _pair(node: bytes, record_size: int) -> tuple[int, int]:
+    """Both records of a node."""
+    half = record_size // 8
+    left, right = int.from_bytes(node[:half], "big"), int.from_bytes(node[-half:], "big")
+    if record_size == 28:
+        return node[3] >> 4 << 24 | left, (node[3] & 15) << 24 | right
+    return left, right
 
 
 def _unpack(raw: bytes, node_count: int, record_size: int) -> array[int]:

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 FAMILIES = (32, 128)
 """Address bits of IPv4 and IPv6."""
 
+MANY = 8
+"""Where more than one prefix for so many records has changed, nearly all of them are needed."""
+
 _PARTS = 1000
 _FAMILY, _PREFIX = itemgetter(0), itemgetter(1, 2, 3)
 
@@ -87,6 +90,8 @@ def _joined(tiles: Tiles, encoded: _Encoded) -> Ranges:
     if tiles.edits is None:
         starts, records = _merged(tiles)
         return Ranges(bits=tiles.bits, starts=starts, records=records, prefixes=tiles.networks)
+    if len(tiles.edits.touched) > len(encoded.texts) // MANY:
+        encoded.fill()
     whole = cache(partial(_merged, tiles))
     return Ranges(
         bits=tiles.bits,
@@ -129,6 +134,14 @@ class _Encoded(dict[int, bytes]):
         super().__init__()
         self.texts = texts
         self._known: dict[str, bytes] = {}
+
+    def fill(self) -> None:
+        """Encode all at once, which costs a third of one by one."""
+        if len(self) == len(self.texts):
+            return
+        texts = [text or "" for text in self.texts.values()]
+        self._known.update({text: encode_record(text) for text in set(texts)})
+        self.update(zip(self.texts, map(self._known.__getitem__, texts), strict=True))
 
     def __missing__(self, pointer: int) -> bytes:
         text = self.texts[pointer] or ""

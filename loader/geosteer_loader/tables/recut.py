@@ -8,8 +8,7 @@ that is a leaf too and both together fit. The result is the one of `page_builder
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from geosteer.errors import CorruptPage
 from geosteer.keys import digest
@@ -31,8 +30,7 @@ TOO_MANY = 3
 """Where more than one leaf in so many is touched, all are made anew: that costs less."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Leaf:
+class _Leaf(NamedTuple):
     prefix_len: int
     name: bytes
     page: bytes
@@ -144,8 +142,8 @@ class PageTree:
     def _encoded(
         self, start: int, prefix_len: int, starts: Sequence[int], values: Sequence[bytes]
     ) -> Iterator[tuple[int, _Leaf]]:
-        for low, high, prefix, length in page_builder.cut(self._bits, starts, values, start, prefix_len):
-            page = page_builder.encode(self._bits, 0, prefix, length, starts[low:high], values[low:high])
+        cut = page_builder.cut(self._bits, 0, starts, values, start, prefix_len)
+        for low, high, prefix, length, page in cut:
             yield prefix, _Leaf(length, digest(page), page, high - low, values[low], values[high - 1])
 
     def _join(self, leaves: dict[int, _Leaf], start: int) -> None:

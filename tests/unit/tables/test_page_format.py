@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from array import array
+from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -206,17 +207,31 @@ def spelled_out(bits: int, prefix: int, prefix_len: int, starts: list[int], valu
     )
 
 
+def holds(bits: int, prefix: int, prefix_len: int, starts: list[int], values: list[bytes]) -> bool:
+    """Whether a page has room for all entries of a prefix."""
+    low = bisect_right(starts, prefix) - 1
+    high = bisect_left(starts, prefix + (1 << (bits - prefix_len)), low)
+    part = starts[low:high], values[low:high]
+    return high - low <= page_format.MAX_ENTRIES and (
+        len(spelled_out(bits, prefix, prefix_len, *part)) <= page_format.MAX_BYTES
+    )
+
+
 @FAMILIES
 @settings(max_examples=examples(30), deadline=None)
 @given(data=st.data())
-def test_every_leaf_has_the_bytes_that_the_format_says(bits: int, data: st.DataObject):
+def test_every_leaf_is_as_wide_as_it_may_be_and_has_the_bytes_that_the_format_says(
+    bits: int, data: st.DataObject
+):
     large = tables.scattered(bits, 600, data.draw(st.integers(0, 1000)), long=data.draw(st.booleans()))
     for starts, records in (data.draw(tables.small_tables(bits)), large):
         values = [page_builder.encode_record(record) for record in records]
-        for low, high, prefix, length in page_builder.cut(bits, starts, values):
+        for low, high, prefix, length, page in page_builder.cut(bits, 0, starts, values):
             part = starts[low:high], values[low:high]
             expected = spelled_out(bits, prefix, length, *part)
-            assert page_builder.encode(bits, 0, prefix, length, *part) == expected
+            assert page == expected
+            if length:
+                assert not holds(bits, prefix & -(2 << (bits - length)), length - 1, starts, values)
             if bits == 32:
                 assert page_builder.encode(bits, 0, prefix, length, array("I", part[0]), part[1]) == expected
 
