@@ -279,6 +279,80 @@ def test_requests_are_answered_as_by_geosteer_http(
             )
 
 
+@pytest.mark.parametrize(
+    "trusted",
+    [
+        ("127.3.0.0/16",),
+        ("127.2.128.0/17", "127.2.0.0/15", "127.1.0.7/32", "127.0.0.1/32"),
+        ("127.0.0.0/9", "2001:db8::/33", "::1/128"),
+        ("127.3.0.0/16", "::/0"),
+        ("127.3.0.0/16", "::ffff:127.1.0.0/112"),
+        (*(f"127.3.{at}.0/24" for at in range(128)), "2002:7f01::/32"),
+    ],
+)
+def test_haproxy_follows_whichever_proxies_are_trusted(
+    emptied_redis: RedisServer, tmp_path: Path, trusted: tuple[str, ...]
+) -> None:
+    what = document()
+    what["maps"]["default"]["default"] = {"ams1": 1}  # nothing is drawn
+    what["services"] |= {  # of two kinds of answers
+        "ttl.cdn.example.net": {"map": "default", "ttl": 7},
+        "a.cdn.example.net": {"map": "default"},
+        "*.b.cdn.example.net": {"map": "default"},
+    }
+    put(emptied_redis, what)
+    set_state(emptied_redis, "nyc1", "down")
+    options = [word for network in trusted for word in ("--trust", network)]
+    assert export("haproxy", tiny_config(tmp_path, emptied_redis), tmp_path / "x", *options) == 0
+    port = free_port(["127.0.0.1", "::1"])
+    settings = write_settings(emptied_redis, "geosteer", tmp_path, "timeout = 5000")
+    http, _ = start_http(settings, "--listen", f"[::1]:{port}", *options, port=port)
+    dice = random.Random(str(trusted))
+    found: Counter[str] = Counter()
+    with http, HAProxy(tmp_path / "x") as proxy:
+        wait_until(lambda: ask(port).status == 302, what="a redirect")
+        for _ in range(400 if LONG else 150):
+            hops = [
+                dice.choice(
+                    (
+                        f"127.{dice.randrange(1, 4)}.{dice.choice((0, 128, 255))}.{dice.choice((1, 7))}",
+                        dice.choice(
+                            (
+                                "2001:db8::1",
+                                "2001:db8:8000::1",
+                                "::1",
+                                "64:ff9b::7f01:1",
+                                "2002:7f03:1::1",
+                                "::ffff:127.3.0.1",
+                                "junk",
+                            )
+                        ),
+                    )
+                )
+                for _ in range(dice.randrange(4))
+            ]
+            headers = {"X-Forwarded-For": ", ".join(hops)} if hops else {}
+            if dice.random() < 0.3:
+                headers["X-Forwarded-Proto"] = dice.choice(("https", "http", ""))
+            to, client = dice.choice(
+                [("::1", "127.1.0.9"), *(("127.0.0.1", f"127.{dice.randrange(4)}.{at}.7") for at in (0, 200))]
+            )
+            request: dict[str, Any] = {
+                "to": to,
+                "client": client,
+                "headers": headers,
+                "host": f"{dice.choice(('www', 'ttl', 'a', 'x.b', 'none'))}.cdn.example.net",
+                "path": dice.choice(("/", "/a?b", "/.geosteer/x")),
+                "method": dice.choice(("GET", "GET", "HEAD", "POST")),
+            }
+            wanted, given = ask(port, **request), ask(proxy.port, **request)
+            fields = ("location", "cache-control") if wanted.status == 302 else ()
+            assert given.status == wanted.status, request
+            assert [given[field] for field in fields] == [wanted[field] for field in fields], request
+            found[wanted["location"] if wanted.status == 302 else str(wanted.status)] += 1
+    assert len(found) > 5, found
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_draws_have_the_shares_of_the_workers_and_keep_a_network_at_its_node(
     emptied_redis: RedisServer, tmp_path: Path, kind: str
@@ -332,12 +406,13 @@ def reloading(kind: str, exported: Path) -> Iterator[tuple[int, Callable[[], boo
                 lambda: os.kill(process.pid, signal.SIGHUP),
             )
     else:
-        proxy = HAProxy(exported)
-        with Server(proxy.command("-W", "-db"), folder=proxy.folder).ready(proxy.port) as running:
+        # One process alone: two would share the port.
+        with HAProxy(exported, "-W") as proxy:
+            master = proxy.server.process
             yield (
                 proxy.port,
                 lambda: run(proxy.command("-c")).returncode == 0,
-                lambda: os.kill(running.process.pid, signal.SIGUSR2),
+                lambda: os.kill(master.pid, signal.SIGUSR2),
             )
 
 

@@ -57,7 +57,8 @@ class Nginx:
 class HAProxy:
     """A HAProxy on a free port of both loopback addresses, with exported files and a stats socket."""
 
-    def __init__(self, exported: Path) -> None:
+    def __init__(self, exported: Path, *words: str) -> None:
+        """Args: words: more of the command line."""
         self.folder = Path(tempfile.mkdtemp(prefix="gs-ha-"))
         self.port = free_port()
         self.socket = self.folder / "admin.sock"
@@ -67,7 +68,7 @@ class HAProxy:
             f"frontend all\n    bind 127.0.0.1:{self.port}\n    bind [::1]:{self.port}\n    default_backend geosteer\n"
         )
         self.exported = exported
-        self.server = Server(self.command("-db"), folder=self.folder)
+        self.server = Server(self.command(*words, "-db"), folder=self.folder)
 
     def command(self, *words: str) -> list[str]:
         """The program with this server's settings."""

@@ -6,6 +6,7 @@ Few combinations of records occur, so that what a decision comes to is worked ou
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left
 from typing import TYPE_CHECKING, TypeVar
 
 from geosteer.errors import CorruptPage, StoreError
@@ -47,6 +48,21 @@ class Spans:
         if not self.numbers or self.numbers[-1] != number:
             self.starts.append(start)
             self.numbers.append(number)
+
+    def shift(self, block: tuple[int, int], by: int) -> None:
+        """Raise the numbers in a block, which is given as (first address, length)."""
+        start, length = block
+        low, high = self._cut(start), self._cut(start + (1 << self.bits - length))
+        self.numbers[low:high] = array("I", [number + by for number in self.numbers[low:high]])
+
+    def _cut(self, at: int) -> int:
+        """The index of the span that begins at an address: one is cut in two where none does."""
+        index = bisect_left(self.starts, at)
+        if at >> self.bits or (index < len(self.starts) and self.starts[index] == at):
+            return index
+        self.starts.insert(index, at)
+        self.numbers.insert(index, self.numbers[index - 1])
+        return index
 
     def __iter__(self) -> Iterator[tuple[int, int, int]]:
         """Each span as (first address, first address behind it, number)."""

@@ -9,14 +9,17 @@ management.txt.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
+from dataclasses import replace
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TYPE_CHECKING
 
 from geosteer.decision.client import MAPPED, NAT64, SIX_TO_FOUR
 from geosteer_loader.export.bundle import Bundle
-from geosteer_loader.export.redirects import NOBODY, Redirects, closest_first, whole_parts
+from geosteer_loader.export.redirects import MARK, NOBODY, Redirects, closest_first, whole_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from geosteer_loader.export.published_state import Picture
@@ -38,6 +41,9 @@ SERVICE, CLASS, GOAL, DRAW, HOP = (
 )
 GROUP = 32
 """Bits by which the number of a group of services is shifted: below is the time for which its clients keep an answer."""
+TIME = (1 << GROUP) - 1
+PROXIES, WORDS = "geosteer_proxy", 32
+"""Whether the client's address is a trusted proxy's; how many networks stand on one line, of which HAProxy reads 64 words."""
 OWN_PATHS = "/.geosteer/"
 """What stands below is never redirected."""
 RETRY_SECONDS = 10
@@ -50,7 +56,7 @@ class Exporter:
     def __init__(self, picture: Picture, folder: Path, manner: Manner) -> None:
         """Args: folder: where the files will be."""
         self._folder = folder.absolute()
-        self._manner = manner
+        self._manner = replace(manner, trusted=_believed(manner.trusted))
         self._redirects = Redirects(picture, manner)
 
     def bundle(self) -> Bundle:
@@ -60,7 +66,11 @@ class Exporter:
         """
         bundle, redirects = Bundle(), self._redirects
         redirects.follow(bundle)
-        bundle.files[NETWORKS] = redirects.networks(lambda prefix, name: f"{prefix} {name}\n", CARRIERS)
+        bundle.files[NETWORKS] = redirects.networks(
+            lambda prefix, name: f"{prefix} {name}\n",
+            CARRIERS,
+            self._manner.trusted if _told_by_class(self._manner) else (),
+        )
         codes = [number << GROUP | ttl for number, ttl in enumerate(redirects.ttls)]
         nodes, draws = _nodes(redirects.draws, codes, redirects.ttls)
         bundle.files[DRAWS] = draws
@@ -74,13 +84,19 @@ class Exporter:
         bundle.files[WILDCARDS] = "".join(
             f"{host[1:]} {codes[redirects.hosts[host]]}\n" for host in closest_first(redirects.hosts)
         )
-        bundle.files[SETTINGS] = "".join(_settings(self._manner, self._folder))
+        bundle.files[SETTINGS] = "".join(_settings(self._manner, self._folder, _most(exact.values())))
         return bundle
 
 
 def is_map(name: str) -> bool:
     """Whether a file is a map, which HAProxy's socket can change."""
     return name.endswith(".map")
+
+
+def _most(codes: Collection[int]) -> int | None:
+    """The code of at least half of the services."""
+    code, count = max(Counter(codes).items(), key=lambda each: each[1], default=(None, 0))
+    return code if 2 * count >= len(codes) else None
 
 
 def _nodes(draws: dict[tuple[int, str], Draw], codes: Sequence[int], ttls: Sequence[int]) -> tuple[str, str]:
@@ -109,10 +125,12 @@ def _value(goal: Goal) -> str:
     return f"{goal.ttl}//{goal.host}" if goal.host else REFUSED
 
 
-def _settings(manner: Manner, folder: Path) -> Iterator[str]:
+def _settings(manner: Manner, folder: Path, most: int | None) -> Iterator[str]:
     """The backend: first the few rules that nearly every request needs, then those for the others.
 
     Each rule costs a hundredth of a redirect or two, whether it applies or not.
+
+    Args: most: the code of what most services answer, if there is one: what is written out need not be looked up.
     """
     yield (
         HEADER
@@ -120,25 +138,44 @@ def _settings(manner: Manner, folder: Path) -> Iterator[str]:
     )
     yield "backend geosteer\n    mode http\n"
     yield from (f"    timeout {what} 1s\n" for what in ("connect", "server", "queue"))
-    trusted = f"{{ src {' '.join(manner.trusted)} }}"
-    if manner.scheme == "same" and manner.trusted:
+    services, nodes, draws, networks = (folder / name for name in (SERVICES, NODES, DRAWS, NETWORKS))
+    for at in range(0, len(manner.trusted), WORDS):
+        yield f"    acl {PROXIES} src {' '.join(manner.trusted[at : at + WORDS])}\n"
+    # The address that a trusted proxy names is looked up as it is: its class has no nodes if it is a trusted proxy's too.
+    named = "req.hdr_ip(x-forwarded-for,-1)"
+    clients = [(PROXIES, named), (f"!{PROXIES}", "src")] if manner.trusted else [("", "src")]
+    if not _told_by_class(manner):
+        clients = clients[1:]
+    # No condition stands behind the one that finds the node: what it found has been answered, or is not there.
+    goal_of = f"{{ %s,map_ip({networks}),concat(:%s),map_str({nodes}),set-var({GOAL}) -m found }}"
+    by_proxy = manner.scheme == "same" and bool(manner.trusted)
+    scheme = "%[ssl_fc,iif(https,http)]" if manner.scheme == "same" else manner.scheme
+    if most is not None and clients:
+        told = "!{ req.fhdr(x-forwarded-proto) -m found } " if by_proxy else ""
+        served = f"{{ base,map_beg_int({services}) -m int {most} }}"
+        peer, client = clients[0]
+        yield _redirect(
+            manner, scheme, f"var({GOAL})", str(most & TIME),
+            f"METH_GET {told}{served} {peer} {goal_of % (client, most)}",
+        )  # fmt: skip
+    if by_proxy:
         proto = "req.hdr(x-forwarded-proto,-1),lower"
         yield f"{RULE}set-var(txn.geosteer_scheme) str(https) if {{ ssl_fc }}\n"
-        yield f"{RULE}set-var(txn.geosteer_scheme) {proto} if {{ {proto} -m str http https }} {trusted}\n"
-    if manner.trusted:
-        yield f"{RULE}set-src req.hdr_ip(x-forwarded-for,-1) if {trusted}\n"
-    services, nodes, draws, networks = (folder / name for name in (SERVICES, NODES, DRAWS, NETWORKS))
+        yield f"{RULE}set-var(txn.geosteer_scheme) {proto} if {{ {proto} -m str http https }} {PROXIES}\n"
+        scheme = "%[var(txn.geosteer_scheme,http)]"
     yield f"{RULE}set-var({SERVICE}) base,map_beg_int({services})\n"
-    yield f"{RULE}set-var({GOAL}) src,map_ip({networks}),concat(:,{SERVICE}),map_str({nodes})\n"
-    plain = f"var({GOAL})", f"var({SERVICE}),and({(1 << GROUP) - 1})"
-    gone_to = f"{{ var({GOAL}) -m found }}"
-    yield _redirect(manner, *plain, f"{gone_to} METH_GET{f' !{trusted}' if manner.trusted else ''}")
+    plain = scheme, f"var({GOAL})", f"%[var({SERVICE}),and({TIME})]"
+    for peer, client in clients:
+        yield _redirect(manner, *plain, f"METH_GET {peer} {goal_of % (client, f',{SERVICE}')}")
     # What follows is for proxies behind proxies, odd spellings of the host, wildcards, NAT64, draws, and refusals.
     if manner.trusted:
         # Where the last address cannot be read, the proxy is the client, whatever stands before.
-        yield f"{RULE}set-var({HOP}1) req.hdr_ip(x-forwarded-for,-1)\n"
+        yield f"{RULE}set-var({HOP}1) {named}\n"
+        yield f"{RULE}set-src var({HOP}1) if {{ var({HOP}1) -m found }} {PROXIES}\n"
+        # A 6to4 address does not share the trust of the IPv4 one in it.
+        itself = " !{ src 2002::/16 }" if _told_by_class(manner) else ""
         for hop in range(2, HOPS + 1):
-            yield from _hop(hop, f"{{ var({HOP}{hop - 1}) -m found }} {trusted}")
+            yield from _hop(hop, f"{{ var({HOP}{hop - 1}) -m found }} {PROXIES}{itself}")
     # NAT64 (RFC 6052) is looked up as the IPv4 address in it; HAProxy does so by itself with 6to4 and v4-mapped ones.
     nat64 = "{ src 64:ff9b::/96 }"
     yield f"{RULE}set-var(txn.geosteer_hex) src,hex if {nat64}\n"
@@ -152,11 +189,11 @@ def _settings(manner: Manner, folder: Path) -> Iterator[str]:
     yield f"{RULE}unset-var({SERVICE})\n"
     yield f"{RULE}set-var({SERVICE}) {host},concat(/),map_str({services})\n"
     yield f"{RULE}set-var({SERVICE}) {host},map_end({folder / WILDCARDS}) if !{served}\n"
-    yield f"{RULE}unset-var({GOAL})\n"
     key, drawn = f"var({CLASS}),concat(:,{SERVICE})", f"{{ var({DRAW}) -m found }}"
+    gone_to = f"{{ var({GOAL}) -m found }}"
     # The second time for a class that neither map knows, for the moment in which they change.
     for way, condition in (
-        (f"src,map_ip({networks},{NOBODY})", ""),
+        (f"src,map_ip({networks},{NOBODY}),ltrim({MARK})", ""),
         (f"str({NOBODY})", f" if !{gone_to} !{drawn}"),
     ):
         yield f"{RULE}set-var({CLASS}) {way}{condition}\n"
@@ -168,11 +205,29 @@ def _settings(manner: Manner, folder: Path) -> Iterator[str]:
     rest = f"METH_GET !{{ path_beg {OWN_PATHS} }}"
     yield _redirect(manner, *plain, f"{gone_to} {rest}")
     yield _redirect(
-        manner, f"var({DRAW}),field(3,/)", f"var({DRAW}),field(1,/)", f"{{ var({DRAW}) -m sub / }} {rest}"
-    )
+        manner, scheme, f"var({DRAW}),field(3,/)", f"%[var({DRAW}),field(1,/)]",
+        f"{{ var({DRAW}) -m sub / }} {rest}",
+    )  # fmt: skip
     yield f'{RULE}return status 405 hdr Allow "GET, HEAD" if !METH_GET\n'
     yield f"{RULE}return status 404 if !{served} or {{ path_beg {OWN_PATHS} }}\n"
     yield f'{RULE}return status 503 hdr Retry-After "{RETRY_SECONDS}"\n'
+
+
+def _believed(trusted: Iterable[str]) -> tuple[str, ...]:
+    """Networks of proxies without IPv6 addresses that carry an IPv4 one, since HAProxy takes IPv4 addresses for those too."""
+    mapped, believed = IPv6Network((MAPPED, 96)), []
+    for network in map(ip_network, trusted):
+        if isinstance(network, IPv4Network) or not network.overlaps(mapped):
+            believed.append(str(network))
+        elif network.prefixlen < mapped.prefixlen:
+            believed += map(str, network.address_exclude(mapped))
+    return tuple(believed)
+
+
+def _told_by_class(manner: Manner) -> bool:
+    """Whether the class of an address says if it is a trusted proxy's: 6to4 addresses have that of the IPv4 one in them."""
+    carrier = IPv6Network((SIX_TO_FOUR << 112, 16))
+    return not any(ip_network(text).overlaps(carrier) for text in manner.trusted)
 
 
 def _hop(hop: int, condition: str) -> Iterator[str]:
@@ -181,13 +236,10 @@ def _hop(hop: int, condition: str) -> Iterator[str]:
     yield f"{RULE}set-src var({HOP}{hop}) if {{ var({HOP}{hop}) -m found }}\n"
 
 
-def _redirect(manner: Manner, host: str, ttl: str, condition: str) -> str:
-    """Args: host, ttl: sample expressions."""
-    scheme = manner.scheme
-    if scheme == "same":
-        scheme = f"%[{'var(txn.geosteer_scheme,http)' if manner.trusted else 'ssl_fc,iif(https,http)'}]"
+def _redirect(manner: Manner, scheme: str, host: str, ttl: str, condition: str) -> str:
+    """Args: scheme, ttl: as in a log format; host: a sample expression."""
     vary = ' hdr Vary "X-Forwarded-For, X-Forwarded-Proto"' if manner.trusted else ""
     return (
         f'{RULE}return status {manner.status} hdr Location "{scheme}://%[{host}]%[pathq]" '
-        f'hdr Cache-Control "private, max-age=%[{ttl}]"{vary} if {condition}\n'
+        f'hdr Cache-Control "private, max-age={ttl}"{vary} if {condition}\n'
     )

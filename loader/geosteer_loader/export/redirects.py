@@ -6,7 +6,8 @@ As `geosteer-http` decides: one node for a client, by the record type of its fam
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from ipaddress import collapse_addresses, ip_network
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from geosteer.redirect.routes import Target
 from geosteer_loader.export.fewest_prefixes import fewest_prefixes
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 NOBODY = "nobody"
 """The class of clients that have no address, and of those whose class a server does not know."""
+MARK = "="
+"""Stands before the names of the classes of marked addresses."""
 FAMILIES = {32: "4", 128: "6"}
 """Address bits -> what the names of its classes begin with."""
 
@@ -100,10 +103,18 @@ class Redirects:
                 "the nodes' shares are those of geosteer-http, the node of a single network may be another"
             )
 
-    def networks(self, line: Callable[[str, str], str], left_out: Sequence[tuple[int, int]] = ()) -> str:
+    def networks(
+        self,
+        line: Callable[[str, str], str],
+        left_out: Sequence[tuple[int, int]] = (),
+        marked: Sequence[str] = (),
+    ) -> str:
         """The networks of both families with their classes, of which the longest counts; the same object while it is the same.
 
-        Args: line: makes one; left_out: IPv6 blocks that none may cover, as (first address, length).
+        Args:
+        line: makes one.
+        left_out: IPv6 blocks that none may cover, as (first address, length).
+        marked: blocks in which `MARK` stands before the names of classes.
         """
         classes = self._classes
         assert classes is not None
@@ -113,6 +124,10 @@ class Redirects:
             with self._picture.meter("networks") as shown:
                 for bits, mark in FAMILIES.items():
                     names = [mark + name for name in classes.names]
+                    for block in _blocks(marked, bits):
+                        spans[bits].shift(block, len(names))
+                    if marked:
+                        names += [MARK + name for name in names]
                     made += [
                         line(text, names[number])
                         for text, number in fewest_prefixes(
@@ -160,6 +175,12 @@ class Redirects:
         return Goal(host, service.ttl_min if failing else service.ttl)
 
 
+def _blocks(networks: Sequence[str], bits: int) -> list[tuple[int, int]]:
+    """Those of one family, none within another, as (first address, length)."""
+    own: Iterable[Any] = (each for each in map(ip_network, networks) if each.max_prefixlen == bits)
+    return [(int(network.network_address), network.prefixlen) for network in collapse_addresses(own)]
+
+
 def _kind(service: Service, bits: int) -> str:
     """The record type by which a client of that family is decided for."""
     wanted = "AAAA" if bits == 128 else "A"
@@ -181,4 +202,4 @@ def closest_first(hosts: Iterable[str]) -> list[str]:
     return sorted((host for host in hosts if host.startswith("*.")), key=lambda host: -host.count("."))
 
 
-__all__ = ["NOBODY", "Draw", "Goal", "Manner", "Redirects", "closest_first", "whole_parts"]
+__all__ = ["MARK", "NOBODY", "Draw", "Goal", "Manner", "Redirects", "closest_first", "whole_parts"]

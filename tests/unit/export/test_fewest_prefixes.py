@@ -97,3 +97,28 @@ def test_the_whole_space_in_pieces_needs_a_fraction_of_the_pieces() -> None:
     for span in spans:
         given.add(*span)
     assert len(made(32, spans)) < 0.7 * sum(1 for start, end, _ in given for _ in prefixes(start, end, 32))
+
+
+@pytest.mark.parametrize("bits", [32, 128])
+def test_numbers_are_raised_in_blocks_and_nowhere_else(bits: int) -> None:
+    draw = random.Random(bits)
+    for _ in range(200):
+        starts = sorted({0, *(draw.getrandbits(6) << bits - 6 for _ in range(draw.randrange(9)))})
+        before, spans = Spans(bits), Spans(bits)
+        for start in starts:
+            number = draw.randrange(3)
+            before.add(start, number)
+            spans.add(start, number)
+        # none within another
+        blocks = draw.choice(
+            [[], [(0, 0)], [(0, 1), (5 << bits - 3, 3)], [(33 << bits - 6, 6), (1 << bits - 7, 7)]]
+        )
+        for block in blocks:
+            spans.shift(block, 10)
+        ends = [start + (1 << bits - length) for start, length in blocks]
+        for edge in (*starts, *ends, *(start for start, _ in blocks), 1 << bits):
+            for address in {max(edge - 1, 0), min(edge, (1 << bits) - 1)}:
+                (was,) = [number for start, end, number in before if start <= address < end]
+                (now,) = [number for start, end, number in spans if start <= address < end]
+                inside = any(start <= address < end for (start, _), end in zip(blocks, ends, strict=True))
+                assert now == was + 10 * inside
