@@ -44,12 +44,14 @@ def question(network: str, qtype: str = "ANY") -> bytes:
 
 def geosteer_toml(
     path: Path, url: str, sources: Mapping[str, Path], *, asns: bool = False, keep: int = 2, feeds: Path | None = None,
-    names: tuple[str, ...] = (NAME,),
+    names: tuple[str, ...] = (NAME,), remember: bool = True,
 ) -> Path:  # fmt: skip
     """The loader's configuration; with *asns* some origins have a node of their own, so that workers ask the BGP table.
 
     *feeds* is a folder with a file for each vantage point, as `bgpdump -m` writes it. Each of *names* is a service.
+    *remember*: whether what is read is kept for the next publish.
     """
+    kept = f'[sources]\ncache = "{path.parent / "copies"}"\n' + ("" if remember else "remember = false\n")
     listed = "".join(
         f'[[sources.{table}]]\nformat = "{"mmdb" if table == "geo" else "pyasn"}"\npath = "{source}"\n'
         for table, source in sources.items()
@@ -67,7 +69,7 @@ def geosteer_toml(
         return "{ " + ", ".join(f"{key} = {{ {node} = 100 }}" for key, node in entries.items()) + " }"
 
     path.write_text(
-        f'[redis]\nurl = "{url}"\n{listed}{nodes}'
+        f'[redis]\nurl = "{url}"\n{kept}{listed}{nodes}'
         f"[maps.default]\n{f'asns = {layer(ASNS)}' if asns else ''}\ncountries = {layer(COUNTRIES)}\ncontinents = {layer(CONTINENTS)}\n"  # noqa: E501
         f"default = {{ {DEFAULT} = 100, ams1 = 50 }}\n"
         f'[zones."{ZONE}"]\nsoa = {{ mname = "ns1.example.net", rname = "hostmaster.example.net" }}\n'

@@ -27,7 +27,7 @@ from geosteer_loader.config.rpki import Rpki, read_rpki
 from geosteer_loader.config.section import Problems, Table
 from geosteer_loader.config.services import ServiceReader
 from geosteer_loader.config.source_check import check_sources
-from geosteer_loader.config.sources import SourceConfig, read_sources
+from geosteer_loader.config.sources import SourceConfig, read_memory, read_sources
 from geosteer_loader.config.toml_file import parse_toml, read_text
 from geosteer_loader.config.worker import check_worker
 from geosteer_loader.config.zones import ZoneReader
@@ -68,6 +68,8 @@ class Config:
     redis: RedisSettings
     sources: Mapping[str, tuple[SourceConfig, ...]]
     """Table (geo, bgp, path, rtt) -> its sources; later ones overlay earlier ones."""
+    memory: Path | None
+    """The folder for what was read of them; None: all is read each time."""
     networks: Mapping[str, tuple[tuple[int, int, int], ...]]
     """Network -> prefixes: address bits, first address, prefix length. They become table `nets`."""
     document: dict[str, Any]
@@ -97,6 +99,7 @@ class Parts:
     """The tables of a file, each checked by itself; what they say of each other is not."""
 
     sources: dict[str, tuple[SourceConfig, ...]]
+    memory: Path | None
     rpki: Rpki | None
     networks: dict[str, tuple[tuple[int, int, int], ...]]
     lists: list[Path]
@@ -166,6 +169,7 @@ def check(raw: Mapping[str, Any], path: Path, environ: Mapping[str, str], text: 
         path=path,
         redis=read.redis,
         sources=sources,
+        memory=read.memory,
         networks=networks,
         document=document,
         guard=read.guard,
@@ -182,7 +186,9 @@ def check(raw: Mapping[str, Any], path: Path, environ: Mapping[str, str], text: 
 
 def read_parts(root: Table, base: Path, environ: Mapping[str, str]) -> Parts:
     """Every table of the loader's file; problems are noted in *root*'s. Args: base: where relative paths begin."""
-    sources = read_sources(root.table("sources"), base)
+    listed = root.table("sources")
+    memory = read_memory(listed, base)
+    sources = read_sources(listed, base)
     rpki = read_rpki(root.table("rpki"), root.table("sources"), base)
     lists: list[Path] = []
     networks = read_networks(root.table("networks"), base, lists)
@@ -199,6 +205,7 @@ def read_parts(root: Table, base: Path, environ: Mapping[str, str]) -> Parts:
     ]
     parts = Parts(
         sources=sources,
+        memory=memory,
         rpki=rpki,
         networks=networks,
         lists=lists,

@@ -59,8 +59,6 @@ class SourceConfig:
     """Bytes that may come out of a compressed file."""
     pattern: Path | None = None
     """Where `path` is the newest whole file of those that match: what they match."""
-    memory: Path | None = None
-    """The folder for what was read of it before; None: everything is read each time."""
     live: LiveConfig | None = None
     """Set if it is a stream of updates: `path` is its socket then, and `geosteer follow` alone reads it."""
 
@@ -88,11 +86,16 @@ class SourceConfig:
 def read_sources(table: Table, base: Path) -> dict[str, tuple[SourceConfig, ...]]:
     """Sources of every table, each list in the order of the file. *base*: where paths begin."""
     cache = (base / table.get("cache", text, CACHE)).absolute()
-    memory = cache if table.get("remember", flag, False) else None
-    sources = {name: _sources(table, name, base, cache, memory) for name in TABLES}
+    sources = {name: _sources(table, name, base, cache) for name in TABLES}
     _check_streams(sources, table)
     table.finish()
     return sources
+
+
+def read_memory(table: Table, base: Path) -> Path | None:
+    """The folder for what was read of sources; None: all is read each time. To be asked before `read_sources`."""
+    cache = (base / table.get("cache", text, CACHE)).absolute()
+    return cache if table.get("remember", flag, True) else None
 
 
 def missing_source(source: SourceConfig, environ: Mapping[str, str] = os.environ) -> str | None:
@@ -113,9 +116,7 @@ def missing_source(source: SourceConfig, environ: Mapping[str, str] = os.environ
     return None
 
 
-def _sources(
-    table: Table, name: str, base: Path, cache: Path, memory: Path | None
-) -> tuple[SourceConfig, ...]:
+def _sources(table: Table, name: str, base: Path, cache: Path) -> tuple[SourceConfig, ...]:
     sources: list[SourceConfig] = []
     for entry in table.tables(SECTIONS.get(name, name)):
         streams = LIVE if name in {"bgp", "path"} else ()
@@ -141,7 +142,6 @@ def _sources(
             remote=remote,
             member=None if remote else member,
             max_size=max_size,
-            memory=memory,
         )
         _refuse_vantage(entry, name)
         entry.finish()

@@ -32,6 +32,7 @@ from geosteer_loader.store.lease import SECONDS, Lease
 from geosteer_loader.store.object_writer import Writer, Written
 from geosteer_loader.store.redis_errors import ConnectionLost
 from geosteer_loader.store.replacing import discard_any
+from geosteer_loader.tables.build import renew_memories
 from geosteer_loader.tables.validation_figures import published_warnings
 
 if TYPE_CHECKING:
@@ -169,6 +170,7 @@ def publish(
             # A publisher that was killed after its flip may have left this to do.
             if live.clean:
                 _clean(config, store, lease, outcome)
+        renew_memories(config, proposal.tables)
     outcome.warnings += warnings
     _warn_unless(
         outcome,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from array import array
 from hashlib import blake2b
@@ -40,6 +41,12 @@ class KeptFile(NamedTuple):
     """Digest of all of it, in hexadecimal digits."""
     head: Mapping[str, Any]
     parts: list[memoryview]
+
+
+def writable(folder: Path) -> bool:
+    """Whether files can be kept in a folder, or it can be made."""
+    there = os.access(folder, os.F_OK)
+    return os.access(folder if there else folder.parent, os.W_OK | os.X_OK)
 
 
 def write(path: Path, form: str, head: Mapping[str, Any], parts: Sequence[Part]) -> str:
@@ -94,6 +101,14 @@ def read(path: Path, form: str) -> KeptFile | None:
     if at != len(body):
         raise ValueError("has another length than it says")
     return KeptFile(data[: _SEAL - 1].decode(), head, parts)
+
+
+def remove(path: Path) -> None:
+    """Delete what was written, if there is anything."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as exc:
+        log.debug("%s cannot be deleted: %s", path, exc)
 
 
 def numbers(kind: str, raw: memoryview) -> array[int]:

@@ -98,9 +98,9 @@ class MmdbReader:
 
     def read(self, report: Report, progress: Progress | None) -> Contents:
         """What the file holds. Raises: SourceError."""
-        earlier = self._memory.load() if self._memory is not None else None
         with open_regular(self._path()) as raw, self._opened() as reader:
             tree, kind, data, first = self._tree(raw, reader, report)
+            earlier = self._memory.load(first - GAP) if self._memory is not None else None
             try:
                 mended = tree.mend(earlier.walk) if earlier is not None else None
                 walk, changed = mended or (tree.walk(progress), [])
@@ -131,7 +131,7 @@ class MmdbReader:
             for counted in counts
         ]
         if self._memory is not None:
-            self._memory.keep(walk, counts, digest, places.kept(), earlier if mended else None)
+            self._memory.note(walk, counts, digest, places.kept(), earlier if mended else None)
         edits = _edits(earlier, tilings, changed, records, first) if mended and earlier and known else {}
         return Contents(tilings, records, networks, edits)
 

@@ -53,19 +53,22 @@ class Reading(NamedTuple):
 
 
 class Memory:
-    """A file for the last reading."""
+    """A file for the last reading that was of use."""
 
     def __init__(self, path: Path, builder: str, least_nodes: int = LEAST_NODES) -> None:
         """Args: builder: what else than the database decides what is read; least_nodes: smaller trees are not kept."""
         self.path = path
         self.builder = builder
-        self.seal = ""
-        """Of the reading that was kept, "" before."""
+        self._read: (
+            tuple[Walk, Sequence[Mapping[int, int]], str, Mapping[int, Place], Reading | None] | None
+        ) = None
         self._form = f"{FORMAT}.{builder}"
         self._least = least_nodes
 
-    def load(self) -> Reading | None:
-        """The last reading, if one is kept and whole."""
+    def load(self, nodes: int) -> Reading | None:
+        """The last reading, if one is kept and whole. Args: nodes: how many the tree has that is to be read."""
+        if nodes < self._least:
+            return None
         try:
             kept = kept_file.read(self.path, self._form)
             return _reading(kept) if kept is not None else None
@@ -73,17 +76,22 @@ class Memory:
             log.debug("%s is not used: %s", self.path, exc)
         return None
 
-    def keep(
+    def note(
         self, walk: Walk, counts: Sequence[Mapping[int, int]], data: str, places: Mapping[int, Place],
         earlier: Reading | None = None,
     ) -> None:  # fmt: skip
-        """Keep a reading in place of the last; that it cannot be kept is no matter.
+        """Note what was read, for `renew`. Args: as of `Reading`; earlier: the last one, if little else is different."""
+        self._read = (walk, counts, data, places, earlier) if walk.nodes >= self._least else None
 
-        Args: as of `Reading`; earlier: the last one.
-        """
-        self.seal = ""
-        if walk.nodes < self._least:
-            return
+    @property
+    def noted(self) -> bool:
+        """Whether there is anything to keep."""
+        return self._read is not None
+
+    def renew(self) -> str:
+        """Keep what was noted in place of the last; its seal, "" where that cannot be kept, which is no matter."""
+        assert self._read is not None
+        walk, counts, data, places, earlier = self._read
         parts: list[bytes | memoryview | array[int]] = [walk.raw]
         for number, (tiling, slots) in enumerate(zip(walk.tilings, walk.slots, strict=True)):
             if earlier is not None and slots is earlier.walk.slots[number]:  # the same prefixes
@@ -100,7 +108,11 @@ class Memory:
             "nodes": walk.nodes, "record_size": walk.record_size, "bits": walk.bits, "ipv4": walk.ipv4, "data": data,
             "families": [tiling.bits for tiling in walk.tilings],
         }  # fmt: skip
-        self.seal = kept_file.write(self.path, self._form, head, parts)
+        return kept_file.write(self.path, self._form, head, parts)
+
+    def forget(self) -> None:
+        """Keep nothing."""
+        kept_file.remove(self.path)
 
 
 def _reading(kept: kept_file.KeptFile) -> Reading:

@@ -10,11 +10,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from geosteer.errors import SourceError
-from geosteer.keys import TABLES, own_fields, root_field
+from geosteer.keys import TABLES, digest, own_fields, root_field
 from geosteer.timestamps import format_time, maybe_time
 from geosteer_loader.fetch import Copies
 from geosteer_loader.sources.counted import counted
 from geosteer_loader.sources.formats import MAY_BE_EMPTY
+from geosteer_loader.sources.kept_file import writable
+from geosteer_loader.sources.mmdb_memory import Memory
 from geosteer_loader.sources.networks import NetworkSource
 from geosteer_loader.sources.remembering import RememberingSource
 from geosteer_loader.sources.report import Report
@@ -27,11 +29,11 @@ from geosteer_loader.tables.validation_figures import JUDGED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from geosteer.tables import page_builder
     from geosteer_loader.config.config import Config, SourceConfig
     from geosteer_loader.progress import Meter
-    from geosteer_loader.sources.mmdb_memory import Memory
     from geosteer_loader.sources.source import Progress, Source
     from geosteer_loader.tables.origin_validation import OriginValidation
     from geosteer_loader.tables.ranges import Ranges
@@ -55,6 +57,8 @@ class Table:
     """Address bits -> what the pages hold; none when it was not read again, or is kept in memory."""
     continents: Mapping[str, str] = field(default_factory=dict)
     """Country -> continent as the sources say it."""
+    memory: TableMemory | None = None
+    """To be renewed when it is published; None: nothing is remembered of it."""
 
     @property
     def kept(self) -> bool:
@@ -176,7 +180,7 @@ def _sourced(
         if taken is not None:
             log.info("%s: %s is taken for format %s: %s", name, source.path, taken.format, taken.told)
     readable = [source.open(name, authorised) for source in sources]
-    memory = _memory(name, sources, readable, builder)
+    memory = _memory(config, name, readable, builder)
     opened = list(map(counted, readable))
     with meter(name) as shown:
         ranges = _flatten(name, sources, opened, report, shown.progress)
@@ -197,7 +201,7 @@ def _sourced(
             name,
             ", ".join(f"{count} {state}" for state, count in sorted(report.judged.items())),
         )
-    table = _built(name, ranges, fields, report.continents, TableMemory(memory) if memory else None)
+    table = _built(name, ranges, fields, report.continents, memory)
     log.info(
         "%s: %s prefixes, %s ranges in %.1f s",
         name, table.fields[f"{name}.prefixes"], table.fields[f"{name}.ranges"], time.monotonic() - began,
@@ -205,17 +209,36 @@ def _sourced(
     return table
 
 
-def _memory(
-    name: str, sources: Sequence[SourceConfig], opened: Sequence[Source], builder: str
-) -> Memory | None:
+def _memory(config: Config, name: str, opened: Sequence[Source], builder: str) -> TableMemory | None:
     """For the only source of a table, if it reads less where it knows an earlier file."""
-    if len(sources) != 1 or sources[0].memory is None or not isinstance(opened[0], RememberingSource):
+    if len(opened) != 1 or not isinstance(opened[0], RememberingSource):
         return None
-    from geosteer_loader.sources.mmdb_memory import Memory
-
-    memory = Memory(sources[0].memory / f"{name}.read", builder)
+    path = _kept(config, name)
+    if path is None or not writable(path.parent):
+        return None
+    memory = Memory(path, builder)
     opened[0].remember(memory)
-    return memory
+    return TableMemory(memory)
+
+
+def _kept(config: Config, name: str) -> Path | None:
+    """The file for what was read of a table: configurations that publish elsewhere have others in the same folder."""
+    if config.memory is None:
+        return None
+    where = digest(f"{config.redis.url} {config.redis.prefix}".encode()).hex()[:8]
+    return config.memory / f"{name}-{where}.read"
+
+
+def renew_memories(config: Config, tables: Sequence[Table]) -> None:
+    """Keep what was read of tables that are published now; what is of no use any more is deleted."""
+    for table in tables:
+        if table.memory is not None:
+            table.memory.renew()
+    in_use = {table.name for table in tables if table.kept or table.memory is not None}
+    for name in TABLES:
+        path = _kept(config, name)
+        if path is not None and name not in in_use:
+            TableMemory(Memory(path, "")).forget()
 
 
 def _flatten(
@@ -263,7 +286,10 @@ def _built(
         ranges=sum(family.total for family in made.values()),
     )
     return replace(
-        table, ranges={bits: family.ranges for bits, family in made.items()}, continents=continents
+        table,
+        ranges={bits: family.ranges for bits, family in made.items()},
+        continents=continents,
+        memory=memory,
     )
 
 

@@ -58,7 +58,11 @@ class Remembered(NamedTuple):
 
 
 def made_of(ranges: Mapping[int, Ranges], memory: TableMemory | None = None) -> dict[int, Made]:
-    """The pages of each family. Args: memory: what is used, and renewed. Raises: ValueError: as `page_builder.build`."""
+    """The pages of each family.
+
+    Args: memory: what was made before; it is given what the next one needs.
+    Raises: ValueError: as `page_builder.build`.
+    """
     seals = {family.edits.of for family in ranges.values() if family.edits is not None}
     earlier = memory.load(*seals) if memory is not None and len(seals) == 1 else {}
     made = {
@@ -69,7 +73,7 @@ def made_of(ranges: Mapping[int, Ranges], memory: TableMemory | None = None) -> 
     }
     if memory is not None:
         made = {bits: family._replace(ranges=family.ranges.counted()) for bits, family in made.items()}
-        memory.keep(made)
+        memory.note(made)
     return made
 
 
@@ -80,10 +84,11 @@ def _new(bits: int, ranges: Ranges) -> Made:
 
 
 class TableMemory:
-    """A file beside the one for the reading."""
+    """A file beside the one for the reading. Both are renewed when what was made of them is published."""
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
+        self._made: Mapping[int, Made] = {}
         self._path = memory.path.with_name(f"{memory.path.name}.table")
         limits = page_format.VERSION, page_format.MAX_ENTRIES, page_format.MAX_BYTES
         self._form = ".".join(map(str, (FORMAT, memory.builder, *limits)))
@@ -98,19 +103,32 @@ class TableMemory:
             log.debug("%s is not used: %s", self._path, exc)
         return {}
 
-    def keep(self, made: Mapping[int, Made]) -> None:
-        """Note what was made of the reading that was kept last."""
-        if not self._memory.seal:
+    def note(self, made: Mapping[int, Made]) -> None:
+        """Note what was made, for `renew`."""
+        self._made = made
+
+    def renew(self) -> None:
+        """Keep the reading and what was made of it, in place of the last."""
+        if not self._memory.noted:
+            self.forget()
+            return
+        seal = self._memory.renew()
+        if not seal:
             return
         families = []
         parts: list[bytes | memoryview | array[int]] = []
-        for bits, family in made.items():
+        for bits, family in self._made.items():
             starts, lengths, entries, names = zip(*family.leaves, strict=True)
             sizes = json.dumps(dict(family.ranges.sizes()), separators=(",", ":"), ensure_ascii=False)
             parts += [*kept_file.packed(bits, starts), bytes(lengths), array("H", entries)]
             parts += [b"".join(names), sizes.encode()]
             families.append([bits, family.pages.root.hex(), family.total])
-        kept_file.write(self._path, self._form, {"of": self._memory.seal, "families": families}, parts)
+        kept_file.write(self._path, self._form, {"of": seal, "families": families}, parts)
+
+    def forget(self) -> None:
+        """Keep nothing."""
+        self._memory.forget()
+        kept_file.remove(self._path)
 
 
 def _families(kept: kept_file.KeptFile) -> dict[int, Remembered]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -87,7 +88,9 @@ def published(ranges: dict[int, Ranges]) -> dict[int, page_builder.Built]:
 def remembered(path: Path, memory: Memory) -> tuple[dict[int, Ranges], list[Any], dict[int, Made]]:
     """What is read, what is told of it, and the pages, with what is remembered of each."""
     ranges, told = read(path, memory)
-    made = made_of(ranges, TableMemory(memory))
+    table = TableMemory(memory)
+    made = made_of(ranges, table)
+    table.renew()
     return {bits: family.ranges for bits, family in made.items()}, told, made
 
 
@@ -260,23 +263,48 @@ def test_what_is_kept_is_not_used_unless_it_is_whole(harm, name, tmp_path):
         kept.unlink()
     memory = Memory(tmp_path / "kept", builder, least_nodes=1)
     if harm != "foreign":
-        reading = memory.load()
+        reading = memory.load(1)
         assert reading is None or TableMemory(memory).load(reading.seal) == {}
     compare(write(tmp_path / "second.mmdb", [4, 3, 2, 1, 0] * 2, 28), memory, ranges)
 
 
 def test_sizes_of_another_reading_are_not_believed(tmp_path):
-    kept, table = tmp_path / "kept", tmp_path / "kept.table"
-    memory = Memory(kept, "1", least_nodes=1)
+    memory = Memory(tmp_path / "kept", "1", least_nodes=1)
     remembered(write(tmp_path / "first.mmdb", [0] * 10, 24), memory)
-    old = table.read_bytes()
-    read(write(tmp_path / "second.mmdb", [1] * 10, 24), memory)  # and then no table is made of it
-    table.write_bytes(old)
-    reading = memory.load()
+    read(write(tmp_path / "second.mmdb", [1] * 10, 24), memory)
+    memory.renew()  # and the process ends before the table is kept
+    reading = memory.load(1)
     assert reading is not None
     assert TableMemory(memory).load(reading.seal) == {}
 
 
-def test_a_small_database_is_not_kept(tmp_path):
-    remembered(write(tmp_path / "first.mmdb", [0] * 10, 24), Memory(tmp_path / "kept", "1"))
-    assert not (tmp_path / "kept").exists()
+def test_a_small_database_is_not_kept_nor_what_was_kept_before(tmp_path):
+    database = write(tmp_path / "first.mmdb", [0] * 10, 24)
+    remembered(database, Memory(tmp_path / "kept", "1", least_nodes=1))
+    assert {path.name for path in tmp_path.glob("kept*")} == {"kept", "kept.table"}
+    remembered(database, Memory(tmp_path / "kept", "1"))
+    assert not list(tmp_path.glob("kept*"))
+
+
+def test_what_is_read_and_not_published_is_not_kept(tmp_path):
+    memory = Memory(tmp_path / "kept", "1", least_nodes=1)
+    remembered(write(tmp_path / "first.mmdb", [0] * 10, 24), memory)
+    before = {path.name: path.read_bytes() for path in tmp_path.glob("kept*")}
+    ranges, _ = read(write(tmp_path / "second.mmdb", [1] * 10, 24), memory)
+    made_of(ranges, TableMemory(memory))
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("kept*")} == before
+
+
+def test_a_full_disk_leaves_what_was_kept_before(tmp_path):
+    memory = Memory(tmp_path / "kept", "1", least_nodes=1)
+    ranges, _, _ = remembered(write(tmp_path / "first.mmdb", [0] * 10, 24), memory)
+    before = {path.name: path.read_bytes() for path in tmp_path.glob("kept*")}
+    second = write(tmp_path / "second.mmdb", [1] * 10, 24)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))  # a write beyond it fails, as on a full disk
+    try:
+        remembered(second, memory)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("kept*")} == before
+    compare(second, memory, ranges)
