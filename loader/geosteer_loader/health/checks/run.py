@@ -5,21 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from functools import cached_property
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from geosteer_loader.config.environment import Expander, Unset
 from geosteer_loader.config.health_checks import GATEWAY
-from geosteer_loader.health.checks import gateway, http, plugin, tcp
-from geosteer_loader.health.checks.answer import Wanted
 from geosteer_loader.health.checks.connect import CannotCheck, Connector
 from geosteer_loader.health.checks.resolver import Resolver
 from geosteer_loader.health.checks.result import Result
-from geosteer_loader.health.checks.tls import Contexts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from geosteer_loader.health.checks.tls import Contexts
     from geosteer_loader.health.watchlist import Check, Subject
 
 log = logging.getLogger(__name__)
@@ -36,8 +35,13 @@ class Probes:
         self._now = now
         self._environ = environ
         self._secrets = Expander(environ)
-        self._contexts = Contexts()
         self._resolver = Resolver(monotonic)
+
+    @cached_property
+    def _contexts(self) -> Contexts:
+        from geosteer_loader.health.checks.tls import Contexts
+
+        return Contexts()
 
     async def probe(self, node: Subject, check: Check) -> Result:
         """Make one check of a node; never longer than its timeout, and without an error."""
@@ -65,6 +69,8 @@ class Probes:
     async def answers(self, target: str, timeout: float) -> bool:
         """Whether a control target, `gateway`, `host:port` or a URL, answers anything at all."""
         if target == GATEWAY:
+            from geosteer_loader.health.checks import gateway
+
             return gateway.reachable()
         try:
             async with asyncio.timeout(timeout):
@@ -73,12 +79,19 @@ class Probes:
             return False
 
     async def _probe(self, connector: Connector, node: Subject, check: Check) -> Result:
-        spec = check.spec
+        spec = check.spec  # of each kind only what is needed: a run from cron has few
         if check.kind == "tcp":
+            from geosteer_loader.health.checks import tcp
+
             return await tcp.connect(connector, node.addresses, spec["port"], check.timeout)
         if check.kind == "command":
+            from geosteer_loader.health.checks import plugin
+
             command = [self._secrets.expand(word) for word in spec["command"]]
             return await plugin.run(command, dict(self._environ))
+        from geosteer_loader.health.checks import http
+        from geosteer_loader.health.checks.answer import Wanted
+
         asked = http.request(spec, self._secrets.expand, self._contexts)
         body = self._secrets.expand(spec.get("body") or "")
         wanted = Wanted(statuses=spec.get("status") or (), body=body)
@@ -86,9 +99,14 @@ class Probes:
 
     async def _control(self, connector: Connector, target: str, timeout: float) -> Result:
         if "://" in target:
+            from geosteer_loader.health.checks import http
+            from geosteer_loader.health.checks.answer import Wanted
+
             spec = {"url": target, "verify": False}
             asked = http.request(spec, self._secrets.expand, self._contexts)
             result, _ = await http.get(connector, asked, Wanted(), timeout)
             return result
+        from geosteer_loader.health.checks import tcp
+
         host, _, port = target.rpartition(":")
         return await tcp.connect(connector, [host.strip("[]")], int(port), timeout)
