@@ -51,6 +51,8 @@ class Census:
         self._built = built
         self._pairs: dict[tuple[int, Roots], Sizes] = {}
         self._sums: dict[tuple[int, Roots, Key], tuple[Counter[str], Counter[str]]] = {}
+        self._keys: dict[Key, dict[str, str]] = {}
+        """What each makes of records: both families have the same ones."""
 
     def pairs(self, field: str, roots: Roots | None = None) -> Sizes:
         """How many addresses have which records before and after.
@@ -83,7 +85,8 @@ class Census:
         bits = _BITS[field[-3:]]
         roots = roots or self._roots.get(field, (None, None))
         if (bits, roots, key) not in self._sums:
-            self._sums[bits, roots, key] = summed(self.pairs(field, roots), key)
+            known = self._keys.setdefault(key, {})
+            self._sums[bits, roots, key] = summed(self.pairs(field, roots), key, known)
         return self._sums[bits, roots, key]
 
     def after(self, field: str, key: Key) -> Counter[str]:
@@ -93,11 +96,14 @@ class Census:
         return self.sums(field, key, roots if known else (roots[1], roots[1]))[1]
 
 
-def summed(pairs: Sizes, key: Key) -> tuple[Counter[str], Counter[str]]:
-    """The sizes by what *key* makes of the records before, and after; those with the record "" are left out."""
+def summed(pairs: Sizes, key: Key, keys: dict[str, str] | None = None) -> tuple[Counter[str], Counter[str]]:
+    """The sizes by what *key* makes of the records before, and after; those with the record "" are left out.
+
+    Args: keys: what *key* is known to make of records; it is added to.
+    """
     before: Counter[str] = Counter()
     after: Counter[str] = Counter()
-    keys: dict[str, str] = {}
+    keys = {} if keys is None else keys
     for (was, now), size in pairs.items():
         if was:
             key_before = keys.get(was)

@@ -80,6 +80,24 @@ class Alphabet:
             self.projected.append((before[0], after[0], before[1] or after[1]))
         return letter
 
+    def sizes(self, pairs: Mapping[tuple[str, str], int]) -> dict[int, int]:
+        """How many addresses have each letter. Args: pairs: how many have which records before and after."""
+        first, second = self._views[0].known, self._views[1].known
+        views: dict[tuple[int, int], tuple[str, str]] = {}  # millions of pairs come down to a few
+        sizes: dict[tuple[int, int], int] = {}
+        for records, size in pairs.items():
+            was, now = records
+            before, after = first.get(was), second.get(now)
+            view = (
+                self._look(0, was) if before is None else before,
+                self._look(1, now) if after is None else after,
+            )
+            if view in sizes:
+                sizes[view] += size
+            else:
+                views[view], sizes[view] = records, size
+        return {self.letter(*views[view]): size for view, size in sizes.items()}
+
     def _look(self, side: int, record: str) -> int:
         """The number of what the services see in a record on one side."""
         views = self._views[side]
@@ -206,13 +224,13 @@ class Sweep:
         return swept
 
     def sizes(self, suffix: str, census: Census) -> Iterator[tuple[Case, int]]:
-        """How many addresses of a family (`v4`) are of each case, where services ask one table alone; cases repeat."""
+        """How many addresses of a family (`v4`) are of each case, where services ask one table alone."""
         (table,) = self.tables
         field = f"{table}.{suffix}"
         was, now = self._roots.get(field, (None, None))
         sides: Roots = (now if self.sides[0].after else was, now if self.sides[1].after else was)
-        for (before, after), size in census.pairs(field, sides).items():
-            yield (self.alphabets[table].letter(before, after),), size
+        for letter, size in self.alphabets[table].sizes(census.pairs(field, sides)).items():
+            yield (letter,), size
 
     def country(self, case: Case) -> str:
         """The country of the clients in a case, after; "" where the table names none, or nobody asked to tell."""
