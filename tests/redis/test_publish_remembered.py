@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from geosteer.errors import Refused
+from geosteer.errors import CorruptPage, Refused
 from geosteer_loader.config.config import load
 from geosteer_loader.progress import Silent
 from geosteer_loader.publish.plan import plan
 from geosteer_loader.publish.publish import publish
 from geosteer_loader.sources.mmdb_tree import SearchTree
 from geosteer_loader.store.store import connect
-from geosteer_loader.tables import provenance
+from geosteer_loader.tables import provenance, remembered
 from support.mmdb_writer import Database, encode
 from support.publishing import current_of, needed_objects, objects_in, write_config, write_csv
 
@@ -175,6 +175,21 @@ def test_kept_files_that_are_not_what_they_should_be_change_nothing(site, databa
         (reading if harm == "table alone" else table).unlink()
     site.publish(databases["changed"])
     site.publish(databases["moved"])
+
+
+def test_pages_that_are_not_what_was_remembered_are_not_published(site, databases, tmp_path, monkeypatch):
+    outlined = remembered._outlined
+    monkeypatch.setattr(
+        remembered, "_outlined", lambda built: [(*leaf[:3], bytes(16)) for leaf in outlined(built)]
+    )
+    site.publish(databases["first"])
+    monkeypatch.setattr(remembered, "_outlined", outlined)
+    one = write(tmp_path / "one.mmdb", lambda number: first(number + (number == 0)))
+    config = site.config(one)
+    with connect(config.redis) as store, pytest.raises(CorruptPage, match="is not what was remembered"):
+        publish(config, store)
+    assert site.kept() == {}
+    site.publish(one)
 
 
 def test_what_else_the_configuration_says_may_change_meanwhile(site, databases, tmp_path):

@@ -32,7 +32,7 @@ from geosteer_loader.store.lease import SECONDS, Lease
 from geosteer_loader.store.object_writer import Writer, Written
 from geosteer_loader.store.redis_errors import ConnectionLost
 from geosteer_loader.store.replacing import discard_any
-from geosteer_loader.tables.build import renew_memories
+from geosteer_loader.tables.build import doubting, renew_memories
 from geosteer_loader.tables.validation_figures import published_warnings
 
 if TYPE_CHECKING:
@@ -126,14 +126,15 @@ def publish(
             live.check()  # a file that changed while it was read says nothing of what it holds now
             raise
         live.check()
-        examination = brief.examine(store, config, proposal) if brief is not None else None
-        examination = examination or examine(config, store, proposal)
-        for services, family, share in moving(examination.impact):
-            if share:
-                log.info("%s: %s of the %s clients get another node", services, percent(share, 2), family)
-        forced = guard(examination, force)
-        after = {**proposal.after, "schema": str(_schema(before, schema))}
-        missing = lacking(proposal, writer)
+        with doubting(proposal.tables):
+            examination = brief.examine(store, config, proposal) if brief is not None else None
+            examination = examination or examine(config, store, proposal)
+            for services, family, share in moving(examination.impact):
+                if share:
+                    log.info("%s: %s of the %s clients get another node", services, percent(share, 2), family)
+            forced = guard(examination, force)
+            after = {**proposal.after, "schema": str(_schema(before, schema))}
+            missing = lacking(proposal, writer)
         writer.write_leaves(missing.leaves)
         writer.write_inner(missing.inner)
         changed = _changed(proposal, after, writer.written)

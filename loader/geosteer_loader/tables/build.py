@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from geosteer.errors import SourceError
+from geosteer.errors import CorruptPage, SourceError
 from geosteer.keys import TABLES, digest, own_fields, root_field
 from geosteer.timestamps import format_time, maybe_time
 from geosteer_loader.fetch import Copies
@@ -239,6 +240,18 @@ def renew_memories(config: Config, tables: Sequence[Table]) -> None:
         path = _kept(config, name)
         if path is not None and name not in in_use:
             TableMemory(Memory(path, "")).forget()
+
+
+@contextmanager
+def doubting(tables: Sequence[Table]) -> Iterator[None]:
+    """Forget what was read of tables whose pages turn out not to be what was remembered: the next run reads everything."""
+    try:
+        yield
+    except CorruptPage:
+        for table in tables:
+            if table.memory is not None:
+                table.memory.forget()
+        raise
 
 
 def _flatten(
