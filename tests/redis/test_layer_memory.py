@@ -14,7 +14,7 @@ from geosteer.keys import Keys, root_field
 from geosteer.powerdns import compiled
 from geosteer.powerdns.responder import Responder
 from geosteer.process import below, ticket
-from geosteer.resp import conversation
+from geosteer.resp import link
 from geosteer.settings import load
 from geosteer.sync.decider import Decider
 from geosteer.sync.tier import Tier
@@ -132,7 +132,7 @@ def twins(
     for name in ("outline_quickly", "places_quickly"):
         monkeypatch.setattr(page_format, name, None)  # as it was, afterwards
     monkeypatch.setattr(leaf, "packed_quickly", None)
-    monkeypatch.setattr(conversation, "texts_quickly", None)
+    monkeypatch.setattr(link, "exchange_quickly", None)
     if request.param.endswith("many leaves"):
         monkeypatch.setattr(tree, "FLAT", 0)
     config = backend_toml(tmp_path, redis_server, "timeout = 5000", prefix)

@@ -128,6 +128,7 @@ static PyType_Spec spec = {
 static PyMethodDef functions[] = {
     {"outline", outline, METH_O, "outline(page): what page_format.py reads of it, or None."},
     {"packed", packed, METH_VARARGS, "packed(page, bits, high, low, host): whether it is a leaf of many records for these addresses."},
+    {"exchange", exchange, METH_VARARGS, "exchange(fd, request, count, seconds): texts that answer a request, or what came instead."},
     {"texts", texts, METH_VARARGS, "texts(data, count): so many texts of a reply that has nothing else, or None."},
     {"fields", fields, METH_O, "fields(data): the hash that a reply is, or None where it is not one, and whole."},
     {"places", places, METH_VARARGS, "places(page, at, count, step): where its records have their lengths, or None."},
@@ -151,7 +152,7 @@ PyMODINIT_FUNC PyInit__answerer(void) {
         Py_DECREF(type);
         return NULL;
     }
-    if (PyModule_AddIntConstant(module, "VERSION", 7) < 0) {
+    if (PyModule_AddIntConstant(module, "VERSION", 8) < 0) {
         Py_DECREF(module);
         return NULL;
     }

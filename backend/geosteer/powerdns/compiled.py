@@ -7,7 +7,7 @@ import os
 from geosteer.cmodules import SWITCH
 from geosteer.counters.counters import HITS
 from geosteer.decision.client import FLOORS
-from geosteer.resp import conversation
+from geosteer.resp import link
 from geosteer.tables import leaf, page_format
 
 TYPE_CHECKING = False
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from geosteer.powerdns._answerer import Answerer, Described, Layer
     from geosteer.sync.generation import Generation
 
-VERSION = 7
+VERSION = 8
 """Of the interface; what was built of other sources is left out."""
 
 
@@ -36,7 +36,7 @@ def load(counters: Counters) -> Answerer | None:
     if _answerer.VERSION != VERSION:
         return None
     page_format.outline_quickly, page_format.places_quickly = _answerer.outline, _answerer.places
-    leaf.packed_quickly, conversation.texts_quickly = _answerer.packed, _answerer.texts
+    leaf.packed_quickly, link.exchange_quickly = _answerer.packed, _answerer.exchange
     return _answerer.Answerer(counters.cells, HITS, bytes(FLOORS))
 
 

@@ -24,13 +24,15 @@ CHUNK = 1 << 14
 class Channel:
     """Bytes to one place and back, in TLS or not."""
 
-    __slots__ = ("_poller", "_socket", "_tunnel", "connected", "fd")
+    __slots__ = ("_poller", "_socket", "_tunnel", "connected", "fd", "plain")
 
     def __init__(self, host: str, port: int, tunnel: Tunnel | None) -> None:
         """Begin to connect. Args: port: 0 for a unix socket. Raises: OSError."""
         family, where = (address_family(host), (host, port)) if port else (socket.AF_UNIX, host)
         self._socket: Any = socket.socket(family or socket.AF_INET, socket.SOCK_STREAM)
         self._tunnel = tunnel
+        self.plain = tunnel is None
+        """What comes is what the other end said, without TLS."""
         self.connected = False
         """The connection stands, and is up to TLS."""
         self.fd: int = self._socket.fileno()
@@ -85,11 +87,6 @@ class Channel:
         if not data:
             raise OSError("Redis closed the connection")
         return data
-
-    @property
-    def plain(self) -> bool:
-        """Whether what comes is what the other end said, without TLS."""
-        return self._tunnel is None
 
     def await_data(self, seconds: float) -> bytes | None:
         """As `receive`, but it waits for so long, and not for what is longer than a question may take."""

@@ -56,6 +56,10 @@ class ClusterLink(Link):
                     self._both.register(fd, mask)
         return self._both.fileno()
 
+    def poll_mask(self) -> tuple[int, int]:
+        """What to poll, or -1, and for what."""
+        return self.fd, POLLIN | POLLOUT if self.wants_write else POLLIN
+
     @property
     def wants_write(self) -> bool:
         """Whether to poll for room to write as well."""

@@ -235,17 +235,11 @@ def _hash_of(data: bytes) -> dict[str, str] | None:
     return dict(zip(words[::2], words[1::2], strict=True))
 
 
-texts_quickly: Callable[[bytes, int], list[bytes] | None] | None = None
-"""What `texts_of` leaves to C where a program has loaded it."""
-
-
 def texts_of(data: bytes, count: int) -> list[bytes] | None:
     """So many texts, where they are what came, whole, and nothing else; else None.
 
     By itself what `Conversation.feed` does with all that can come: for pages that a question waits for.
     """
-    if texts_quickly is not None:
-        return texts_quickly(data, count)
     texts, at = [], 0
     for _ in range(count):
         end = data.find(b"\r\n", at, at + LENGTH)

@@ -64,13 +64,18 @@ class LeafRequests:
 
         False: they are still to be asked for, or waited for; `ask` does what is left. Nothing waits longer than *until*.
         """
-        names = [branch.digest(number).hex() for _, branch, number in wanted]
-        request = "".join([self._request + name + "\r\n" for name in names]).encode()
-        texts = self._link.texts(request, len(wanted), until, lambda: self._expect(wanted))
+        request = ""
+        for _, branch, number in wanted:
+            request += self._request + branch.digest(number).hex() + "\r\n"
+        texts = self._link.texts(request.encode(), len(wanted), until, lambda: self._expect(wanted))
         if texts is None:
             return False
+        put = self.cache.put
         for (tree, branch, number), text in zip(wanted, texts, strict=True):
-            if not self.put(tree, branch, number, text):
+            try:
+                put(tree, branch, number, text)
+            except CorruptPage as exc:
+                self._tell(branch, number, exc)
                 self._damaged()
         return True
 
@@ -128,6 +133,9 @@ class LeafRequests:
                 raise CorruptPage("is not there" if data is None else str(data))
             self.cache.put(tree, branch, number, data)
         except CorruptPage as exc:
-            self._say("page", f"page {branch.digest(number).hex()}: {exc}")
+            self._tell(branch, number, exc)
             return False
         return True
+
+    def _tell(self, branch: Branch, number: int, exc: CorruptPage) -> None:
+        self._say("page", f"page {branch.digest(number).hex()}: {exc}")

@@ -329,8 +329,7 @@ class Lookups:
 
     def poll_mask(self) -> tuple[int, int]:
         """File descriptor to poll, or -1, and for what."""
-        link = self._follower.link
-        return link.fd, POLLIN | POLLOUT if link.wants_write else POLLIN
+        return self._follower.link.poll_mask()
 
     def handle(self, event: int) -> None:
         """Do what the poll of the descriptor calls for."""

@@ -118,7 +118,8 @@ class LeafCache:
 
     def _count(self, shelf: Shelf, leaf: AnyLeaf) -> None:
         cost = leaf.cost
-        self._make_room(cost)
+        if self._kept + self._ledger[0] + cost > self.room:
+            self._make_room(cost)
         self._order[leaf] = cost
         self._kept += cost
         self._ledger[0] += leaf.grown
@@ -126,10 +127,9 @@ class LeafCache:
 
     def _make_room(self, cost: int) -> None:
         """Let the oldest go until there is room for *cost* bytes and a few leaves more, or nothing is left."""
-        if self.size + cost > self.room:
-            most = self.room - self.room // SPARE - cost
-            while self._order and self.size > most:
-                self._drop(next(iter(self._order)))
+        most = self.room - self.room // SPARE - cost
+        while self._order and self._kept + self._ledger[0] > most:
+            self._drop(next(iter(self._order)))
 
     def _drop(self, leaf: AnyLeaf) -> None:
         """Let a leaf go from wherever it stands."""

@@ -11,9 +11,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from geosteer.resp import link
 from geosteer.resp.conversation import texts_of
 from geosteer.resp.link import Link
 from geosteer.resp.url import Address
+from support.workers import EXTENSION
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,8 +63,17 @@ class Pair:
             self.link.expect(COMMAND, self.replies.append)
 
 
-@pytest.fixture
-def pair(tmp_path: Path) -> Any:
+@pytest.fixture(params=["python", "c"])
+def pair(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """As workers have it with the part in C, and without."""
+    if request.param == "c":
+        if not EXTENSION.exists():
+            pytest.skip("the part in C was not built")
+        from geosteer.powerdns import _answerer
+
+        monkeypatch.setattr(link, "exchange_quickly", _answerer.exchange)
+    else:
+        monkeypatch.setattr(link, "exchange_quickly", None)
     with Pair(tmp_path / "s") as both:
         yield both
 
@@ -139,6 +150,28 @@ def test_a_connection_that_ends_is_lost(pair: Pair) -> None:
     pair.server.close()
     assert pair.ask() is None
     assert len(pair.closed) == 1
+
+
+def test_a_connection_that_ends_while_a_reply_is_waited_for_is_lost(pair: Pair) -> None:
+    pair.server.shutdown(socket.SHUT_WR)
+    assert pair.ask() is None
+    assert pair.expected == 1
+    pair.link.readable()
+    assert len(pair.closed) == 1
+
+
+def test_a_request_that_does_not_fit_is_sent_as_far_as_it_goes(pair: Pair) -> None:
+    many = 100_000
+    assert pair.link.texts(REQUEST * many, 1, time.monotonic() + 30, lambda: pair.expect(1)) is None
+    assert pair.expected == 1
+    assert pair.link.wants_write
+    left = len(REQUEST) * many
+    while left:
+        left -= len(pair.server.recv(1 << 20))
+        pair.link.writable()
+    pair.server.send(b"$3\r\nabc\r\n")
+    pair.link.readable()
+    assert pair.replies == [b"abc"]
 
 
 def test_where_something_is_under_way_nothing_is_sent(pair: Pair) -> None:

@@ -190,22 +190,18 @@ def test_texts_of_a_reply(pieces: list[bytes], count: int) -> None:
     from geosteer.powerdns import _answerer
 
     data = b"".join(pieces)
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(conversation, "texts_quickly", None)
-        assert _answerer.texts(data, count) == conversation.texts_of(data, count)
+    assert _answerer.texts(data, count) == conversation.texts_of(data, count)
 
 
 @pytest.mark.parametrize("size", [0, 1, 9, 10, 99, 4096, 9_999_999, 10_000_000])
 def test_texts_of_sizes_at_edges(size: int) -> None:
     from geosteer.powerdns import _answerer
 
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(conversation, "texts_quickly", None)
-        for data in (
-            b"$%d\r\n%s\r\n" % (size, bytes(size)),
-            b"$%d\r\n" % size,
-            b"$%d\r\n%s\r" % (size, bytes(size)),
-        ):
-            for count in (1, 2):
-                assert _answerer.texts(data * count, count) == conversation.texts_of(data * count, count)
-                assert _answerer.texts(data, count) == conversation.texts_of(data, count)
+    for data in (
+        b"$%d\r\n%s\r\n" % (size, bytes(size)),
+        b"$%d\r\n" % size,
+        b"$%d\r\n%s\r" % (size, bytes(size)),
+    ):
+        for count in (1, 2):
+            assert _answerer.texts(data * count, count) == conversation.texts_of(data * count, count)
+            assert _answerer.texts(data, count) == conversation.texts_of(data, count)

@@ -89,16 +89,11 @@ static PyObject *packed(PyObject *Py_UNUSED(module), PyObject *args) {
     return PyBool_FromLong(at == size);
 }
 
-/* texts(data, count) -> what `conversation.texts_of` makes of a reply: so many texts and nothing else, or None. */
-static PyObject *texts(PyObject *Py_UNUSED(module), PyObject *args) {
-    PyObject *raw;
-    Py_ssize_t count, at = 0;
-    if (!PyArg_ParseTuple(args, "Sn:texts", &raw, &count)) return NULL;
-    const char *data = PyBytes_AsString(raw);
-    Py_ssize_t size = PyBytes_Size(raw);
+/* So many texts, where they are all of *data*; NULL: they are not, or an exception. conversation.py has it likewise. */
+static PyObject *texts_in(const char *data, Py_ssize_t size, Py_ssize_t count) {
+    Py_ssize_t at = 0;
     PyObject *listed = PyList_New(0);
-    if (!listed) return NULL;
-    for (; count > 0; count--) {
+    for (; listed && count > 0; count--) {
         if (at >= size || data[at++] != '$') goto none;
         Py_ssize_t length = 0, digits = at;
         while (at < size && data[at] >= '0' && data[at] <= '9' && at - digits < MOST_DIGITS) length = 10 * length + data[at++] - '0';
@@ -107,18 +102,41 @@ static PyObject *texts(PyObject *Py_UNUSED(module), PyObject *args) {
         at += 2;
         if (size - at < length + 2 || data[at + length] != '\r' || data[at + length + 1] != '\n') goto none;
         PyObject *text = PyBytes_FromStringAndSize(data + at, length);
-        if (!text || PyList_Append(listed, text) < 0) {
-            Py_XDECREF(text);
-            Py_DECREF(listed);
-            return NULL;
-        }
-        Py_DECREF(text);
+        int failed = !text || PyList_Append(listed, text) < 0;
+        Py_XDECREF(text);
+        if (failed) goto none;
         at += length + 2;
     }
     if (at == size) return listed;
 none:
-    Py_DECREF(listed);
+    Py_XDECREF(listed);
+    return NULL;
+}
+
+/* texts(data, count) -> what `conversation.texts_of` makes of a reply, for tests. */
+static PyObject *texts(PyObject *Py_UNUSED(module), PyObject *args) {
+    const char *data;
+    Py_ssize_t size, count;
+    if (!PyArg_ParseTuple(args, "y#n:texts", &data, &size, &count)) return NULL;
+    PyObject *listed = texts_in(data, size, count);
+    if (listed || PyErr_Occurred()) return listed;
     Py_RETURN_NONE;
+}
+
+/* exchange(fd, request, count, seconds) -> the texts that answer a request, so many, which come within that time; what came
+ * instead, nothing if nothing did; or how many bytes of the request could be sent, where those were not all. */
+static PyObject *exchange(PyObject *Py_UNUSED(module), PyObject *args) {
+    int fd;
+    const char *request;
+    Py_ssize_t size, count;
+    double seconds;
+    if (!PyArg_ParseTuple(args, "iy#nd:exchange", &fd, &request, &size, &count, &seconds)) return NULL;
+    ssize_t sent = send(fd, request, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sent < size) return PyLong_FromSsize_t(sent > 0 ? sent : 0);
+    size = received(fd, seconds);
+    PyObject *listed = size ? texts_in(reply, size, count) : NULL;
+    if (listed || PyErr_Occurred()) return listed;
+    return PyBytes_FromStringAndSize(reply, size);
 }
 
 /* fields(data) -> a hash, as `read_change` reads it, or None, for tests */

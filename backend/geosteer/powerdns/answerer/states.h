@@ -64,20 +64,27 @@ static PyObject *hash_in(const char *data, Py_ssize_t size) {
     return NULL;
 }
 
-/* What came in answer to a request, within the time that a question may wait: a hash, or else bytes, none if nothing did yet. */
-static PyObject *reply_of(int fd, double until) {
-    static char reply[REPLY];
+static char reply[REPLY];
+
+/* How many bytes of `reply` came within so many seconds, at most as many as fit; 0: none, or the connection is for Python to end. */
+static Py_ssize_t received(int fd, double seconds) {
     struct pollfd only = {.fd = fd, .events = POLLIN};
-    double left = (until - monotonic()) * 1000;
+    double left = seconds * 1000;
     ssize_t size = 0;
     int ready;
     Py_BEGIN_ALLOW_THREADS
     ready = poll(&only, 1, left > 0 ? (left < 60000 ? (int)left + 1 : 60000) : 0);
     Py_END_ALLOW_THREADS
     if (ready > 0 && only.revents == POLLIN) size = recv(fd, reply, sizeof reply, MSG_DONTWAIT);
-    PyObject *fields = size > 0 ? hash_in(reply, size) : NULL;
+    return size > 0 ? size : 0;
+}
+
+/* What came in answer to a request, within the time that a question may wait: a hash, or else bytes, none if nothing did yet. */
+static PyObject *reply_of(int fd, double until) {
+    Py_ssize_t size = received(fd, until - monotonic());
+    PyObject *fields = size ? hash_in(reply, size) : NULL;
     if (fields || PyErr_Occurred()) return fields;
-    return PyBytes_FromStringAndSize(reply, size > 0 ? size : 0);
+    return PyBytes_FromStringAndSize(reply, size);
 }
 
 /* Where Redis says that one key with states of nodes has changed, and nothing else, read that again: it is what all workers of a
