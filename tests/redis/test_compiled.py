@@ -311,6 +311,84 @@ def test_the_first_change_finds_its_replies_made(
     assert answered > 5, answered  # the others: a hash of the network has a say between two nodes
 
 
+def test_what_c_knows_of_a_record_stays_where_tables_alone_change_and_nothing_else(
+    tmp_path: Path, redis_server: RedisServer, prefix: str
+) -> None:
+    dice = random.Random(11)
+    keys = Keys(prefix)
+    places = [f"{first}.1.0.0/16" for first in range(60, 76)] + [f"2a00:{last}::/32" for last in range(1, 9)]
+    asked = [line(place, name) for name in (*NAMES[:2], "cdn.example.net") for place in places]
+    brief = {name: {**service, "ttl": 5} for name, service in SERVICES.items()}
+    apex = {"map": "default", "ttl": 60}
+    services: list[dict[str, Any]] = [
+        SERVICES, brief, dict(list(SERVICES.items())[1:]), dict(reversed(SERVICES.items())),
+        {**SERVICES, "cdn.example.net": apex}, {"cdn.example.net": apex, **SERVICES},
+    ]  # fmt: skip
+    kept = 0
+
+    def flip(generation: int) -> None:
+        tables = {"geo": {place: dice.choice(RECORDS) or "GB" for place in places}}
+        publish_tiny(client, prefix, document(services=chosen), tables, generation=generation)
+        for tier in (pair._tier, oracle._tier) if generation > 1 else ():
+            wait_until(lambda: holds(tier, client, keys) and stands(tier, str(generation)))  # noqa: B023
+
+    with redis_server.client() as client:
+        chosen = SERVICES
+        flip(1)
+        config = backend_toml(tmp_path, redis_server, "timeout = 5000", prefix)
+        with plain(config) as oracle:
+            pair = Pair(config, oracle)
+            for generation in range(2, 32):
+                for data in asked * 2:
+                    pair.ask(data)
+                before, state = chosen, pair._tier.mirror.fields["lon1"]
+                if dice.random() < 0.3:
+                    chosen = dice.choice(services)
+                if dice.random() < 0.2:
+                    client.hset(keys.node("lon1"), "state", dice.choice(("up", "down")))
+                flip(generation)
+                pair.responder.refresh()
+                pair.answerer.set_again(lambda *_: False)
+                known = sum(pair.answerer.find(data) is not None for data in asked)
+                pair.answerer.set_again(pair.responder._again)
+                for data in asked:
+                    pair.ask(data)
+                alone = chosen is before and state == pair._tier.mirror.fields["lon1"]
+                if not alone or "cdn.example.net" in chosen:  # the serial is in what an apex gives
+                    assert not known
+                kept += known
+            pair.close()
+    assert kept > 100, kept
+
+
+def test_services_in_another_order_or_number_have_nothing_of_the_ones_before(
+    tmp_path: Path, redis_server: RedisServer, prefix: str
+) -> None:
+    with settled(prefix, tmp_path, redis_server, 300) as config, plain(config) as oracle:
+        pair = Pair(config, oracle)
+        quick = pair.responder._quick
+        listed = [
+            (name.encode(), *[tree.lists() for tree in quick[name.encode()][1:3]]) for name in NAMES[:2]
+        ]
+        pair.responder._numbered = NAMES[:2]
+        others = [listed[::-1], listed[:1], [*listed, (b"more.example.net", *listed[0][1:])], []]
+        for services in (listed, *others):
+            pair.answerer.set_services(listed)
+            pair.answerer.set_again(pair.responder._again)
+            for name in NAMES[:2] * 3:
+                pair.ask(line("8.8.8.0/24", name))
+            pair.answerer.set_again(lambda *_: False)
+            assert pair.answerer.find(GOOD) is not None
+            pair.answerer.set_services(services)
+            assert (pair.answerer.find(GOOD) is not None) == (services is listed)
+        pair.close()
+
+
+def stands(tier: Tier, number: str) -> bool:
+    """Whether the generation of that number is in force."""
+    return tier.generation is not None and tier.generation.number == number
+
+
 def holds(tier: Tier, client: Any, keys: Keys) -> bool:
     """Whether a tier has taken in what stands in Redis."""
 

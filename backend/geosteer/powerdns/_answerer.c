@@ -89,7 +89,7 @@ static PyMethodDef methods[] = {
     {"learn_layers", (PyCFunction)learn_layers, METH_VARARGS,
      "learn_layers(data, depth, scope, reply, slot): a reply for whoever the same entries of so many layers name as who asked."},
     {"set_services", (PyCFunction)set_services, METH_VARARGS,
-     "set_services(services, maps, bring, observe): forgets every reply, and takes new services.\n\n"
+     "set_services(services, maps, bring, observe): takes new services, and forgets every reply unless only tables are others.\n\n"
      "A service is (name, IPv4 table, IPv6 table) or (name, number of a map). A table is (slots, starts, quick), a list of\n"
      "(slots, starts), None where Python has to say, or () where nothing is published. A map is (list of (IPv4 table, IPv6\n"
      "table), list of (kind, number of a table, radix, list of (text, number))). bring(service, bits, high, low, asked) brings\n"

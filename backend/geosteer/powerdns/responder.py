@@ -114,6 +114,8 @@ class Responder:
             if any(self._names.serves(zone) for zone in self._names.zones):
                 self._by_scope.clear()  # what a service at an apex gives has the serial in it
                 self._by_record.clear()
+                if self._answerer is not None:
+                    self._answerer.clear()
             if tier.generation is not None and self.abi >= 3:
                 self._names = tier.generation.names
             else:
@@ -170,7 +172,7 @@ class Responder:
         """From now on tell this one every reply that it can give as well."""
         self._answerer = answerer
         self._tier.leave_uncut()
-        self.decider.empty_as_well(answerer)
+        self.decider.empty_as_well(answerer, by_record=True)  # `set_services` tells of other tables
         answerer.set_again(self._again)
         if self._prepared is None:  # not after the first change, of which all workers hear at once
             self._make_shortlists()

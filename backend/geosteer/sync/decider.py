@@ -94,7 +94,7 @@ class Decider:
         self._random = random
         self._log = log
         self._memories: tuple[Forgetting, ...] = memories
-        self._by_record = by_record
+        self._by_record: tuple[Forgetting, ...] = by_record
         self._decided = -1
         self._loud = ""
         self._robin: RoundRobin | None = None
@@ -104,9 +104,12 @@ class Decider:
         self.version = -1
         """The tier's version that the memories go with."""
 
-    def empty_as_well(self, memory: Forgetting) -> None:
-        """Have one more memory emptied when they are outdated."""
-        self._memories += (memory,)
+    def empty_as_well(self, memory: Forgetting, *, by_record: bool = False) -> None:
+        """Have one more memory emptied when they are outdated; *by_record*: not where tables alone changed."""
+        if by_record:
+            self._by_record += (memory,)
+        else:
+            self._memories += (memory,)
 
     def outdated(self, now: float) -> bool:
         """Whether something changed, or time changes it (*now*: monotonic)."""

@@ -134,6 +134,22 @@ static int take_service(Answerer *self, Service *service, PyObject *described) {
     return take_table(&service->v4, v4, 4) < 0 || take_table(&service->v6, v6, 8) < 0 ? -1 : 0;
 }
 
+/* Whether services by the record of a table are those that are here, by number: what they gave for a record stays then, unless
+ * Python has it forgotten. So it is where tables alone have changed. */
+static int are_the_same(const Answerer *self, PyObject *listed) {
+    Py_ssize_t count = PyList_Size(listed);
+    if (count != (Py_ssize_t)self->service_count || self->map_count) return 0;
+    for (Py_ssize_t at = 0; at < count; at++) {
+        PyObject *described = PyList_GetItem(listed, at);
+        PyObject *name = PyTuple_Check(described) && PyTuple_Size(described) == 3 ? PyTuple_GetItem(described, 0) : NULL;
+        if (!name || PyObject_RichCompareBool(name, self->services[at].name, Py_EQ) != 1) {
+            PyErr_Clear();
+            return 0;
+        }
+    }
+    return 1;
+}
+
 /* set_services(services, maps, bring, observe) */
 static PyObject *set_services(Answerer *self, PyObject *args) {
     PyObject *listed, *maps = NULL, *bring = NULL, *observe = NULL;
@@ -143,7 +159,8 @@ static PyObject *set_services(Answerer *self, PyObject *args) {
         PyErr_SetString(PyExc_TypeError, "lists of services and of maps are wanted");
         return NULL;
     }
-    forget_answers(self);
+    if (!maps && self->answer_count <= KEPT && are_the_same(self, listed)) forget_recent(self);
+    else forget_answers(self);
     forget_services(self);
     Py_ssize_t count = PyList_Size(listed), several = maps ? PyList_Size(maps) : 0;
     if (!count || count > MOST_SERVICES || several > MOST_SERVICES) Py_RETURN_NONE;  /* so many are left to Python */

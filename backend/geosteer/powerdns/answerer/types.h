@@ -6,6 +6,7 @@ enum {
     CHUNK = 1 << 16,        /* bytes read at once, as in Python */
     FEWEST = 1 << 8,        /* places for replies at first; three quarters of them are used at most */
     MOST = 1 << 15,         /* at most */
+    KEPT = 1 << 12,         /* replies that stay when tables change, at most: some are for records that nothing holds any more */
     RECENT = 1 << 11,       /* places for questions */
     LONGEST_RECENT = 256,   /* bytes of one */
     LONGEST_ADDRESS = 45,   /* characters */
