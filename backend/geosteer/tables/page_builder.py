@@ -132,7 +132,8 @@ def encode(
     """
     count = len(values)
     distinct = dict.fromkeys(values)
-    room = (MAX_BYTES - HEADER - sum(map(len, distinct))) // count - 1
+    content = b"".join(distinct)
+    room = (MAX_BYTES - HEADER - len(content)) // count - 1
     """Bytes that a start may have."""
     size = bits // 8
     front = min(prefix_len // 8, size - 1)
@@ -154,7 +155,7 @@ def encode(
             len(distinct).to_bytes(2, "big"),
             keys,
             index,
-            *distinct,
+            content,
         )
     )
 

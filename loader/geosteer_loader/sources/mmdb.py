@@ -278,28 +278,26 @@ def _edits(
     records: Mapping[int, str | None], first: int,
 ) -> dict[int, Edits]:  # fmt: skip
     """What has changed since the earlier reading, whose data is the same, in the prefixes that are *changed*."""
-
-    def text(pointer: int) -> str:
-        if pointer in records:
-            return records[pointer] or ""
-        return earlier.places[pointer - first][0] or ""
-
+    said = {pointer: record or "" for pointer, record in records.items()}
     edits = {}
     for before, tiling, places in zip(earlier.walk.tilings, tilings, changed, strict=True):
-        old, new = before.pointers, tiling.pointers
+        old, new, starts, bits = before.pointers, tiling.pointers, tiling.starts, tiling.bits
+        for pointer in {old[place] for place in places}.difference(said):  # that nothing leads to any more
+            said[pointer] = earlier.places[pointer - first][0] or ""
         sizes: dict[tuple[str, str], int] = {}
         touched = []
         for place in places:
-            was, now = text(old[place]), text(new[place])
+            was, now = said[old[place]], said[new[place]]
             if was != now:
-                start, length, _ = tiling.network(place)
-                touched.append((start, length))
-                sizes[was, now] = sizes.get((was, now), 0) + (1 << (tiling.bits - length))
+                start = starts[place]
+                size = (starts[place + 1] if place + 1 < len(starts) else 1 << bits) - start
+                touched.append((start, bits + 1 - size.bit_length()))
+                sizes[was, now] = sizes.get((was, now), 0) + size
         borders = {at for place in places for at in (place, place + 1) if 0 < at < len(new)}
-        ranges = sum(
-            (text(new[at]) != text(new[at - 1])) - (text(old[at]) != text(old[at - 1])) for at in borders
-        )
-        edits[tiling.bits] = Edits(earlier.seal, touched, sizes, ranges)
+        ranges = 0
+        for at in borders:
+            ranges += (said[new[at]] != said[new[at - 1]]) - (said[old[at]] != said[old[at - 1]])
+        edits[bits] = Edits(earlier.seal, touched, sizes, ranges)
     return edits
 
 
