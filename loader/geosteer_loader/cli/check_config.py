@@ -114,15 +114,18 @@ def _unplaced(config: Config) -> Iterator[str]:
     from geosteer_loader.impact.unplaced import SAMPLE, unplaced_rows
     from geosteer_loader.sources.report import Report
 
-    told: dict[tuple[Path, bool], str] = {}
+    sources = config.sources["geo"]
+    told: dict[bool, str] = {}
     for name, service in Model(config.document).services.items():
-        for source in config.sources["geo"] if service.policy == "nearest" else ():
-            key = source.path, bool(service.middles)
-            if key not in told:
-                try:
-                    told[key] = unplaced_rows(service, source.open("geo").rows(Report()))
-                except GeosteerError:  # told otherwise, or by publish
-                    told[key] = ""
-            if told[key]:
-                sample = f"by the first {SAMPLE} networks of {source.path}"
-                yield f"{config.path}: services.{json.dumps(name)}: {told[key]} ({sample})"
+        if service.policy != "nearest" or not sources:
+            continue
+        key = bool(service.middles)
+        if key not in told:
+            try:
+                told[key] = unplaced_rows(service, (source.open("geo").rows(Report()) for source in sources))
+            except GeosteerError:  # told otherwise, or by publish
+                told[key] = ""
+        if told[key]:
+            which = sources[0].path if len(sources) == 1 else "each source"
+            sample = f"by the first {SAMPLE} networks of {which}"
+            yield f"{config.path}: services.{json.dumps(name)}: {told[key]} ({sample})"

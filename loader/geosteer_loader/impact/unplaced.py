@@ -44,20 +44,21 @@ def unplaced(model: Model, fields: Mapping[str, str], fetch: Callable[[str], byt
     return [f"{warning} ({', '.join(sorted(names))})" for warning, names in services.items()]
 
 
-def unplaced_rows(service: Service, rows: Iterable[Row]) -> str:
-    """The warning for a service of policy `nearest`, by the first rows of a source of `geo`; "" if there is none.
+def unplaced_rows(service: Service, sources: Iterable[Iterable[Row]]) -> str:
+    """The warning for a service of policy `nearest`, by the first rows of each source of `geo`; "" if there is none.
+
+    One source alone says little: a list of corrections has no places, and a database may have one family.
 
     Raises: SourceError.
     """
     placing = _placing(service)
     counts: dict[int, Counter[str]] = {bits: Counter() for bits in FAMILIES.values()}
-    for bits, _, length, record in islice(rows, SAMPLE):
-        if record:
-            counts[bits][placing(record)] += 1 << (bits - length)
-    for suffix, bits in FAMILIES.items():
-        if counts[bits]:
-            return _worded(service.policy, counts[bits], suffix)
-    return ""
+    for rows in sources:
+        for bits, _, length, record in islice(rows, SAMPLE):
+            if record:
+                counts[bits][placing(record)] += 1 << (bits - length)
+    warnings = [_worded(service.policy, counts[bits], suffix) for suffix, bits in FAMILIES.items()]
+    return next(filter(None, warnings), "")
 
 
 def _published(service: Service, fields: Mapping[str, str], fetch: Callable[[str], bytes | None]) -> str:

@@ -78,8 +78,18 @@ def test_rows_are_weighed_by_their_size_and_few_are_read() -> None:
         (32, 0x28000000, 9, ""),
         (128, 1 << 125, 3, "GB"),
     ]
-    assert unplaced_rows(service, rows).startswith("policy nearest: 66.7% of the IPv4 addresses")
-    assert unplaced_rows(service, rows[3:]).startswith("policy nearest: 100.0% of the IPv6 addresses")
+    assert unplaced_rows(service, [rows]).startswith("policy nearest: 66.7% of the IPv4 addresses")
+    assert unplaced_rows(service, [rows[3:]]).startswith("policy nearest: 100.0% of the IPv6 addresses")
     endless = iter(lambda: rows[1], None)
-    assert unplaced_rows(service, endless) == ""
+    assert unplaced_rows(service, [endless]) == ""
     assert sum(1 for _ in zip(range(SAMPLE), endless, strict=False)) == SAMPLE, "the rest was left alone"
+
+
+def test_a_list_of_corrections_is_no_reason_for_a_warning() -> None:
+    (service, _) = model(policy="nearest").services.values()
+    database = [(32, 1 << 24, 8, "GB 51 0"), (128, 0x20 << 120, 8, "GB 51 0")]
+    corrections = [(32, (1 << 24) + (number << 8), 24, "DE") for number in range(100)]
+    assert unplaced_rows(service, [corrections]).startswith("policy nearest: 100.0%")
+    assert unplaced_rows(service, [database, corrections]) == ""
+    countries = [(128, 0x28 << 120, 8, "GB")]
+    assert unplaced_rows(service, [database[:1], countries]).startswith("policy nearest: 100.0% of the IPv6")
