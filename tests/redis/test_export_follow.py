@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from geosteer.timestamps import format_time
+from geosteer_loader.cli.main import main
 from geosteer_loader.config.config import load
 from geosteer_loader.export import followed_classes, gdnsd, geo_map, haproxy, knot, nginx, pdns_geoip
 from geosteer_loader.export.client_classes import Answers
@@ -218,8 +220,9 @@ def test_times_of_states_do_not_count(own_redis: RedisServer, tmp_path: Path) ->
             assert exporter.bundle() == first
 
 
+@pytest.mark.parametrize("patient", [False, True])
 def test_a_command_that_fails_again_and_again_is_told_of_once(
-    own_redis: RedisServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    own_redis: RedisServer, tmp_path: Path, caplog: pytest.LogCaptureFixture, patient: bool
 ) -> None:
     """What it says has the time and its process id in it, as with `nginx -s reload` while nginx does not run."""
     with own_redis.client() as client:
@@ -229,8 +232,8 @@ def test_a_command_that_fails_again_and_again_is_told_of_once(
         works = tmp_path / "works"
         command = f"sh -c 'test -e {works} || {{ echo $(date +%N) $$ >&2; exit 1; }}'"
         writer = Writer(pdns_geoip.Exporter(picture, folder).bundle, folder, command, lambda _: True)
-        with pytest.raises(ReloadFailed):
-            writer.once(lossy=True)
+        with nullcontext() if patient else pytest.raises(ReloadFailed):
+            writer.once(lossy=True, patient=patient)
         left = iter(range(8))
 
         def wait(_: float) -> None:
@@ -243,3 +246,17 @@ def test_a_command_that_fails_again_and_again_is_told_of_once(
     warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
     assert len([text for text in warnings if "exit status 1" in text]) == 1, warnings
     assert warnings[-1] == "recovered"
+
+
+def test_who_follows_does_not_end_because_the_server_is_not_there_yet(
+    own_redis: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with own_redis.client() as client:
+        publish_tiny(client, "geosteer", document())
+    followed = []
+    monkeypatch.setattr(Writer, "follow", lambda _self, _picture, interval: followed.append(interval))
+    config = str(tiny_config(tmp_path, own_redis))
+    command = ["export", "nginx", str(tmp_path / "x"), "--config", config, "--reload", "false"]
+    assert main([*command, "--watch"]) == 0
+    assert followed == [0.2]
+    assert main(command) == 1, "it was not told yet"

@@ -357,7 +357,7 @@ def _run(
     with options.connect(config_path) as store:
         picture = Picture(store, meter)
         writer = Writer(exporter(picture), folder, command, needs_reload, running)
-        bundle, written = writer.once(lossy=lossy)
+        bundle, written = writer.once(lossy=lossy, patient=watch)
         report = {
             "folder": str(folder),
             "generation": current.number(picture.generation.fields, "generation"),

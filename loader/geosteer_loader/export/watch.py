@@ -79,16 +79,26 @@ class Writer:
         self._behind = False  # something changed that is not written yet
         self._told: set[str] = set()
         self._known: Known = {}
+        self._trouble = ""
 
-    def once(self, *, lossy: bool) -> tuple[Bundle, list[str]]:
+    def once(self, *, lossy: bool, patient: bool = False) -> tuple[Bundle, list[str]]:
         """Write the files and tell the server if any changed; the names of those.
+
+        Args: patient: a server that is not there yet is told later, by `follow`.
 
         Raises: Refused: something cannot be said, and *lossy* is false; nothing was written. NotWritten, ReloadFailed.
         """
         bundle = self._make()
         bundle.check(lossy=lossy)
         self._tell(bundle)
-        return bundle, self._write(bundle)
+        written = self._write(bundle)
+        try:
+            self._reload()
+        except ReloadFailed as exc:
+            if not patient:
+                raise
+            self._warn(exc)
+        return bundle, written
 
     def follow(self, picture: Picture, interval: float, wait: Callable[[float], None] = time.sleep) -> None:
         """Go on for ever: look every *interval* seconds, write what changed.
@@ -96,7 +106,6 @@ class Writer:
         What cannot be said no longer stops it, since node states have to go on; it is told, once. Redis may be away: then
         the files stay as they are.
         """
-        trouble = ""
         while True:
             wait(interval)
             try:
@@ -104,22 +113,28 @@ class Writer:
                 if self._behind:
                     bundle = self._make()
                     self._tell(bundle)
-                    if written := self._write(bundle):
+                    written = self._write(bundle)
+                    self._reload()
+                    if written:
                         log.info("%s: %s", self._folder, ", ".join(written))
                 else:
                     if self._untold:
                         self._reload()
                     self._push_to_another()
             except GeosteerError as exc:
-                # Times and process ids in what a command says do not make it another trouble.
-                kind = re.sub(r"\d+", "", str(exc))
-                if kind != trouble:
-                    log.warning("%s; the server keeps what it has", exc)
-                trouble = kind
+                self._warn(exc)
             else:
-                if trouble:
+                if self._trouble:
                     log.warning("recovered")
-                trouble = ""
+                self._trouble = ""
+
+    def _warn(self, exc: GeosteerError) -> None:
+        """Tell of a trouble, unless it is that of before."""
+        # Times and process ids in what a command says do not make it another one.
+        kind = re.sub(r"\d+", "", str(exc))
+        if kind != self._trouble:
+            log.warning("%s; the server keeps what it has", exc)
+        self._trouble = kind
 
     def _write(self, bundle: Bundle) -> list[str]:
         self._files = bundle.files
@@ -130,7 +145,6 @@ class Writer:
         written = bundle.write(self._folder, self._known)
         self._behind = False
         self._untold.update(name for name in written if self._running or self._needs_reload(name))
-        self._reload()
         return written
 
     def _push_to_another(self) -> None:
