@@ -367,9 +367,10 @@ def test_services_in_another_order_or_number_have_nothing_of_the_ones_before(
     with settled(prefix, tmp_path, redis_server, 300) as config, plain(config) as oracle:
         pair = Pair(config, oracle)
         quick = pair.responder._quick
-        listed = [
-            (name.encode(), *[tree.lists() for tree in quick[name.encode()][1:3]]) for name in NAMES[:2]
-        ]
+        listed: list[Any] = []
+        for name in NAMES[:2]:
+            _, v4, v6, _ = quick[name.encode()]
+            listed.append((name.encode(), v4.lists(), v6.lists()))
         pair.responder._numbered = NAMES[:2]
         others = [listed[::-1], listed[:1], [*listed, (b"more.example.net", *listed[0][1:])], []]
         for services in (listed, *others):
