@@ -172,7 +172,7 @@ class Lookups:
 
     def fetch_at(self, bits: int, address: int, tables: tuple[str, ...], asked: float) -> bool:
         """As `fetch`, for an address of so many bits."""
-        generation = self.generation
+        generation = self._follower.generation
         if generation is None:
             return False
         wanted: list[tuple[Tree, Branch, int]] = []

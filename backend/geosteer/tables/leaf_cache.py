@@ -127,9 +127,16 @@ class LeafCache:
 
     def _make_room(self, cost: int) -> None:
         """Let the oldest go until there is room for *cost* bytes and a few leaves more, or nothing is left."""
-        most = self.room - self.room // SPARE - cost
-        while self._order and self._kept + self._ledger[0] > most:
-            self._drop(next(iter(self._order)))
+        above = self._kept + self._ledger[0] + cost + self.room // SPARE - self.room
+        going = []
+        # once for all: each look for the oldest passes the places of those that have gone before
+        for leaf, fresh in self._order.items():
+            if above <= 0:
+                break
+            above -= fresh + leaf.grown
+            going.append(leaf)
+        for leaf in going:
+            self._drop(leaf)
 
     def _drop(self, leaf: AnyLeaf) -> None:
         """Let a leaf go from wherever it stands."""
