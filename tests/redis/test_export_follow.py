@@ -260,3 +260,23 @@ def test_who_follows_does_not_end_because_the_server_is_not_there_yet(
     assert main([*command, "--watch"]) == 0
     assert followed == [0.2]
     assert main(command) == 1, "it was not told yet"
+
+
+def test_a_state_changes_one_small_file_where_countries_and_ases_make_some_thousand_kinds_of_places(
+    own_redis: RedisServer, tmp_path: Path
+) -> None:
+    found = document()
+    found["services"]["www.cdn.example.net"] |= {"policy": "nearest"}
+    found["maps"]["default"] = {"default": dict.fromkeys(("lon1", "ams1", "nyc1"), 1)}
+    for at, node in enumerate(("lon1", "ams1", "nyc1")):
+        found["nodes"][node]["location"] = [0, 30 * at]
+    geo = {f"10.{at >> 8}.{at & 255}.0/24": f"GB {at % 90} {at // 90}" for at in range(3000)}
+    with own_redis.client() as client:
+        publish_tiny(client, "geosteer", found, tables={"geo": geo})
+    with connect(load(tiny_config(tmp_path, own_redis), {}).redis) as store:
+        picture, folder = Picture(store), tmp_path / "x"
+        writer = Writer(nginx.Exporter(picture, folder, Manner()).bundle, folder, "", lambda _: False)
+        writer.once(lossy=True)
+        set_state(own_redis, "lon1", "down")
+        assert picture.refresh()
+        assert writer.once(lossy=True)[1] == [nginx.NODES]

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-FEW = 1000
-"""Kinds of clients that have a class each even where the policy goes by distance: countries are that few, cities are not."""
+FEW = 10_000
+"""Kinds of clients that have a class each even where the policy goes by distance: countries and some hundred ASes make
+no more than that, cities do."""
 
 
 class Outcomes(Generic[T]):
