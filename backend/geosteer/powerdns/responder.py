@@ -215,6 +215,7 @@ class Responder:
             return False
         if current and self._shortlists is not None:
             decider.forget()
+            self._counted = False
         else:
             self.refresh()
         return tier.due >= due
