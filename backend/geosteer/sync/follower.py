@@ -47,9 +47,9 @@ STEP = 0.0004
 """Seconds that adopting a generation goes on for at once; a single piece of it may take a little longer."""
 FIRST_STEP = 0.005
 """The same while there is nothing to answer from."""
-REST = 0.001
-"""Seconds between two such steps."""
-STARVED = 0.005
+REST = 0.004
+"""Seconds between two such steps: all workers of a host adopt at the same time, and answer questions meanwhile."""
+STARVED = 0.008
 """Seconds after a step until the next is taken although a question waits."""
 ELSEWHERE = 10.0
 """Seconds between attempts to find a server whose node states are not frozen, where there are several."""
