@@ -46,7 +46,8 @@ def test_the_first_block_leads_to_the_right_answers_and_a_healthy_chain() -> Non
         assert re.search(r"(?m)^ok +answer +www\.cdn\.example\.net for 81\.128\.0\.0/24: 192\.0\.2\.1$", text)
         assert not re.search(r"(?m)^wrong ", text)
     finally:
-        os.killpg(shell.pid, signal.SIGKILL)  # a Redis that cannot save, since its folder is gone, would go on
+        # not SIGTERM: a Redis that cannot save, since its folder is gone, would go on
+        os.killpg(shell.pid, signal.SIGKILL)
         shutil.rmtree(folder, ignore_errors=True)
 
 
